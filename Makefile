@@ -1,0 +1,42 @@
+# make demo   environment, then speech to results/SCR/acc.json
+# make test   environment, then lint, format, snakemake --lint and the tests
+# make env    the environment alone: .venv from requirements.lock
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --progress-bar off
+
+.PHONY: demo test env lint format
+
+demo: $(VENV)/installed
+	$(BIN)/snakemake --cores all results/SCR/acc.json
+	@$(BIN)/python -c "import json; r = json.load(open('results/SCR/acc.json')); print('accuracy {accuracy:.4f} [{accuracy_low:.4f}, {accuracy_high:.4f}] on {num_rows} test rows'.format(**r), r['baselines'])"
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+env: $(VENV)/installed
+
+# fairseq is built from source and asks for torch while it is built: everything else comes first, and no isolation.
+# READTHEDOCS is its own switch for leaving its C++ extensions out (batching and metrics of its trainer, unused here):
+# seconds instead of five minutes, and no compiler.
+$(VENV)/installed: requirements.lock
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo "make: Python 3.11 is needed and was not found; install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	grep -v '^fairseq' requirements.lock > $(VENV)/first.txt
+	$(PIP) -r $(VENV)/first.txt
+	READTHEDOCS=1 $(PIP) --no-build-isolation --no-deps $$(grep '^fairseq' requirements.lock)
+	touch $@

@@ -1,0 +1,16 @@
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
+include: "workflow/rules/speech2unit.smk"
+include: "workflow/rules/encoders.smk"
+include: "workflow/rules/verbalizer.smk"
+include: "workflow/rules/ulm.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "results/summary.parquet",

@@ -1,0 +1,1 @@
+"""Speech to discrete units: manifests, encoder features, codebooks, units, reduced units."""

@@ -1,0 +1,37 @@
+"""Units: the nearest centroid of every frame."""
+
+import numpy as np
+
+from speech2unit import tables
+from speech2unit.errors import data_error
+from speech2unit.projection import load
+from speech2unit.schemas import CENTROIDS, FEATURES, UNITS
+
+
+def nearest_centroids(frames, centroids):
+    """Indices `[T]` of the centroids `[K, dim]` nearest to frames `[T, dim]`: argmin of |c|² − 2 x·c (|x|² cancels)."""
+    if frames.shape[1] != centroids.shape[1]:
+        raise data_error(
+            "units", "features and centroids must have one size", expected=f"{centroids.shape[1]} values a frame", got=f"{frames.shape[1]}",
+            remedy="fit the codebook on the same encoder and layer",
+        )  # fmt: skip
+    distances = (centroids**2).sum(1) - 2 * frames @ centroids.T
+    return distances.argmin(1)
+
+
+def centroid_matrix(path):
+    """Centroids `[K, dim]` in order of their units."""
+    table = tables.read(path, CENTROIDS).sort_by("unit")
+    return np.stack(table["centroid"].to_numpy(zero_copy_only=False))
+
+
+def assign_units(*, features, centroids, projection, units, codebook, context_frames):
+    """Stage: units of every utterance, one a frame. See `UNITS`."""
+    matrix, project = centroid_matrix(centroids), load(projection, context_frames)
+    with tables.writer(units, UNITS) as out:
+        for path in features:
+            for batch in tables.stream(path, FEATURES):
+                frames = [f.values.to_numpy().reshape(n.as_py(), -1) for f, n in zip(batch["features"], batch["num_frames"])]
+                found = [nearest_centroids(project(f), matrix) for f in frames]
+                names = {name: batch[name].to_pylist() for name in ("utterance_id", "split")}
+                out.write(names | dict(codebook=[codebook] * len(found), units=found))

@@ -1,0 +1,109 @@
+"""Any CSV or Parquet file that names audio files: one row a clip."""
+
+from pathlib import Path, PurePosixPath
+
+import pandas
+
+from speech2unit.errors import data_error, nearest
+from speech2unit.splits import standard_split
+
+
+def read_rows(*, root, metadata, path_column, split_column, speaker_column, label_columns, where):
+    """Rows `{utterance_id: "audio-yes-01", path: "audio/yes/01.flac", split: "train", speaker: "7", labels: ["yes"]}`.
+
+    `metadata` lies under `root`, and the paths in it are relative to `root`. `label_columns` and `where` are comma
+    separated and may be empty (`where`: conditions such as `dataset=asc,language=ar` that all hold); `speaker_column` may
+    be empty (speaker null, as in an empty cell). Raises `ValueError` naming the file and the row.
+    """
+    place = Path(root) / metadata
+    labels = _split_list(label_columns)
+    table = _select(_read(place), where, place)
+    for name in [path_column, split_column, *labels, *_split_list(speaker_column)]:
+        _check_column(name, table, place)
+    return [
+        dict(
+            utterance_id=utterance_id(path),
+            path=path,
+            split=standard_split(split.strip(), f"{place}, row {number}"),
+            speaker=speaker or None,
+            labels=[_filled(table[name][number], name, f"{place}, row {number}") for name in labels],
+        )
+        for number, path, split, speaker in zip(
+            table.index,
+            [_inside(path, f"{place}, row {number}") for number, path in table[path_column].items()],
+            table[split_column],
+            table[speaker_column] if speaker_column else [""] * len(table),
+            strict=True,
+        )
+    ]
+
+
+def utterance_id(path):
+    """`audio/yes/01.flac` → `audio-yes-01`: stable, readable, usable as a file name."""
+    return str(PurePosixPath(path).with_suffix("")).replace("/", "-")
+
+
+def _read(place):
+    """All cells as text (empty where null), numbered as in a CSV whose header is row 1."""
+    try:
+        if place.suffix == ".parquet":
+            table = pandas.read_parquet(place)
+        else:
+            table = pandas.read_csv(place, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:  # pandas' and pyarrow's errors are ValueErrors
+        raise data_error(
+            place, "the metadata must be readable", expected="CSV with a header (UTF-8), or Parquet", got=f"{error}",
+            remedy="correct `root` and `metadata` in config/corpora.tsv, or the file",
+        ) from error  # fmt: skip
+    table = table.astype(object).where(table.notna(), "").astype(str)
+    table.index = table.index + 2
+    return table
+
+
+def _select(table, where, place):
+    for condition in _split_list(where):
+        name, equals, value = (part.strip() for part in condition.partition("="))
+        if not equals:
+            raise data_error(
+                place, "`where` holds conditions", expected="column=value, comma separated", got=f"'{condition}'",
+                remedy="correct `where` in config/corpora.tsv",
+            )  # fmt: skip
+        _check_column(name, table, place)
+        values, table = table[name].unique(), table[table[name] == value]
+        if table.empty:
+            raise data_error(
+                place, "`where` must select rows", expected=f"{name} = one of {sorted(values)[:10]}", got=f"'{value}'",
+                remedy=f"{nearest(value, values)}correct `where` in config/corpora.tsv",
+            )  # fmt: skip
+    return table
+
+
+def _split_list(text):
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _check_column(name, table, place):
+    if name not in table.columns:
+        raise data_error(
+            place, "a column that config/corpora.tsv names must exist", expected=f"one of {list(table.columns)}", got=f"'{name}'",
+            remedy=f"{nearest(name, table.columns)}correct config/corpora.tsv",
+        )  # fmt: skip
+
+
+def _filled(value, name, place):
+    if not value.strip():
+        raise data_error(
+            place, "every row needs its labels", expected=f"a value of '{name}'", got="an empty cell",
+            remedy="fill it, or select other rows with `where`",
+        )  # fmt: skip
+    return value
+
+
+def _inside(path, place):
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or not pure.name:
+        raise data_error(
+            place, "audio must lie under the corpus root", expected="a relative path without '..'", got=f"'{path}'",
+            remedy="move the file, or choose a `root` that holds all",
+        )  # fmt: skip
+    return path

@@ -1,0 +1,96 @@
+"""Log-Mel encoder, and the front end that MelHuBERT shares with it.
+
+Layer 0, the only one, is the normalised front end: 20 ms frames of two 10 ms frames of 40 log-Mel bins (80 values).
+**Source:** MelHuBERT, arXiv 2211.09944, section 3. The channel estimate is ours.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from speech2unit.files import read_json
+
+SAMPLE_RATE_HZ = 16_000
+HOP_SAMPLES = 320  # 20 ms: two 10 ms frames
+NUM_MELS = 40
+MIN_SAMPLES = 400  # one 25 ms window
+
+
+def log_mel(waveform, warp=1.0, tempo=1.0):
+    """Mono float32 waveform `[N]` in [-1, 1] at 16 kHz → log-Mel energies `[T, 40]` every 10 ms (Kaldi, Hamming window).
+
+    `warp` moves the formants by this factor (vocal tract length), `tempo` the distance of the frames; both are for
+    augmentation.
+    """
+    from torchaudio.compliance import kaldi
+
+    return kaldi.fbank(
+        torch.as_tensor(waveform)[None] * 2**15, num_mel_bins=NUM_MELS, window_type="hamming",
+        sample_frequency=SAMPLE_RATE_HZ, frame_length=25, frame_shift=10 * tempo, vtln_warp=warp, dither=0.0,
+    )  # fmt: skip
+
+
+def remove_channel(mel, mean, prior_frames):
+    """Subtract an estimate of the utterance's level and long-term spectrum from log-Mel frames `[T, 40]`.
+
+    The deviation of the utterance from the corpus `mean` `[40]` is averaged over the loud frames. Its level is taken
+    whole; its shape only n / (n + prior_frames) of it, n being the number of loud frames: the average of a short
+    utterance holds more phone than channel, and removing all of it costs 10 points of accuracy on spoken digits.
+    """
+    energy = mel.mean(1)
+    loud = torch.sigmoid(1.5 * (energy - energy.quantile(0.95) + 4))  # 1 near the peaks, 0.5 at 4 nats below them
+    deviation = (loud[:, None] * mel).sum(0) / loud.sum() - mean
+    level = deviation.mean()
+    return mel - level - (deviation - level) * loud.sum() / (loud.sum() + prior_frames)
+
+
+def stack_pairs(mel):
+    """10 ms frames `[T, 40]` → 20 ms frames `[ceil(T / 2), 80]`; an odd tail is filled with zeros."""
+    padded = torch.nn.functional.pad(mel, (0, 0, 0, len(mel) % 2))
+    return padded.reshape(len(padded) // 2, 2 * mel.shape[1])
+
+
+@dataclass
+class FrontEnd:
+    """Waveform → normalised frames; `mean` and `std` `[40]` are those of the training split."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+    channel_prior_frames: float | None  # None: no channel removal (as published)
+
+    def normalize(self, mel):
+        """Log-Mel energies `[T, 40]` → `[T, 40]` without channel, mean 0 and deviation 1 a bin."""
+        if self.channel_prior_frames is not None:
+            mel = remove_channel(mel, self.mean, self.channel_prior_frames)
+        return (mel - self.mean) / self.std
+
+    def __call__(self, waveform):
+        """Waveform `[N]` → `[T, 80]`, 20 ms frames."""
+        return stack_pairs(self.normalize(log_mel(waveform)))
+
+
+def load_front_end(model, config):
+    """The `FrontEnd` that a log-Mel or MelHuBERT encoder's two files hold."""
+    from safetensors.torch import load_file
+
+    tensors = load_file(model)
+    return FrontEnd(tensors["mean"], tensors["std"], read_json(config)["channel_prior_frames"])
+
+
+class LogMel:
+    """The encoder; see `speech2unit.encoders.Encoder`."""
+
+    sample_rate, hop_length, dim, num_layers = SAMPLE_RATE_HZ, HOP_SAMPLES, 2 * NUM_MELS, 0
+
+    def __init__(self, front_end):
+        self.front_end = front_end
+
+    def features(self, waveforms, layer):
+        """See `Encoder.features`."""
+        return [self.front_end(waveform).numpy() for waveform in waveforms]
+
+
+def load(folder, device):
+    """The encoder in `folder`; it runs on the CPU whatever the device."""
+    return LogMel(load_front_end(Path(folder) / "model.safetensors", Path(folder) / "config.json"))

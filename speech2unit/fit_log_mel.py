@@ -1,0 +1,38 @@
+"""The log-Mel encoder: mean and standard deviation of each Mel bin over the training split."""
+
+from pathlib import Path
+
+import torch
+
+from speech2unit import tables
+from speech2unit.audio import read_audio
+from speech2unit.encoders.log_mel import NUM_MELS, SAMPLE_RATE_HZ, log_mel
+from speech2unit.progress import progress
+from speech2unit.schemas import MANIFEST
+from speech2unit.weights import save_config, save_tensors
+
+
+def moments(frames):
+    """Mean and standard deviation `[D]` over all rows of an iterable of `[T, D]`."""
+    total, squares, count = torch.zeros(NUM_MELS, dtype=torch.float64), torch.zeros(NUM_MELS, dtype=torch.float64), 0
+    for part in frames:
+        total, squares, count = total + part.double().sum(0), squares + part.double().square().sum(0), count + len(part)
+    mean = total / count
+    return mean.float(), (squares / count - mean**2).clamp_min(1e-8).sqrt().float()
+
+
+def training_rows(manifests, roots):
+    """(path, row) of the training utterances as recorded (no copies at other speeds) of several corpora."""
+    for manifest, root in zip(manifests, roots):
+        for row in tables.read(manifest, MANIFEST).to_pylist():
+            if row["split"] == "train" and row["speed"] == 1:
+                yield Path(root) / row["path"], row
+
+
+def fit_log_mel(*, manifests, model, config, roots, channel_prior_frames):
+    """Stage: write `mean` and `std` `[40]` and the front end's settings."""
+    rows = list(training_rows(manifests, roots))
+    waveforms = (read_audio(path, sample_rate=SAMPLE_RATE_HZ)[0] for path, _ in progress(rows, "utterances"))
+    mean, std = moments(log_mel(waveform) for waveform in waveforms)
+    save_tensors(model, dict(mean=mean, std=std))
+    save_config(config, dict(architecture="log_mel", channel_prior_frames=channel_prior_frames))

@@ -1,0 +1,87 @@
+"""Where a result comes from: stage, settings, digests of the inputs, versions, time and memory.
+
+The shim (`workflow/scripts/stage.py`) opens one `running(...)` a job; every writer asks `record()` for what belongs into
+its file's metadata. `history` carries the cost of every earlier stage along, so `acc.json` can list them all even where
+a table on the way was temporary.
+"""
+
+import contextlib
+import importlib.metadata
+import json
+import platform
+import resource
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from speech2unit.files import read_json, sha256
+
+KEY = "provenance"
+LIBRARIES = ("torch", "torchaudio", "numpy", "pyarrow", "scikit-learn", "faiss-cpu", "fairseq-fixed", "snakemake")
+_job = None
+
+
+@contextlib.contextmanager
+def running(*, stage, settings, inputs):
+    """Everything written inside belongs to this job. `inputs` are paths of files (folders are left out)."""
+    global _job
+    _job = dict(stage=stage, settings=settings, inputs=[Path(p) for p in inputs], started=time.monotonic())
+    try:
+        yield
+    finally:
+        _job = None
+
+
+def record(output):
+    """The record for `output`, a dict that JSON can hold; without a running job just the versions."""
+    if _job is None:
+        return dict(stage=None, versions=versions(), history={})
+    earlier = [read(path) for path in _job["inputs"] if path.is_file()]
+    cost = dict(stage=_job["stage"], seconds=round(time.monotonic() - _job["started"], 3), peak_memory_mb=peak_memory_mb())
+    history = {key: value for one in earlier for key, value in one.get("history", {}).items()}
+    return dict(
+        stage=_job["stage"],
+        settings=_job["settings"],
+        inputs={str(path): digest(path) for path in _job["inputs"] if path.is_file()},
+        versions=versions(),
+        history=history | {str(output): cost},
+    )
+
+
+def read(path):
+    """The record that a Parquet, safetensors or JSON file carries; an empty dict where it has none."""
+    path = Path(path)
+    if path.suffix == ".parquet":
+        return json.loads((pq.read_metadata(path).metadata or {}).get(KEY.encode(), b"{}"))
+    if path.suffix == ".safetensors":
+        from safetensors import safe_open
+
+        with safe_open(path, "np") as file:
+            return json.loads((file.metadata() or {}).get(KEY, "{}"))
+    if path.suffix == ".json":
+        return read_json(path).get(KEY, {})
+    return {}
+
+
+def digest(path):
+    """Digest of the content of a file: a table's own (of its rows, whatever the metadata), else SHA-256 of the bytes."""
+    if Path(path).suffix == ".parquet":
+        stored = (pq.read_metadata(path).metadata or {}).get(b"digest")
+        if stored:
+            return stored.decode()
+    return sha256(path)
+
+
+def versions():
+    """Versions of Python and of the libraries that results depend on."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def peak_memory_mb():
+    """Largest resident memory of this process so far, in 10⁶ bytes."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6)

@@ -1,0 +1,25 @@
+"""Reduced units: `5 5 9 9 9` → `5 9`, durations `2 3`."""
+
+import numpy as np
+
+from speech2unit import tables
+from speech2unit.schemas import REDUCED_UNITS, UNITS
+
+
+def collapse_runs(units):
+    """Units `[T]` → units `[N]` without repetitions and the length `[N]` of each run; the lengths sum to T."""
+    units = np.asarray(units)
+    starts = np.flatnonzero(np.diff(units, prepend=units[:1] - 1)) if len(units) else np.empty(0, int)
+    return units[starts], np.diff(starts, append=len(units))
+
+
+def reduce_units(*, units, reduced_units):
+    """Stage: collapse the runs of every utterance. See `REDUCED_UNITS`."""
+    with tables.writer(reduced_units, REDUCED_UNITS) as out:
+        for batch in tables.stream(units, UNITS):
+            out.write([_reduced(row) for row in batch.to_pylist()])
+
+
+def _reduced(row):
+    units, durations = collapse_runs(row["units"])
+    return row | dict(units=units, durations=durations)

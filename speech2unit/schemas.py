@@ -1,0 +1,105 @@
+"""The tables that speech2unit produces: types, units, meanings, keys."""
+
+import pyarrow as pa
+
+from speech2unit.tables import field, schema
+
+SPLITS = ("train", "dev", "test")
+
+MANIFEST = schema(
+    "manifest",
+    field("utterance_id", pa.string(), "name of the utterance, unique in the corpus"),
+    field("path", pa.string(), "audio file, relative to the corpus root; null where the corpus starts at units", nullable=True),
+    field("split", pa.string(), "train, dev or test"),
+    field("speaker", pa.string(), "speaker; null where unknown", nullable=True),
+    field("labels", pa.list_(pa.string()), "what a task may ask for, in the order of the metadata's label_columns"),
+    field("speed", pa.float32(), "factor by which the audio is played faster (1: as recorded; others: training copies)"),
+    field(
+        "num_samples",
+        pa.int64(),
+        "length as the encoder reads it: mono, at the corpus's sample rate, after `speed`",
+        unit="samples",
+    ),
+    field("sample_rate", pa.int32(), "rate of the audio as the encoder reads it", unit="Hz"),
+    field("source_sample_rate", pa.int32(), "rate of the file", unit="Hz"),
+    field("source_channels", pa.int16(), "channels of the file (averaged to one)", unit="channels"),
+    field("audio_hash", pa.string(), "BLAKE2b of the decoded samples; equal audio has equal hashes"),
+    key=("utterance_id",),
+    stage="make_manifest",
+)
+
+REJECTED = schema(
+    "rejected",
+    field("utterance_id", pa.string(), "name that the utterance would have had"),
+    field("path", pa.string(), "audio file, relative to the corpus root"),
+    field("reason", pa.string(), "code of the rule that the file breaks, see speech2unit/audio.py"),
+    field("detail", pa.string(), "what was found"),
+    key=("utterance_id",),
+    stage="make_manifest",
+)
+
+FEATURES = schema(
+    "features",
+    field("utterance_id", pa.string(), "as in the manifest"),
+    field("split", pa.string(), "train, dev or test"),
+    field("num_frames", pa.int32(), "frames T", unit="frames"),
+    field("features", pa.list_(pa.float32()), "T × dim values, frame after frame; reshape(T, -1) gives the matrix"),
+    key=("utterance_id",),
+    stage="extract_features",
+)
+
+CENTROIDS = schema(
+    "centroids",
+    field("unit", pa.int16(), "index of the cluster, from 0"),
+    field(
+        "centroid",
+        pa.list_(pa.float32()),
+        "mean of the cluster's frames, in the coordinates of the projection where there is one",
+    ),
+    field("num_frames", pa.int64(), "training frames nearest to it (0: a dead unit)", unit="frames"),
+    key=("unit",),
+    stage="fit_codebook",
+)
+
+PROJECTION = schema(
+    "projection",
+    field("component", pa.int16(), "index of the component, from 0, by falling variance"),
+    field("vector", pa.list_(pa.float32()), "scaled principal axis over (2 · context_frames + 1) · dim values"),
+    field("offset", pa.float64(), "the mean frame's coordinate, which is subtracted"),
+    field("variance", pa.float64(), "variance of the training frames along the axis, before scaling"),
+    key=("component",),
+    stage="fit_codebook",
+)
+
+UNITS = schema(
+    "units",
+    field("utterance_id", pa.string(), "as in the manifest"),
+    field("split", pa.string(), "train, dev or test"),
+    field("codebook", pa.string(), "the codebook that the units index; joins refuse another one"),
+    field("units", pa.list_(pa.int16()), "one unit a frame"),
+    key=("utterance_id",),
+    stage="assign_units",
+)
+
+REDUCED_UNITS = schema(
+    "reduced_units",
+    field("utterance_id", pa.string(), "as in the manifest"),
+    field("split", pa.string(), "train, dev or test"),
+    field("codebook", pa.string(), "the codebook that the units index; joins refuse another one"),
+    field("units", pa.list_(pa.int16()), "units with runs collapsed: 5 5 9 9 9 → 5 9"),
+    field("durations", pa.list_(pa.int16()), "length of each run: 2 3; all 1 where the corpus came without", unit="frames"),
+    key=("utterance_id",),
+    stage="reduce_units",
+)
+
+TRAINING = schema(
+    "training",
+    field("seed", pa.int32(), "seed of the run"),
+    field("update", pa.int32(), "optimiser updates done", unit="updates"),
+    field("split", pa.string(), "train (mean since the last row) or dev"),
+    field("measure", pa.string(), "loss, accuracy, …"),
+    field("value", pa.float64(), "loss in nats a target, accuracy as a fraction"),
+    field("seconds", pa.float64(), "since training began", unit="s"),
+    key=("seed", "update", "split", "measure"),
+    stage="pretrain_melhubert",
+)

@@ -1,0 +1,83 @@
+"""One training loop for everything that is trained: encoders, unit LMs, prompts. They differ by model and loss alone."""
+
+import copy
+import math
+import time
+
+import torch
+
+from speech2unit.errors import data_error
+from speech2unit.progress import progress
+
+
+def learning_rate_factor(update, num_updates, warmup_updates):
+    """Factor of the peak learning rate at an update (from 0): linear warm-up, then half a cosine down to 0."""
+    if update < warmup_updates:
+        return (update + 1) / warmup_updates
+    return 0.5 * (1 + math.cos(math.pi * (update - warmup_updates) / max(num_updates - warmup_updates, 1)))
+
+
+def fit(
+    model, *, loss, batches, evaluate, num_updates, learning_rate, warmup_updates, clip_norm, betas, weight_decay, evaluate_every, seed
+):  # fmt: skip
+    """Train the parameters of `model` that require gradients, keep the best by dev loss, return the curve.
+
+    loss: batch → (sum of losses in nats, number of targets); batches: endless iterator; evaluate: () → dict of measures
+    with a `loss`, lower is better, called every `evaluate_every` updates with the model in evaluation mode.
+    Returns rows of `speech2unit.schemas.TRAINING`. On a GPU the forward pass is in bfloat16. Raises `ValueError` where
+    the loss stops being finite.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=learning_rate, betas=betas, weight_decay=weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda u: learning_rate_factor(u, num_updates, warmup_updates))
+    start, curve, best, total, targets = time.monotonic(), [], None, 0.0, 0
+
+    def note(update, split, measures):
+        seconds = round(time.monotonic() - start, 3)
+        for measure, value in measures.items():
+            curve.append(dict(seed=seed, update=update, split=split, measure=measure, value=value, seconds=seconds))
+        print(f"update {update} {split} " + " ".join(f"{k} {v:.4f}" for k, v in measures.items()), flush=True)
+
+    model.train()
+    for update, batch in progress(zip(range(1, num_updates + 1), batches), "updates", num_updates):
+        with torch.autocast("cuda", torch.bfloat16, enabled=torch.cuda.is_available()):
+            batch_loss, num_targets = loss(batch)
+        optimizer.zero_grad(set_to_none=True)
+        (batch_loss / num_targets).backward()
+        torch.nn.utils.clip_grad_norm_(trained, clip_norm)
+        optimizer.step()
+        schedule.step()
+        total, targets = total + batch_loss.item(), targets + num_targets
+        if update % evaluate_every == 0 or update == num_updates:
+            note(update, "train", dict(loss=_finite(total / targets, update)))
+            total, targets = 0.0, 0
+            note(update, "dev", _evaluated(model, evaluate))
+            dev_loss = next(row["value"] for row in reversed(curve) if row["measure"] == "loss")
+            if best is None or dev_loss < best[0]:
+                best = dev_loss, copy.deepcopy(trained_state(model))
+    model.load_state_dict(best[1], strict=False)
+    model.eval()
+    return curve
+
+
+def trained_state(model):
+    """The tensors of a model that training changes: parameters that require gradients, and buffers."""
+    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+    return {name: tensor.detach() for name, tensor in model.state_dict().items() if name not in frozen}
+
+
+def _evaluated(model, evaluate):
+    model.eval()
+    with torch.no_grad():
+        measures = evaluate()
+    model.train()
+    return measures
+
+
+def _finite(value, update):
+    if not math.isfinite(value):
+        raise data_error(
+            f"training, update {update}", "the loss must be finite", expected="a number", got=f"{value}",
+            remedy="lower learning_rate in config/config.yaml",
+        )  # fmt: skip
+    return value

@@ -1,0 +1,1 @@
+"""Unit language models: vocabulary, binarisation, pre-training, prompt tuning, sampling, scores."""

@@ -1,0 +1,109 @@
+"""Pre-training of a unit LM: the next unit, and pseudo-tasks asked after `<s>` (see `pseudo_tasks`)."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from speech2unit import tables
+from speech2unit.device import choose_device
+from speech2unit.schemas import REDUCED_UNITS, TRAINING
+from speech2unit.training import fit
+from speech2unit.weights import save_config, save_tensors
+from ulm.augment_units import UnitAugmentation, augment, substitution_table
+from ulm.build_vocabulary import END, PAD, SEPARATOR, index_of_unit
+from ulm.data import endless_batches, length_batches, pad_rows
+from ulm.model import UnitLM, UnitLMConfig, num_parameters
+from ulm.prompt import after_source
+from ulm.pseudo_tasks import TaskPrompts, pseudo_labels
+from ulm.schemas import VOCABULARY
+
+
+class Pretraining(nn.Module):
+    """The unit LM and the prompts of its pseudo-tasks, trained together."""
+
+    def __init__(self, lm, prompts, answers, tasks_a_row, seed):
+        """answers: `[N, tasks]`, the answer of every training row to every pseudo-task; no tasks: a plain LM."""
+        super().__init__()
+        self.lm, self.prompts, self.answers, self.tasks_a_row = lm, prompts, answers, tasks_a_row
+        self.rng = np.random.default_rng(seed)
+
+    def unit_loss(self, rows):
+        """Summed loss of every unit and the `<s>` behind them, given those before; their number; the keys and values."""
+        inputs = pad_rows([[END, *row] for row in rows], self.prompts.separators.device)
+        wanted = pad_rows([[*row, SEPARATOR] for row in rows], inputs.device)
+        hidden, read = self.lm.hidden(self.lm.embed(inputs))
+        logits = self.lm.logits(hidden).flatten(0, 1).float()
+        loss = F.cross_entropy(logits, wanted.flatten(), ignore_index=PAD, reduction="sum")
+        return loss, int((wanted != PAD).sum()), read, inputs != PAD
+
+    def task_loss(self, positions, read, visible):
+        """Mean loss of the answers of rows `positions` to `tasks_a_row` pseudo-tasks each, drawn at random."""
+        num_tasks, m = self.answers.shape[1], self.tasks_a_row
+        tasks = np.stack([self.rng.choice(num_tasks, m, replace=False) for _ in positions])
+        wanted = torch.from_numpy(np.take_along_axis(self.answers[positions], tasks, 1)).flatten().to(visible.device)
+        tasks = torch.from_numpy(tasks).flatten().to(visible.device)
+        read = [tuple(x.repeat_interleave(m, 0) for x in pair) for pair in read]
+        own, separators = self.prompts.past(self.lm, tasks), self.prompts.separators[tasks][:, None]
+        logits = after_source(self.lm, own, separators, read, visible.repeat_interleave(m, 0))
+        return F.cross_entropy(logits.float(), wanted)
+
+    def loss(self, batch, task_weight):
+        """(positions, rows) → summed loss and number of targets. Both parts are means; their sum is scaled by the targets."""
+        positions, rows = batch
+        loss, targets, read, visible = self.unit_loss(rows)
+        if self.answers.shape[1]:
+            loss = loss + task_weight * targets * self.task_loss(positions, read, visible)
+        return loss, targets
+
+
+def read_rows(paths, index_of):
+    """Split → list of token rows `[N]` in order of utterance_id, each different row once."""
+    found = {"train": {}, "dev": {}}
+    for path in paths:
+        table = tables.read(path, REDUCED_UNITS, ["utterance_id", "split", "units"])
+        for name, split, units in zip(*(column.to_pylist() for column in table.columns)):
+            if split in found:
+                found[split].setdefault(tuple(index_of[u] for u in units), name)
+    return {split: [np.array(row) for row, _ in sorted(rows.items(), key=lambda item: item[1])] for split, rows in found.items()}
+
+
+def answers_of(rows, vocabulary, num_tasks, rng):
+    """Answers `[N, tasks]` of rows to pseudo-tasks; the more frequent units are the likelier answers."""
+    if not num_tasks:
+        return np.zeros((len(rows), 0), np.int64)
+    units = sorted((row for row in vocabulary if row["unit"] is not None), key=lambda row: -row["count"])
+    return pseudo_labels([" ".join(map(str, row)) for row in rows], num_tasks, [row["index"] for row in units], rng)
+
+
+def pretrain_ulm(
+    *, reduced_units, vocabulary, model, config, task_prompts, training, num_layers, dim, ffn_dim, num_heads, dropout,
+    num_pseudo_tasks, pseudo_tasks_a_row, pseudo_prompt_length, pseudo_task_weight, augmentation, max_tokens, num_updates,
+    learning_rate, warmup_updates, clip_norm, adam_betas, weight_decay, evaluate_every, seed,
+):  # fmt: skip
+    """Stage: pre-train on the training splits of several corpora; the dev splits judge the loss of the next unit."""
+    torch.manual_seed(seed)
+    rng, words = np.random.default_rng(seed), tables.read(vocabulary, VOCABULARY)
+    rows = read_rows(reduced_units, index_of_unit(words))
+    train, dev, how = rows["train"], rows["dev"], UnitAugmentation(**augmentation)
+    table = substitution_table(train, words.num_rows)
+    answers = answers_of(train, words.to_pylist(), num_pseudo_tasks, rng)
+    lm = UnitLM(UnitLMConfig(words.num_rows, num_layers, dim, ffn_dim, num_heads), dropout)
+    prompts = TaskPrompts(lm.config, num_pseudo_tasks, pseudo_prompt_length)
+    both = Pretraining(lm, prompts, answers, min(pseudo_tasks_a_row, num_pseudo_tasks), seed).to(choose_device())
+    batches = endless_batches([len(row) for row in train], max_tokens, seed)
+
+    def dev_loss():
+        parts = [both.unit_loss([dev[i] for i in batch])[:2] for batch in length_batches([len(row) for row in dev], max_tokens)]
+        return dict(loss=float(sum(loss for loss, _ in parts)) / sum(n for _, n in parts))
+
+    curve = fit(
+        both, loss=lambda batch: both.loss(batch, pseudo_task_weight),
+        batches=((batch, [augment(train[i], how, table, rng) for i in batch]) for batch in batches), evaluate=dev_loss,
+        num_updates=num_updates, learning_rate=learning_rate, warmup_updates=warmup_updates, clip_norm=clip_norm,
+        betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
+    )  # fmt: skip
+    save_tensors(model, lm.state_dict())
+    save_tensors(task_prompts, prompts.state_dict())
+    save_config(config, dict(num_parameters=num_parameters(lm), **lm.config.to_dict()))
+    tables.write(training, curve, TRAINING)

@@ -1,0 +1,78 @@
+"""Deep prompts: learned keys and values that stand before the tokens in every layer of a frozen unit LM.
+
+A prompt is an object that yields keys and values; the model only accepts them. The ancestors overwrite the first rows of
+every layer's key and value inputs instead; the logits are equal, as nothing reads the rows' residual stream.
+**Source:** SpeechPrompt, arXiv 2203.16773, section 3; prefix tuning, arXiv 2101.00190.
+"""
+
+import torch
+from torch import nn
+
+from ulm.build_vocabulary import PAD, SEPARATOR
+
+SCOPES = ("all", "target")
+
+
+class DeepPrompt(nn.Module):
+    """Vectors `[layers, length, D]` for keys and for values, and the input vector `[D]` of the separator `<s>`.
+
+    Trained parameters: (2 · layers · length + 1) · D, for 4 layers, length 5 and D = 192: 7,872.
+    """
+
+    def __init__(self, config, length, dropout=0.0):
+        """The vectors start from N(0, 1), the separator from N(0, 1 / D) as an embedding does."""
+        super().__init__()
+        self.keys = nn.Parameter(torch.randn(config.num_layers, length, config.dim))
+        self.values = nn.Parameter(torch.randn(config.num_layers, length, config.dim))
+        self.separator = nn.Parameter(torch.randn(config.dim) * config.dim**-0.5)
+        self.dropout = nn.Dropout(dropout)
+
+    def past(self, lm):
+        """Per layer of `lm`: keys and values `[1, H, length, D / H]`, through its own projections."""
+        pairs = zip(lm.layers, self.dropout(self.keys)[:, None], self.dropout(self.values)[:, None])
+        return [(a.heads(a.k_proj(k)), a.heads(a.v_proj(v))) for a, k, v in ((layer.self_attn, k, v) for layer, k, v in pairs)]
+
+
+def prepend(own, read):
+    """Per layer keys and values of a prompt `[1 or B, H, P, D / H]` before those of a source `[B, H, T, D / H]`."""
+    return [tuple(torch.cat([p.expand(len(r), -1, -1, -1), r], 2) for p, r in zip(*pair)) for pair in zip(own, read)]
+
+
+def read_source(lm, prompt, sources, scope):
+    """What targets may look at after sources `</s> u1 … uN` `[B, T]`: keys and values, and their visibility.
+
+    scope `all`: the source is read under the prompt, as in the papers. `target`: the source is read without it, and only
+    `<s>` and what follows look at the prompt; no gradient passes the source, and its keys and values fit every task.
+    Returns per layer (keys, values) `[B, H, P + T]` and a boolean mask `[B, P + T]` over them.
+    """
+    own = prompt.past(lm)
+    if scope == "all":
+        _, past = lm.hidden(lm.embed(sources), own)
+    else:
+        with torch.no_grad():
+            _, read = lm.hidden(lm.embed(sources))
+        past = prepend(own, read)
+    visible = torch.cat([sources.new_ones(len(sources), own[0][0].shape[2]), sources != PAD], 1).bool()
+    return past, visible
+
+
+def target_logits(lm, separator, targets, starts, past, visible):
+    """Logits `[B, L, V]` after each of the targets `[B, L]` (`<s> y1 …` or a later part), and the longer past.
+
+    separator: `[D]` or `[B, 1, D]`, the input vector of `<s>`; starts: `[B, 1]`, position of the first target; past and
+    visible (of the past alone) as from `read_source`.
+    """
+    size, length = targets.shape
+    inputs = lm.embed(targets, starts, (SEPARATOR, separator))
+    own = torch.ones(length, length, dtype=torch.bool, device=targets.device).tril()
+    mask = torch.cat([visible[:, None].expand(-1, length, -1), own.expand(size, -1, -1)], 2)
+    hidden, past = lm.hidden(inputs, past, mask[:, None])
+    return lm.logits(hidden), past
+
+
+def after_source(lm, own, separators, read, visible):
+    """Logits `[B, V]` after `<s>`, each row under its own prompt and separator `[B, 1, D]`, of sources that are read."""
+    starts = visible.sum(1, keepdim=True)
+    past = prepend(own, read)
+    visible = torch.cat([visible.new_ones(len(visible), own[0][0].shape[2]), visible], 1)
+    return target_logits(lm, separators, torch.full_like(starts, SEPARATOR), starts, past, visible)[0][:, 0]

@@ -1,0 +1,84 @@
+"""The tables that ulm produces."""
+
+import pyarrow as pa
+
+from speech2unit.tables import field, schema
+
+VOCABULARY = schema(
+    "vocabulary",
+    field("index", pa.int32(), "row of the unit LM's embedding"),
+    field("symbol", pa.string(), "<s>, <pad>, </s>, <unk> or a unit written as a number"),
+    field("unit", pa.int16(), "the unit; null for a special symbol", nullable=True),
+    field("count", pa.int64(), "occurrences in the unit LM's training split (0 for specials)", unit="units"),
+    key=("index",),
+    stage="build_vocabulary",
+)
+
+BINARIZED = schema(
+    "binarized",
+    field("utterance_id", pa.string(), "as in the manifest"),
+    field("split", pa.string(), "train, dev or test"),
+    field("row", pa.int32(), "position in the split's .bin and .idx, from 0"),
+    field("tokens", pa.list_(pa.int32()), "vocabulary indices: units <s> target-units </s>"),
+    field("num_source", pa.int32(), "tokens before <s>", unit="tokens"),
+    field("labels", pa.list_(pa.string()), "the task's labels"),
+    key=("utterance_id",),
+    stage="binarize",
+)
+
+SAMPLES = schema(
+    "samples",
+    field("seed", pa.int32(), "seed of the tuned parameters"),
+    field("utterance_id", pa.string(), "as in the manifest"),
+    field("split", pa.string(), "train, dev or test"),
+    field("labels", pa.list_(pa.string()), "what was said"),
+    field("predicted_labels", pa.list_(pa.string()), "decoded over legal continuations only"),
+    field("score", pa.float64(), "log probability of the prediction among the legal ones", unit="nat"),
+    field("free_units", pa.list_(pa.string()), "symbols decoded over the whole vocabulary"),
+    field("free_labels", pa.list_(pa.string()), "their labels; null where the output is illegal", nullable=True),
+    key=("seed", "utterance_id"),
+    stage="sample",
+)
+
+BASELINES = schema(
+    "baselines",
+    field("method", pa.string(), "majority (most frequent training label) or ngram_svm (linear SVM on 1–4-grams of the units)"),
+    field("utterance_id", pa.string(), "as in the manifest"),
+    field("split", pa.string(), "train, dev or test"),
+    field("labels", pa.list_(pa.string()), "what was said"),
+    field("predicted_labels", pa.list_(pa.string()), "what the method says"),
+    key=("method", "utterance_id"),
+    stage="fit_baselines",
+)
+
+CONFUSION = schema(
+    "confusion",
+    field("seed", pa.int32(), "seed of the tuned parameters"),
+    field("label", pa.string(), "what was said"),
+    field("predicted_label", pa.string(), "what was decoded"),
+    field("count", pa.int64(), "test rows", unit="rows"),
+    key=("seed", "label", "predicted_label"),
+    stage="score",
+)
+
+SUMMARY = schema(
+    "summary",
+    field("task", pa.string(), "row of config/tasks.tsv"),
+    field("accuracy", pa.float64(), "mean over seeds on the test split"),
+    field("accuracy_std", pa.float64(), "standard deviation over seeds (0 with one seed)"),
+    field("accuracy_low", pa.float64(), "lower end of the 95 % Wilson interval at n rows"),
+    field("accuracy_high", pa.float64(), "upper end"),
+    field("num_rows", pa.int64(), "test rows n", unit="rows"),
+    field("num_seeds", pa.int32(), "seeds", unit="seeds"),
+    field("majority_accuracy", pa.float64(), "baseline: most frequent training label"),
+    field("ngram_accuracy", pa.float64(), "baseline: linear SVM on 1–4-grams of the same reduced units"),
+    field("free_accuracy", pa.float64(), "decoding over the whole vocabulary, mean over seeds"),
+    field("num_illegal", pa.float64(), "illegal outputs of that decoding, mean over seeds", unit="rows"),
+    field("trained_parameters", pa.int64(), "parameters that tuning trained"),
+    field("total_parameters", pa.int64(), "parameters of the unit LM with them"),
+    field("corpus", pa.string(), "row of config/corpora.tsv"),
+    field("codebook", pa.string(), "row of config/codebooks.tsv"),
+    field("ulm", pa.string(), "row of config/ulms.tsv"),
+    key=("task",),
+    stage="summarize",
+)

@@ -1,0 +1,1 @@
+"""From labels to units: language-model rows, label maps, verbalized rows."""

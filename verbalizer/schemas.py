@@ -1,0 +1,38 @@
+"""The tables that verbalizer produces."""
+
+import pyarrow as pa
+
+from speech2unit.tables import field, schema
+
+LM_DATASET = schema(
+    "lm_dataset",
+    field("utterance_id", pa.string(), "as in the manifest"),
+    field("split", pa.string(), "train, dev or test"),
+    field("codebook", pa.string(), "the codebook that the units index"),
+    field("units", pa.list_(pa.int16()), "reduced units of the utterance"),
+    field("labels", pa.list_(pa.string()), "the task's labels, in the order of its label columns"),
+    key=("utterance_id",),
+    stage="create_lm_dataset",
+)
+
+VERBALIZER = schema(
+    "verbalizer",
+    field("label", pa.string(), "a label of the training split"),
+    field("units", pa.list_(pa.int16()), "how the unit LM says it"),
+    field("label_count", pa.int64(), "training rows with the label", unit="rows"),
+    field("unit_count", pa.int64(), "training occurrences of the first unit", unit="units"),
+    key=("label",),
+    stage="fit_verbalizer",
+)
+
+VERBALIZED = schema(
+    "verbalized",
+    field("utterance_id", pa.string(), "as in the manifest"),
+    field("split", pa.string(), "train, dev or test"),
+    field("codebook", pa.string(), "the codebook that the units index"),
+    field("units", pa.list_(pa.int16()), "source: reduced units of the utterance"),
+    field("target_units", pa.list_(pa.int16()), "target: the units that say the labels"),
+    field("labels", pa.list_(pa.string()), "the task's labels"),
+    key=("utterance_id",),
+    stage="apply_verbalizer",
+)

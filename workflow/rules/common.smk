@@ -1,0 +1,73 @@
+import ast
+import hashlib
+import re
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+ROOT = Path(workflow.current_basedir).parents[1]
+sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
+
+from rows import check_config, read_rows
+
+check_config(config, ROOT / "workflow/schemas/config.schema.yaml", workflow.configfiles)
+ROWS = read_rows(config, ROOT / "workflow/schemas")
+FEATURES_FILE = "results/units/{codebook}/{corpus}/features/{shard}.parquet"
+FEATURES_FILE = FEATURES_FILE if config["keep_features"] else temp(FEATURES_FILE)
+PACKAGES = ("speech2unit", "verbalizer", "ulm", "superb")
+UNCHECKED = ("schemas", "tables", "errors", "progress", "provenance")  # contracts are checked at every read instead
+SHARDS = [f"{i}-of-{config['num_shards']}" for i in range(1, config["num_shards"] + 1)]
+
+
+def names(table, **cells):
+    """Wildcard constraint: the names of a table's rows, or of those whose cells have these values."""
+    found = [n for n, row in ROWS[table].items() if all(row[c] == v for c, v in cells.items())]
+    return "|".join(map(re.escape, found)) or "none"
+
+
+AUDIO_CORPORA = names("corpora", codebook="")
+UNIT_CORPORA = names("corpora", adapter="units")
+
+
+wildcard_constraints:
+    corpus=names("corpora"),
+    encoder=names("encoders"),
+    codebook=names("codebooks"),
+    ulm=names("ulms"),
+    task=names("tasks"),
+    shard=r"\d+-of-\d+",
+
+
+def modules_of(dotted):
+    """Files of a first-party module; a registry (a package below the first level) stands for all of its modules."""
+    path = ROOT.joinpath(*dotted.split("."))
+    if path.is_dir():
+        return sorted(path.glob("*.py")) if "." in dotted else []
+    return [path.with_suffix(".py")] if path.with_suffix(".py").exists() else []
+
+
+def first_party_imports(tree):
+    """Dotted first-party modules that a syntax tree imports."""
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module] + [f"{node.module}.{a.name}" for a in node.names]
+        yield from (n for n in names if n.split(".")[0] in PACKAGES and n.split(".")[-1] not in UNCHECKED)
+
+
+def stage(target, num_threads=1):
+    """Reserved params for scripts/stage.py: the function to call, a digest of its code, and its compute threads."""
+    seen, todo = {}, modules_of(target)
+    while todo:
+        path = todo.pop()
+        if path not in seen:
+            tree = ast.parse(path.read_text())
+            seen[path] = ast.dump(tree)
+            todo += [file for name in first_party_imports(tree) for file in modules_of(name)]
+    text = "".join(seen[path] for path in sorted(seen))
+    return dict(stage=target, code=hashlib.sha256(text.encode()).hexdigest()[:12], num_threads=num_threads)

@@ -1,0 +1,48 @@
+rule fit_log_mel:
+    input:
+        manifests=encoder_manifests,
+    output:
+        model="results/encoders/{encoder}/model.safetensors",
+        config="results/encoders/{encoder}/config.json",
+    log:
+        "logs/fit_log_mel/{encoder}.log",
+    wildcard_constraints:
+        encoder=names("encoders", architecture="log_mel"),
+    conda:
+        "../../environment.yaml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+    params:
+        **stage("speech2unit.fit_log_mel"),
+        row=log_mel_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule pretrain_melhubert:
+    input:
+        manifests=encoder_manifests,
+        targets=encoder_targets,
+        front_end=front_end("model.safetensors"),
+        front_end_config=front_end("config.json"),
+    output:
+        model="results/encoders/{encoder}/model.safetensors",
+        config="results/encoders/{encoder}/config.json",
+        training="results/encoders/{encoder}/training.parquet",
+    log:
+        "logs/pretrain_melhubert/{encoder}.log",
+    wildcard_constraints:
+        encoder=names("encoders", architecture="melhubert"),
+    conda:
+        "../../environment.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        gpu=config["gpus_per_job"],
+        runtime=720,
+    params:
+        **stage("speech2unit.pretrain_melhubert", num_threads=2),
+        row=melhubert_settings,
+    script:
+        "../scripts/stage.py"

@@ -1,0 +1,155 @@
+# Input functions: which files a row of config/ stands for.
+
+
+def corpus_source(wildcards):
+    row = ROWS["corpora"][wildcards.corpus]
+    return [f"{row['root']}/{row['metadata']}"] if row["metadata"] else []
+
+
+def unit_sources(wildcards):
+    row = ROWS["corpora"][wildcards.corpus]
+    return [f"{row['root']}/{name}" for name in row["source"]]
+
+
+def manifest_settings(wildcards):
+    return dict(corpus=ROWS["corpora"][wildcards.corpus])
+
+
+def encoder_manifests(wildcards):
+    return expand("results/corpora/{corpus}/manifest.parquet", corpus=ROWS["encoders"][wildcards.encoder]["corpora"])
+
+
+def encoder_roots(wildcards):
+    return dict(roots=[ROWS["corpora"][c]["root"] for c in ROWS["encoders"][wildcards.encoder]["corpora"]])
+
+
+def encoder_targets(wildcards):
+    row = ROWS["encoders"][wildcards.encoder]
+    return expand("results/units/{codebook}/{corpus}/units.parquet", codebook=row["targets"], corpus=row["corpora"])
+
+
+def front_end(file):
+    """Input function: `file` of the encoder whose front end a MelHuBERT shares (that of its first targets)."""
+
+    def path(wildcards):
+        codebook = ROWS["encoders"][wildcards.encoder]["targets"][0]
+        return f"results/encoders/{ROWS['codebooks'][codebook]['encoder']}/{file}"
+
+    return path
+
+
+def melhubert_settings(wildcards):
+    row = ROWS["encoders"][wildcards.encoder]
+    sizes = [int(ROWS["codebooks"][name]["num_clusters"]) for name in row["targets"]]
+    return encoder_roots(wildcards) | dict(num_targets=sizes) | config["pretrain_melhubert"][row["preset"]]
+
+
+def log_mel_settings(wildcards):
+    return encoder_roots(wildcards) | config["fit_log_mel"][ROWS["encoders"][wildcards.encoder]["preset"]]
+
+
+def encoder_file(file):
+    """Input function: `file` of the codebook's encoder."""
+
+    def path(wildcards):
+        return f"results/encoders/{ROWS['codebooks'][wildcards.codebook]['encoder']}/{file}"
+
+    return path
+
+
+def feature_settings(wildcards):
+    shard, num_shards = map(int, wildcards.shard.split("-of-"))
+    layer = int(ROWS["codebooks"][wildcards.codebook]["layer"])
+    return dict(root=ROWS["corpora"][wildcards.corpus]["root"], layer=layer, shard=shard, num_shards=num_shards)
+
+
+def codebook_features(wildcards):
+    corpora = ROWS["codebooks"][wildcards.codebook]["corpora"]
+    path = "results/units/{codebook}/{corpus}/features/{shard}.parquet"
+    return expand(path, codebook=wildcards.codebook, corpus=corpora, shard=SHARDS)
+
+
+def size_settings(wildcards):
+    return dict(num_clusters=int(ROWS["codebooks"][wildcards.codebook]["num_clusters"]))
+
+
+def context_settings(wildcards):
+    return dict(context_frames=int(ROWS["codebooks"][wildcards.codebook]["context_frames"]))
+
+
+def codebook_settings(wildcards):
+    row = ROWS["codebooks"][wildcards.codebook]
+    return size_settings(wildcards) | context_settings(wildcards) | dict(num_components=int(row["num_components"]))
+
+
+def task_row(wildcards):
+    row = ROWS["tasks"][wildcards.task]
+    return row | dict(codebook=ROWS["ulms"][row["ulm"]]["codebook"])
+
+
+def task_units(wildcards):
+    row = task_row(wildcards)
+    return f"results/units/{row['codebook']}/{row['corpus']}/reduced_units.parquet"
+
+
+def task_manifest(wildcards):
+    row = task_row(wildcards)
+    if ROWS["corpora"][row["corpus"]]["codebook"]:
+        return f"results/units/{row['codebook']}/{row['corpus']}/manifest.parquet"
+    return f"results/corpora/{row['corpus']}/manifest.parquet"
+
+
+def task_ulm(file):
+    """Input function: `file` of the task's unit LM."""
+
+    def path(wildcards):
+        return f"results/ulm/{task_row(wildcards)['ulm']}/{file}"
+
+    return path
+
+
+def label_settings(wildcards):
+    row = task_row(wildcards)
+    columns = ROWS["corpora"][row["corpus"]]["label_columns"]
+    return dict(labels=row["labels"], corpus_labels=columns.split(","))
+
+
+def verbalizer_settings(wildcards):
+    row = task_row(wildcards)
+    return dict(method=row["verbalizer"], num_units=int(ROWS["codebooks"][row["codebook"]]["num_clusters"]))
+
+
+def task_codebook(wildcards):
+    return dict(codebook=task_row(wildcards)["codebook"])
+
+
+def tuning_settings(wildcards):
+    row = task_row(wildcards)
+    return dict(seeds=[int(seed) for seed in row["seeds"]]) | config["tune_prompt"][row["tuning"]]
+
+
+def sampling_settings(wildcards):
+    return dict(scope=tuning_settings(wildcards)["scope"])
+
+
+def score_settings(wildcards):
+    row = task_row(wildcards)
+    encoder = ROWS["codebooks"][row["codebook"]]["encoder"]
+    return dict(
+        task=wildcards.task,
+        names={k: row[k] for k in ("corpus", "codebook", "ulm", "verbalizer", "tuning")} | dict(encoder=encoder),
+    )
+
+
+def ulm_units(wildcards):
+    row = ROWS["ulms"][wildcards.ulm]
+    return expand("results/units/{codebook}/{corpus}/reduced_units.parquet", codebook=row["codebook"], corpus=row["corpora"])
+
+
+def vocabulary_settings(wildcards):
+    codebook = ROWS["ulms"][wildcards.ulm]["codebook"]
+    return dict(codebook=codebook, num_units=int(ROWS["codebooks"][codebook]["num_clusters"]))
+
+
+def ulm_settings(wildcards):
+    return config["pretrain_ulm"][ROWS["ulms"][wildcards.ulm]["preset"]]

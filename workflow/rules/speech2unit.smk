@@ -1,0 +1,148 @@
+localrules:
+    reduce_units,
+    import_units,
+
+
+rule synthesize_commands:
+    output:
+        audio=directory("results/corpora/{corpus}/speech/audio"),
+        metadata="results/corpora/{corpus}/speech/metadata.csv",
+    log:
+        "logs/synthesize_commands/{corpus}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("speech2unit.synthesize_commands"),
+        **config["synthesize_commands"],
+    script:
+        "../scripts/stage.py"
+
+
+rule make_manifest:
+    input:
+        source=corpus_source,
+    output:
+        manifest="results/corpora/{corpus}/manifest.parquet",
+        rejected="results/corpora/{corpus}/rejected.parquet",
+    log:
+        "logs/make_manifest/{corpus}.log",
+    wildcard_constraints:
+        corpus=AUDIO_CORPORA,
+    conda:
+        "../../environment.yaml"
+    threads: 2
+    resources:
+        mem_mb=2000,
+    params:
+        **stage("speech2unit.make_manifest"),
+        **config["make_manifest"],
+        row=manifest_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule import_units:
+    input:
+        source=unit_sources,
+    output:
+        manifest="results/units/{codebook}/{corpus}/manifest.parquet",
+        reduced_units="results/units/{codebook}/{corpus}/reduced_units.parquet",
+    log:
+        "logs/import_units/{codebook}/{corpus}.log",
+    wildcard_constraints:
+        corpus=UNIT_CORPORA,
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        **stage("speech2unit.import_units"),
+        codebook="{codebook}",
+        row=size_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule extract_features:
+    input:
+        manifest="results/corpora/{corpus}/manifest.parquet",
+        model=encoder_file("model.safetensors"),
+        config=encoder_file("config.json"),
+    output:
+        features=FEATURES_FILE,
+    log:
+        "logs/extract_features/{codebook}/{corpus}/{shard}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=3000,
+        gpu=config["gpus_per_job"],
+    params:
+        **stage("speech2unit.extract_features"),
+        **config["extract_features"],
+        row=feature_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule fit_codebook:
+    input:
+        features=codebook_features,
+    output:
+        centroids="results/units/{codebook}/centroids.parquet",
+        projection="results/units/{codebook}/projection.parquet",
+    log:
+        "logs/fit_codebook/{codebook}.log",
+    conda:
+        "../../environment.yaml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+    params:
+        **stage("speech2unit.fit_codebook", num_threads=2),
+        **config["fit_codebook"],
+        row=codebook_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule assign_units:
+    input:
+        features=expand("results/units/{{codebook}}/{{corpus}}/features/{shard}.parquet", shard=SHARDS),
+        centroids="results/units/{codebook}/centroids.parquet",
+        projection="results/units/{codebook}/projection.parquet",
+    output:
+        units="results/units/{codebook}/{corpus}/units.parquet",
+    log:
+        "logs/assign_units/{codebook}/{corpus}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        **stage("speech2unit.assign_units"),
+        codebook="{codebook}",
+        row=context_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule reduce_units:
+    input:
+        units="results/units/{codebook}/{corpus}/units.parquet",
+    output:
+        reduced_units="results/units/{codebook}/{corpus}/reduced_units.parquet",
+    log:
+        "logs/reduce_units/{codebook}/{corpus}.log",
+    wildcard_constraints:
+        corpus=AUDIO_CORPORA,
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("speech2unit.reduce_units"),
+    script:
+        "../scripts/stage.py"

@@ -1,0 +1,175 @@
+localrules:
+    build_vocabulary,
+    score,
+    summarize,
+
+
+rule build_vocabulary:
+    input:
+        reduced_units=ulm_units,
+    output:
+        vocabulary="results/ulm/{ulm}/vocabulary.parquet",
+    log:
+        "logs/build_vocabulary/{ulm}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("ulm.build_vocabulary"),
+        row=vocabulary_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule pretrain_ulm:
+    input:
+        reduced_units=ulm_units,
+        vocabulary="results/ulm/{ulm}/vocabulary.parquet",
+    output:
+        model="results/ulm/{ulm}/model.safetensors",
+        config="results/ulm/{ulm}/config.json",
+        task_prompts="results/ulm/{ulm}/task_prompts.safetensors",
+        training="results/ulm/{ulm}/training.parquet",
+    log:
+        "logs/pretrain_ulm/{ulm}.log",
+    conda:
+        "../../environment.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        gpu=config["gpus_per_job"],
+        runtime=720,
+    params:
+        **stage("ulm.pretrain_ulm", num_threads=2),
+        row=ulm_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule binarize:
+    input:
+        verbalized="results/{task}/verbalized.parquet",
+        vocabulary=task_ulm("vocabulary.parquet"),
+    output:
+        binarized=directory("results/{task}/binarized"),
+        rows="results/{task}/binarized.parquet",
+    log:
+        "logs/binarize/{task}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        **stage("ulm.binarize"),
+        row=task_codebook,
+    script:
+        "../scripts/stage.py"
+
+
+rule tune_prompt:
+    input:
+        rows="results/{task}/binarized.parquet",
+        model=task_ulm("model.safetensors"),
+        config=task_ulm("config.json"),
+        task_prompts=task_ulm("task_prompts.safetensors"),
+    output:
+        prompt="results/{task}/prompt.safetensors",
+        training="results/{task}/training.parquet",
+    log:
+        "logs/tune_prompt/{task}.log",
+    conda:
+        "../../environment.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        gpu=config["gpus_per_job"],
+        runtime=240,
+    params:
+        **stage("ulm.tune_prompt", num_threads=2),
+        row=tuning_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule sample:
+    input:
+        rows="results/{task}/binarized.parquet",
+        vocabulary=task_ulm("vocabulary.parquet"),
+        model=task_ulm("model.safetensors"),
+        config=task_ulm("config.json"),
+        prompt="results/{task}/prompt.safetensors",
+    output:
+        samples="results/{task}/samples.parquet",
+    log:
+        "logs/sample/{task}.log",
+    conda:
+        "../../environment.yaml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+        gpu=config["gpus_per_job"],
+    params:
+        **stage("ulm.sample", num_threads=2),
+        **config["sample"],
+        row=sampling_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule fit_baselines:
+    input:
+        lm_dataset="results/{task}/lm_dataset.parquet",
+    output:
+        baselines="results/{task}/baselines.parquet",
+    log:
+        "logs/fit_baselines/{task}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        **stage("ulm.fit_baselines"),
+        **config["fit_baselines"],
+    script:
+        "../scripts/stage.py"
+
+
+rule score:
+    input:
+        samples="results/{task}/samples.parquet",
+        baselines="results/{task}/baselines.parquet",
+        training="results/{task}/training.parquet",
+        prompt="results/{task}/prompt.safetensors",
+        config=task_ulm("config.json"),
+    output:
+        acc="results/{task}/acc.json",
+        confusion="results/{task}/confusion.parquet",
+    log:
+        "logs/score/{task}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("ulm.score"),
+        row=score_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule summarize:
+    input:
+        acc=expand("results/{task}/acc.json", task=config["tasks"]),
+    output:
+        summary="results/summary.parquet",
+    log:
+        "logs/summarize/summary.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("ulm.summarize"),
+    script:
+        "../scripts/stage.py"

@@ -1,0 +1,60 @@
+localrules:
+    create_lm_dataset,
+    fit_verbalizer,
+    apply_verbalizer,
+
+
+rule create_lm_dataset:
+    input:
+        reduced_units=task_units,
+        manifest=task_manifest,
+    output:
+        lm_dataset="results/{task}/lm_dataset.parquet",
+    log:
+        "logs/create_lm_dataset/{task}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("verbalizer.create_lm_dataset"),
+        row=label_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule fit_verbalizer:
+    input:
+        lm_dataset="results/{task}/lm_dataset.parquet",
+    output:
+        verbalizer="results/{task}/verbalizer.parquet",
+    log:
+        "logs/fit_verbalizer/{task}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("verbalizer.fit_verbalizer"),
+        **config["fit_verbalizer"],
+        row=verbalizer_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule apply_verbalizer:
+    input:
+        lm_dataset="results/{task}/lm_dataset.parquet",
+        verbalizer="results/{task}/verbalizer.parquet",
+    output:
+        verbalized="results/{task}/verbalized.parquet",
+    log:
+        "logs/apply_verbalizer/{task}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("verbalizer.apply_verbalizer"),
+    script:
+        "../scripts/stage.py"
