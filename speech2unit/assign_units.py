@@ -1,6 +1,7 @@
 """Units: the nearest centroid of every frame."""
 
 import numpy as np
+import pyarrow as pa
 
 from speech2unit import tables
 from speech2unit.errors import data_error
@@ -26,12 +27,15 @@ def centroid_matrix(path):
 
 
 def assign_units(*, features, centroids, projection, units, codebook, context_frames):
-    """Stage: units of every utterance, one a frame. See `UNITS`."""
+    """Stage: units of every utterance, one a frame, in order of utterance_id however many shards there are. See `UNITS`."""
     matrix, project = centroid_matrix(centroids), load(projection, context_frames)
-    with tables.writer(units, UNITS) as out:
-        for path in features:
-            for batch in tables.stream(path, FEATURES):
-                frames = [f.values.to_numpy().reshape(n.as_py(), -1) for f, n in zip(batch["features"], batch["num_frames"])]
-                found = [nearest_centroids(project(f), matrix) for f in frames]
-                names = {name: batch[name].to_pylist() for name in ("utterance_id", "split")}
-                out.write(names | dict(codebook=[codebook] * len(found), units=found))
+    parts = [_units(batch, matrix, project, codebook) for path in features for batch in tables.stream(path, FEATURES)]
+    tables.write(units, pa.concat_tables([UNITS.empty_table(), *parts]).sort_by("utterance_id"), UNITS)
+
+
+def _units(batch, matrix, project, codebook):
+    """Part of `UNITS` for a record batch of `FEATURES`."""
+    frames = [f.values.to_numpy().reshape(n.as_py(), -1) for f, n in zip(batch["features"], batch["num_frames"])]
+    found = [nearest_centroids(project(f), matrix) for f in frames]
+    names = {name: batch[name] for name in ("utterance_id", "split")}
+    return pa.table(names | dict(codebook=[codebook] * len(found), units=found), schema=UNITS)

@@ -1,4 +1,4 @@
-"""Where models run."""
+"""Where and how precisely models run."""
 
 
 def choose_device(index=0):
@@ -6,4 +6,23 @@ def choose_device(index=0):
     import torch
 
     count = torch.cuda.device_count()
-    return torch.device(f"cuda:{index % count}") if count else torch.device("cpu")
+    return torch.device(f"cuda:{index % count}" if count else "cpu")
+
+
+def mixed_precision(device):
+    """Context in which matrix products are in bfloat16, where the device computes with it: GPUs, and CPUs with AVX512-BF16."""
+    import torch
+
+    able = device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.autocast(device.type, torch.bfloat16, enabled=able)
+
+
+def attention(queries, keys, values, **options):
+    """Scaled dot-product attention of `[B, H, T, D]`; on a CPU in float32, whose backward pass in bfloat16 is ten times slower."""
+    import torch
+    import torch.nn.functional as F
+
+    if queries.device.type != "cpu":
+        return F.scaled_dot_product_attention(queries, keys, values, **options)
+    with torch.autocast("cpu", enabled=False):
+        return F.scaled_dot_product_attention(queries.float(), keys.float(), values.float(), **options)

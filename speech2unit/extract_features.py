@@ -37,7 +37,7 @@ def feature_rows(batch, features):
     """Record batch of a list of manifest rows and their features `[T_i, dim]`."""
     values = pa.concat_arrays([pa.array(f.reshape(-1), pa.float32()) for f in features])
     offsets = np.cumsum([0] + [f.size for f in features])
-    columns = {name: [row[name] for row in batch] for name in ("utterance_id", "split")}
+    columns = {name: [row[name] for row in batch] for name in ("utterance_id", "split", "speed")}
     columns |= dict(num_frames=[len(f) for f in features])
     return columns | dict(features=pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values))
 

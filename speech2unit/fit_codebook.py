@@ -1,6 +1,7 @@
 """K-means codebook over encoder frames of the training split, with their context and projected."""
 
 import zlib
+from pathlib import Path
 
 import numpy as np
 
@@ -15,22 +16,30 @@ def keep(utterance_id, fraction):
     return zlib.crc32(utterance_id.encode()) < fraction * 2**32
 
 
-def training_frames(paths, max_frames):
-    """Frames `[T, dim]` of training utterances in order of utterance_id, about `max_frames` of them at most."""
-    lengths = tables.read_many(paths, FEATURES, ["split", "num_frames"]).to_pandas()
-    total = int(lengths.num_frames[lengths.split == "train"].sum())
-    fraction, found = max_frames / max(total, 1), {}
+def training_frames(paths, max_frames_per_corpus):
+    """Frames `[T, dim]` of training utterances as recorded, those of a corpus (a folder of `paths`) in order of utterance_id."""
+    corpora = {}
     for path in paths:
-        for batch in tables.stream(path, FEATURES):
-            for name, split, num_frames, values in zip(*batch.columns):
-                if split.as_py() == "train" and keep(name.as_py(), fraction):
-                    found[name.as_py()] = values.values.to_numpy().reshape(num_frames.as_py(), -1)
-    if not found:
+        corpora.setdefault(Path(path).parent, []).append(path)
+    frames = [part for folder in sorted(corpora) for part in _corpus_frames(corpora[folder], max_frames_per_corpus)]
+    if not frames:
         raise data_error(
             paths[0], "a codebook is fitted on the training split", expected="training frames", got="none",
-            remedy="check the splits in the manifest, or raise fit_codebook.max_frames",
+            remedy="check the splits in the manifest, or raise fit_codebook.max_frames_per_corpus",
         )  # fmt: skip
-    return [found[name].astype(np.float32) for name in sorted(found)]
+    return frames
+
+
+def _corpus_frames(paths, max_frames):
+    lengths = tables.read_many(paths, FEATURES, ["split", "speed", "num_frames"]).to_pandas()
+    recorded = (lengths.split == "train") & (lengths.speed == 1)
+    fraction, found = max_frames / max(int(lengths.num_frames[recorded].sum()), 1), {}
+    for path in paths:
+        for batch in tables.stream(path, FEATURES):
+            for name, split, speed, num_frames, values in zip(*batch.columns):
+                if split.as_py() == "train" and speed.as_py() == 1 and keep(name.as_py(), fraction):
+                    found[name.as_py()] = values.values.to_numpy().reshape(num_frames.as_py(), -1)
+    return [found[name] for name in sorted(found)]
 
 
 def fit_centroids(frames, *, num_clusters, num_iterations, num_restarts, seed):
@@ -55,10 +64,10 @@ def fit_centroids(frames, *, num_clusters, num_iterations, num_restarts, seed):
 
 
 def fit_codebook(
-    *, features, centroids, projection, num_clusters, context_frames, num_components, max_frames, num_iterations, num_restarts, seed
+    *, features, centroids, projection, num_clusters, context_frames, num_components, max_frames_per_corpus, num_iterations, num_restarts, seed
 ):  # fmt: skip
     """Stage: k-means over the frames of the training split in all shards. See `CENTROIDS` and `PROJECTION`."""
-    utterances = training_frames(features, max_frames)
+    utterances = training_frames(features, max_frames_per_corpus)
     rows = fit_projection(np.concatenate([with_context(frames, context_frames) for frames in utterances]), num_components)
     project = Projection(context_frames, rows)
     frames = np.ascontiguousarray(np.concatenate([project(frames) for frames in utterances]))

@@ -6,7 +6,7 @@ import torch
 
 from speech2unit import tables
 from speech2unit.audio import read_audio
-from speech2unit.encoders.log_mel import NUM_MELS, SAMPLE_RATE_HZ, log_mel
+from speech2unit.encoders.log_mel import NUM_MELS, SAMPLE_RATE_HZ, log_mel, remove_level
 from speech2unit.progress import progress
 from speech2unit.schemas import MANIFEST
 from speech2unit.weights import save_config, save_tensors
@@ -29,10 +29,13 @@ def training_rows(manifests, roots):
                 yield Path(root) / row["path"], row
 
 
-def fit_log_mel(*, manifests, model, config, roots, channel_prior_frames):
-    """Stage: write `mean` and `std` `[40]` and the front end's settings."""
+def fit_log_mel(*, manifests, model, config, roots, level_removed, deviation_per_bin):
+    """Stage: write `mean` and `std` `[40]` and the front end's settings.
+
+    deviation_per_bin: every bin is scaled to deviation 1, as published; else all by one number, which keeps loud bins loud.
+    """
     rows = list(training_rows(manifests, roots))
-    waveforms = (read_audio(path, sample_rate=SAMPLE_RATE_HZ)[0] for path, _ in progress(rows, "utterances"))
-    mean, std = moments(log_mel(waveform) for waveform in waveforms)
-    save_tensors(model, dict(mean=mean, std=std))
-    save_config(config, dict(architecture="log_mel", channel_prior_frames=channel_prior_frames))
+    mels = (log_mel(read_audio(path, sample_rate=SAMPLE_RATE_HZ)[0]) for path, _ in progress(rows, "utterances"))
+    mean, std = moments(remove_level(mel) if level_removed else mel for mel in mels)
+    save_tensors(model, dict(mean=mean, std=std if deviation_per_bin else std.mean().expand(NUM_MELS)))
+    save_config(config, dict(architecture="log_mel", level_removed=level_removed))

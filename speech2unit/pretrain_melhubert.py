@@ -135,11 +135,11 @@ def pretrain_melhubert(
     positions = examples_by_length(rows, batch_frames, max_crop_frames, rng)
     curve = fit(
         encoder, loss=lambda b: masked_loss(encoder, b, unmasked_weight), batches=(batch([rows[i] for i in p], rng) for p in positions),
-        evaluate=dev_loss, num_updates=num_updates, learning_rate=learning_rate, warmup_updates=warmup_updates, clip_norm=clip_norm,
-        betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
+        evaluate=dev_loss, num_updates=num_updates, learning_rate=learning_rate, rate_factors={}, warmup_updates=warmup_updates,
+        clip_norm=clip_norm, betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
     )  # fmt: skip
     save_tensors(model, encoder.state_dict() | dict(mean=end.mean, std=end.std))
-    save_config(config, dict(architecture="melhubert", channel_prior_frames=end.channel_prior_frames) | asdict(sizes))
+    save_config(config, dict(architecture="melhubert", level_removed=end.level_removed) | asdict(sizes))
     tables.write(training, curve, TRAINING)
 
 

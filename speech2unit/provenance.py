@@ -1,8 +1,8 @@
 """Where a result comes from: stage, settings, digests of the inputs, versions, time and memory.
 
 The shim (`workflow/scripts/stage.py`) opens one `running(...)` a job; every writer asks `record()` for what belongs into
-its file's metadata. `history` carries the cost of every earlier stage along, so `acc.json` can list them all even where
-a table on the way was temporary.
+its file's metadata. `inputs` and `history` carry along what every earlier stage read and cost, so `acc.json` can name them all
+even where a table on the way was temporary.
 """
 
 import contextlib
@@ -39,11 +39,11 @@ def record(output):
         return dict(stage=None, versions=versions(), history={})
     earlier = [read(path) for path in _job["inputs"] if path.is_file()]
     cost = dict(stage=_job["stage"], seconds=round(time.monotonic() - _job["started"], 3), peak_memory_mb=peak_memory_mb())
-    history = {key: value for one in earlier for key, value in one.get("history", {}).items()}
+    inputs, history = ({k: v for one in earlier for k, v in one.get(part, {}).items()} for part in ("inputs", "history"))
     return dict(
         stage=_job["stage"],
         settings=_job["settings"],
-        inputs={str(path): digest(path) for path in _job["inputs"] if path.is_file()},
+        inputs=inputs | {str(path): digest(path) for path in _job["inputs"] if path.is_file()},
         versions=versions(),
         history=history | {str(output): cost},
     )

@@ -42,6 +42,7 @@ FEATURES = schema(
     "features",
     field("utterance_id", pa.string(), "as in the manifest"),
     field("split", pa.string(), "train, dev or test"),
+    field("speed", pa.float32(), "as in the manifest; codebooks are fitted on speech as recorded, speed 1"),
     field("num_frames", pa.int32(), "frames T", unit="frames"),
     field("features", pa.list_(pa.float32()), "T × dim values, frame after frame; reshape(T, -1) gives the matrix"),
     key=("utterance_id",),

@@ -14,7 +14,6 @@ speech is synthetic, that a clip's noise is coloured noise, and that `unknown` a
 import contextlib
 import csv
 import ctypes
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -25,7 +24,7 @@ import soundfile
 import soxr
 
 from speech2unit.errors import data_error, nearest
-from speech2unit.files import atomic
+from speech2unit.files import atomic, whole_folder
 from speech2unit.schemas import SPLITS
 
 UNKNOWN, SILENCE = "unknown", "silence"
@@ -155,20 +154,6 @@ def record(synth, speaker, word, *, sample_rate, jitter, **clip):
     speech = synth.speak(word, seed=seed, **near) if word else np.empty(0, np.float32)
     speech = soxr.resample(speech, synth.sample_rate, sample_rate, quality="HQ")
     return make_clip(speech, sample_rate=sample_rate, rng=rng, **clip)
-
-
-@contextlib.contextmanager
-def whole_folder(path):
-    """A temporary sibling of `path` that takes its name, and its place, when all went well; else it vanishes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
-    try:
-        yield temporary
-        temporary.chmod(path.parent.stat().st_mode & 0o777)
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_metadata(path, rows):

@@ -6,6 +6,7 @@ import time
 
 import torch
 
+from speech2unit.device import mixed_precision
 from speech2unit.errors import data_error
 from speech2unit.progress import progress
 
@@ -18,17 +19,19 @@ def learning_rate_factor(update, num_updates, warmup_updates):
 
 
 def fit(
-    model, *, loss, batches, evaluate, num_updates, learning_rate, warmup_updates, clip_norm, betas, weight_decay, evaluate_every, seed
+    model, *, loss, batches, evaluate, num_updates, learning_rate, rate_factors, warmup_updates, clip_norm, betas, weight_decay,
+    evaluate_every, seed,
 ):  # fmt: skip
     """Train the parameters of `model` that require gradients, keep the best by dev loss, return the curve.
 
     loss: batch → (sum of losses in nats, number of targets); batches: endless iterator; evaluate: () → dict of measures
-    with a `loss`, lower is better, called every `evaluate_every` updates with the model in evaluation mode.
-    Returns rows of `speech2unit.schemas.TRAINING`. On a GPU the forward pass is in bfloat16. Raises `ValueError` where
+    with a `loss`, lower is better, called every `evaluate_every` updates with the model in evaluation mode; rate_factors:
+    beginning of parameter names → factor of their learning rate, and no weight decay.
+    Returns rows of `speech2unit.schemas.TRAINING`. Matrix products are in bfloat16 where the device computes with it. Raises `ValueError` where
     the loss stops being finite.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=learning_rate, betas=betas, weight_decay=weight_decay)
+    optimizer = torch.optim.AdamW(_groups(model, learning_rate, weight_decay, rate_factors), betas=betas)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda u: learning_rate_factor(u, num_updates, warmup_updates))
     start, curve, best, total, targets = time.monotonic(), [], None, 0.0, 0
 
@@ -40,7 +43,7 @@ def fit(
 
     model.train()
     for update, batch in progress(zip(range(1, num_updates + 1), batches), "updates", num_updates):
-        with torch.autocast("cuda", torch.bfloat16, enabled=torch.cuda.is_available()):
+        with mixed_precision(trained[0].device):
             batch_loss, num_targets = loss(batch)
         optimizer.zero_grad(set_to_none=True)
         (batch_loss / num_targets).backward()
@@ -51,8 +54,9 @@ def fit(
         if update % evaluate_every == 0 or update == num_updates:
             note(update, "train", dict(loss=_finite(total / targets, update)))
             total, targets = 0.0, 0
-            note(update, "dev", _evaluated(model, evaluate))
-            dev_loss = next(row["value"] for row in reversed(curve) if row["measure"] == "loss")
+            measures = _evaluated(model, evaluate)
+            note(update, "dev", measures)
+            dev_loss = _finite(measures["loss"], update)
             if best is None or dev_loss < best[0]:
                 best = dev_loss, copy.deepcopy(trained_state(model))
     model.load_state_dict(best[1], strict=False)
@@ -64,6 +68,16 @@ def trained_state(model):
     """The tensors of a model that training changes: parameters that require gradients, and buffers."""
     frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
     return {name: tensor.detach() for name, tensor in model.state_dict().items() if name not in frozen}
+
+
+def _groups(model, learning_rate, weight_decay, rate_factors):
+    """Parameter groups for the optimiser: those of each factor, and all others."""
+    groups = {prefix: dict(params=[], lr=learning_rate * factor, weight_decay=0.0) for prefix, factor in rate_factors.items()}
+    groups[""] = dict(params=[], lr=learning_rate, weight_decay=weight_decay)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups[next(prefix for prefix in groups if name.startswith(prefix))]["params"].append(parameter)
+    return [group for group in groups.values() if group["params"]]
 
 
 def _evaluated(model, evaluate):

@@ -17,7 +17,7 @@ class UnitAugmentation:
     probability: float  # of changing a row at all
     drop: float  # largest probability of leaving a unit out
     substitute: float  # largest probability of taking a similar unit instead
-    crop: float  # probability of cutting up to 3 units at either end
+    crop: float  # largest fraction of the row that is cut off at its two ends together
 
 
 def substitution_table(rows, vocabulary_size):
@@ -48,9 +48,9 @@ def augment(row, how, table, rng):
     for i in np.flatnonzero(rng.random(len(row)) < rng.uniform(0, how.substitute)):
         changed[i] = min(np.searchsorted(table[changed[i]], rng.random()), len(table) - 1)
     kept = rng.random(len(row)) >= rng.uniform(0, how.drop)
-    if rng.random() < how.crop:
-        first, last = rng.integers(0, 4, 2)
-        kept[:first] = kept[len(kept) - last :] = False
+    cut = rng.integers(0, int(how.crop * len(row)) + 1)
+    first = rng.integers(0, cut + 1)
+    kept[:first] = kept[len(row) - (cut - first) :] = False
     changed = changed[kept]
     changed = changed[np.diff(changed, prepend=-1) != 0]
     return changed if len(changed) >= MIN_UNITS else row

@@ -3,12 +3,9 @@
 The only module that imports fairseq (5 seconds, 0.9 GB); everything else reads the Parquet file.
 """
 
-import os
-import shutil
-from pathlib import Path
-
 from speech2unit import tables
 from speech2unit.errors import data_error
+from speech2unit.files import whole_folder
 from ulm.build_vocabulary import END, SEPARATOR, check_codebook, index_of_unit
 from ulm.schemas import BINARIZED, VOCABULARY
 from verbalizer.schemas import VERBALIZED
@@ -56,16 +53,10 @@ def binarize(*, verbalized, vocabulary, binarized, rows, codebook):
     source = tables.read(verbalized, VERBALIZED)
     check_codebook(source["codebook"].to_pylist(), codebook, verbalized)
     found = _rows(source.to_pylist(), index_of)
-    temporary = Path(f"{binarized}.{os.getpid()}.tmp")
-    temporary.mkdir(parents=True)
-    try:
+    with whole_folder(binarized) as temporary:
         dictionary.save(str(temporary / "dict.txt"))
         for split, name in FAIRSEQ_SPLITS.items():
             write_indexed(temporary / name, [row["tokens"] for row in found if row["split"] == split], len(dictionary))
-        shutil.rmtree(binarized, ignore_errors=True)
-        temporary.rename(binarized)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     tables.write(rows, found, BINARIZED)
 
 

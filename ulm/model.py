@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from speech2unit.device import attention
 from speech2unit.files import read_json
 
 FIRST_POSITION = 2  # fairseq: padding_idx + 1
@@ -56,9 +57,7 @@ class Attention(nn.Module):
         keys, values = self.keys_values(x)
         if past is not None:
             keys, values = (torch.cat([p.expand(len(x), -1, -1, -1), n], 2) for p, n in zip(past, (keys, values)))
-        out = F.scaled_dot_product_attention(
-            self.heads(self.q_proj(x)), keys, values, attn_mask=mask, is_causal=mask is None, dropout_p=dropout
-        )
+        out = attention(self.heads(self.q_proj(x)), keys, values, attn_mask=mask, is_causal=mask is None, dropout_p=dropout)
         return self.out_proj(out.transpose(1, 2).flatten(2)), (keys, values)
 
 

@@ -78,8 +78,8 @@ def answers_of(rows, vocabulary, num_tasks, rng):
 
 def pretrain_ulm(
     *, reduced_units, vocabulary, model, config, task_prompts, training, num_layers, dim, ffn_dim, num_heads, dropout,
-    num_pseudo_tasks, pseudo_tasks_a_row, pseudo_prompt_length, pseudo_task_weight, augmentation, max_tokens, num_updates,
-    learning_rate, warmup_updates, clip_norm, adam_betas, weight_decay, evaluate_every, seed,
+    num_pseudo_tasks, pseudo_tasks_a_row, pseudo_prompt_length, pseudo_task_weight, pseudo_prompt_rate_factor, augmentation,
+    max_tokens, num_updates, learning_rate, warmup_updates, clip_norm, adam_betas, weight_decay, evaluate_every, seed,
 ):  # fmt: skip
     """Stage: pre-train on the training splits of several corpora; the dev splits judge the loss of the next unit."""
     torch.manual_seed(seed)
@@ -100,7 +100,7 @@ def pretrain_ulm(
     curve = fit(
         both, loss=lambda batch: both.loss(batch, pseudo_task_weight),
         batches=((batch, [augment(train[i], how, table, rng) for i in batch]) for batch in batches), evaluate=dev_loss,
-        num_updates=num_updates, learning_rate=learning_rate, warmup_updates=warmup_updates, clip_norm=clip_norm,
+        num_updates=num_updates, learning_rate=learning_rate, rate_factors={"prompts.": pseudo_prompt_rate_factor}, warmup_updates=warmup_updates, clip_norm=clip_norm,
         betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
     )  # fmt: skip
     save_tensors(model, lm.state_dict())

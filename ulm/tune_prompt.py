@@ -63,24 +63,30 @@ class Tuned(torch.nn.Module):
 
 
 def initial_prompt(config, length, dropout, initialization, task_prompts):
-    """A fresh `DeepPrompt`: `normal` from N(0, 1); `pseudo_task` from the first pseudo-tasks' vectors, as many as needed."""
+    """A fresh `DeepPrompt`.
+
+    `normal`: keys and values from N(0, 1) and the separator like an embedding; `pseudo_separator`: the separator is the
+    mean of those of the pseudo-tasks; `pseudo_task`: keys and values are vectors of pseudo-tasks drawn at random as well.
+    """
     prompt = DeepPrompt(config, length, dropout)
-    if initialization == "pseudo_task":
-        num_tasks, _, task_length, _ = task_prompts["keys"].shape
-        if length > num_tasks * task_length:
+    num_tasks, _, task_length, _ = task_prompts["keys"].shape
+    if initialization != "normal":
+        if not num_tasks:
             raise data_error(
-                "tune_prompt", "the pseudo-tasks of the unit LM must have enough vectors", expected=f"prompt_length up to {num_tasks * task_length}",
-                got=f"{length}", remedy="use initialization: normal, or pre-train the unit LM with more pseudo-tasks",
+                "tune_prompt", f"initialization '{initialization}' starts from pseudo-tasks", expected="a unit LM trained with some", got="none",
+                remedy="use initialization: normal, or pre-train the unit LM with num_pseudo_tasks above 0",
             )  # fmt: skip
-        for name, vectors in (("keys", prompt.keys), ("values", prompt.values)):
-            vectors.data = task_prompts[name].transpose(0, 1).flatten(1, 2)[:, :length].clone()
-        prompt.separator.data = task_prompts["separators"][0].clone()
+        prompt.separator.data = task_prompts["separators"].mean(0)
+    if initialization == "pseudo_task":
+        tasks, rows = torch.randint(num_tasks, (length,)), torch.randint(task_length, (length,))
+        prompt.keys.data = task_prompts["keys"][tasks, :, rows].transpose(0, 1).clone()
+        prompt.values.data = task_prompts["values"][tasks, :, rows].transpose(0, 1).clone()
     return prompt
 
 
 def tune_prompt(
     *, rows, model, config, task_prompts, prompt, training, seeds, prompt_length, prompt_dropout, scope, initialization,
-    label_smoothing, balanced, augmentation, max_tokens, num_updates, learning_rate, warmup_updates, clip_norm, adam_betas,
+    label_smoothing, balanced, augmentation, max_tokens, num_updates, learning_rate, separator_rate_factor, warmup_updates, clip_norm, adam_betas,
     weight_decay, evaluate_every,
 ):  # fmt: skip
     """Stage: one prompt a seed, all in one file as `seed{n}.keys` and so on, and their curves (`TRAINING`)."""
@@ -99,7 +105,7 @@ def tune_prompt(
         curves += fit(
             tuned, loss=tuned.loss, evaluate=lambda tuned=tuned: tuned.measures(dev_batches),
             batches=(_columns((augment(train[i][0], how, table, rng), train[i][1]) for i in batch) for batch in batches),
-            num_updates=num_updates, learning_rate=learning_rate, warmup_updates=warmup_updates, clip_norm=clip_norm,
+            num_updates=num_updates, learning_rate=learning_rate, rate_factors={"prompt.separator": separator_rate_factor}, warmup_updates=warmup_updates, clip_norm=clip_norm,
             betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
         )  # fmt: skip
         tensors |= {f"seed{seed}.{name}": tensor for name, tensor in tuned.prompt.state_dict().items()}

@@ -1,7 +1,7 @@
 """MelHuBERT: a transformer over log-Mel frames, pre-trained by masked prediction of pseudo-labels.
 
 **Source:** MelHuBERT, arXiv 2211.09944; at 20 ms, 12 layers, 768 dims, 12 heads and 512 targets it has the published
-90,231,424 parameters. Deviations that the settings choose: several sets of targets, a channel estimate in the front end.
+90,231,424 parameters. Deviations that the settings choose: several sets of targets, another front end.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from speech2unit.device import attention
 from speech2unit.encoders.log_mel import HOP_SAMPLES, NUM_MELS, SAMPLE_RATE_HZ, load_front_end
 from speech2unit.files import read_json
 
@@ -43,7 +44,7 @@ class Block(nn.Module):
     def forward(self, x, visible):
         """`x` `[B, T, D]`; boolean `visible` `[B, 1, 1, T]` or None: the frames that attention may look at."""
         q, k, v = (p(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=visible).transpose(1, 2).flatten(2)
+        attended = attention(q, k, v, attn_mask=visible).transpose(1, 2).flatten(2)
         x = self.self_attn_layer_norm(x + self.dropout(self.out_proj(attended)))
         return self.final_layer_norm(x + self.dropout(self.fc2(self.dropout(F.gelu(self.fc1(x))))))
 

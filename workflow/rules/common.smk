@@ -15,7 +15,7 @@ from rows import check_config, read_rows
 
 check_config(config, ROOT / "workflow/schemas/config.schema.yaml", workflow.configfiles)
 ROWS = read_rows(config, ROOT / "workflow/schemas")
-FEATURES_FILE = "results/units/{codebook}/{corpus}/features/{shard}.parquet"
+FEATURES_FILE = "results/features/{encoder}/layer{layer}/{corpus}/{shard}.parquet"
 FEATURES_FILE = FEATURES_FILE if config["keep_features"] else temp(FEATURES_FILE)
 PACKAGES = ("speech2unit", "verbalizer", "ulm", "superb")
 UNCHECKED = ("schemas", "tables", "errors", "progress", "provenance")  # contracts are checked at every read instead
@@ -38,6 +38,7 @@ wildcard_constraints:
     codebook=names("codebooks"),
     ulm=names("ulms"),
     task=names("tasks"),
+    layer=r"\d+",
     shard=r"\d+-of-\d+",
 
 

@@ -48,25 +48,24 @@ def log_mel_settings(wildcards):
     return encoder_roots(wildcards) | config["fit_log_mel"][ROWS["encoders"][wildcards.encoder]["preset"]]
 
 
-def encoder_file(file):
-    """Input function: `file` of the codebook's encoder."""
-
-    def path(wildcards):
-        return f"results/encoders/{ROWS['codebooks'][wildcards.codebook]['encoder']}/{file}"
-
-    return path
-
-
 def feature_settings(wildcards):
     shard, num_shards = map(int, wildcards.shard.split("-of-"))
-    layer = int(ROWS["codebooks"][wildcards.codebook]["layer"])
-    return dict(root=ROWS["corpora"][wildcards.corpus]["root"], layer=layer, shard=shard, num_shards=num_shards)
+    root = ROWS["corpora"][wildcards.corpus]["root"]
+    return dict(root=root, layer=int(wildcards.layer), shard=shard, num_shards=num_shards)
+
+
+def feature_files(codebook, corpora):
+    row = ROWS["codebooks"][codebook]
+    path = "results/features/{encoder}/layer{layer}/{corpus}/{shard}.parquet"
+    return expand(path, encoder=row["encoder"], layer=row["layer"], corpus=corpora, shard=SHARDS)
+
+
+def corpus_features(wildcards):
+    return feature_files(wildcards.codebook, wildcards.corpus)
 
 
 def codebook_features(wildcards):
-    corpora = ROWS["codebooks"][wildcards.codebook]["corpora"]
-    path = "results/units/{codebook}/{corpus}/features/{shard}.parquet"
-    return expand(path, codebook=wildcards.codebook, corpus=corpora, shard=SHARDS)
+    return feature_files(wildcards.codebook, ROWS["codebooks"][wildcards.codebook]["corpora"])
 
 
 def size_settings(wildcards):

@@ -1,0 +1,207 @@
+# Figures and the table of results; `snakemake --report report.html` collects those that exist.
+
+
+localrules:
+    plot_classes,
+    plot_durations,
+    plot_unit_lengths,
+    plot_unit_usage,
+    plot_training,
+    plot_confusion,
+    render_summary,
+
+
+rule plot_classes:
+    input:
+        lm_dataset="results/{task}/lm_dataset.parquet",
+    output:
+        figure=report(
+            "results/{task}/plots/classes.svg",
+            caption="../report/classes.rst",
+            category="Tasks",
+            subcategory="{task}",
+            labels={"figure": "Classes"},
+        ),
+    log:
+        "logs/plot_classes/{task}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("verbalizer.plot_classes"),
+        **config["plot_classes"],
+    script:
+        "../scripts/stage.py"
+
+
+rule plot_durations:
+    input:
+        manifest="results/corpora/{corpus}/manifest.parquet",
+    output:
+        figure=report(
+            "results/corpora/{corpus}/plots/durations.svg",
+            caption="../report/durations.rst",
+            category="Corpora",
+            subcategory="{corpus}",
+            labels={"figure": "Durations"},
+        ),
+    log:
+        "logs/plot_durations/{corpus}.log",
+    wildcard_constraints:
+        corpus=AUDIO_CORPORA,
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("speech2unit.plot_durations"),
+    script:
+        "../scripts/stage.py"
+
+
+rule plot_unit_lengths:
+    input:
+        reduced_units="results/units/{codebook}/{corpus}/reduced_units.parquet",
+    output:
+        figure=report(
+            "results/units/{codebook}/{corpus}/plots/unit_lengths.svg",
+            caption="../report/unit_lengths.rst",
+            category="Units",
+            subcategory="{codebook}, {corpus}",
+            labels={"figure": "Lengths in units"},
+        ),
+    log:
+        "logs/plot_unit_lengths/{codebook}/{corpus}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("speech2unit.plot_unit_lengths"),
+    script:
+        "../scripts/stage.py"
+
+
+rule plot_unit_usage:
+    input:
+        reduced_units="results/units/{codebook}/{corpus}/reduced_units.parquet",
+    output:
+        figure=report(
+            "results/units/{codebook}/{corpus}/plots/unit_usage.svg",
+            caption="../report/unit_usage.rst",
+            category="Units",
+            subcategory="{codebook}, {corpus}",
+            labels={"figure": "Unit usage"},
+        ),
+    log:
+        "logs/plot_unit_usage/{codebook}/{corpus}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("speech2unit.plot_unit_usage"),
+        row=size_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule plot_utterances:
+    input:
+        manifest="results/corpora/{corpus}/manifest.parquet",
+        reduced_units="results/units/{codebook}/{corpus}/reduced_units.parquet",
+        model=encoder_file("model.safetensors"),
+        config=encoder_file("config.json"),
+    output:
+        figure=report(
+            "results/units/{codebook}/{corpus}/plots/utterances.svg",
+            caption="../report/utterances.rst",
+            category="Units",
+            subcategory="{codebook}, {corpus}",
+            labels={"figure": "Utterances"},
+        ),
+    log:
+        "logs/plot_utterances/{codebook}/{corpus}.log",
+    wildcard_constraints:
+        corpus=AUDIO_CORPORA,
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        **stage("speech2unit.plot_utterances"),
+        **config["plot_utterances"],
+        row=utterance_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule plot_training:
+    input:
+        training="results/{trained}/training.parquet",
+    output:
+        figure=report(
+            "results/{trained}/plots/training.svg",
+            caption="../report/training.rst",
+            category="Training",
+            labels={"trained": "{trained}", "figure": "Training curves"},
+        ),
+    log:
+        "logs/plot_training/{trained}.log",
+    wildcard_constraints:
+        trained=f"encoders/({names('encoders')})|ulm/({names('ulms')})|{names('tasks')}",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("speech2unit.plot_training"),
+    script:
+        "../scripts/stage.py"
+
+
+rule plot_confusion:
+    input:
+        confusion="results/{task}/confusion.parquet",
+    output:
+        figure=report(
+            "results/{task}/plots/confusion.svg",
+            caption="../report/confusion.rst",
+            category="Tasks",
+            subcategory="{task}",
+            labels={"figure": "Confusion matrix"},
+        ),
+    log:
+        "logs/plot_confusion/{task}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("ulm.plot_confusion"),
+        **config["plot_confusion"],
+    script:
+        "../scripts/stage.py"
+
+
+rule render_summary:
+    input:
+        summary="results/summary.parquet",
+    output:
+        page=report(
+            "results/summary.html",
+            caption="../report/summary.rst",
+            category="Results",
+            labels={"figure": "Table of results"},
+        ),
+    log:
+        "logs/render_summary/summary.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("ulm.render_summary"),
+    script:
+        "../scripts/stage.py"

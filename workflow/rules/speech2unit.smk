@@ -68,12 +68,12 @@ rule import_units:
 rule extract_features:
     input:
         manifest="results/corpora/{corpus}/manifest.parquet",
-        model=encoder_file("model.safetensors"),
-        config=encoder_file("config.json"),
+        model="results/encoders/{encoder}/model.safetensors",
+        config="results/encoders/{encoder}/config.json",
     output:
         features=FEATURES_FILE,
     log:
-        "logs/extract_features/{codebook}/{corpus}/{shard}.log",
+        "logs/extract_features/{encoder}/layer{layer}/{corpus}/{shard}.log",
     conda:
         "../../environment.yaml"
     resources:
@@ -110,7 +110,7 @@ rule fit_codebook:
 
 rule assign_units:
     input:
-        features=expand("results/units/{{codebook}}/{{corpus}}/features/{shard}.parquet", shard=SHARDS),
+        features=corpus_features,
         centroids="results/units/{codebook}/centroids.parquet",
         projection="results/units/{codebook}/projection.parquet",
     output:

@@ -1,10 +1,11 @@
 """The tables and the YAML of config/: read, checked against their schemas and against each other, before anything runs."""
 
 import difflib
+import functools
+import math
 from pathlib import Path
 
 import jsonschema
-import pandas as pd
 import yaml
 
 from speech2unit.errors import data_error, nearest
@@ -19,6 +20,12 @@ REFERENCES = (  # table, column, the table that it names
     ("ulms", "corpora", "corpora"),
     ("tasks", "corpus", "corpora"),
     ("tasks", "ulm", "ulms"),
+)
+PRESETS = (  # table, column, architecture, the section of config.yaml whose presets it names
+    ("encoders", "preset", "log_mel", "fit_log_mel"),
+    ("encoders", "preset", "melhubert", "pretrain_melhubert"),
+    ("ulms", "preset", None, "pretrain_ulm"),
+    ("tasks", "tuning", None, "tune_prompt"),
 )
 LISTS = ("corpora", "targets", "labels", "seeds", "source")  # comma-separated cells
 
@@ -46,7 +53,8 @@ def check_config(config, schema, files):
     for file in files:
         with open(file) as stream:
             yaml.load(stream, _UniqueKeys)
-    _check(config, yaml.safe_load(Path(schema).read_text()), "config")
+    _check(config, _schema(schema), "config")
+    _check_finite(config, "config")
 
 
 def read_rows(config, schemas):
@@ -59,19 +67,29 @@ def read_rows(config, schemas):
             for value in row[column] if isinstance(row[column], list) else [row[column]]:
                 if value and value not in rows[target]:
                     raise _unknown(config["tables"][table], name, column, value, rows[target])
-    for table, section in (("encoders", "pretrain_melhubert"), ("ulms", "pretrain_ulm"), ("tasks", "tune_prompt")):
+    for table, column, architecture, section in PRESETS:
         for name, row in rows[table].items():
-            preset = row.get("preset", row.get("tuning"))
-            if preset and preset not in config[section] and row.get("architecture", "melhubert") == "melhubert":
-                raise _unknown(config["tables"][table], name, f"preset of {section}", preset, config[section])
+            if row[column] and row[column] not in config[section] and row.get("architecture") == architecture:
+                raise _unknown(config["tables"][table], name, f"preset of {section}", row[column], config[section])
+    for task in config["tasks"]:
+        if task not in rows["tasks"]:
+            raise data_error(
+                "config.tasks", "a task is a row of its table", expected=f"some of {sorted(rows['tasks'])}", got=f"'{task}'",
+                remedy=f"{nearest(task, rows['tasks'])}correct it or add a row to {config['tables']['tasks']}",
+            )  # fmt: skip
     return rows
 
 
 def _read(path, schema):
-    frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, comment="#")
-    key, schema = frame.columns[0], yaml.safe_load(schema.read_text())
-    rows = {}
-    for record in frame.to_dict("records"):
+    (_, header), *lines = _lines(path)
+    key, schema, rows = header[0], _schema(schema), {}
+    for number, cells in lines:
+        if len(cells) != len(header):
+            raise data_error(
+                f"{path}, line {number}", "a row has as many cells as there are columns", expected=f"{len(header)} cells",
+                got=f"{len(cells)} cells", remedy="put tabs between the cells, also between and behind empty ones",
+            )  # fmt: skip
+        record = dict(zip(header, cells))
         if record[key] in rows:
             raise data_error(
                 path, f"a {key} stands once", expected="unique names", got=f"'{record[key]}' twice", remedy="rename one"
@@ -83,11 +101,40 @@ def _read(path, schema):
     return rows
 
 
+@functools.cache
+def _schema(path):
+    return yaml.safe_load(Path(path).read_text())
+
+
+def _lines(path):
+    """(line number, cells) of a table's lines, its header first; blank lines and comments (#) are left out."""
+    text = path.read_text("utf-8-sig").replace("\r\n", "\n")
+    lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip() and line[0] != "#"]
+    header = lines[0][1].split("\t") if lines else []
+    if len(set(header)) < len(header) or not header:
+        raise data_error(
+            path,
+            "a table begins with the names of its columns",
+            expected="unique names",
+            got=f"{header}",
+            remedy="correct the header",
+        )
+    return [(number, line.split("\t")) for number, line in lines]
+
+
 def _unknown(path, name, column, value, valid):
     return data_error(
         f"{path}, row '{name}'", f"'{column}' names a row that exists", expected=f"one of {sorted(valid)}", got=f"'{value}'",
         remedy=f"{nearest(value, valid)}correct it or add the row",
     )  # fmt: skip
+
+
+def _check_finite(value, place):
+    """JSON Schema lets NaN pass every bound."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise data_error(place, "a number must be finite", expected="a number", got=f"{value}", remedy="correct it")
+    for name, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        _check_finite(part, f"{place}.{name}")
 
 
 def _check(value, schema, place):

@@ -16,6 +16,8 @@ log = open(snakemake.log[0], "w", buffering=1)  # noqa: F821  (open until the pr
 sys.stdout = sys.stderr = log
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = str(params.num_threads)
+# Threads that wait must sleep: with more threads than cores, spinning ones take the core from those that compute.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # MKL takes another path through its kernels where memory is aligned otherwise; this fixes the path.
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 sys.path.insert(0, str(Path(snakemake.scriptdir).parents[1]))  # noqa: F821

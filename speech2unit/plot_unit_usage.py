@@ -1,0 +1,47 @@
+"""How often each unit of a codebook occurs; units that never do are marked."""
+
+import numpy as np
+
+from speech2unit import tables
+from speech2unit.figures import ACCENT, GREY, SPLIT_COLOURS, new_figure, save
+from speech2unit.schemas import REDUCED_UNITS
+
+
+def usage(reduced_units, num_clusters):
+    """Occurrences `[num_clusters]` of each unit in the training split, runs counted once: `5 5 9` is one 5 and one 9."""
+    counts = np.zeros(num_clusters, np.int64)
+    for split, units in zip(reduced_units["split"].to_pylist(), reduced_units["units"]):
+        if split == "train":
+            counts += np.bincount(units.values.to_numpy(), minlength=num_clusters)
+    return counts
+
+
+def perplexity(counts):
+    """e^H of the distribution that `counts` `[K]` show: K where all units are equally frequent, 1 where one is alone."""
+    p = counts[counts > 0] / counts.sum()
+    return float(np.exp(-(p * np.log(p)).sum()))
+
+
+def draw(counts):
+    """Figure: occurrences by unit, with dead units marked below the axis, and the same sorted."""
+    dead, figure = np.flatnonzero(counts == 0), new_figure(9, 5)
+    figure.suptitle(
+        f"{len(counts)} units, {len(dead)} dead, perplexity {perplexity(counts):.1f} ({counts.sum()} occurrences)", fontsize=10
+    )
+    by_unit, by_rank = figure.subplots(2, sharey=True)
+    by_unit.bar(np.arange(len(counts)), counts, width=1, color=SPLIT_COLOURS["train"])
+    marks = by_unit.plot(dead, np.zeros(len(dead)), "^", color=ACCENT, clip_on=False, label=f"dead: {len(dead)}", zorder=3)
+    marks[0].set_in_layout(False)  # without dead units it has no size, which the layout cannot take
+    by_unit.set(title="by unit", xlabel="unit", xlim=(-0.5, len(counts) - 0.5), ylabel="occurrences")
+    by_rank.step(np.arange(1, len(counts) + 1), np.sort(counts)[::-1], where="mid", color=SPLIT_COLOURS["train"])
+    by_rank.axhline(counts.mean(), color=GREY, linestyle="--", label="if all were equally frequent")
+    by_rank.set(title="sorted", xlabel="rank, the most frequent unit first", xlim=(0.5, len(counts) + 0.5), ylabel="occurrences")
+    for axes in (by_unit, by_rank):
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1))
+    by_unit.set_ylim(bottom=0)
+    return figure
+
+
+def plot_unit_usage(*, reduced_units, figure, num_clusters):
+    """Stage: `figure` of a corpus under a codebook of `num_clusters` units."""
+    save(draw(usage(tables.read(reduced_units, REDUCED_UNITS, ["split", "units"]), num_clusters)), figure)

@@ -1,0 +1,109 @@
+"""Some utterances as waveform, Mel spectrogram and strip of units, one below the other."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from speech2unit import encoders, tables
+from speech2unit.audio import read_audio
+from speech2unit.encoders.log_mel import NUM_MELS, log_mel
+from speech2unit.figures import SPLIT_COLOURS, new_figure, save
+from speech2unit.schemas import MANIFEST, REDUCED_UNITS
+
+MEL_HOP_SECONDS, MEL_WINDOW_SECONDS = 0.010, 0.025
+MEL_RANGE_HZ = (20, 8000)  # Kaldi's, at 16 kHz
+TICKS_HZ = (500, 1000, 2000, 4000)
+DYNAMIC_RANGE_DB = 60
+GOLDEN_RATIO = 0.618034
+ENVELOPE_POINTS = 800
+
+
+def choose(rows, num_utterances, seed):
+    """`num_utterances` of the dev rows of a manifest as recorded, drawn with `seed`; as many different labels as possible."""
+    rows = [row for row in rows if row["split"] == "dev" and row["speed"] == 1]
+    order = [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
+    seen, earlier = Counter(), []
+    for labels in (tuple(row["labels"]) for row in order):
+        earlier.append(seen[labels])
+        seen[labels] += 1
+    return [order[i] for i in np.argsort(earlier, kind="stable")[:num_utterances]]
+
+
+def mel_band(hz):
+    """Position of a frequency among the `NUM_MELS` bands, 0 at the lower edge of the lowest. Source: Kaldi's Mel scale."""
+    low, high, here = (1127 * np.log(1 + np.asarray(f) / 700) for f in (*MEL_RANGE_HZ, hz))
+    return (here - low) / (high - low) * NUM_MELS
+
+
+def envelope(waveform, sample_rate):
+    """Times in s, lowest and highest sample of at most `ENVELOPE_POINTS` stretches: all that a screen can show."""
+    size = max(1, -(-len(waveform) // ENVELOPE_POINTS))
+    parts = [waveform[i : i + size] for i in range(0, len(waveform), size)]
+    return np.arange(len(parts)) * size / sample_rate, [p.min() for p in parts], [p.max() for p in parts]
+
+
+def draw_waveform(axes, waveform, sample_rate):
+    """The waveform's envelope; every utterance has its own scale."""
+    axes.fill_between(*envelope(waveform, sample_rate), color=SPLIT_COLOURS["train"], linewidth=0.5)
+    top = 1.05 * np.abs(waveform).max()
+    axes.set(ylabel="amplitude", ylim=(-top, top))
+
+
+def draw_spectrogram(axes, waveform):
+    """The log-Mel energies that the log-Mel and MelHuBERT encoders start from, in dB; each frame at the middle of its window."""
+    decibels = log_mel(waveform).numpy().T * 10 / np.log(10)
+    start = (MEL_WINDOW_SECONDS - MEL_HOP_SECONDS) / 2
+    axes.imshow(
+        decibels, origin="lower", aspect="auto", interpolation="nearest", cmap="magma",
+        extent=(start, start + decibels.shape[1] * MEL_HOP_SECONDS, 0, NUM_MELS), vmin=decibels.max() - DYNAMIC_RANGE_DB,
+    )  # fmt: skip
+    axes.set(ylabel="frequency (Hz)", yticks=mel_band(TICKS_HZ), yticklabels=TICKS_HZ, ylim=(0, NUM_MELS))
+
+
+def draw_units(axes, units, durations, hop_seconds, max_seconds):
+    """A box for each run, with the unit's number; equal units have equal colours."""
+    from matplotlib import colormaps
+
+    ends = np.cumsum(durations) * hop_seconds
+    shades = [0.25 + 0.75 * (unit * GOLDEN_RATIO % 1) for unit in units]
+    lefts = ends - np.asarray(durations) * hop_seconds
+    axes.barh(0, ends - lefts, 1, lefts, color=colormaps["viridis"](shades), edgecolor="white", linewidth=0.5)
+    for unit, shade, left, right in zip(units, shades, lefts, ends):
+        if left < max_seconds:
+            middle = (left + min(right, max_seconds)) / 2
+            axes.text(
+                middle, 0, str(unit), rotation=90, ha="center", va="center", fontsize=6, color="black" if shade > 0.5 else "white"
+            )
+    axes.set(ylabel="unit", yticks=[], ylim=(-0.5, 0.5))
+
+
+def draw(examples, sample_rate, hop_length, max_seconds):
+    """Figure of examples (title, waveform `[N]`, units, durations), each cut after `max_seconds`."""
+    longest = min(max_seconds, max(len(waveform) / sample_rate for _, waveform, _, _ in examples))
+    figure = new_figure(10, 3.1 * len(examples))
+    panels = figure.subplots(3 * len(examples), height_ratios=[1, 2, 0.7] * len(examples))
+    for number, (title, waveform, units, durations) in enumerate(examples):
+        wave, mel, strip = panels[3 * number : 3 * number + 3]
+        draw_waveform(wave, waveform[: int(max_seconds * sample_rate)], sample_rate)
+        draw_spectrogram(mel, waveform)
+        draw_units(strip, units, durations, hop_length / sample_rate, longest)
+        wave.set_title(title)
+        strip.set_xlabel("time (s)")
+        for axes in (wave, mel, strip):
+            axes.set_xlim(0, longest)
+            axes.tick_params(labelbottom=axes is strip)
+    return figure
+
+
+def plot_utterances(*, manifest, reduced_units, model, config, figure, root, num_utterances, max_seconds, seed):
+    """Stage: `figure` of a corpus under a codebook; `model` and `config` are those of its encoder."""
+    encoder = encoders.load(Path(config).parent)
+    chosen = choose(tables.read(manifest, MANIFEST).to_pylist(), num_utterances, seed)
+    units = {row["utterance_id"]: row for row in tables.read(reduced_units, REDUCED_UNITS).to_pylist()}
+    examples = []
+    for row in chosen:
+        waveform = read_audio(Path(root) / row["path"], sample_rate=encoder.sample_rate)[0]
+        spoken = units[row["utterance_id"]]
+        examples.append((f"{row['utterance_id']}: {' '.join(row['labels'])}", waveform, spoken["units"], spoken["durations"]))
+    save(draw(examples, encoder.sample_rate, encoder.hop_length, max_seconds), figure)

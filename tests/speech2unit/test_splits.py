@@ -1,0 +1,43 @@
+"""Splits: their names, and what must hold between them."""
+
+import pytest
+
+from speech2unit.splits import check_splits, standard_split
+
+
+def rows(*pairs):
+    return [dict(utterance_id=f"u{i}", split=split, labels=labels) for i, (split, labels) in enumerate(pairs)]
+
+
+@pytest.mark.parametrize(
+    "name, expected", [("train", "train"), ("Valid", "dev"), ("validation", "dev"), ("TEST", "test"), ("testing", "test")]
+)
+def test_names(name, expected):
+    assert standard_split(name, "here") == expected
+
+
+@pytest.mark.parametrize("name", ["tran", "", None, 3])
+def test_an_unknown_name(name):
+    with pytest.raises(ValueError, match=f"^here: a split has a known name; expected one of train, .*, got '{name}'; .*rename"):
+        standard_split(name, "here")
+
+
+def test_all_splits_with_known_labels_pass():
+    check_splits(rows(("train", ["a", "x"]), ("train", ["b", "y"]), ("dev", ["b", "x"]), ("test", ["a", "y"])), "here")
+
+
+def test_without_labels_train_is_enough():
+    check_splits(rows(("train", []), ("train", [])), "here")
+    with pytest.raises(ValueError, match="expected usable rows in train, got {'dev': 1}"):
+        check_splits(rows(("dev", [])), "here")
+
+
+@pytest.mark.parametrize("missing", ["train", "dev", "test"])
+def test_an_empty_split(missing):
+    with pytest.raises(ValueError, match="here: no split may be empty; expected usable rows in train, dev, test, got {"):
+        check_splits(rows(*((split, ["a"]) for split in ("train", "dev", "test") if split != missing)), "here")
+
+
+def test_labels_are_known_by_column():
+    with pytest.raises(ValueError, match=r"got 1 that it lacks: {\(1, 'a'\): 'u2'}; correct the labels"):
+        check_splits(rows(("train", ["a", "x"]), ("dev", ["a", "x"]), ("test", ["a", "a"])), "here")

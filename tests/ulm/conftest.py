@@ -1,0 +1,132 @@
+"""A tiny unit LM with random weights, and the tables of a tiny task."""
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from speech2unit import tables
+from speech2unit.schemas import REDUCED_UNITS
+from ulm.augment_units import UnitAugmentation
+from ulm.binarize import token_row
+from ulm.build_vocabulary import build_vocabulary, index_of_unit
+from ulm.model import UnitLM, UnitLMConfig
+from ulm.prompt import DeepPrompt
+from ulm.schemas import BINARIZED, VOCABULARY
+
+CONFIG = Path(__file__).parents[2] / "config/config.yaml"
+NUM_UNITS = 20
+LABELS = dict(up=3, down=11, left=7)  # label → the unit that says it
+SMALL = dict(num_updates=6, warmup_updates=1, evaluate_every=3, max_tokens=400)
+SMALL_LM = SMALL | dict(num_layers=2, dim=16, ffn_dim=32, num_heads=4, num_pseudo_tasks=4, pseudo_tasks_a_row=2)
+
+
+@pytest.fixture
+def lm():
+    """A `UnitLM` of 2 layers whose every tensor is random, in evaluation mode, frozen; each test has its own."""
+    return random_unit_lm()
+
+
+@pytest.fixture(scope="session")
+def random_lm():
+    """The same one for all examples of hypothesis, which must leave it as it is."""
+    return random_unit_lm()
+
+
+@pytest.fixture
+def prompt(lm):
+    """A `DeepPrompt` of length 3 for `lm`."""
+    torch.manual_seed(1)
+    return DeepPrompt(lm.config, 3).eval()
+
+
+def random_unit_lm():
+    torch.manual_seed(0)
+    model = UnitLM(UnitLMConfig(vocabulary_size=NUM_UNITS + 4, num_layers=2, dim=16, ffn_dim=32, num_heads=4))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def task(tmp_path_factory):
+    """Folder with reduced_units, vocabulary and binarized rows: a label's rows hold its own three units more often."""
+    folder, rng = tmp_path_factory.mktemp("task"), np.random.default_rng(0)
+    rows = []
+    for i in range(96):
+        label = sorted(LABELS)[i % 3]
+        own = (3 * sorted(LABELS).index(label) + np.arange(3)) % NUM_UNITS
+        units = np.where(rng.random(14) < 0.6, rng.choice(own, 14), rng.integers(0, NUM_UNITS, 14))
+        units = [int(u) for u in units[np.diff(units, prepend=-1) != 0]]
+        split = "train" if i < 60 else "dev" if i < 78 else "test"
+        rows.append(
+            dict(utterance_id=f"u{i:03d}", split=split, codebook="c", units=units, durations=[1] * len(units), label=label)
+        )
+    units = [{name: row[name] for name in REDUCED_UNITS.names} for row in rows]
+    tables.write(folder / "reduced_units.parquet", units, REDUCED_UNITS)
+    paths = dict(reduced_units=[folder / "reduced_units.parquet"], vocabulary=folder / "vocabulary.parquet")
+    build_vocabulary(**paths, codebook="c", num_units=NUM_UNITS)
+    index_of = index_of_unit(tables.read(folder / "vocabulary.parquet", VOCABULARY))
+    tables.write(folder / "binarized.parquet", [_binarized(i, row, index_of) for i, row in enumerate(rows)], BINARIZED)
+    return folder
+
+
+def _binarized(i, row, index_of):
+    tokens = token_row(row["units"], [LABELS[row["label"]]], index_of)
+    same = dict(utterance_id=row["utterance_id"], split=row["split"], labels=[row["label"]])
+    return same | dict(row=i, tokens=tokens, num_source=len(row["units"]))
+
+
+@pytest.fixture(scope="session")
+def run_stage():
+    """The function `call`."""
+    return call
+
+
+@pytest.fixture(scope="session")
+def tuning_settings():
+    """Settings of `tune_prompt` for a few updates, with some changed."""
+    return lambda **changed: settings("tune_prompt", "prompt5", **SMALL | dict(prompt_length=2) | changed)
+
+
+@pytest.fixture(scope="session")
+def pretraining_settings():
+    """Settings of `pretrain_ulm` for a tiny model and a few updates, with some changed."""
+    return lambda **changed: settings("pretrain_ulm", "small", **SMALL_LM | changed)
+
+
+def settings(section, preset, **changed):
+    """A preset of config/config.yaml with some values changed (those that it has)."""
+    found = yaml.safe_load(CONFIG.read_text())[section][preset]
+    return found | {name: value for name, value in changed.items() if name in found}
+
+
+def call(stage, folder, task, **values):
+    """Run a stage: each path that it asks for lies in `folder` where it is there or made by it, else in `task`."""
+    known = dict(
+        reduced_units=[task / "reduced_units.parquet"], vocabulary=task / "vocabulary.parquet",
+        rows=task / "binarized.parquet", model=folder / "model.safetensors", config=folder / "config.json",
+        task_prompts=folder / "task_prompts.safetensors", training=folder / f"{stage.__name__}.parquet",
+        prompt=folder / "prompt.safetensors", samples=folder / "samples.parquet",
+    )  # fmt: skip
+    wanted = inspect.signature(stage).parameters
+    stage(**{name: path for name, path in known.items() if name in wanted}, **values)
+
+
+@pytest.fixture(scope="session")
+def pretrained(task, tmp_path_factory):
+    """Folder that `pretrain_ulm` wrote with a few updates."""
+    from ulm.pretrain_ulm import pretrain_ulm
+
+    folder = tmp_path_factory.mktemp("pretrained")
+    call(pretrain_ulm, folder, task, **settings("pretrain_ulm", "small", **SMALL_LM))
+    return folder
+
+
+@pytest.fixture
+def how():
+    """An augmentation that changes every row a lot."""
+    return UnitAugmentation(probability=1.0, drop=0.9, substitute=0.9, crop=1.0)

@@ -1,0 +1,66 @@
+"""Batches: every row once, within the budget, the same for the same seed."""
+
+from collections import Counter
+from itertools import islice
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ulm.build_vocabulary import PAD
+from ulm.data import balanced_positions, endless_batches, length_batches, pad_rows
+
+LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=60)
+
+
+def test_rows_are_padded_on_the_right():
+    assert pad_rows([[5, 6, 7], np.array([8]), [9, 4]]).tolist() == [[5, 6, 7], [8, PAD, PAD], [9, 4, PAD]]
+
+
+@settings(deadline=None)
+@given(LENGTHS, st.integers(1, 200), st.one_of(st.none(), st.integers(0, 9)))
+def test_every_row_is_in_one_batch_and_batches_keep_the_budget(lengths, max_tokens, seed):
+    batches = length_batches(lengths, max_tokens, None if seed is None else np.random.default_rng(seed))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= max_tokens
+
+
+def test_without_a_generator_batches_are_fixed_and_sorted_by_length():
+    assert [b.tolist() for b in length_batches([3, 1, 2, 1], 4)] == [[1, 3], [2], [0]]
+
+
+@settings(deadline=None, max_examples=30)
+@given(LENGTHS, st.integers(0, 9))
+def test_endless_batches_are_epochs_and_one_seed_gives_one_order(lengths, seed):
+    one, two = (endless_batches(lengths, 60, seed) for _ in range(2))
+    epoch, drawn = Counter(), 0
+    while drawn < 2 * len(lengths):
+        batch, same = next(one), next(two)
+        assert batch.tolist() == same.tolist()
+        epoch.update(batch.tolist())
+        drawn += len(batch)
+    assert epoch == dict.fromkeys(range(len(lengths)), 2)
+
+
+def test_epochs_differ():
+    batches = endless_batches(list(range(1, 40)), 40, 1)
+    assert len({tuple(map(tuple, islice(batches, 20))) for _ in range(3)}) == 3
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=40), st.integers(0, 9))
+def test_classes_are_drawn_equally_often(classes, seed):
+    found = balanced_positions(classes, np.random.default_rng(seed))
+    share = Counter(classes[i] for i in found)
+    assert set(share) == set(classes) and len(set(share.values())) == 1
+    assert len(classes) <= len(found) < len(classes) + len(share)
+    for name, size in Counter(classes).items():
+        drawn = Counter(int(i) for i in found if classes[i] == name)
+        assert max(drawn.values()) - min([*drawn.values()] if len(drawn) == size else [0]) <= 1  # all before any again
+
+
+def test_balanced_batches_hold_rows_of_their_own_length():
+    classes, lengths = ["a"] * 30 + ["b"] * 2, [5] * 30 + [40] * 2
+    for batch in islice(endless_batches(lengths, 80, 3, classes), 40):
+        assert len({lengths[i] for i in batch}) == 1 or len(batch) * 40 <= 80

@@ -1,0 +1,94 @@
+"""Decoding: the cache changes nothing, and only legal answers are said."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ulm.build_vocabulary import END, SEPARATOR
+from ulm.decode import greedy, legal_continuations
+from ulm.prompt import DeepPrompt
+
+
+@torch.no_grad()
+def brute_force(lm, prompt, source, *, scope, max_steps, following=None):
+    """The whole row anew for every token, under the prompt; under scope `target` the source does not see it."""
+    said, score, length = [], 0.0, prompt.keys.shape[1]
+    for _ in range(max_steps):
+        row = torch.tensor([[END, *source, SEPARATOR, *said]])
+        mask = torch.ones(row.shape[1], length + row.shape[1]).tril(length).bool()
+        if scope == "target":
+            mask[: 1 + len(source), :length] = False
+        hidden, _ = lm.hidden(lm.embed(row, separator=(SEPARATOR, prompt.separator)), prompt.past(lm), mask[None, None])
+        logits = lm.logits(hidden)[0, -1]
+        legal = sorted(following[tuple(said)]) if following else range(len(logits))
+        best = max(legal, key=lambda token: float(logits[token]))
+        score += float(logits[best] - logits[list(legal)].logsumexp(0))
+        if best == END:
+            break
+        said.append(best)
+    return said, score
+
+
+def sources(*lengths):
+    generator = torch.Generator().manual_seed(sum(lengths))
+    return [torch.randint(4, 24, (n,), generator=generator).tolist() for n in lengths]
+
+
+def check(lm, prompt, rows, **how):
+    said, scores = greedy(lm, prompt, rows, **how)
+    for row, tokens, score in zip(rows, said, scores):
+        expected, log_probability = brute_force(lm, prompt, row, **how)
+        assert tokens == expected
+        assert score == pytest.approx(log_probability, abs=1e-3)
+    return said
+
+
+@pytest.mark.parametrize("scope", ["all", "target"])
+def test_cached_equals_uncached_over_the_whole_vocabulary(lm, prompt, scope):
+    lm.embed_tokens.weight.data[END] = 0.0  # a logit of 0, so that answers of several tokens come
+    said = check(lm, prompt, sources(3, 11, 7, 1), scope=scope, max_steps=6)
+    assert max(map(len, said)) > 1
+
+
+@pytest.mark.parametrize("scope", ["all", "target"])
+def test_cached_equals_uncached_over_legal_answers_of_several_labels(lm, prompt, scope):
+    answers = [(5, 9, 4, END), (5, 9, END), (5, END), (17, 8, 23, 6, END), (17, 9, END)]
+    said = check(lm, prompt, sources(4, 9, 2, 30, 8, 8), scope=scope, max_steps=5, following=legal_continuations(answers))
+    assert all((*tokens, END) in answers for tokens in said)
+
+
+@pytest.mark.parametrize("scope", ["all", "target"])
+def test_rows_longer_than_the_ancestors_150_tokens(lm, prompt, scope):
+    answers = [(5, 9, END), (17, END), (9, END)]
+    check(lm, prompt, sources(400, 160, 6), scope=scope, max_steps=3, following=legal_continuations(answers))
+
+
+def test_a_batch_says_what_its_rows_say_alone(lm, prompt):
+    rows = sources(3, 19, 8, 8, 1, 40)
+    together, _ = greedy(lm, prompt, rows, scope="target", max_steps=4)
+    assert together == [greedy(lm, prompt, [row], scope="target", max_steps=4)[0][0] for row in rows]
+
+
+def test_without_an_end_it_stops_after_max_steps(lm, prompt):
+    lm.embed_tokens.weight.data[END] = -lm.layer_norm.bias * 1000  # never likely
+    said, _ = greedy(lm, prompt, sources(5, 6), scope="all", max_steps=4)
+    assert [len(tokens) for tokens in said] == [4, 4]
+
+
+def test_continuations_of_answers():
+    assert legal_continuations([(7, 5, 2), (7, 2), (9, 2)]) == {(): {7, 9}, (7,): {5, 2}, (7, 5): {2}, (9,): {2}}
+
+
+tokens = st.lists(st.integers(4, 23), min_size=1, max_size=4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(tokens, min_size=1, max_size=8), st.lists(tokens, min_size=1, max_size=5), st.integers(0, 99))
+def test_an_illegal_sequence_is_never_said(random_lm, answers, rows, seed):
+    lm, legal = random_lm, {(*answer, END) for answer in map(tuple, answers)}
+    torch.manual_seed(seed)
+    prompt, steps = DeepPrompt(lm.config, 2), max(map(len, legal))
+    said, scores = greedy(lm, prompt, rows, scope="target", max_steps=steps, following=legal_continuations(legal))
+    assert all((*answer, END) in legal for answer in said)
+    assert all(score <= 1e-6 for score in scores)

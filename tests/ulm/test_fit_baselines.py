@@ -1,0 +1,60 @@
+"""Baselines: fitted on the training split alone."""
+
+import pytest
+
+from speech2unit import tables
+from ulm.fit_baselines import fit_baselines, majority, ngram_svm, text
+from ulm.schemas import BASELINES
+from verbalizer.schemas import LM_DATASET
+
+HOW = dict(max_ngram=2, regularisation=1.0, seed=1)
+
+
+def row(i, split, units, *labels):
+    return dict(utterance_id=f"u{i}", split=split, codebook="c", units=units, labels=list(labels))
+
+
+def rows():
+    train = [row(i, "train", [1, 2, 3] if i % 3 else [3, 2, 1], "up" if i % 3 else "down") for i in range(12)]
+    rest = [row(20, "dev", [1, 2, 3], "up"), row(21, "test", [3, 2, 1], "down"), row(22, "test", [1, 2, 3], "down")]
+    return train + rest
+
+
+def test_majority_says_the_most_frequent_sequence():
+    predict = majority([dict(labels=["a", "b"]), dict(labels=["a"]), dict(labels=["a", "b"])])
+    assert predict([{}, {}]) == [["a", "b"], ["a", "b"]]
+
+
+def test_the_order_of_units_counts_for_the_svm():
+    train = [r for r in rows() if r["split"] == "train"]
+    predict = ngram_svm(train, **HOW)
+    assert predict([dict(units=[1, 2, 3]), dict(units=[3, 2, 1])]) == [["up"], ["down"]]
+
+
+def test_text_keeps_units_apart():
+    assert text(dict(units=[1, 12, 3])) == "1 12 3"
+
+
+@pytest.fixture
+def found(tmp_path):
+    tables.write(tmp_path / "lm.parquet", rows(), LM_DATASET)
+    fit_baselines(lm_dataset=tmp_path / "lm.parquet", baselines=tmp_path / "b.parquet", **HOW)
+    return tables.read(tmp_path / "b.parquet", BASELINES).to_pylist()
+
+
+def test_every_dev_and_test_row_gets_a_prediction_of_both_methods(found):
+    assert {(r["method"], r["utterance_id"]) for r in found} == {
+        (m, f"u{i}") for m in ("majority", "ngram_svm") for i in (20, 21, 22)
+    }
+    said = {(r["method"], r["utterance_id"]): r["predicted_labels"] for r in found}
+    assert [said["majority", f"u{i}"] for i in (20, 21, 22)] == [["up"]] * 3
+    assert [said["ngram_svm", f"u{i}"] for i in (20, 21, 22)] == [["up"], ["down"], ["up"]]
+    assert {r["utterance_id"]: r["labels"] for r in found} == dict(u20=["up"], u21=["down"], u22=["down"])
+
+
+def test_labels_of_dev_and_test_are_not_looked_at(tmp_path, found):
+    changed = [r | dict(labels=["up"]) if r["split"] != "train" else r for r in rows()]
+    tables.write(tmp_path / "lm2.parquet", changed, LM_DATASET)
+    fit_baselines(lm_dataset=tmp_path / "lm2.parquet", baselines=tmp_path / "b2.parquet", **HOW)
+    again = tables.read(tmp_path / "b2.parquet", BASELINES).to_pylist()
+    assert [r["predicted_labels"] for r in again] == [r["predicted_labels"] for r in found]

@@ -1,0 +1,61 @@
+"""Rows are what was said, columns what was decoded, cells percent of the row over all seeds."""
+
+import numpy as np
+import pandas
+import pytest
+
+from speech2unit import tables
+from ulm.plot_confusion import MAX_PRINTED, draw, matrix, percent_of_rows, plot_confusion
+from ulm.schemas import CONFUSION
+
+ROWS = [
+    dict(seed=seed, label=said, predicted_label=told, count=count)
+    for seed, said, told, count in (
+        (1, "yes", "yes", 6),
+        (1, "yes", "no", 2),
+        (2, "yes", "yes", 8),
+        (1, "no", "no", 3),
+        (2, "no", "never said", 1),
+    )
+]
+FRAME = pandas.DataFrame(ROWS)
+COUNTS = np.array([[0, 0, 0], [1, 3, 0], [0, 2, 14]])
+
+
+def test_counts_over_seeds_with_labels_that_were_only_decoded():
+    names, counts = matrix(FRAME, 40)
+    assert names == ["never said", "no", "yes"] and (counts == COUNTS).all()
+    assert percent_of_rows(counts) == pytest.approx(np.array([[0, 0, 0], [25, 75, 0], [0, 12.5, 87.5]]))
+
+
+def test_the_rare_labels_are_one_and_no_row_is_lost():
+    names, counts = matrix(FRAME, 2)
+    assert names == ["yes", "other"] and counts.tolist() == [[14, 2], [0, 4]]
+
+
+def test_image_ticks_and_printed_percents():
+    axes, colours = draw(*matrix(FRAME, 40), 2).axes
+    assert axes.images[0].get_array().data == pytest.approx(percent_of_rows(COUNTS))
+    assert axes.images[0].get_clim() == (0, 100) and "%" in colours.get_ylabel()
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert [label.get_text() for label in labels] == ["never said", "no", "yes"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("decoded class", "class said")
+    assert {text.get_position(): text.get_text() for text in axes.texts} == {
+        (0, 1): "25",
+        (1, 1): "75",
+        (1, 2): "12",
+        (2, 2): "88",
+    }
+    assert axes.get_title(loc="left") == "20 decoded test rows, seeds: 2"
+
+
+def test_a_large_matrix_has_no_numbers():
+    size = MAX_PRINTED + 1
+    assert not draw([str(i) for i in range(size)], np.eye(size, dtype=int), 1).axes[0].texts
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_file(tmp_path):
+    tables.write(tmp_path / "confusion.parquet", ROWS, CONFUSION)
+    plot_confusion(confusion=tmp_path / "confusion.parquet", figure=tmp_path / "confusion.svg", max_classes=40)
+    assert (tmp_path / "confusion.svg").read_text().rstrip().endswith("</svg>")

@@ -1,0 +1,57 @@
+"""Pre-training of the unit LM: what is written, the loss, one seed one model."""
+
+import math
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from speech2unit import tables
+from speech2unit.files import read_json
+from speech2unit.schemas import REDUCED_UNITS, TRAINING
+from ulm.build_vocabulary import END, SEPARATOR
+from ulm.model import load, num_parameters
+from ulm.pretrain_ulm import Pretraining, pretrain_ulm, read_rows
+from ulm.pseudo_tasks import TaskPrompts
+
+
+def test_rows_are_indices_each_once_and_without_the_test_split(tmp_path):
+    rows = [("b", "train", [1, 2]), ("a", "train", [3]), ("c", "train", [1, 2]), ("d", "dev", [2]), ("e", "test", [0])]
+    table = [dict(utterance_id=n, split=s, codebook="c", units=u, durations=[1] * len(u)) for n, s, u in rows]
+    tables.write(tmp_path / "u.parquet", table, REDUCED_UNITS)
+    found = read_rows([tmp_path / "u.parquet"], {0: 4, 1: 9, 2: 7, 3: 5})
+    assert {split: [row.tolist() for row in rows] for split, rows in found.items()} == dict(train=[[5], [9, 7]], dev=[[7]])
+
+
+def test_the_loss_is_that_of_every_unit_and_the_separator_given_those_before(lm):
+    both = Pretraining(lm, TaskPrompts(lm.config, 0, 1), np.zeros((2, 0), np.int64), 0, 1)
+    rows = [np.array([5, 9, 7]), np.array([8])]
+    loss, num_targets = both.unit_loss(rows)[:2]
+    expected = 0.0
+    for row in rows:
+        log_probabilities = lm(torch.tensor([[END, *row]]))[0].log_softmax(-1)
+        expected -= sum(float(log_probabilities[i, token]) for i, token in enumerate([*row, SEPARATOR]))
+    assert num_targets == 6 and math.isclose(float(loss), expected, rel_tol=1e-4)
+
+
+def test_what_the_stage_writes_can_be_loaded(pretrained):
+    lm = load(pretrained / "model.safetensors", pretrained / "config.json")
+    assert read_json(pretrained / "config.json")["num_parameters"] == num_parameters(lm)
+    prompts = load_file(pretrained / "task_prompts.safetensors")
+    assert {name: tensor.shape[0] for name, tensor in prompts.items()} == dict(keys=4, values=4, separators=4)
+    assert all(tensor.isfinite().all() for tensor in prompts.values())
+    curve = tables.read(pretrained / "pretrain_ulm.parquet", TRAINING).to_pandas()
+    assert set(curve["update"]) == {3, 6} and {"train", "dev"} == set(curve.split)
+
+
+def test_the_same_seed_gives_the_same_tensors(task, pretrained, tmp_path, run_stage, pretraining_settings):
+    run_stage(pretrain_ulm, tmp_path, task, **pretraining_settings())
+    for file in ("model.safetensors", "task_prompts.safetensors"):
+        one, two = load_file(pretrained / file), load_file(tmp_path / file)
+        assert set(one) == set(two) and all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+
+
+def test_a_plain_unit_lm_has_no_pseudo_tasks(task, tmp_path, run_stage, pretraining_settings):
+    run_stage(pretrain_ulm, tmp_path, task, **pretraining_settings(num_pseudo_tasks=0, num_updates=2, evaluate_every=2))
+    assert load_file(tmp_path / "task_prompts.safetensors")["keys"].shape[0] == 0
+    assert load(tmp_path / "model.safetensors", tmp_path / "config.json").config.num_layers == 2

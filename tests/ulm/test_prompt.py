@@ -1,0 +1,146 @@
+"""Deep prompts: the ancestors' overwritten rows, as keys and values of a past."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ulm.build_vocabulary import END, PAD, SEPARATOR
+from ulm.model import UnitLM, UnitLMConfig
+from ulm.prompt import DeepPrompt, after_source, prepend, read_source, target_logits
+from ulm.tune_prompt import Tuned
+
+ATOL = dict(atol=1e-5, rtol=0)
+
+
+def ancestor_logits(lm, prompt, tokens):
+    """SpeechPrompt as published, one row `[T]`: l rows stand before the tokens; in every layer, after the LayerNorm,
+    rows 0 … l − 1 of the key input and of the value input are overwritten by the layer's vectors. Softmax by hand."""
+    dim, heads, length = lm.config.dim, lm.config.num_heads, prompt.keys.shape[1]
+    table = lm.embed_tokens.weight.clone()
+    vectors = torch.stack([prompt.separator if t == SEPARATOR else table[t] for t in tokens])
+    half = dim // 2
+    rates = [math.exp(-i * math.log(10_000) / (half - 1)) for i in range(half)]
+    angles = torch.tensor([[(2 + t) * rate for rate in rates] for t in range(len(tokens))])
+    x = torch.cat([100 * torch.randn(length, dim), vectors * math.sqrt(dim) + torch.cat([angles.sin(), angles.cos()], 1)])
+    total = len(x)
+    for layer, keys, values in zip(lm.layers, prompt.keys, prompt.values):
+        attention, normed = layer.self_attn, layer.self_attn_layer_norm(x)
+        key_input, value_input = normed.clone(), normed.clone()
+        key_input[:length], value_input[:length] = keys, values
+        q, k, v = attention.q_proj(normed), attention.k_proj(key_input), attention.v_proj(value_input)
+        mixed = []
+        for part in range(heads):
+            columns = slice(part * dim // heads, (part + 1) * dim // heads)
+            weights = q[:, columns] @ k[:, columns].T / math.sqrt(dim // heads)
+            weights[torch.ones(total, total).triu(1).bool()] = -math.inf
+            mixed.append(weights.softmax(-1) @ v[:, columns])
+        x = x + attention.out_proj(torch.cat(mixed, 1))
+        x = x + layer.fc2(F.relu(layer.fc1(layer.final_layer_norm(x))))
+    return (lm.layer_norm(x) @ table.T)[length:]
+
+
+@pytest.fixture
+def rows():
+    """Three rows `</s> u1 … uN` of different lengths, padded."""
+    found = torch.randint(4, 24, (3, 9), generator=torch.Generator().manual_seed(2))
+    found[:, 0] = END
+    found[1, 6:] = found[2, 3:] = PAD
+    return found
+
+
+TARGETS = torch.tensor([[SEPARATOR, 7, 15], [SEPARATOR, 4, 4], [SEPARATOR, 23, 9]])
+
+
+def answers(lm, prompt, rows, scope, separator=None):
+    past, visible = read_source(lm, prompt, rows, scope)
+    starts = (rows != PAD).sum(1, keepdim=True)
+    return target_logits(lm, prompt.separator if separator is None else separator, TARGETS, starts, past, visible)[0]
+
+
+def test_past_equals_the_ancestors_overwritten_rows(lm, prompt, rows):
+    with torch.no_grad():
+        found = answers(lm, prompt, rows, "all")
+        for i, row in enumerate(rows):
+            whole = torch.cat([row[row != PAD], TARGETS[i]]).tolist()
+            torch.testing.assert_close(found[i], ancestor_logits(lm, prompt, whole)[-3:], atol=1e-4, rtol=0)
+
+
+def test_the_model_itself_takes_the_prompt_as_a_past(lm, prompt, rows):
+    row = torch.cat([rows[0], TARGETS[0]])
+    with torch.no_grad():
+        found = lm(row[None], prompt.past(lm), (SEPARATOR, prompt.separator))[0]
+        torch.testing.assert_close(found, ancestor_logits(lm, prompt, row.tolist()), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("scope", ["all", "target"])
+def test_a_row_does_not_depend_on_the_batch(lm, prompt, rows, scope):
+    together = answers(lm, prompt, rows, scope)
+    for i, row in enumerate(rows):
+        alone, visible = read_source(lm, prompt, row[row != PAD][None], scope)
+        starts = torch.tensor([[int((row != PAD).sum())]])
+        logits, _ = target_logits(lm, prompt.separator, TARGETS[i : i + 1], starts, alone, visible)
+        torch.testing.assert_close(together[i], logits[0], **ATOL)
+
+
+def test_scope_target_leaves_the_source_untouched(lm, prompt, rows):
+    _, plain = lm.hidden(lm.embed(rows))
+    past, visible = read_source(lm, prompt, rows, "target")
+    for (keys, values), (plain_keys, plain_values), (own, _) in zip(past, plain, prompt.past(lm)):
+        assert torch.equal(keys[:, :, 3:], plain_keys) and torch.equal(values[:, :, 3:], plain_values)
+        assert torch.equal(keys[:, :, :3], own.expand(3, -1, -1, -1))
+    assert visible.tolist() == [[True] * 12, [True] * 9 + [False] * 3, [True] * 6 + [False] * 6]
+
+
+def test_scope_all_reads_the_source_under_the_prompt(lm, prompt, rows):
+    past, _ = read_source(lm, prompt, rows, "all")
+    _, plain = lm.hidden(lm.embed(rows))
+    torch.testing.assert_close(past[0][0][:, :, 3:], plain[0][0], **ATOL)  # the first layer's inputs are the embeddings
+    assert (past[1][0][:, :, 3:] - plain[1][0]).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("scope", ["all", "target"])
+def test_gradients_reach_every_tensor_of_the_prompt_and_nothing_else(lm, prompt, rows, scope):
+    answers(lm, prompt, rows, scope).square().sum().backward()
+    assert all((p.grad.flatten(1) if p.dim() > 1 else p.grad[None]).abs().amax(-1).min() > 0 for p in prompt.parameters())
+    assert all(p.grad is None for p in lm.parameters())
+
+
+def test_exactly_the_prompts_tensors_train(lm, prompt):
+    tuned = Tuned(lm.requires_grad_(True), prompt, "target", 0.1)
+    found = {name for name, p in tuned.named_parameters() if p.requires_grad}
+    assert found == {"prompt.keys", "prompt.values", "prompt.separator"}
+
+
+@pytest.mark.parametrize("layers, dim, length, published", [(4, 192, 5, 7_872), (12, 1024, 5, 123_904), (12, 1024, 3, 74_752)])
+def test_number_of_trained_parameters(layers, dim, length, published):
+    prompt = DeepPrompt(UnitLMConfig(104, layers, dim, 4 * dim, 16), length)
+    assert sum(p.numel() for p in prompt.parameters()) == published == (2 * layers * length + 1) * dim
+
+
+def test_after_source_gives_each_row_its_own_prompt_and_separator(lm, rows):
+    torch.manual_seed(7)
+    prompts = [DeepPrompt(lm.config, 3) for _ in rows]
+    own = [tuple(torch.cat(parts) for parts in zip(*pairs)) for pairs in zip(*(p.past(lm) for p in prompts))]
+    separators = torch.stack([p.separator for p in prompts])[:, None]
+    _, read = lm.hidden(lm.embed(rows))
+    found = after_source(lm, own, separators, read, rows != PAD)
+    for i, prompt in enumerate(prompts):
+        torch.testing.assert_close(found[i], answers(lm, prompt, rows, "target")[i, 0], **ATOL)
+
+
+def test_prepend_puts_the_prompt_first(lm, prompt, rows):
+    _, read = lm.hidden(lm.embed(rows))
+    for (keys, values), (own_keys, own_values) in zip(prepend(prompt.past(lm), read), prompt.past(lm)):
+        assert keys.shape == values.shape == (3, 4, 12, 4)
+        assert torch.equal(keys[1, :, :3], own_keys[0]) and torch.equal(values[2, :, :3], own_values[0])
+
+
+def test_dropout_acts_on_the_vectors_in_training_only(lm):
+    torch.manual_seed(0)
+    prompt = DeepPrompt(UnitLM(lm.config).config, 3, dropout=0.5)
+    first, second = prompt.past(lm)[0][0], prompt.past(lm)[0][0]
+    assert not torch.equal(first, second)
+    prompt.eval()
+    assert torch.equal(prompt.past(lm)[0][0], prompt.past(lm)[0][0])

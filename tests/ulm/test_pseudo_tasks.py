@@ -1,0 +1,48 @@
+"""Pseudo-tasks: label-free, allowed answers only, one generator one set of tasks."""
+
+import numpy as np
+import pytest
+import torch
+
+from ulm.prompt import DeepPrompt
+from ulm.pseudo_tasks import TaskPrompts, pseudo_labels
+
+RNG = np.random.default_rng(0)
+TEXTS = [" ".join(map(str, RNG.integers(10 * (i % 4), 10 * (i % 4) + 12, 12))) for i in range(80)]
+ANSWERS = list(range(7, 40))
+
+
+@pytest.fixture(scope="module")
+def labels():
+    return pseudo_labels(TEXTS, 6, ANSWERS, np.random.default_rng(3))
+
+
+def test_every_row_answers_every_task_with_an_allowed_answer(labels):
+    assert labels.shape == (80, 6) and set(labels.flatten().tolist()) <= set(ANSWERS)
+    assert all(len(set(column.tolist())) > 1 for column in labels.T)
+
+
+def test_one_generator_gives_one_set_of_tasks(labels):
+    assert np.array_equal(pseudo_labels(TEXTS, 6, ANSWERS, np.random.default_rng(3)), labels)
+    assert not np.array_equal(pseudo_labels(TEXTS, 6, ANSWERS, np.random.default_rng(4)), labels)
+
+
+def test_few_answers_are_enough():
+    assert set(pseudo_labels(TEXTS, 3, [5, 6], np.random.default_rng(0)).flatten().tolist()) <= {5, 6}
+
+
+def test_rows_that_are_alike_get_the_same_answers():
+    texts = [text for text in TEXTS[:40] for _ in range(2)]
+    labels = pseudo_labels(texts, 6, ANSWERS, np.random.default_rng(1))
+    assert np.array_equal(labels[::2], labels[1::2])
+
+
+def test_task_prompts_are_deep_prompts_one_a_task(lm):
+    torch.manual_seed(0)
+    prompts, single = TaskPrompts(lm.config, 4, 3), DeepPrompt(lm.config, 3)
+    found = prompts.past(lm, torch.tensor([2, 0]))
+    single.keys.data, single.values.data = prompts.keys.data[2], prompts.values.data[2]
+    for (keys, values), (own_keys, own_values) in zip(found, single.past(lm)):
+        torch.testing.assert_close(keys[:1], own_keys)
+        torch.testing.assert_close(values[:1], own_values)
+        assert keys.shape == (2, 4, 3, 4)

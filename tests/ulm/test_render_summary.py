@@ -1,0 +1,35 @@
+"""The page holds the summary's numbers, one row a task."""
+
+import io
+
+import pandas
+
+from speech2unit import tables
+from ulm.render_summary import HEADINGS, render_summary
+from ulm.schemas import SUMMARY
+
+ROW = dict(
+    task="SCR", accuracy=0.9125, accuracy_std=0.0, accuracy_low=0.88, accuracy_high=0.9345, num_rows=480, num_seeds=1,
+    majority_accuracy=0.0833, ngram_accuracy=0.85, free_accuracy=0.9, num_illegal=3.0, trained_parameters=7872,
+    total_parameters=1_807_872, corpus="commands", codebook="km100", ulm="commands",
+)  # fmt: skip
+
+
+def page(tmp_path, rows):
+    tables.write(tmp_path / "summary.parquet", rows, SUMMARY)
+    render_summary(summary=tmp_path / "summary.parquet", page=tmp_path / "summary.html")
+    return (tmp_path / "summary.html").read_text()
+
+
+def test_a_row_for_each_task_in_text(tmp_path):
+    text = page(tmp_path, [ROW, ROW | dict(task="<b>", num_seeds=3, accuracy_std=0.01)])
+    found = pandas.read_html(io.StringIO(text))[0]
+    assert list(found.columns) == list(HEADINGS.values()) and list(found.task) == ["SCR", "<b>"]
+    first = found.iloc[0]
+    assert (first["test accuracy"], first["95 % interval"], first["all parameters"]) == ("91.25 %", "88.0 – 93.5 %", 1_807_872)
+    assert list(found["standard deviation over seeds"]) == ["–", "1.00 %"]
+
+
+def test_the_page_needs_nothing_else(tmp_path):
+    text = page(tmp_path, [ROW])
+    assert text.startswith("<!doctype html>") and "http" not in text and "&lt;b&gt;" not in text

@@ -1,0 +1,140 @@
+"""Scores: every row counts, the illegal is wrong, intervals are Wilson's."""
+
+import json
+
+import numpy as np
+import pandas
+import pytest
+import torch
+from scipy.stats import binomtest
+from sklearn.metrics import accuracy_score, confusion_matrix, precision_score, recall_score
+
+from speech2unit import tables
+from speech2unit.schemas import TRAINING
+from speech2unit.weights import save_config, save_tensors
+from ulm.schemas import BASELINES, CONFUSION, SAMPLES
+from ulm.score import accuracy, confusion_rows, measures, per_class, score, usage, wilson_interval
+
+NAMES = dict(corpus="c", codebook="k", ulm="u", verbalizer="freq", tuning="p", encoder="e")
+
+
+def sample_rows(num_rows=60, seeds=(1, 2), right=0.7, illegal=0.2, num_labels=1, split="test"):
+    rng, rows = np.random.default_rng(num_rows), []
+    for seed in seeds:
+        for i in range(num_rows):
+            said = ["abc"[(i + k) % 3] for k in range(num_labels)]
+            told = said if rng.random() < right else [*said[:-1], str(rng.choice(list("abc")))]
+            rows.append(
+                dict(
+                    seed=seed, utterance_id=f"{split}{i}", split=split, labels=said, predicted_labels=told, score=-0.1,
+                    free_units=["1"], free_labels=None if rng.random() < illegal else told,
+                )
+            )  # fmt: skip
+    return rows
+
+
+def frame(**how):
+    return pandas.DataFrame(sample_rows(**how))
+
+
+def test_wilsons_interval_of_nine_in_ten():
+    assert wilson_interval(9, 10) == pytest.approx((0.59585, 0.98212), abs=1e-5)  # Newcombe 1998's method 3
+
+
+@pytest.mark.parametrize("right, n", [(0, 5), (5, 5), (1, 3), (2873, 3081), (240, 480)])
+def test_wilsons_interval_equals_scipys(right, n):
+    expected = binomtest(right, n).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(right, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_an_oracle_is_right_everywhere():
+    found = measures(frame(right=1.0, illegal=0.0, num_labels=2))
+    assert (found["accuracy"], found["free_accuracy"], found["num_illegal"], found["accuracy_std"]) == (1.0, 1.0, 0.0, 0.0)
+    assert found["accuracy_high"] == pytest.approx(1.0) and 0.9 < found["accuracy_low"] < 1
+
+
+def test_shuffled_labels_are_at_chance():
+    rows = frame(num_rows=3000, seeds=(1,), right=1.0)
+    rows["labels"] = rows.labels.sample(frac=1, random_state=0).tolist()
+    assert measures(rows)["accuracy"] == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_illegal_is_wrong_and_stays_in_the_denominator():
+    rows = frame(right=1.0, illegal=0.0, seeds=(1,), num_rows=10)
+    rows.loc[[2, 5, 7], "free_labels"] = None
+    found = measures(rows)
+    assert (found["free_accuracy"], found["num_illegal"], found["num_rows"], found["accuracy"]) == (0.7, 3.0, 10, 1.0)
+
+
+def test_one_wrong_label_of_several_makes_the_row_wrong():
+    rows = pandas.DataFrame(dict(labels=[["a", "b"], ["a", "b"], ["a"]], predicted_labels=[["a", "b"], ["a", "c"], ["a", "a"]]))
+    assert accuracy(rows) == pytest.approx(1 / 3)
+
+
+def test_seeds_are_averaged_and_the_interval_is_of_the_rows_once():
+    rows = frame(num_rows=200, seeds=(3, 5, 8))
+    found, each = measures(rows), [accuracy(rows[rows.seed == seed]) for seed in (3, 5, 8)]
+    assert found["accuracy_by_seed"] == dict(zip((3, 5, 8), each))
+    assert (found["accuracy"], found["accuracy_std"]) == pytest.approx((np.mean(each), np.std(each, ddof=1)))
+    assert found["num_rows"] == 200
+    assert (found["accuracy_low"], found["accuracy_high"]) == wilson_interval(np.mean(each) * 200, 200)
+
+
+@pytest.mark.parametrize("seeds", [(1,), (1, 2, 3)])
+def test_accuracy_and_classes_equal_scikit_learns(seeds):
+    rows = frame(num_rows=90, seeds=seeds, right=0.5)
+    said, told = rows.labels.str[0], rows.predicted_labels.str[0]
+    assert accuracy(rows) == pytest.approx(accuracy_score(said, told))
+    found = per_class(rows)
+    assert list(found) == ["a", "b", "c"] and [c["num_rows"] for c in found.values()] == [30] * 3
+    for measure, reference in (("recall", recall_score), ("precision", precision_score)):
+        assert [c[measure] for c in found.values()] == pytest.approx(reference(said, told, average=None, labels=list("abc")))
+
+
+def test_confusion_equals_scikit_learns_and_sums_to_the_rows():
+    rows = frame(num_rows=90, seeds=(1, 2), right=0.5)
+    found = confusion_rows(rows)
+    assert sum(row["count"] for row in found) == len(rows)
+    for seed, part in rows.groupby("seed"):
+        matrix = confusion_matrix(part.labels.str[0], part.predicted_labels.str[0], labels=list("abc"))
+        counts = {(row["label"], row["predicted_label"]): row["count"] for row in found if row["seed"] == seed}
+        assert [[counts.get((t, p), 0) for p in "abc"] for t in "abc"] == matrix.tolist()
+
+
+def test_usage_adds_up_the_jobs_of_a_stage():
+    jobs = dict(a=dict(stage="x", seconds=1.5, peak_memory_mb=90), b=dict(stage="x", seconds=2.25, peak_memory_mb=70))
+    assert usage(jobs) == dict(x=dict(jobs=2, seconds=3.75, peak_memory_mb=90))
+
+
+def test_the_report(tmp_path):
+    rows = sample_rows() + sample_rows(num_rows=20, split="dev")
+    tables.write(tmp_path / "samples.parquet", rows, SAMPLES)
+    base = [
+        dict(method=m, utterance_id=f"{split}{i}", split=split, labels=["a"], predicted_labels=["a" if i < right else "b"])
+        for m, right in (("majority", 1), ("ngram_svm", 3))
+        for split in ("dev", "test")
+        for i in range(4)
+    ]
+    tables.write(tmp_path / "baselines.parquet", base, BASELINES)
+    curve = [dict(seed=1, update=u, split="dev", measure="loss", value=1.0, seconds=0.1) for u in (100, 200)]
+    tables.write(tmp_path / "training.parquet", curve, TRAINING)
+    save_tensors(tmp_path / "prompt.safetensors", {f"seed{s}.keys": torch.zeros(2, 3, 4) for s in (1, 2)})
+    save_config(tmp_path / "config.json", dict(num_parameters=1000))
+    names = [
+        "samples.parquet",
+        "baselines.parquet",
+        "training.parquet",
+        "prompt.safetensors",
+        "config.json",
+        "acc.json",
+        "confusion.parquet",
+    ]
+    score(**{name.split(".")[0]: tmp_path / name for name in names}, task="T", names=NAMES)
+    report = json.loads((tmp_path / "acc.json").read_text())
+    assert report["accuracy"] == pytest.approx(measures(pandas.DataFrame(sample_rows()))["accuracy"])
+    assert report["baselines"] == dict(majority=0.25, ngram_svm=0.75)
+    assert (report["trained_parameters"], report["total_parameters"]) == (24, 1024)
+    assert (report["seeds"], report["updates"], report["num_rows"], report["dev"]["num_rows"]) == ([1, 2], 200, 60, 20)
+    assert (report["task"], report["names"]) == ("T", NAMES)
+    counts = tables.read(tmp_path / "confusion.parquet", CONFUSION)["count"].to_pylist()
+    assert sum(counts) == 120

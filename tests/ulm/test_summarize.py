@@ -1,0 +1,36 @@
+"""The summary: one row a task, from its acc.json."""
+
+import pytest
+
+from speech2unit import tables
+from speech2unit.files import write_json
+from ulm.schemas import SUMMARY
+from ulm.summarize import summarize, summary_row
+
+REPORT = dict(
+    task="T", metric="accuracy", accuracy=0.9, accuracy_std=0.01, accuracy_low=0.8, accuracy_high=0.95, num_rows=50,
+    accuracy_by_seed={"1": 0.9}, free_accuracy=0.8, num_illegal=2.5, dev={}, per_class={}, provenance={}, usage={},
+    baselines=dict(majority=0.1, ngram_svm=0.7), trained_parameters=10, total_parameters=110, seeds=[1, 2], updates=5,
+    names=dict(corpus="c", codebook="k", ulm="u", verbalizer="freq", tuning="p", encoder="e"),
+)  # fmt: skip
+
+
+def test_a_report_becomes_a_row_of_every_column():
+    row = summary_row(REPORT)
+    assert set(row) == set(SUMMARY.names)
+    assert (row["majority_accuracy"], row["ngram_accuracy"], row["num_seeds"], row["ulm"]) == (0.1, 0.7, 2, "u")
+
+
+def test_one_row_a_task_in_the_order_given(tmp_path):
+    paths = [tmp_path / f"{name}.json" for name in ("b", "a")]
+    for path in paths:
+        write_json(path, REPORT | dict(task=path.stem))
+    summarize(acc=paths, summary=tmp_path / "summary.parquet")
+    assert tables.read(tmp_path / "summary.parquet", SUMMARY)["task"].to_pylist() == ["b", "a"]
+
+
+def test_the_same_task_twice_is_refused(tmp_path):
+    write_json(tmp_path / "a.json", REPORT)
+    with pytest.raises(ValueError, match=r"rows are identified by \['task'\]"):
+        summarize(acc=[tmp_path / "a.json"] * 2, summary=tmp_path / "summary.parquet")
+    assert not (tmp_path / "summary.parquet").exists()

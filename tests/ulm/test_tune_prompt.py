@@ -1,0 +1,93 @@
+"""Prompt tuning: the unit LM stays as it is, exactly the prompt changes, one seed gives one prompt."""
+
+from itertools import repeat
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from speech2unit import tables
+from speech2unit.schemas import TRAINING
+from speech2unit.training import fit
+from ulm.build_vocabulary import END, SEPARATOR
+from ulm.prompt import DeepPrompt
+from ulm.tune_prompt import Tuned, initial_prompt, tune_prompt
+
+PAIRS = [([5, 9, 12], [SEPARATOR, 7, END]), ([6, 7], [SEPARATOR, 20, END]), ([8, 9, 8, 9, 8], [SEPARATOR, 7, END])]
+BATCH = tuple(zip(*PAIRS))
+HOW = dict(learning_rate=0.05, warmup_updates=0, clip_norm=1.0, betas=(0.9, 0.98), weight_decay=0.0, rate_factors={}, seed=1)
+
+
+@pytest.fixture
+def tuned_twice(task, pretrained, tmp_path, run_stage, tuning_settings):
+    """Two folders in which the stage ran with the same settings and seeds 1 and 2."""
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+        for name in ("model.safetensors", "config.json", "task_prompts.safetensors"):
+            (folder / name).symlink_to(pretrained / name)
+        run_stage(tune_prompt, folder, task, seeds=[1, 2], **tuning_settings())
+    return folders
+
+
+@pytest.mark.parametrize("scope", ["all", "target"])
+def test_the_unit_lm_stays_as_it_is_and_exactly_the_prompt_changes(lm, scope):
+    tuned = Tuned(lm, DeepPrompt(lm.config, 2), scope, 0.1)
+    before = {name: tensor.clone() for name, tensor in tuned.state_dict().items()}
+    steps = dict(num_updates=5, evaluate_every=5)
+    fit(tuned, loss=tuned.loss, batches=repeat(BATCH), evaluate=lambda: tuned.measures([BATCH]), **steps, **HOW)
+    changed = {name for name, tensor in tuned.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed == {"prompt.keys", "prompt.values", "prompt.separator"}
+
+
+def test_tuning_learns(lm):
+    tuned = Tuned(lm, DeepPrompt(lm.config, 4), "target", 0.0)
+    start = tuned.measures([BATCH])
+    steps = dict(num_updates=80, evaluate_every=20)
+    fit(tuned, loss=tuned.loss, batches=repeat(BATCH), evaluate=lambda: tuned.measures([BATCH]), **steps, **HOW)
+    end = tuned.measures([BATCH])
+    assert end["loss"] < 0.8 * start["loss"] and end["accuracy"] > start["accuracy"]
+
+
+def test_the_loss_begins_behind_the_separator_and_ends_with_the_end(lm, prompt):
+    tuned = Tuned(lm, prompt, "target", 0.0)
+    loss, num_targets = tuned.loss(BATCH)
+    assert num_targets == 6  # one label and </s> of each of three rows; neither sources nor <s>
+    logits, wanted = tuned.target_logits(*BATCH)
+    expected = -logits.log_softmax(-1).gather(-1, wanted[..., None]).sum()
+    assert wanted.tolist() == [[7, END], [20, END], [7, END]]
+    torch.testing.assert_close(loss, expected)
+
+
+def test_the_same_seeds_give_the_same_tensors_and_other_seeds_others(tuned_twice):
+    one, two = (load_file(folder / "prompt.safetensors") for folder in tuned_twice)
+    assert set(one) == {f"seed{s}.{name}" for s in (1, 2) for name in ("keys", "values", "separator")}
+    assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+    assert not torch.equal(one["seed1.keys"], one["seed2.keys"])
+    curves = [tables.read(folder / "tune_prompt.parquet", TRAINING).drop_columns("seconds") for folder in tuned_twice]
+    assert curves[0].equals(curves[1]) and set(curves[0]["seed"].to_pylist()) == {1, 2}
+
+
+def test_a_prompt_may_start_from_the_pseudo_tasks(lm):
+    torch.manual_seed(0)
+    pseudo = dict(keys=torch.randn(3, 2, 4, 16), values=torch.randn(3, 2, 4, 16), separators=torch.randn(3, 16))
+    prompt = initial_prompt(lm.config, 5, 0.0, "pseudo_task", pseudo)
+    for i in range(5):  # each place holds the keys and values of all layers of one place of one task
+        same = [
+            (t, r) for t in range(3) for r in range(4)
+            if torch.equal(prompt.keys[:, i], pseudo["keys"][t, :, r])
+            and torch.equal(prompt.values[:, i], pseudo["values"][t, :, r])
+        ]  # fmt: skip
+        assert len(same) == 1
+    torch.testing.assert_close(prompt.separator.data, pseudo["separators"].mean(0))
+    prompt.keys.data.zero_()
+    assert pseudo["keys"].abs().min() > 0  # a copy
+
+
+def test_a_prompt_may_start_at_random(lm):
+    pseudo = dict(keys=torch.zeros(0, 2, 4, 16), values=torch.zeros(0, 2, 4, 16), separators=torch.zeros(0, 16))
+    torch.manual_seed(0)
+    prompt = initial_prompt(lm.config, 200, 0.0, "normal", pseudo)
+    assert prompt.keys.shape == (2, 200, 16) and prompt.values.std().item() == pytest.approx(1, abs=0.05)
+    with pytest.raises(ValueError, match="expected a unit LM trained with some, got none; use initialization: normal"):
+        initial_prompt(lm.config, 2, 0.0, "pseudo_task", pseudo)

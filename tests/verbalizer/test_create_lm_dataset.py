@@ -1,0 +1,53 @@
+"""Units joined with labels by utterance_id."""
+
+import pytest
+
+from speech2unit import tables
+from speech2unit.schemas import MANIFEST, REDUCED_UNITS
+from verbalizer.create_lm_dataset import create_lm_dataset, label_positions
+from verbalizer.schemas import LM_DATASET
+
+NAMES = dict(a=["up", "red"], b=["down", "red"], c=["up", "blue"])
+
+
+def manifest_row(name, labels):
+    nothing = dict(path=None, speaker=None, speed=1.0, num_samples=0, sample_rate=0, source_sample_rate=0, source_channels=0)
+    return dict(utterance_id=name, split="train", labels=labels, audio_hash="") | nothing
+
+
+def created(folder, units, names, labels=("word",)):
+    rows = [dict(utterance_id=n, split="train", codebook="c", units=[i, 9], durations=[1, 2]) for i, n in enumerate(units)]
+    tables.write(folder / "u.parquet", rows, REDUCED_UNITS)
+    tables.write(folder / "m.parquet", [manifest_row(name, NAMES.get(name, ["x", "y"])) for name in names], MANIFEST)
+    files = dict(reduced_units=folder / "u.parquet", manifest=folder / "m.parquet", lm_dataset=folder / "lm.parquet")
+    create_lm_dataset(**files, labels=list(labels), corpus_labels=["word", "colour"])
+    return tables.read(folder / "lm.parquet", LM_DATASET).to_pylist()
+
+
+def test_rows_are_joined_by_name_and_never_by_position(tmp_path):
+    assert created(tmp_path, "abc", "cab") == [
+        dict(utterance_id=n, split="train", codebook="c", units=[i, 9], labels=NAMES[n][:1]) for i, n in enumerate("abc")
+    ]
+
+
+@pytest.mark.parametrize("labels, positions", [(["colour"], [1]), (["colour", "word"], [1, 0]), (["word", "colour"], [0, 1])])
+def test_the_tasks_labels_in_the_tasks_order(tmp_path, labels, positions):
+    rows = created(tmp_path, "abc", "abc", labels)
+    assert [row["labels"] for row in rows] == [[NAMES[n][i] for i in positions] for n in "abc"]
+
+
+@pytest.mark.parametrize("units, names, alone", [("ab", "abc", "c"), ("abc", "ab", "c"), ("ab", "bc", "a")])
+def test_an_utterance_in_one_table_only(tmp_path, units, names, alone):
+    number = len(set(units) ^ set(names))
+    text = rf"units and manifest name the same utterances; expected no differences, got {number}, such as \['{alone}'"
+    with pytest.raises(ValueError, match=text):
+        created(tmp_path, units, names)
+    assert not (tmp_path / "lm.parquet").exists()
+
+
+def test_an_unknown_label_column_names_the_nearest():
+    with pytest.raises(
+        ValueError,
+        match="here: .*expected among \\['word', 'colour'\\], got 'color'; did you mean \"colour\"\\? correct 'labels'",
+    ):
+        label_positions(["color"], ["word", "colour"], "here")

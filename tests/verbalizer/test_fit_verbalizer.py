@@ -1,0 +1,43 @@
+"""The fitted label map: from the training split alone."""
+
+import pytest
+
+from speech2unit import tables
+from verbalizer.fit_verbalizer import fit_verbalizer
+from verbalizer.schemas import LM_DATASET, VERBALIZER
+
+ROWS = [
+    ("train", [5, 9, 5], ["up"]), ("train", [9, 5], ["down"]), ("train", [9, 9], ["down"]), ("train", [7, 5], ["down"]),
+    ("dev", [1] * 9, ["up"]), ("test", [1] * 9, ["up"]), ("test", [1] * 9, ["up"]),
+]  # fmt: skip
+
+
+def fitted(folder, rows=ROWS, **settings):
+    table = [dict(utterance_id=f"u{i}", split=s, codebook="c", units=u, labels=labels) for i, (s, u, labels) in enumerate(rows)]
+    tables.write(folder / "lm.parquet", table, LM_DATASET)
+    settings = dict(method="freq", num_units=10, seed=1) | settings
+    fit_verbalizer(lm_dataset=folder / "lm.parquet", verbalizer=folder / "v.parquet", **settings)
+    return tables.read(folder / "v.parquet", VERBALIZER).to_pylist()
+
+
+def test_labels_by_frequency_with_both_counts(tmp_path):
+    assert fitted(tmp_path) == [
+        dict(label="down", units=[5], label_count=3, unit_count=4), dict(label="up", units=[9], label_count=1, unit_count=4),
+    ]  # fmt: skip
+
+
+def test_dev_and_test_change_nothing(tmp_path):
+    assert fitted(tmp_path, ROWS[:4]) == fitted(tmp_path)
+
+
+def test_random_is_seeded(tmp_path):
+    rows = [("train", [1], [label]) for label in "abcdefgh"]
+    one, two, other = (fitted(tmp_path, rows, method="random", num_units=1000, seed=seed) for seed in (1, 1, 2))
+    assert one == two != other and len({row["units"][0] for row in one}) == 8
+    assert all(row["unit_count"] == 0 or row["units"] == [1] for row in one)
+
+
+def test_more_labels_than_units(tmp_path):
+    with pytest.raises(ValueError, match="expected at most 1 labels, got 2; use a codebook with more clusters"):
+        fitted(tmp_path, num_units=1)
+    assert not (tmp_path / "v.parquet").exists()

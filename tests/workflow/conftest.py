@@ -1,0 +1,115 @@
+"""Copies of the project in which Snakemake runs: never the project itself."""
+
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas
+import pyarrow as pa
+import pytest
+
+from speech2unit import tables
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = tuple(name for name in ("speech2unit", "verbalizer", "ulm", "superb") if (ROOT / name).is_dir())
+PARTS = ("Snakefile", "environment.yaml", "config", "workflow", *PACKAGES, "tests/config")
+TARGETS = ("results/SCR/acc.json", "results/summary.parquet")
+
+
+class Project:
+    """A copy of the project (or of another copy) in a folder of its own, without results."""
+
+    def __init__(self, folder, source=ROOT):
+        self.folder = Path(folder)
+        for part in PARTS:
+            original, copy = source / part, self.folder / part
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            skip = shutil.ignore_patterns("__pycache__", ".snakemake")
+            shutil.copytree(original, copy, ignore=skip) if original.is_dir() else shutil.copy(original, copy)
+
+    def snakemake(self, *arguments, configs=("tests/config/tiny.yaml",), check=True, **environment):
+        """Output of `snakemake --configfile … arguments` (both streams) and its exit status; `check`: which must be 0."""
+        files = ["--configfile", *configs] if configs else []
+        call = [sys.executable, "-m", "snakemake", *files, *map(str, arguments)]
+        threads = dict(OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1")
+        done = subprocess.run(call, cwd=self.folder, env=os.environ | threads | environment, capture_output=True, text=True)
+        output = done.stdout + done.stderr
+        assert done.returncode == 0 or not check, output + self.logs()
+        return output, done.returncode
+
+    def planned(self, *arguments, **how):
+        """Rule → number of jobs that a dry run plans."""
+        output, _ = self.snakemake("--dry-run", *arguments, **how)
+        found = re.search(r"^Job stats:\njob +count\n[- ]+\n(.*?)^total +(\d+)$", output, re.MULTILINE | re.DOTALL)
+        if not found:
+            assert "Nothing to be done" in output, output
+            return {}
+        return {name: int(count) for name, count in (line.split() for line in found[1].splitlines())}
+
+    def logs(self):
+        return "".join(f"\n== {path}\n{path.read_text()[-2000:]}" for path in sorted(self.folder.glob("logs/**/*.log"))[-40:])
+
+    def edit(self, file, old, new):
+        text = (self.folder / file).read_text()
+        assert old in text, f"{file} has no {old!r}"
+        (self.folder / file).write_text(text.replace(old, new))
+
+    def __truediv__(self, path):
+        return self.folder / path
+
+
+@pytest.fixture(scope="session")
+def new_project(tmp_path_factory):
+    """A function name → `Project`, fresh, without results; all of one session are the same, whoever edits meanwhile."""
+    first = Project(tmp_path_factory.mktemp("first"))
+    return lambda name="project": Project(tmp_path_factory.mktemp(name), first.folder)
+
+
+@pytest.fixture(scope="session")
+def project(new_project):
+    """A project in which everything up to the summary has run, on two cores, with two shards."""
+    made = new_project()
+    made.snakemake("--cores", 2, "--", *TARGETS)
+    return made
+
+
+@pytest.fixture(scope="session")
+def schemas():
+    """Table name → schema, of all packages."""
+    modules = [importlib.import_module(f"{package}.schemas") for package in PACKAGES]
+    found = [value for module in modules for value in vars(module).values() if isinstance(value, pa.Schema)]
+    by_name = {schema.metadata[b"table"].decode(): schema for schema in found}
+    assert len(by_name) == len(found)
+    return by_name
+
+
+def table_of(path, schemas):
+    """The table that a file holds, by its name; shards lie in a folder, or below one, that has the name."""
+    return next((name for name in (path.stem, *(folder.name for folder in path.parents)) if name in schemas), None)
+
+
+@pytest.fixture(scope="session")
+def table_name(schemas):
+    """The function path → name of its table."""
+    return lambda path: table_of(path, schemas)
+
+
+@pytest.fixture(scope="session")
+def open_every_table(schemas):
+    """A function folder → {path: table} of every Parquet file under it, each read by pandas and against its schema."""
+
+    def opened(folder):
+        found = {}
+        for path in sorted(Path(folder).rglob("*.parquet")):
+            name = table_of(path.relative_to(folder), schemas)
+            assert name, f"{path} is named after no table"
+            found[path] = tables.read(path, schemas[name])
+            frame = pandas.read_parquet(path)
+            assert list(frame.columns) == schemas[name].names and len(frame) == found[path].num_rows, path
+        return found
+
+    return opened

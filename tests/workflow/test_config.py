@@ -1,0 +1,323 @@
+"""The config: what stands in config/ and tests/config/ is valid, whatever else is refused with the key's path."""
+
+import copy
+import importlib
+import inspect
+import json
+import re
+from pathlib import Path
+
+import pytest
+import rows as config_rows
+import yaml
+from snakemake.utils import update_config
+
+ROOT = Path(__file__).parents[2]
+SCHEMAS = ROOT / "workflow/schemas"
+PACKAGES = ("speech2unit", "verbalizer", "ulm", "superb")
+FILES = sorted([*(ROOT / "config").glob("*.y*ml"), *(ROOT / "tests/config").glob("*.y*ml")])
+PRESETS = {section for *_, section in config_rows.PRESETS}
+NO_STAGE = {"tasks", "tables", "paths", "num_shards", "keep_features", "gpus_per_job"}
+
+
+def load(file):
+    """The config as Snakemake sees it: config/config.yaml with `file` merged over it."""
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    update_config(config, yaml.safe_load(Path(file).read_text()))
+    return config
+
+
+CONFIG = load(ROOT / "config/config.yaml")
+
+
+def check(config, files=()):
+    config_rows.check_config(config, SCHEMAS / "config.schema.yaml", files)
+
+
+def refusal(config):
+    with pytest.raises(ValueError) as caught:
+        check(config)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_every_yaml_is_valid(file):
+    check(load(file), [file])
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_every_row_of_its_tables_is_valid(file, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    found = config_rows.read_rows(load(file), SCHEMAS)
+    assert all(found[table] for table in config_rows.TABLES)
+
+
+# sections and stages
+
+
+def stage_of(section):
+    """The stage function of a section of the config."""
+    for package in PACKAGES:
+        if (ROOT / package / f"{section}.py").exists():
+            return getattr(importlib.import_module(f"{package}.{section}"), section)
+    raise AssertionError(f"no package has a module {section}.py for the section of this name")
+
+
+def named_by_the_rule(section):
+    """Names that the rule itself gives: inputs, outputs, params; and what the functions of `row=` can give."""
+    text = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    rule = re.search(rf"^rule {section}:\n(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert rule, f"no rule {section}"
+    functions = "".join(re.findall(r"^def \w+\(wildcards\):.*?(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL))
+    return set(re.findall(r"^ +(\w+)=", rule[1], re.MULTILINE)), set(re.findall(r"\b(\w+)=", functions))
+
+
+@pytest.mark.parametrize("section", sorted(set(CONFIG) - NO_STAGE))
+def test_a_sections_keys_are_the_settings_of_its_stage(section):
+    parameters = inspect.signature(stage_of(section)).parameters
+    assert all(p.kind == p.KEYWORD_ONLY for p in parameters.values())
+    assert not [name for name, p in parameters.items() if p.default is not p.empty and name in CONFIG[section]]
+    from_rule, from_rows = named_by_the_rule(section)
+    for keys in [set(preset) for preset in CONFIG[section].values()] if section in PRESETS else [set(CONFIG[section])]:
+        assert keys <= set(parameters)
+        assert not keys & from_rule
+        assert set(parameters) - keys - from_rule <= from_rows
+
+
+# mutations
+
+
+def one_preset(config):
+    """The config with one preset a section, and without YAML's shared values."""
+    sections = {name: dict([next(iter(config[name].items()))]) for name in PRESETS}
+    return json.loads(json.dumps(config | sections))
+
+
+PLAIN = one_preset(CONFIG)
+
+
+def places(value, path=()):
+    """(path of keys, value) of everything in a config, outermost first;"""
+    yield path, value
+    for key, part in value.items() if isinstance(value, dict) else ():
+        yield from places(part, (*path, key))
+
+
+def changed(path, change):
+    """The config with the value at `path` replaced by `change(value)`."""
+    config = copy.deepcopy(PLAIN)
+    parent = config
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = change(parent[path[-1]])
+    return config
+
+
+FREE_KEYS = {(), *((section,) for section in PRESETS), ("paths",)}  # () is known; a new preset or path is no mistake
+FREE_VALUES = [("tables",), ("paths",)]  # any text
+LEAVES = [(path, value) for path, value in places(PLAIN) if path and not isinstance(value, dict)]
+NUMBERS = [(path, value) for path, value in LEAVES if isinstance(value, int | float) and not isinstance(value, bool)]
+LISTS = [(path, value) for path, value in LEAVES if isinstance(value, list) and isinstance(value[0], int | float)]
+MAPPINGS = [path for path, value in places(PLAIN) if isinstance(value, dict)]
+CLOSED = [path for path in MAPPINGS if path == () or path not in FREE_KEYS]
+KEYS = [(*path, key) for path in CLOSED for key in dict(places(PLAIN))[path]]
+
+
+def names(path):
+    return ".".join(["config", *map(str, path)])
+
+
+@pytest.mark.parametrize("path", CLOSED, ids=names)
+def test_an_unknown_key_is_refused(path):
+    config = copy.deepcopy(PLAIN)
+    parent = config
+    for key in path:
+        parent = parent[key]
+    parent["zzz_unknown"] = 1
+    assert refusal(config).startswith(f"{names((*path, 'zzz_unknown'))}: the key must be known; expected one of [")
+
+
+@pytest.mark.parametrize("path", KEYS, ids=names)
+def test_a_typo_is_refused_and_names_the_nearest_key(path):
+    key = path[-1]
+    typo = key[:-2] + key[-1] + key[-2] if key[-1] != key[-2] else key + key[-1]
+    config = copy.deepcopy(PLAIN)
+    parent = config
+    for part in path[:-1]:
+        parent = parent[part]
+    parent[typo] = parent.pop(key)
+    text = refusal(config)
+    assert text.startswith(f"{names((*path[:-1], typo))}: ") and f'did you mean "{key}"?' in text
+
+
+@pytest.mark.parametrize("path", KEYS, ids=names)
+def test_a_missing_key_is_refused(path):
+    config = copy.deepcopy(PLAIN)
+    parent = config
+    for part in path[:-1]:
+        parent = parent[part]
+    del parent[path[-1]]
+    text = refusal(config)
+    assert text.startswith(f"{names(path[:-1])}: '{path[-1]}' is a required property; expected required [")
+
+
+@pytest.mark.parametrize("path", [path for path, _ in LEAVES], ids=names)
+@pytest.mark.parametrize("wrong", [{}, "1e-3 s", None, [[]]], ids=repr)
+def test_a_value_of_another_type_is_refused(path, wrong):
+    if wrong == "1e-3 s" and path[:1] in FREE_VALUES:
+        wrong = 3
+    if wrong is None and path[-1] == "channel_prior_frames":
+        wrong = True
+    assert refusal(changed(path, lambda _: wrong)).startswith(names(path))
+
+
+@pytest.mark.parametrize("value", [-1, -0.5, float("nan"), float("inf"), -float("inf"), True], ids=repr)
+@pytest.mark.parametrize("path", [path for path, _ in NUMBERS], ids=names)
+def test_a_number_out_of_bounds_is_refused(path, value):
+    assert refusal(changed(path, lambda _: value)).startswith(f"{names(path)}: ")
+
+
+@pytest.mark.parametrize("path", [path for path, _ in LISTS], ids=names)
+@pytest.mark.parametrize("change", [lambda v: [], lambda v: v[:-1], lambda v: [*v, v[0]], lambda v: [float("nan"), *v[1:]]])
+def test_a_list_of_another_length_or_of_no_numbers_is_refused(path, change):
+    assert refusal(changed(path, change)).startswith(names(path))
+
+
+@pytest.mark.parametrize("path", KEYS, ids=names)
+def test_a_key_that_stands_twice_is_refused(path, tmp_path):
+    config = PLAIN if len(path) == 1 else {path[0]: PLAIN[path[0]]}
+    lines = yaml.safe_dump(config, sort_keys=False).splitlines()
+    depth = len(path) - 1
+    at = next(i for i, line in enumerate(lines) if re.match(rf"{'  ' * depth}{path[-1]}:", line))
+    (tmp_path / "config.yaml").write_text("\n".join([*lines[:at], f"{'  ' * depth}{path[-1]}: 1", *lines[at:]]))
+    with pytest.raises(ValueError, match=rf"config\.yaml, line \d+: a key stands once; .* got '{path[-1]}' twice; remove one"):
+        check(CONFIG, [tmp_path / "config.yaml"])
+
+
+def test_a_duplicate_behind_a_merge_key_is_found_and_an_override_is_none(tmp_path):
+    (tmp_path / "good.yaml").write_text("a: &x {b: 1, c: 2}\nd:\n  <<: *x\n  c: 3\n")
+    check(CONFIG, [tmp_path / "good.yaml"])
+    (tmp_path / "bad.yaml").write_text("a: &x {b: 1}\nd:\n  <<: *x\n  c: 3\n  c: 4\n")
+    with pytest.raises(ValueError, match="got 'c' twice"):
+        check(CONFIG, [tmp_path / "bad.yaml"])
+
+
+@pytest.mark.parametrize("text", ["a: !!python/object/apply:os.system ['touch ran']\n", "a: !!python/name:os.system\n"])
+def test_a_yaml_tag_runs_nothing(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(yaml.YAMLError, match="could not determine a constructor"):
+        check(CONFIG, [tmp_path / "config.yaml"])
+    assert not (tmp_path / "ran").exists()
+
+
+# tables
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """Copies of the tables of tests/config/, and the config that names them."""
+    config = load(ROOT / "tests/config/tiny.yaml")
+    for table in config_rows.TABLES:
+        config["tables"][table] = str(tmp_path / f"{table}.tsv")
+        (tmp_path / f"{table}.tsv").write_text((ROOT / "tests/config" / f"{table}.tsv").read_text())
+    return config
+
+
+def edit(config, table, old, new, count=1):
+    path = Path(config["tables"][table])
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, count))
+
+
+def row_refusal(config):
+    with pytest.raises(ValueError) as caught:
+        config_rows.read_rows(config, SCHEMAS)
+    return str(caught.value)
+
+
+def test_copies_are_valid(tables):
+    assert "SCR" in config_rows.read_rows(tables, SCHEMAS)["tasks"]
+
+
+@pytest.mark.parametrize("table, column, target", config_rows.REFERENCES)
+def test_an_unknown_name_in_a_row_names_the_nearest(tables, table, column, target):
+    path = Path(tables["tables"][table])
+    header, *lines = path.read_text().splitlines()
+    at = header.split("\t").index(column)
+    number, cells = next((n, cells) for n, line in enumerate(lines) if (cells := line.split("\t"))[at])
+    right = cells[at].split(",")[0]
+    cells[at] = cells[at].replace(right, right + "x", 1)
+    path.write_text("\n".join([header, *lines[:number], "\t".join(cells), *lines[number + 1 :]]))
+    text = row_refusal(tables)
+    assert text.startswith(f"{path}, row '{cells[0]}': '{column}' names a row that exists; ") and f"got '{right}x'" in text
+    assert f'did you mean "{right}"? correct it or add the row' in text
+
+
+@pytest.mark.parametrize("table, row, section", [
+    ("encoders", "published", "fit_log_mel"), ("encoders", "small", "pretrain_melhubert"), ("ulms", "small", "pretrain_ulm"),
+    ("tasks", "prompt5", "tune_prompt"),
+])  # fmt: skip
+def test_an_unknown_preset_names_the_nearest(tables, table, row, section):
+    edit(tables, table, f"\t{row}", f"\t{row}x")
+    text = row_refusal(tables)
+    assert f"preset of {section}' names a row that exists" in text and f'did you mean "{row}"?' in text
+
+
+def test_an_unknown_task_of_the_config_names_the_nearest(tables):
+    tables["tasks"] = ["SCR_lage"]
+    text = row_refusal(tables)
+    assert text.startswith("config.tasks: ") and "got 'SCR_lage'; did you mean \"SCR_large\"?" in text
+
+
+@pytest.mark.parametrize("table", config_rows.TABLES)
+def test_a_name_stands_once(tables, table):
+    path = Path(tables["tables"][table])
+    path.write_text(path.read_text() + path.read_text().splitlines()[1] + "\n")
+    assert f"{path}: a {table.removesuffix('s').replace('corpora', 'corpus')} stands once" in row_refusal(tables)
+
+
+@pytest.mark.parametrize("table", config_rows.TABLES)
+def test_a_columns_name_must_be_known_and_none_may_lack(tables, table):
+    path = Path(tables["tables"][table])
+    text = path.read_text()
+    second = text.split("\n")[0].split("\t")[1]
+    path.write_text(text.replace(f"\t{second}", f"\t{second}x", 1))
+    assert f"{second}x: the key must be known; expected one of [" in (message := row_refusal(tables))
+    assert f'did you mean "{second}"?' in message
+    path.write_text("\n".join("\t".join(line.split("\t")[:1] + line.split("\t")[2:]) for line in text.splitlines()))
+    assert f"'{second}' is a required property" in row_refusal(tables)
+
+
+@pytest.mark.parametrize("table", config_rows.TABLES)
+@pytest.mark.parametrize("change", [lambda line: line + "\tmore", lambda line: line.rpartition("\t")[0]], ids=["more", "fewer"])
+def test_a_row_has_as_many_cells_as_columns(tables, table, change):
+    path = Path(tables["tables"][table])
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], change(lines[1]), *lines[2:]]))
+    assert row_refusal(tables).startswith(f"{path}, line 2: a row has as many cells as there are columns; expected ")
+
+
+@pytest.mark.parametrize("table, old, new, place", [
+    ("codebooks", "\t12\t", "\t0\t", "num_clusters"), ("codebooks", "\t12\t", "\t40000\t", "num_clusters"),
+    ("codebooks", "\t12\t", "\t-5\t", "num_clusters"), ("codebooks", "\t0\t12", "\tsix\t12", "layer"),
+    ("tasks", "\taccuracy\t", "\taccurcy\t", "metric"), ("tasks", "\tfreq\t", "\tfrequency\t", "verbalizer"),
+    ("tasks", "\t1,2\n", "\t1;2\n", "seeds"), ("tasks", "\t1,2\n", "\t-1\n", "seeds"), ("tasks", "\tlabel\t", "\t\t", "labels"),
+    ("tasks", "SCR_large\t", "SCR large\t", "task"), ("tasks", "SCR_large\t", "../SCR\t", "task"),
+    ("ulms", "\ntiny\t", "\ntíny\t", "ulm"),
+    ("encoders", "\tlog_mel\t", "\tlogmel\t", "architecture"), ("corpora", "\ttable\t", "\ttabel\t", "adapter"),
+    ("corpora", "\t0.9\t", "\tfast\t", "speeds"), ("corpora", "\tbad_audio\t", "\t\t", "root"),
+])  # fmt: skip
+def test_a_cell_that_the_schema_forbids_is_named(tables, table, old, new, place):
+    edit(tables, table, old, new)
+    text = row_refusal(tables)
+    assert text.startswith(f"{tables['tables'][table]}, ") and f"'.{place}: " in text
+
+
+def test_comments_blank_lines_and_line_ends_of_windows_change_nothing(tables):
+    expected = config_rows.read_rows(tables, SCHEMAS)
+    for path in map(Path, tables["tables"].values()):
+        header, *lines = path.read_text().splitlines()
+        path.write_bytes("\r\n".join(["﻿" + header, "# a comment", "", *lines, ""]).encode())
+    assert config_rows.read_rows(tables, SCHEMAS) == expected

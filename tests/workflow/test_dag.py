@@ -1,0 +1,98 @@
+"""The DAG: every task can be planned, planning is quick, rules are wiring and nothing else."""
+
+import csv
+import re
+import resource
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RULES = {}
+for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
+    for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", file.read_text(), re.MULTILINE | re.DOTALL):
+        RULES[name] = body
+with open(ROOT / "config/tasks.tsv") as table:
+    TASKS = [row["task"] for row in csv.DictReader(table, delimiter="\t")]
+PACKAGES = ("speech2unit", "verbalizer", "ulm", "superb")
+
+
+@pytest.fixture(scope="module")
+def planner(new_project):
+    """A project beside which `shared` lies as it does beside ours."""
+    made = new_project("planner")
+    if (ROOT / "../shared").exists():
+        (made / "../shared").symlink_to((ROOT / "../shared").resolve())
+    return made
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_can_be_planned(planner, task):
+    needs_shared = "{data}" in "".join(path.read_text() for path in (ROOT / "config").glob("corpora.tsv")) and task != "SCR"
+    if needs_shared and not (planner / "../shared/data").exists():
+        pytest.skip("the corpora of this task lie in ../shared/data, which is not here")
+    jobs = planner.planned(f"results/{task}/acc.json", configs=())
+    assert jobs["score"] == jobs["tune_prompt"] == jobs["sample"] == 1
+    assert set(jobs) <= set(RULES)
+
+
+def test_the_default_target_ends_with_the_summary(planner):
+    jobs = planner.planned(configs=())
+    assert jobs["summarize"] == jobs["all"] == 1
+
+
+def test_100_000_utterances_are_planned_in_10_seconds_and_300_jobs(planner):
+    folder = planner / "large"
+    folder.mkdir()
+    rows = [f"{i}.flac,{('train', 'dev', 'test')[i % 3]},s{i % 3000},{i % 12}" for i in range(100_000)]
+    (folder / "metadata.csv").write_text("\n".join(["path,split,speaker,label", *rows]) + "\n")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    jobs = planner.planned("results/SCR_large/acc.json")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert 20 <= sum(jobs.values()) <= 300
+    assert after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime <= 10  # of computing, however busy the machine
+
+
+def test_a_mistake_in_the_config_stops_before_anything_runs(planner):
+    (planner / "wrong.yaml").write_text("fit_baselines:\n  max_ngrams: 3\n")
+    output, status = planner.snakemake("--dry-run", configs=("tests/config/tiny.yaml", "wrong.yaml"), check=False)
+    assert status != 0
+    assert "config.fit_baselines.max_ngrams: the key must be known; " in output and 'did you mean "max_ngram"?' in output
+    assert "Job stats" not in output
+
+
+def test_an_unknown_task_names_the_nearest(planner):
+    (planner / "task.yaml").write_text("tasks: [SCRR]\n")
+    output, status = planner.snakemake("--dry-run", configs=("tests/config/tiny.yaml", "task.yaml"), check=False)
+    assert status != 0 and 'did you mean "SCR"?' in output
+
+
+def test_snakemakes_lint_is_content(planner):
+    output, _ = planner.snakemake("--lint", configs=())
+    assert "Congratulations, your workflow is in a good condition!" in output
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_is_wiring(name):
+    body = RULES[name]
+    sections = re.findall(r"^    (\w+):", body, re.MULTILINE)
+    assert {"output", "log", "conda", "params", "resources", "script"} <= set(sections)
+    assert not {"run", "shell"} & set(sections)
+    assert '        "../scripts/stage.py"\n' in body and '        "../../environment.yaml"\n' in body
+    assert "lambda" not in body
+    assert re.search(rf'"logs/{name}/', body), "logs are named after the rule"
+    module = re.search(r'\*\*stage\("(\w+)\.(\w+)"', body)
+    assert module and module[1] in PACKAGES and module[2] == name, "the rule, the module and the function have one name"
+    assert (ROOT / module[1] / f"{name}.py").exists()
+    for section in ("input", "output"):
+        lines = re.search(rf"^    {section}:\n(.*?)(?=^    \w|\Z)", body, re.MULTILINE | re.DOTALL)
+        assert not lines or all(re.match(r"        (\w+=|\)|    )", line) for line in lines[1].splitlines()), "unnamed files"
+    settings = [line for line in body.splitlines() if line.startswith("        ")]  # without what snakefmt puts on its own line
+    assert len(settings) <= 20
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_threads_of_the_stage_are_those_of_the_rule(name):
+    threads = re.search(r"^    threads: (\d+)", RULES[name], re.MULTILINE)
+    compute = re.search(r"num_threads=(\d+)", RULES[name])
+    assert int(compute[1] if compute else 1) <= int(threads[1] if threads else 1)

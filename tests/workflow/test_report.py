@@ -1,0 +1,58 @@
+"""Which figures the report of a task has, and that each has its caption."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RULES = (ROOT / "workflow/rules/report.smk").read_text()
+CAPTIONS = re.findall(r'caption="\.\./report/(\w+\.rst)"', RULES)
+AUDIO = {"results/corpora/commands/plots/durations.svg", "results/encoders/melhubert_commands/plots/training.svg"}
+
+
+def planned(folder, task):
+    """Figures and pages that a dry run would make for a task, in an empty folder with this project's config."""
+    shutil.copytree(ROOT / "config", folder / "config")
+    (folder / "units_gsc_hubert100").mkdir()
+    for split in ("train", "valid", "test"):
+        (folder / "units_gsc_hubert100" / f"{split}.parquet").touch()
+    settings = [f'tasks=["{task}"]', f'paths={{"data": "{folder}"}}']
+    command = [sys.executable, "-m", "snakemake", "-n", "-s", ROOT / "Snakefile", "-d", folder, "--config", *settings]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return set(re.findall(r"output: (results/\S+\.(?:svg|html))", run.stdout))
+
+
+def common(task, ulm, units):
+    folders = dict.fromkeys(["classes", "training", "confusion"], f"results/{task}")
+    folders |= dict.fromkeys(["unit_usage", "unit_lengths"], f"results/units/{units}")
+    files = {f"{folder}/plots/{name}.svg" for name, folder in folders.items()}
+    return files | {f"results/ulm/{ulm}/plots/training.svg", "results/summary.html"}
+
+
+def test_a_task_with_audio_has_all_figures(tmp_path):
+    units = "melhubert_commands_100/commands"
+    expected = common("SCR", "commands", units) | AUDIO | {f"results/units/{units}/plots/utterances.svg"}
+    assert planned(tmp_path, "SCR") == expected
+
+
+def test_a_task_that_starts_at_units_has_none_of_audio(tmp_path):
+    assert planned(tmp_path, "SCR_gsc_units") == common("SCR_gsc_units", "gsc_units", "hubert100_published/gsc_units")
+
+
+def test_each_figure_has_its_own_caption_and_no_caption_is_left_over():
+    assert len(CAPTIONS) == len(set(CAPTIONS)) == RULES.count("=report(")
+    assert {*CAPTIONS, "workflow.rst"} == {path.name for path in (ROOT / "workflow/report").iterdir()}
+
+
+@pytest.mark.parametrize("name", [*CAPTIONS, "workflow.rst"])
+def test_captions_are_valid_and_of_two_to_five_sentences(name):
+    from docutils.core import publish_string
+
+    text = re.sub(r"{{.*?}}", "x", (ROOT / "workflow/report" / name).read_text())
+    publish_string(text, writer="null", settings_overrides=dict(halt_level=2, report_level=2))
+    assert 2 <= len(re.findall(r"\.(?=\s|$)", text)) <= 5
