@@ -23,18 +23,18 @@ _job = None
 
 
 @contextlib.contextmanager
-def running(*, stage, settings, inputs):
-    """Everything written inside belongs to this job. `inputs` are paths of files (folders are left out)."""
+def running(*, job, stage, settings, inputs):
+    """Everything written inside belongs to `job`, a name of its own. `inputs` are paths of files (folders are left out)."""
     global _job
-    _job = dict(stage=stage, settings=settings, inputs=[Path(p) for p in inputs], started=time.monotonic())
+    _job = dict(name=job, stage=stage, settings=settings, inputs=[Path(p) for p in inputs], started=time.monotonic())
     try:
         yield
     finally:
         _job = None
 
 
-def record(output):
-    """The record for `output`, a dict that JSON can hold; without a running job just the versions."""
+def record():
+    """The record of the running job, a dict that JSON can hold; without one just the versions."""
     if _job is None:
         return dict(stage=None, versions=versions(), history={})
     earlier = [read(path) for path in _job["inputs"] if path.is_file()]
@@ -45,7 +45,7 @@ def record(output):
         settings=_job["settings"],
         inputs=inputs | {str(path): digest(path) for path in _job["inputs"] if path.is_file()},
         versions=versions(),
-        history=history | {str(output): cost},
+        history=history | {_job["name"]: cost},
     )
 
 

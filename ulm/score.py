@@ -77,7 +77,7 @@ def score(*, samples, baselines, training, prompt, config, acc, confusion, task,
     with safe_open(prompt, "np") as file:
         shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118  (not a dict)
     trained = sum(int(np.prod(shape)) for shape in shapes) // test.seed.nunique()
-    record = provenance.record(acc)
+    record = provenance.record()
     report = dict(task=task, metric="accuracy", **measures(test), dev=measures(frame[frame.split == "dev"]))
     report |= dict(baselines={name: accuracy(part) for name, part in base.groupby("method")}, per_class=per_class(test))
     report |= dict(trained_parameters=trained, total_parameters=trained + read_json(config)["num_parameters"])

@@ -55,7 +55,7 @@ def test_every_table_tells_where_it_comes_from(project):
         assert len(metadata[b"digest"]) == 64
         assert about["stage"].split(".")[0] in ("speech2unit", "verbalizer", "ulm", "superb")
         assert {"python", "pyarrow", "torch"} <= set(about["versions"])
-        assert f"results/{path.relative_to(project / 'results')}" in about["history"], path
+        assert about["stage"] in {job["stage"] for job in about["history"].values()}, path
 
 
 def test_a_table_of_another_stage_under_a_name_is_refused(project, open_every_table, tmp_path):

@@ -32,7 +32,7 @@ def run():
     paths = [path for value in inputs.values() for path in ([value] if isinstance(value, str) else value)]
     started = time.monotonic()
     print(time.strftime("%F %T"), params.stage, settings)
-    with provenance.running(stage=params.stage, settings=settings, inputs=paths):
+    with provenance.running(job=snakemake.log[0], stage=params.stage, settings=settings, inputs=paths):  # noqa: F821
         getattr(module, params.stage.split(".")[-1])(**inputs, **outputs, **settings)
     print(time.strftime("%F %T"), f"done in {time.monotonic() - started:.1f} s, {provenance.peak_memory_mb()} MB")
 
