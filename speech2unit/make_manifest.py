@@ -88,7 +88,7 @@ def check_rejected(rejected, num_files, max_reject_fraction):
     raise data_error(
         "manifest", "most of a corpus must be usable", expected=f"at most {max_reject_fraction:.2%} of the files rejected",
         got=f"{len(rejected)} of {num_files} ({len(rejected) / num_files:.2%}):{lines}\n",
-        remedy="repair these files (reasons: speech2unit/audio.py), or raise max_reject_fraction",
+        remedy="repair these files (reasons: speech2unit/audio.py), or raise make_manifest.max_reject_fraction in config/config.yaml",
     )  # fmt: skip
 
 

@@ -71,6 +71,13 @@ def read_rows(config, schemas):
         for name, row in rows[table].items():
             if row[column] and row[column] not in config[section] and row.get("architecture") == architecture:
                 raise _unknown(config["tables"][table], name, f"preset of {section}", row[column], config[section])
+    for name, row in rows["tasks"].items():
+        columns = [column.strip() for column in rows["corpora"][row["corpus"]]["label_columns"].split(",")]
+        for label in row["labels"]:
+            if label not in columns:
+                raise _unknown(
+                    config["tables"]["tasks"], name, f"labels (label_columns of corpus {row['corpus']})", label, columns
+                )
     for task in config["tasks"]:
         if task not in rows["tasks"]:
             raise data_error(
