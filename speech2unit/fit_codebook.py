@@ -64,7 +64,8 @@ def fit_centroids(frames, *, num_clusters, num_iterations, num_restarts, seed):
 
 
 def fit_codebook(
-    *, features, centroids, projection, num_clusters, context_frames, num_components, max_frames_per_corpus, num_iterations, num_restarts, seed
+    *, features, centroids, projection, num_clusters, context_frames, num_components, max_frames_per_corpus,
+    num_iterations, num_restarts, seed,
 ):  # fmt: skip
     """Stage: k-means over the frames of the training split in all shards. See `CENTROIDS` and `PROJECTION`."""
     utterances = training_frames(features, max_frames_per_corpus)

@@ -103,7 +103,8 @@ def check_overlap(rows, column, *, allowed):
         raise data_error(
             "manifest", f"splits must not share a value of {column}", expected="each in one split",
             got=f"{len(shared)} in several: {_first(shared)}",
-            remedy=f"correct the splits (or the speakers' names), or set {setting}: true to accept a flattering test",
+            remedy="correct the splits (or the speakers; adapter folders reads them by `speaker_pattern` of config/corpora.tsv), or "
+            f"set make_manifest.{setting}: true to accept a flattering test",
         )  # fmt: skip
     print(f"{setting}: {len(shared)} values of {column} in several splits")
 

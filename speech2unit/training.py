@@ -27,8 +27,8 @@ def fit(
     loss: batch → (sum of losses in nats, number of targets); batches: endless iterator; evaluate: () → dict of measures
     with a `loss`, lower is better, called every `evaluate_every` updates with the model in evaluation mode; rate_factors:
     beginning of parameter names → factor of their learning rate, and no weight decay.
-    Returns rows of `speech2unit.schemas.TRAINING`. Matrix products are in bfloat16 where the device computes with it. Raises `ValueError` where
-    the loss stops being finite.
+    Returns rows of `speech2unit.schemas.TRAINING`. Matrix products are in bfloat16 where the device computes with it.
+    Raises `ValueError` where the loss stops being finite.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(_groups(model, learning_rate, weight_decay, rate_factors), betas=betas)

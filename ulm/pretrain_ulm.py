@@ -100,7 +100,8 @@ def pretrain_ulm(
     curve = fit(
         both, loss=lambda batch: both.loss(batch, pseudo_task_weight),
         batches=((batch, [augment(train[i], how, table, rng) for i in batch]) for batch in batches), evaluate=dev_loss,
-        num_updates=num_updates, learning_rate=learning_rate, rate_factors={"prompts.": pseudo_prompt_rate_factor}, warmup_updates=warmup_updates, clip_norm=clip_norm,
+        num_updates=num_updates, learning_rate=learning_rate, rate_factors={"prompts.": pseudo_prompt_rate_factor},
+        warmup_updates=warmup_updates, clip_norm=clip_norm,
         betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
     )  # fmt: skip
     save_tensors(model, lm.state_dict())

@@ -86,7 +86,8 @@ def initial_prompt(config, length, dropout, initialization, task_prompts):
 
 def tune_prompt(
     *, rows, model, config, task_prompts, prompt, training, seeds, prompt_length, prompt_dropout, scope, initialization,
-    label_smoothing, balanced, augmentation, max_tokens, num_updates, learning_rate, separator_rate_factor, warmup_updates, clip_norm, adam_betas,
+    label_smoothing, balanced, augmentation, max_tokens, num_updates, learning_rate, separator_rate_factor,
+    warmup_updates, clip_norm, adam_betas,
     weight_decay, evaluate_every,
 ):  # fmt: skip
     """Stage: one prompt a seed, all in one file as `seed{n}.keys` and so on, and their curves (`TRAINING`)."""
@@ -105,7 +106,8 @@ def tune_prompt(
         curves += fit(
             tuned, loss=tuned.loss, evaluate=lambda tuned=tuned: tuned.measures(dev_batches),
             batches=(_columns((augment(train[i][0], how, table, rng), train[i][1]) for i in batch) for batch in batches),
-            num_updates=num_updates, learning_rate=learning_rate, rate_factors={"prompt.separator": separator_rate_factor}, warmup_updates=warmup_updates, clip_norm=clip_norm,
+            num_updates=num_updates, learning_rate=learning_rate,
+            rate_factors={"prompt.separator": separator_rate_factor}, warmup_updates=warmup_updates, clip_norm=clip_norm,
             betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
         )  # fmt: skip
         tensors |= {f"seed{seed}.{name}": tensor for name, tensor in tuned.prompt.state_dict().items()}
