@@ -110,7 +110,7 @@ def examples_by_length(rows, max_frames_per_batch, max_frames, rng):
 def pretrain_melhubert(
     *, manifests, targets, front_end, front_end_config, model, config, training, roots, num_targets, num_layers, dim, ffn_dim,
     num_heads, conv_kernel, conv_groups, dropout, augmentation, mask_probability, mask_span_frames, min_mask_spans, unmasked_weight,
-    max_crop_frames, batch_frames, dev_fraction, num_updates, learning_rate, warmup_updates, clip_norm, adam_betas, weight_decay,
+    max_crop_frames, batch_frames, batches_per_update, dev_fraction, num_updates, learning_rate, warmup_updates, clip_norm, adam_betas, weight_decay,
     evaluate_every, seed,
 ):  # fmt: skip
     """Stage: pre-train on the training splits of several corpora; `dev_fraction` of the utterances only judge the loss."""
@@ -125,16 +125,20 @@ def pretrain_melhubert(
         read = ((read_audio(path, sample_rate=SAMPLE_RATE_HZ)[0], labels[row["utterance_id"]]) for path, row in chosen)
         return collate([example(w, t, end, augment, max_crop_frames, rng) for w, t in read], mask, rng)
 
+    def batches(number):
+        rng = np.random.default_rng([seed, number])
+        for chosen in examples_by_length(rows, batch_frames, max_crop_frames, rng):
+            yield batch([rows[i] for i in chosen], rng)
+
     def dev_loss():
         rng = np.random.default_rng(seed)
         losses = [masked_loss(encoder, batch(dev[i : i + 32], rng), 0) for i in range(0, len(dev), 32)]
         return dict(loss=float(sum(loss for loss, _ in losses)) / sum(n for _, n in losses))
 
     sizes = MelHuBERTConfig(num_layers, dim, ffn_dim, num_heads, conv_kernel, conv_groups, tuple(num_targets))
-    encoder, rng = MelHuBERTModel(sizes, dropout).to(choose_device()), np.random.default_rng(seed)
-    positions = examples_by_length(rows, batch_frames, max_crop_frames, rng)
+    encoder = MelHuBERTModel(sizes, dropout).to(choose_device())
     curve = fit(
-        encoder, loss=lambda b: masked_loss(encoder, b, unmasked_weight), batches=(batch([rows[i] for i in p], rng) for p in positions),
+        encoder, loss=lambda b: masked_loss(encoder, b, unmasked_weight), batches=batches, batches_per_update=batches_per_update,
         evaluate=dev_loss, num_updates=num_updates, learning_rate=learning_rate, rate_factors={}, warmup_updates=warmup_updates,
         clip_norm=clip_norm, betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
     )  # fmt: skip

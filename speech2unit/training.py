@@ -8,6 +8,7 @@ import torch
 
 from speech2unit.device import mixed_precision
 from speech2unit.errors import data_error
+from speech2unit.parallel import team
 from speech2unit.progress import progress
 
 
@@ -19,12 +20,13 @@ def learning_rate_factor(update, num_updates, warmup_updates):
 
 
 def fit(
-    model, *, loss, batches, evaluate, num_updates, learning_rate, rate_factors, warmup_updates, clip_norm, betas, weight_decay,
-    evaluate_every, seed,
+    model, *, loss, batches, batches_per_update, evaluate, num_updates, learning_rate, rate_factors, warmup_updates, clip_norm, betas,
+    weight_decay, evaluate_every, seed,
 ):  # fmt: skip
     """Train the parameters of `model` that require gradients, keep the best by dev loss, return the curve.
 
-    loss: batch → (sum of losses in nats, number of targets); batches: endless iterator; evaluate: () → dict of measures
+    loss: batch → (sum of losses in nats, number of targets); batches: number from 0 → endless iterator; an update sums over
+    the next batch of `batches_per_update` of them, on a CPU each in a process of its own; evaluate: () → dict of measures
     with a `loss`, lower is better, called every `evaluate_every` updates with the model in evaluation mode; rate_factors:
     beginning of parameter names → factor of their learning rate, and no weight decay.
     Returns rows of `speech2unit.schemas.TRAINING`. Matrix products are in bfloat16 where the device computes with it.
@@ -33,7 +35,7 @@ def fit(
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(_groups(model, learning_rate, weight_decay, rate_factors), betas=betas)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda u: learning_rate_factor(u, num_updates, warmup_updates))
-    start, curve, best, total, targets = time.monotonic(), [], None, 0.0, 0
+    start, curve, best, sums = time.monotonic(), [], None, torch.zeros(2)
 
     def note(update, split, measures):
         seconds = round(time.monotonic() - start, 3)
@@ -42,26 +44,43 @@ def fit(
         print(f"update {update} {split} " + " ".join(f"{k} {v:.4f}" for k, v in measures.items()), flush=True)
 
     model.train()
-    for update, batch in progress(zip(range(1, num_updates + 1), batches), "updates", num_updates):
-        with mixed_precision(trained[0].device):
-            batch_loss, num_targets = loss(batch)
-        optimizer.zero_grad(set_to_none=True)
-        (batch_loss / num_targets).backward()
-        torch.nn.utils.clip_grad_norm_(trained, clip_norm)
-        optimizer.step()
-        schedule.step()
-        total, targets = total + batch_loss.item(), targets + num_targets
-        if update % evaluate_every == 0 or update == num_updates:
-            note(update, "train", dict(loss=_finite(total / targets, update)))
-            total, targets = 0.0, 0
-            measures = _evaluated(model, evaluate)
-            note(update, "dev", measures)
-            dev_loss = _finite(measures["loss"], update)
-            if best is None or dev_loss < best[0]:
-                best = dev_loss, copy.deepcopy(trained_state(model))
+    with team(batches_per_update if trained[0].device.type == "cpu" else 1) as workers:
+        own = [batches(number) for number in range(workers.worker, batches_per_update, workers.size)]
+        updates = range(1, num_updates + 1)
+        for update in updates if workers.worker else progress(updates, "updates"):
+            sums += _compute_gradients(trained, loss, own, workers)
+            torch.nn.utils.clip_grad_norm_(trained, clip_norm)
+            optimizer.step()
+            schedule.step()
+            if workers.worker == 0 and (update % evaluate_every == 0 or update == num_updates):
+                note(update, "train", dict(loss=_finite(float(sums[0] / sums[1]), update)))
+                sums.zero_()
+                measures = _evaluated(model, evaluate)
+                note(update, "dev", measures)
+                dev_loss = _finite(measures["loss"], update)
+                if best is None or dev_loss < best[0]:
+                    best = dev_loss, copy.deepcopy(trained_state(model))
     model.load_state_dict(best[1], strict=False)
     model.eval()
     return curve
+
+
+def _compute_gradients(trained, loss, own, workers):
+    """Gradients of the mean loss over one batch of every iterator of the team; sums of its losses and targets `[2]`."""
+    sums = torch.zeros(2)
+    for parameter in trained:
+        parameter.grad = None
+    for iterator in own:
+        with mixed_precision(trained[0].device):
+            batch_loss, num_targets = loss(next(iterator))
+        batch_loss.backward()
+        sums += torch.tensor([batch_loss.item(), num_targets])
+    for parameter in trained:
+        parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+    gradients = [parameter.grad for parameter in trained]
+    workers.add_up([*gradients, sums])
+    torch._foreach_div_(gradients, float(sums[1]))
+    return sums
 
 
 def trained_state(model):

@@ -27,12 +27,12 @@ def length_batches(lengths, max_tokens, rng=None):
     return [batches[i] for i in rng.permutation(len(batches))] if rng else batches
 
 
-def endless_batches(lengths, max_tokens, seed, classes=None):
-    """`length_batches` of positions epoch after epoch, each in another order drawn from one seed.
+def endless_batches(lengths, max_tokens, rng, classes=None):
+    """`length_batches` of positions epoch after epoch, each in another order.
 
     With `classes` (one of each row) an epoch draws every class equally often, as many rows as there are in all.
     """
-    rng, lengths = np.random.default_rng(seed), np.asarray(lengths)
+    lengths = np.asarray(lengths)
     while True:
         chosen = np.arange(len(lengths)) if classes is None else balanced_positions(classes, rng)
         for batch in length_batches(lengths[chosen], max_tokens, rng):

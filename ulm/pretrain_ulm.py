@@ -22,11 +22,9 @@ from ulm.schemas import VOCABULARY
 class Pretraining(nn.Module):
     """The unit LM and the prompts of its pseudo-tasks, trained together."""
 
-    def __init__(self, lm, prompts, answers, tasks_a_row, seed):
-        """answers: `[N, tasks]`, the answer of every training row to every pseudo-task; no tasks: a plain LM."""
+    def __init__(self, lm, prompts):
         super().__init__()
-        self.lm, self.prompts, self.answers, self.tasks_a_row = lm, prompts, answers, tasks_a_row
-        self.rng = np.random.default_rng(seed)
+        self.lm, self.prompts = lm, prompts
 
     def unit_loss(self, rows):
         """Summed loss of every unit and the `<s>` behind them, given those before; their number; the keys and values."""
@@ -37,23 +35,18 @@ class Pretraining(nn.Module):
         loss = F.cross_entropy(logits, wanted.flatten(), ignore_index=PAD, reduction="sum")
         return loss, int((wanted != PAD).sum()), read, inputs != PAD
 
-    def task_loss(self, positions, read, visible):
-        """Mean loss of the answers of rows `positions` to `tasks_a_row` pseudo-tasks each, drawn at random."""
-        num_tasks, m = self.answers.shape[1], self.tasks_a_row
-        tasks = np.stack([self.rng.choice(num_tasks, m, replace=False) for _ in positions])
-        wanted = torch.from_numpy(np.take_along_axis(self.answers[positions], tasks, 1)).flatten().to(visible.device)
-        tasks = torch.from_numpy(tasks).flatten().to(visible.device)
-        read = [tuple(x.repeat_interleave(m, 0) for x in pair) for pair in read]
-        own, separators = self.prompts.past(self.lm, tasks), self.prompts.separators[tasks][:, None]
-        logits = after_source(self.lm, own, separators, read, visible.repeat_interleave(m, 0))
-        return F.cross_entropy(logits.float(), wanted)
+    def task_loss(self, tasks, answers, read, visible):
+        """Mean loss of the answers `[B, M]` of each source to the pseudo-tasks `[B, M]`."""
+        tasks, answers = (torch.from_numpy(x).to(visible.device) for x in (tasks, answers))
+        logits = after_source(self.lm, self.prompts.past(self.lm, tasks), self.prompts.separators[tasks], read, visible)
+        return F.cross_entropy(logits.flatten(0, 1).float(), answers.flatten())
 
     def loss(self, batch, task_weight):
-        """(positions, rows) → summed loss and number of targets. Both parts are means; their sum is scaled by the targets."""
-        positions, rows = batch
+        """(rows, tasks, answers) → summed loss and number of targets. Both parts are means; their sum is scaled by the targets."""
+        rows, tasks, answers = batch
         loss, targets, read, visible = self.unit_loss(rows)
-        if self.answers.shape[1]:
-            loss = loss + task_weight * targets * self.task_loss(positions, read, visible)
+        if tasks.shape[1]:
+            loss = loss + task_weight * targets * self.task_loss(tasks, answers, read, visible)
         return loss, targets
 
 
@@ -79,29 +72,34 @@ def answers_of(rows, vocabulary, num_tasks, rng):
 def pretrain_ulm(
     *, reduced_units, vocabulary, model, config, task_prompts, training, num_layers, dim, ffn_dim, num_heads, dropout,
     num_pseudo_tasks, pseudo_tasks_a_row, pseudo_prompt_length, pseudo_task_weight, pseudo_prompt_rate_factor, augmentation,
-    max_tokens, num_updates, learning_rate, warmup_updates, clip_norm, adam_betas, weight_decay, evaluate_every, seed,
+    max_tokens, batches_per_update, num_updates, learning_rate, warmup_updates, clip_norm, adam_betas, weight_decay, evaluate_every, seed,
 ):  # fmt: skip
     """Stage: pre-train on the training splits of several corpora; the dev splits judge the loss of the next unit."""
     torch.manual_seed(seed)
-    rng, words = np.random.default_rng(seed), tables.read(vocabulary, VOCABULARY)
+    words = tables.read(vocabulary, VOCABULARY)
     rows = read_rows(reduced_units, index_of_unit(words))
     train, dev, how = rows["train"], rows["dev"], UnitAugmentation(**augmentation)
     table = substitution_table(train, words.num_rows)
-    answers = answers_of(train, words.to_pylist(), num_pseudo_tasks, rng)
+    answers = answers_of(train, words.to_pylist(), num_pseudo_tasks, np.random.default_rng(seed))
     lm = UnitLM(UnitLMConfig(words.num_rows, num_layers, dim, ffn_dim, num_heads), dropout)
     prompts = TaskPrompts(lm.config, num_pseudo_tasks, pseudo_prompt_length)
-    both = Pretraining(lm, prompts, answers, min(pseudo_tasks_a_row, num_pseudo_tasks), seed).to(choose_device())
-    batches = endless_batches([len(row) for row in train], max_tokens, seed)
+    both = Pretraining(lm, prompts).to(choose_device())
+
+    def batches(number):
+        """Endless (rows, tasks, answers): rows as they might also have come out, each asked some pseudo-tasks."""
+        rng = np.random.default_rng([seed, number])
+        for chosen in endless_batches([len(row) for row in train], max_tokens, rng):
+            tasks = np.stack([rng.permutation(num_pseudo_tasks)[:pseudo_tasks_a_row] for _ in chosen])
+            yield [augment(train[i], how, table, rng) for i in chosen], tasks, answers[chosen[:, None], tasks]
 
     def dev_loss():
         parts = [both.unit_loss([dev[i] for i in batch])[:2] for batch in length_batches([len(row) for row in dev], max_tokens)]
         return dict(loss=float(sum(loss for loss, _ in parts)) / sum(n for _, n in parts))
 
     curve = fit(
-        both, loss=lambda batch: both.loss(batch, pseudo_task_weight),
-        batches=((batch, [augment(train[i], how, table, rng) for i in batch]) for batch in batches), evaluate=dev_loss,
-        num_updates=num_updates, learning_rate=learning_rate, rate_factors={"prompts.": pseudo_prompt_rate_factor},
-        warmup_updates=warmup_updates, clip_norm=clip_norm,
+        both, loss=lambda batch: both.loss(batch, pseudo_task_weight), batches=batches, batches_per_update=batches_per_update,
+        evaluate=dev_loss, num_updates=num_updates, learning_rate=learning_rate,
+        rate_factors={"prompts.": pseudo_prompt_rate_factor}, warmup_updates=warmup_updates, clip_norm=clip_norm,
         betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
     )  # fmt: skip
     save_tensors(model, lm.state_dict())

@@ -71,8 +71,16 @@ def target_logits(lm, separator, targets, starts, past, visible):
 
 
 def after_source(lm, own, separators, read, visible):
-    """Logits `[B, V]` after `<s>`, each row under its own prompt and separator `[B, 1, D]`, of sources that are read."""
-    starts = visible.sum(1, keepdim=True)
-    past = prepend(own, read)
-    visible = torch.cat([visible.new_ones(len(visible), own[0][0].shape[2]), visible], 1)
-    return target_logits(lm, separators, torch.full_like(starts, SEPARATOR), starts, past, visible)[0][:, 0]
+    """Logits `[B, M, V]` after M different `<s>` behind each source; none of them sees another, each has its own prompt.
+
+    own: per layer keys and values `[B, H, M · P, D / H]`, one prompt after another; separators `[B, M, D]`; read and
+    visible `[B, T]`: keys and values of the sources, and which of them are real.
+    """
+    size, slots = separators.shape[:2]
+    starts = visible.sum(1, keepdim=True).repeat_interleave(slots, 0)
+    tokens = torch.full_like(starts, SEPARATOR)
+    inputs = lm.embed(tokens, starts, (SEPARATOR, separators.flatten(0, 1)[:, None])).view(size, slots, -1)
+    each = torch.eye(slots, dtype=torch.bool, device=visible.device).expand(size, -1, -1)
+    prompts = each.repeat_interleave(own[0][0].shape[2] // slots, 2)
+    mask = torch.cat([prompts, visible[:, None].expand(-1, slots, -1), each], 2)
+    return lm.logits(lm.hidden(inputs, prepend(own, read), mask[:, None])[0])

@@ -62,10 +62,10 @@ class TaskPrompts(nn.Module):
         self.separators = nn.Parameter(torch.randn(num_tasks, config.dim) * config.dim**-0.5)
 
     def past(self, lm, tasks):
-        """Per layer keys and values `[B, H, length, D / H]` of the prompts of tasks `[B]`."""
+        """Per layer keys and values `[B, H, M · length, D / H]` of the prompts of tasks `[B, M]`, one after another."""
         found = []
         for i, layer in enumerate(lm.layers):
             a = layer.self_attn
-            keys, values = a.heads(a.k_proj(self.keys[:, i])), a.heads(a.v_proj(self.values[:, i]))
-            found.append((keys[tasks], values[tasks]))
+            pair = a.heads(a.k_proj(self.keys[:, i])), a.heads(a.v_proj(self.values[:, i]))
+            found.append(tuple(each[tasks].transpose(1, 2).flatten(2, 3) for each in pair))
         return found

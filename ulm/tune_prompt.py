@@ -86,7 +86,7 @@ def initial_prompt(config, length, dropout, initialization, task_prompts):
 
 def tune_prompt(
     *, rows, model, config, task_prompts, prompt, training, seeds, prompt_length, prompt_dropout, scope, initialization,
-    label_smoothing, balanced, augmentation, max_tokens, num_updates, learning_rate, separator_rate_factor,
+    label_smoothing, balanced, augmentation, max_tokens, batches_per_update, num_updates, learning_rate, separator_rate_factor,
     warmup_updates, clip_norm, adam_betas,
     weight_decay, evaluate_every,
 ):  # fmt: skip
@@ -96,17 +96,21 @@ def tune_prompt(
     train, dev = _split(tables.read(rows, BINARIZED).to_pylist())
     table = substitution_table([source for source, _ in train], lm.config.vocabulary_size)
     lengths = [len(source) + len(target) for source, target in train]
+    classes = [tuple(target) for _, target in train] if balanced else None
     dev_batches = [_columns(dev[i] for i in b) for b in length_batches([len(s) for s, _ in dev], max_tokens)]
     for seed in seeds:
         torch.manual_seed(seed)
-        rng = np.random.default_rng(seed)
         start = initial_prompt(lm.config, prompt_length, prompt_dropout, initialization, pseudo)
         tuned = Tuned(lm, start, scope, label_smoothing).to(device)
-        batches = endless_batches(lengths, max_tokens, seed, [tuple(target) for _, target in train] if balanced else None)
+
+        def batches(number, seed=seed):
+            rng = np.random.default_rng([seed, number])
+            for chosen in endless_batches(lengths, max_tokens, rng, classes):
+                yield _columns((augment(train[i][0], how, table, rng), train[i][1]) for i in chosen)
+
         curves += fit(
-            tuned, loss=tuned.loss, evaluate=lambda tuned=tuned: tuned.measures(dev_batches),
-            batches=(_columns((augment(train[i][0], how, table, rng), train[i][1]) for i in batch) for batch in batches),
-            num_updates=num_updates, learning_rate=learning_rate,
+            tuned, loss=tuned.loss, batches=batches, batches_per_update=batches_per_update,
+            evaluate=lambda tuned=tuned: tuned.measures(dev_batches), num_updates=num_updates, learning_rate=learning_rate,
             rate_factors={"prompt.separator": separator_rate_factor}, warmup_updates=warmup_updates, clip_norm=clip_norm,
             betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
         )  # fmt: skip

@@ -11,7 +11,7 @@ from speech2unit.training import fit, learning_rate_factor, trained_state
 
 HOW = dict(
     num_updates=40, learning_rate=0.05, warmup_updates=4, clip_norm=1.0, betas=(0.9, 0.98), weight_decay=0.0, evaluate_every=10,
-    seed=3,
+    seed=3, batches_per_update=1,
     rate_factors={},
 )  # fmt: skip
 
@@ -37,7 +37,7 @@ def batches(seed=0):
 def run(model, evaluate=None, loss=None, **changed):
     loss = loss or (lambda x: (model.error(x).sum(), len(x)))
     evaluate = evaluate or (lambda: dict(loss=float(model.error(next(batches(9))).mean())))
-    return fit(model, loss=loss, batches=batches(), evaluate=evaluate, **HOW | changed)
+    return fit(model, loss=loss, batches=batches, evaluate=evaluate, **HOW | changed)
 
 
 def of(curve, split, measure="loss"):
@@ -95,7 +95,7 @@ def test_the_same_seed_gives_the_same_tensors():
 def test_the_loss_is_a_mean_over_targets():
     one, two = Line(), Line()
     run(one, num_updates=3)
-    run(two, loss=lambda x: (5 * two.error(x).sum(), 5 * len(x)), num_updates=3)
+    run(two, loss=lambda x: (4 * two.error(x).sum(), 4 * len(x)), num_updates=3)
     torch.testing.assert_close(one.trained.weight, two.trained.weight)
 
 
@@ -127,3 +127,13 @@ def test_the_rate_warms_up_and_falls_to_nothing():
     assert factors[:10] == sorted(factors[:10]) and factors[10:] == sorted(factors[10:], reverse=True)
     assert factors[55] == pytest.approx(0.5) and factors[100] == pytest.approx(0)
     assert learning_rate_factor(0, 1, 0) == 1.0
+
+
+def test_two_processes_do_what_one_batch_of_all_their_rows_does():
+    one, two = Line(), Line()
+    generators = [batches(0), batches(1)]
+    both = (torch.cat([next(generator) for generator in generators]) for _ in count())
+    fit(one, loss=lambda x: (one.error(x).sum(), len(x)), batches=lambda number: both, evaluate=lambda: dict(loss=1.0), **HOW)
+    curve = run(two, lambda: dict(loss=1.0), batches_per_update=2)
+    torch.testing.assert_close(one.trained.weight, two.trained.weight, rtol=0, atol=1e-3)  # products may be in bfloat16
+    assert len(of(curve, "train")) == 4

@@ -33,7 +33,7 @@ def test_without_a_generator_batches_are_fixed_and_sorted_by_length():
 @settings(deadline=None, max_examples=30)
 @given(LENGTHS, st.integers(0, 9))
 def test_endless_batches_are_epochs_and_one_seed_gives_one_order(lengths, seed):
-    one, two = (endless_batches(lengths, 60, seed) for _ in range(2))
+    one, two = (endless_batches(lengths, 60, np.random.default_rng(seed)) for _ in range(2))
     epoch, drawn = Counter(), 0
     while drawn < 2 * len(lengths):
         batch, same = next(one), next(two)
@@ -44,7 +44,7 @@ def test_endless_batches_are_epochs_and_one_seed_gives_one_order(lengths, seed):
 
 
 def test_epochs_differ():
-    batches = endless_batches(list(range(1, 40)), 40, 1)
+    batches = endless_batches(list(range(1, 40)), 40, np.random.default_rng(1))
     assert len({tuple(map(tuple, islice(batches, 20))) for _ in range(3)}) == 3
 
 
@@ -62,5 +62,5 @@ def test_classes_are_drawn_equally_often(classes, seed):
 
 def test_balanced_batches_hold_rows_of_their_own_length():
     classes, lengths = ["a"] * 30 + ["b"] * 2, [5] * 30 + [40] * 2
-    for batch in islice(endless_batches(lengths, 80, 3, classes), 40):
+    for batch in islice(endless_batches(lengths, 80, np.random.default_rng(3), classes), 40):
         assert len({lengths[i] for i in batch}) == 1 or len(batch) * 40 <= 80

@@ -24,7 +24,7 @@ def test_rows_are_indices_each_once_and_without_the_test_split(tmp_path):
 
 
 def test_the_loss_is_that_of_every_unit_and_the_separator_given_those_before(lm):
-    both = Pretraining(lm, TaskPrompts(lm.config, 0, 1), np.zeros((2, 0), np.int64), 0, 1)
+    both = Pretraining(lm, TaskPrompts(lm.config, 0, 1))
     rows = [np.array([5, 9, 7]), np.array([8])]
     loss, num_targets = both.unit_loss(rows)[:2]
     expected = 0.0

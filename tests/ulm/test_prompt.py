@@ -119,15 +119,17 @@ def test_number_of_trained_parameters(layers, dim, length, published):
     assert sum(p.numel() for p in prompt.parameters()) == published == (2 * layers * length + 1) * dim
 
 
-def test_after_source_gives_each_row_its_own_prompt_and_separator(lm, rows):
+def test_after_source_asks_each_row_under_several_prompts_and_none_sees_another(lm, rows):
     torch.manual_seed(7)
-    prompts = [DeepPrompt(lm.config, 3) for _ in rows]
-    own = [tuple(torch.cat(parts) for parts in zip(*pairs)) for pairs in zip(*(p.past(lm) for p in prompts))]
-    separators = torch.stack([p.separator for p in prompts])[:, None]
+    prompts = [[DeepPrompt(lm.config, 3) for _ in range(2)] for _ in rows]
+    pasts = [[p.past(lm) for p in pair] for pair in prompts]
+    own = [tuple(torch.cat([torch.cat([p[i][j] for p in pair], 2) for pair in pasts]) for j in (0, 1)) for i in range(2)]
+    separators = torch.stack([torch.stack([p.separator for p in pair]) for pair in prompts])
     _, read = lm.hidden(lm.embed(rows))
     found = after_source(lm, own, separators, read, rows != PAD)
-    for i, prompt in enumerate(prompts):
-        torch.testing.assert_close(found[i], answers(lm, prompt, rows, "target")[i, 0], **ATOL)
+    for i, pair in enumerate(prompts):
+        for j, prompt in enumerate(pair):
+            torch.testing.assert_close(found[i, j], answers(lm, prompt, rows, "target")[i, 0], **ATOL)
 
 
 def test_prepend_puts_the_prompt_first(lm, prompt, rows):

@@ -15,7 +15,16 @@ from ulm.tune_prompt import Tuned, initial_prompt, tune_prompt
 
 PAIRS = [([5, 9, 12], [SEPARATOR, 7, END]), ([6, 7], [SEPARATOR, 20, END]), ([8, 9, 8, 9, 8], [SEPARATOR, 7, END])]
 BATCH = tuple(zip(*PAIRS))
-HOW = dict(learning_rate=0.05, warmup_updates=0, clip_norm=1.0, betas=(0.9, 0.98), weight_decay=0.0, rate_factors={}, seed=1)
+HOW = dict(
+    learning_rate=0.05,
+    warmup_updates=0,
+    clip_norm=1.0,
+    betas=(0.9, 0.98),
+    weight_decay=0.0,
+    rate_factors={},
+    seed=1,
+    batches_per_update=1,
+)
 
 
 @pytest.fixture
@@ -35,7 +44,7 @@ def test_the_unit_lm_stays_as_it_is_and_exactly_the_prompt_changes(lm, scope):
     tuned = Tuned(lm, DeepPrompt(lm.config, 2), scope, 0.1)
     before = {name: tensor.clone() for name, tensor in tuned.state_dict().items()}
     steps = dict(num_updates=5, evaluate_every=5)
-    fit(tuned, loss=tuned.loss, batches=repeat(BATCH), evaluate=lambda: tuned.measures([BATCH]), **steps, **HOW)
+    fit(tuned, loss=tuned.loss, batches=lambda _: repeat(BATCH), evaluate=lambda: tuned.measures([BATCH]), **steps, **HOW)
     changed = {name for name, tensor in tuned.state_dict().items() if not torch.equal(tensor, before[name])}
     assert changed == {"prompt.keys", "prompt.values", "prompt.separator"}
 
@@ -44,7 +53,7 @@ def test_tuning_learns(lm):
     tuned = Tuned(lm, DeepPrompt(lm.config, 4), "target", 0.0)
     start = tuned.measures([BATCH])
     steps = dict(num_updates=80, evaluate_every=20)
-    fit(tuned, loss=tuned.loss, batches=repeat(BATCH), evaluate=lambda: tuned.measures([BATCH]), **steps, **HOW)
+    fit(tuned, loss=tuned.loss, batches=lambda _: repeat(BATCH), evaluate=lambda: tuned.measures([BATCH]), **steps, **HOW)
     end = tuned.measures([BATCH])
     assert end["loss"] < 0.8 * start["loss"] and end["accuracy"] > start["accuracy"]
 

@@ -42,7 +42,7 @@ rule pretrain_melhubert:
         gpu=config["gpus_per_job"],
         runtime=720,
     params:
-        **stage("speech2unit.pretrain_melhubert", num_threads=2),
+        **stage("speech2unit.pretrain_melhubert"),
         row=melhubert_settings,
     script:
         "../scripts/stage.py"

@@ -41,7 +41,7 @@ rule pretrain_ulm:
         gpu=config["gpus_per_job"],
         runtime=720,
     params:
-        **stage("ulm.pretrain_ulm", num_threads=2),
+        **stage("ulm.pretrain_ulm"),
         row=ulm_settings,
     script:
         "../scripts/stage.py"
@@ -86,7 +86,7 @@ rule tune_prompt:
         gpu=config["gpus_per_job"],
         runtime=240,
     params:
-        **stage("ulm.tune_prompt", num_threads=2),
+        **stage("ulm.tune_prompt"),
         row=tuning_settings,
     script:
         "../scripts/stage.py"
