@@ -1,13 +1,17 @@
 # make demo   environment, then speech to results/SCR/acc.json
 # make test   environment, then lint, format, snakemake --lint and the tests
 # make env    the environment alone: .venv from requirements.lock
+# make bench  every benchmark, one after another (half an hour); make bench-decode: one of them
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --progress-bar off
 
-.PHONY: demo test env lint format
+BENCHMARKS := $(filter-out __init__ side_by_side table,$(basename $(notdir $(wildcard benchmarks/*.py))))
+
+.PHONY: demo test env lint format bench
+.NOTPARALLEL: bench
 
 demo: $(VENV)/installed
 	$(BIN)/snakemake --cores all results/SCR/acc.json
@@ -26,6 +30,12 @@ format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
+
+bench: $(BENCHMARKS:%=bench-%)
+	$(BIN)/python -m benchmarks.table
+
+bench-%: $(VENV)/installed
+	$(BIN)/python -m benchmarks.$*
 
 env: $(VENV)/installed
 

@@ -6,6 +6,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
+include: "workflow/rules/checkpoints.smk"
 include: "workflow/rules/speech2unit.smk"
 include: "workflow/rules/encoders.smk"
 include: "workflow/rules/verbalizer.smk"

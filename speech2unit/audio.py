@@ -74,14 +74,25 @@ class AudioInfo:
     audio_hash: str
 
 
-def read_audio(path, *, sample_rate, speed=1.0):
-    """The file as (float32 mono waveform `[N]` at `sample_rate` Hz, `AudioInfo`), played faster by `speed`. Raises `BadAudio`."""
-    samples, info = decode(path)
+def read_audio(path, *, sample_rate, speed=1.0, start_seconds=0.0, end_seconds=None):
+    """The file as (float32 mono waveform `[N]` at `sample_rate` Hz, `AudioInfo`), played faster by `speed`. Raises `BadAudio`.
+
+    `start_seconds`, `end_seconds`: only that stretch of it (None: to its end).
+    """
+    samples, info = decode(path, start_seconds, end_seconds)
     return convert(samples, info.sample_rate, sample_rate=sample_rate, speed=speed, path=path), info
 
 
-def decode(path):
-    """The file as (float32 mono samples `[N]` at its own rate, `AudioInfo`); channels are averaged. Raises `BadAudio`."""
+def stretch(row):
+    """The stretch of its file that a row of a manifest is, as `read_audio` takes it."""
+    return dict(start_seconds=row["start_seconds"], end_seconds=row["end_seconds"])
+
+
+def decode(path, start_seconds=0.0, end_seconds=None):
+    """A stretch of the file (None: to its end) as (float32 mono samples `[N]` at its own rate, `AudioInfo` of the stretch).
+
+    Channels are averaged; damage anywhere in the file counts. Raises `BadAudio`.
+    """
     with _open(path) as file:
         _check_ogg(file, path)
         try:
@@ -90,7 +101,7 @@ def decode(path):
         except (soundfile.LibsndfileError, OSError) as error:
             raise BadAudio(path, "not_audio", f"libsndfile: {error.error_string}") from error
         with sound:
-            return _read(sound, path)
+            return _read(sound, path, start_seconds, end_seconds)
 
 
 def convert(samples, source_rate, *, sample_rate, speed, path):
@@ -133,7 +144,7 @@ def _open(path):
     return file
 
 
-def _read(sound, path):
+def _read(sound, path, start_seconds, end_seconds):
     """Mono samples and `AudioInfo` of an open sound, block by block so that channels cost no memory."""
     if not RATES_HZ[0] <= sound.samplerate <= RATES_HZ[1]:
         raise BadAudio(path, "bad_rate", f"{sound.samplerate} Hz, {RATES_HZ[0]} to {RATES_HZ[1]} are possible")
@@ -148,6 +159,8 @@ def _read(sound, path):
         raise BadAudio(path, "damaged", f"the decoder stopped: {error}") from error
     samples = np.concatenate([*blocks, np.empty(0, np.float32)])
     _check_whole(sound, len(samples), path)
+    end = None if end_seconds is None else round(end_seconds * sound.samplerate)
+    samples = samples[round(start_seconds * sound.samplerate) : end]
     _check_samples(samples, path)
     clipped = at_full_scale > CLIPPED_FRACTION * len(samples) * sound.channels
     audio_hash = hashlib.blake2b(samples.tobytes(), digest_size=16).hexdigest()

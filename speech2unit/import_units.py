@@ -39,7 +39,8 @@ def import_units(*, source, manifest, reduced_units, codebook, num_clusters):
     """Stage: manifest and reduced units of a corpus that has no audio. Durations are unknown and given as 1."""
     rows = read_units(source, num_clusters)
     check_splits(rows, source[0])
-    nothing = dict(path=None, speaker=None, speed=1.0, num_samples=0, sample_rate=0, source_sample_rate=0, source_channels=0)
+    nothing = dict(path=None, start_seconds=0.0, end_seconds=None, speaker=None, speed=1.0)
+    nothing |= dict(num_samples=0, sample_rate=0, source_sample_rate=0, source_channels=0)
     tables.write(manifest, [_pick(row, "utterance_id split labels") | nothing | dict(audio_hash="") for row in rows], MANIFEST)
     units = [_pick(row, "utterance_id split units") | dict(codebook=codebook, durations=[1] * len(row["units"])) for row in rows]
     tables.write(reduced_units, units, REDUCED_UNITS)

@@ -9,12 +9,12 @@ from pathlib import Path
 from joblib import Parallel, delayed
 
 from speech2unit import corpora, tables
-from speech2unit.audio import BadAudio, check_name, convert, decode
+from speech2unit.audio import BadAudio, check_name, convert, decode, stretch
 from speech2unit.errors import data_error, nearest
 from speech2unit.schemas import MANIFEST, REJECTED
-from speech2unit.splits import check_splits
+from speech2unit.splits import SEQUENCE, check_splits
 
-OWN_CELLS = {"corpus", "adapter", "root", "speeds"}  # of a row of corpora.tsv; the others are the adapter's
+OWN_CELLS = {"corpus", "adapter", "root", "speeds", "label_columns"}  # of a row of corpora.tsv; the others are the adapter's
 
 
 def read_corpus(corpus):
@@ -33,7 +33,21 @@ def read_corpus(corpus):
             "config/corpora.tsv", f"adapter '{corpus['adapter']}' must use every filled cell", expected=f"only {list(used)}",
             got=f"{unused}", remedy="empty these cells or choose another adapter",
         )  # fmt: skip
-    return read_rows(**{name: corpus[name] for name in used})
+    whole = dict(start_seconds=0.0, end_seconds=None)
+    rows = [whole | row for row in read_rows(**{name: corpus[name] for name in used})]
+    _check_columns(rows, corpus)
+    return rows
+
+
+def _check_columns(rows, corpus):
+    """Each label has its column, or all of them are one sequence."""
+    names = [name for name in corpus["label_columns"].split(",") if name.strip()]
+    wrong = next((row for row in rows if len(row["labels"]) != len(names)), None)
+    if wrong and names and not corpus["label_columns"].endswith(SEQUENCE):
+        raise data_error(
+            "config/corpora.tsv", "`label_columns` names every label", expected=f"{len(wrong['labels'])} names, such as for {wrong['labels']}",
+            got=f"{names}", remedy="correct the cell; a sequence is one column whose name ends with []",
+        )  # fmt: skip
 
 
 def check_ids(rows):
@@ -59,7 +73,7 @@ def check_file(row, *, root, speeds, sample_rate):
     try:
         check_name(row["path"])
         check_name(row["utterance_id"])
-        samples, info = decode(place)
+        samples, info = decode(place, **stretch(row))
         clipped = info.clipped
         for speed in (1.0, *speeds) if row["split"] == "train" else (1.0,):
             copy = row if speed == 1 else row | {"utterance_id": f"sp{speed:g}-{row['utterance_id']}"}
@@ -144,7 +158,7 @@ def make_manifest(
     good, bad = (sorted((row for one in checked for row in one[part]), key=lambda row: row["utterance_id"]) for part in (0, 1))
     originals = [row for row in good if row["speed"] == 1]
     check_rejected(bad, len(found), max_reject_fraction)
-    check_splits(originals, "manifest")
+    check_splits(originals, "manifest", corpus["label_columns"])
     check_overlap(originals, "speaker", allowed=allow_speaker_overlap)
     check_overlap(originals, "audio_hash", allowed=allow_audio_overlap)
     tables.write(manifest, good, MANIFEST)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from speech2unit import tables
-from speech2unit.audio import read_audio
+from speech2unit.audio import read_audio, stretch
 from speech2unit.augment import Augmentation, augmented_mel, mask_bins
 from speech2unit.device import choose_device
 from speech2unit.encoders.log_mel import HOP_SAMPLES, MIN_SAMPLES, SAMPLE_RATE_HZ, load_front_end, stack_pairs
@@ -122,7 +122,9 @@ def pretrain_melhubert(
     dev, rows = _split(rows, dev_fraction, seed)
 
     def batch(chosen, rng):
-        read = ((read_audio(path, sample_rate=SAMPLE_RATE_HZ)[0], labels[row["utterance_id"]]) for path, row in chosen)
+        read = (
+            (read_audio(path, sample_rate=SAMPLE_RATE_HZ, **stretch(row))[0], labels[row["utterance_id"]]) for path, row in chosen
+        )
         return collate([example(w, t, end, augment, max_crop_frames, rng) for w, t in read], mask, rng)
 
     def batches(number):

@@ -10,9 +10,11 @@ MANIFEST = schema(
     "manifest",
     field("utterance_id", pa.string(), "name of the utterance, unique in the corpus"),
     field("path", pa.string(), "audio file, relative to the corpus root; null where the corpus starts at units", nullable=True),
+    field("start_seconds", pa.float64(), "where in the file the utterance begins", unit="s"),
+    field("end_seconds", pa.float64(), "where in the file it ends; null: with the file", unit="s", nullable=True),
     field("split", pa.string(), "train, dev or test"),
-    field("speaker", pa.string(), "speaker; null where unknown", nullable=True),
-    field("labels", pa.list_(pa.string()), "what a task may ask for, in the order of the metadata's label_columns"),
+    field("speaker", pa.string(), "speaker; null where unknown, and where every speaker is in every split", nullable=True),
+    field("labels", pa.list_(pa.string()), "what a task may ask for, in the order of the corpus's label_columns; or a sequence"),
     field("speed", pa.float32(), "factor by which the audio is played faster (1: as recorded; others: training copies)"),
     field(
         "num_samples",
@@ -57,7 +59,13 @@ CENTROIDS = schema(
         pa.list_(pa.float32()),
         "mean of the cluster's frames, in the coordinates of the projection where there is one",
     ),
-    field("num_frames", pa.int64(), "training frames nearest to it (0: a dead unit)", unit="frames"),
+    field(
+        "num_frames",
+        pa.int64(),
+        "training frames nearest to it (0: a dead unit); null in a published codebook",
+        unit="frames",
+        nullable=True,
+    ),
     key=("unit",),
     stage="fit_codebook",
 )
@@ -103,4 +111,14 @@ TRAINING = schema(
     field("seconds", pa.float64(), "since training began", unit="s"),
     key=("seed", "update", "split", "measure"),
     stage="pretrain_melhubert",
+)
+
+LOAD_REPORT = schema(
+    "load_report",
+    field("source", pa.string(), "tensor of the published checkpoint"),
+    field("name", pa.string(), "the tensor of ours that it became; empty where it is left out"),
+    field("shape", pa.list_(pa.int64()), "its sizes in the checkpoint"),
+    field("dtype", pa.string(), "its type in the checkpoint, such as float16"),
+    key=("source", "name"),
+    stage="convert_encoder",
 )

@@ -1,11 +1,14 @@
-"""Splits: their names, and what must hold between them."""
+"""Splits: their names, how they are drawn where none is published, and what must hold between them."""
 
+import hashlib
 from collections import Counter
 
 from speech2unit.errors import data_error, nearest
 from speech2unit.schemas import SPLITS
 
 NAMES = dict(train="train", training="train", dev="dev", valid="dev", validation="dev", val="dev", test="test", testing="test")
+TRAIN_BELOW, DEV_BELOW = 0.8, 0.9
+SEQUENCE = "[]"  # ends the name of a label column whose labels are a sequence, as in `characters[]`
 
 
 def standard_split(name, place):
@@ -18,10 +21,37 @@ def standard_split(name, place):
     return NAMES[str(name).lower()]
 
 
-def check_splits(rows, place):
+def drawn_split(name):
+    """The split of a speaker (80 % train, 10 % dev, 10 % test), from a hash of the name alone."""
+    fraction = _fraction(name)
+    return "train" if fraction < TRAIN_BELOW else "dev" if fraction < DEV_BELOW else "test"
+
+
+def drawn_splits(speakers_of):
+    """Label → its speakers, of which none has two labels, becomes speaker → split: every label has what its speakers allow.
+
+    In the order of the hash, a tenth of a label's speakers and at least one go to test, as many to dev. Two speakers are
+    train and test, one is train: then the label is not tested, which is better than testing what was never heard.
+    """
+    splits = {}
+    for speakers in speakers_of.values():
+        ordered = sorted(speakers, key=lambda name: (_fraction(name), name))
+        share = max(1, round((1 - DEV_BELOW) * len(ordered)))
+        held_out = ["test"] * share * (len(ordered) > 1) + ["dev"] * share * (len(ordered) > 2)
+        splits |= dict(zip(ordered, held_out + ["train"] * len(ordered)))
+    return splits
+
+
+def _fraction(name):
+    digest = hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def check_splits(rows, place, label_columns=""):
     """Raises `ValueError` where a split is empty, or where train lacks a label of dev or test.
 
-    A corpus without labels serves pre-training alone and needs no dev and test split.
+    A corpus without labels serves pre-training alone and needs no dev and test split. In a sequence (`label_columns` such
+    as `characters[]`) a label may stand anywhere.
     """
     sizes = Counter(row["split"] for row in rows)
     needed = SPLITS if any(row["labels"] for row in rows) else SPLITS[:1]
@@ -30,8 +60,9 @@ def check_splits(rows, place):
             place, "no split may be empty", expected=f"usable rows in {', '.join(needed)}", got=f"{dict(sizes)}",
             remedy="correct the corpus, its split_column or `where`, or add speakers where the split is drawn by speaker",
         )  # fmt: skip
-    known = {item for row in rows if row["split"] == "train" for item in enumerate(row["labels"])}
-    unknown = {label: row["utterance_id"] for row in rows for label in enumerate(row["labels"]) if label not in known}
+    items = set if label_columns.endswith(SEQUENCE) else enumerate
+    known = {item for row in rows if row["split"] == "train" for item in items(row["labels"])}
+    unknown = {label: row["utterance_id"] for row in rows for label in items(row["labels"]) if label not in known}
     if unknown:
         raise data_error(
             place, "train must hold every label of dev and test", expected="each (label column, label) in train",

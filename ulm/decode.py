@@ -17,20 +17,24 @@ def legal_continuations(sequences):
 
 
 @torch.no_grad()
-def greedy(lm, prompt, sources, *, scope, max_steps, following=None):
-    """Token sequences that the LM says after `u1 … uN <s>` of each source `u1 … uN`, and their log probabilities.
+def greedy(tuned, sources, *, max_steps, following=None):
+    """Token sequences that a `Tuned` unit LM says after `u1 … uN <s>` of each source `u1 … uN`, and their log probabilities.
 
     `following`: `legal_continuations(...)`: the most probable legal token is taken, with its probability among the legal
     ones; without it any token may come, until `</s>` or `max_steps` tokens. `</s>` is not part of the result.
     """
-    tokens = pad_rows([[END, *source] for source in sources], prompt.separator.device)
-    past, visible = read_source(lm, prompt, tokens, scope)
+    lm, separator = tuned.lm, tuned.prompt.separator
+    tokens = pad_rows([[END, *source] for source in sources], separator.device)
+    past, visible = read_source(lm, tuned.prompt, tokens, tuned.scope)
     starts = (tokens != PAD).sum(1, keepdim=True)
     said, scores, done = [[] for _ in sources], [0.0] * len(sources), [False] * len(sources)
     chosen = torch.full_like(starts, SEPARATOR)
     for step in range(max_steps):
-        logits, past = target_logits(lm, prompt.separator, chosen, starts + step, past, visible)
+        if following and all(over or following[tuple(row)] == {END} for row, over in zip(said, done)):
+            break  # every row must end here
+        logits, past = target_logits(lm, separator, chosen, starts + step, past, visible)
         visible = torch.cat([visible, torch.ones_like(chosen, dtype=torch.bool)], 1)
+        logits = tuned.verbalizer(logits) if tuned.verbalizer else logits
         chosen = _choose(logits[:, -1], said, done, scores, following)
         if all(done):
             break

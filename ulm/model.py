@@ -44,9 +44,10 @@ class Attention(nn.Module):
         """`[B, T, D]` → `[B, H, T, D / H]`."""
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
-    def keys_values(self, x):
-        """Keys and values `[B, H, T, D / H]` of inputs `[B, T, D]`."""
-        return self.heads(self.k_proj(x)), self.heads(self.v_proj(x))
+    def keys_values(self, x, past=None):
+        """Keys and values `[B, H, P + T, D / H]` of the past, if any, and of inputs `[B, T, D]`."""
+        new = self.heads(self.k_proj(x)), self.heads(self.v_proj(x))
+        return new if past is None else tuple(torch.cat([p.expand(len(x), -1, -1, -1), n], 2) for p, n in zip(past, new))
 
     def forward(self, x, past, mask, dropout):
         """`x` `[B, T, D]`, `past` None or (keys, values) `[B, H, P, D / H]`, boolean `mask` `[B or 1, 1, T, P + T]`.
@@ -54,9 +55,7 @@ class Attention(nn.Module):
         Returns the output `[B, T, D]` and the keys and values of past and tokens together. Without a past, `mask` may
         be None for plain causal attention.
         """
-        keys, values = self.keys_values(x)
-        if past is not None:
-            keys, values = (torch.cat([p.expand(len(x), -1, -1, -1), n], 2) for p, n in zip(past, (keys, values)))
+        keys, values = self.keys_values(x, past)
         out = attention(self.heads(self.q_proj(x)), keys, values, attn_mask=mask, is_causal=mask is None, dropout_p=dropout)
         return self.out_proj(out.transpose(1, 2).flatten(2)), (keys, values)
 
@@ -110,13 +109,23 @@ class UnitLM(nn.Module):
         `past`: per layer (keys, values) `[1 or B, H, P, D / H]`. Without `mask` every token sees all of the past, and of
         the tokens itself and those before.
         """
+        x, presents = self._through(self.layers, inputs, past, mask)
+        return self.layer_norm(x), presents
+
+    def read(self, inputs, past=None):
+        """Inputs `[B, T, D]` → per layer keys and values, past included, as of `hidden`; the last block computes no more."""
+        x, presents = self._through(self.layers[:-1], inputs, past, None)
+        last = self.layers[-1]
+        return presents + [last.self_attn.keys_values(last.self_attn_layer_norm(x), past and past[-1])]
+
+    def _through(self, layers, inputs, past, mask):
         if mask is None and past is not None:
             mask = causal_mask(inputs.shape[1], past[0][0].shape[2], inputs.device)
         x, presents = inputs, []
-        for layer, layer_past in zip(self.layers, past or [None] * len(self.layers)):
+        for layer, layer_past in zip(layers, past or [None] * len(layers)):
             x, present = layer(x, layer_past, mask)
             presents.append(present)
-        return self.layer_norm(x), presents
+        return x, presents
 
     def logits(self, hidden):
         """Hidden states `[…, D]` → logits `[…, V]` over the vocabulary; the output matrix is the embedding."""

@@ -33,25 +33,45 @@ class DeepPrompt(nn.Module):
         return [(a.heads(a.k_proj(k)), a.heads(a.v_proj(v))) for a, k, v in ((layer.self_attn, k, v) for layer, k, v in pairs)]
 
 
+class InputPrompt(nn.Module):
+    """Vectors `[length, D]` that stand before the tokens at the input alone, and the input vector `[D]` of `<s>`.
+
+    They take no position and no embedding scale, and pass through every layer. Trained parameters: (length + 1) · D.
+    **Source:** prompt tuning, arXiv 2104.08691; SpeechPrompt, arXiv 2203.16773, without its deep prompts.
+    """
+
+    def __init__(self, config, length):
+        """The vectors start from N(0, 1), the separator from N(0, 1 / D) as an embedding does."""
+        super().__init__()
+        self.vectors = nn.Parameter(torch.randn(length, config.dim))
+        self.separator = nn.Parameter(torch.randn(config.dim) * config.dim**-0.5)
+
+    def past(self, lm):
+        """Per layer of `lm`: keys and values `[1, H, length, D / H]`, each vector having seen those before it."""
+        return lm.read(self.vectors[None])
+
+
 def prepend(own, read):
     """Per layer keys and values of a prompt `[1 or B, H, P, D / H]` before those of a source `[B, H, T, D / H]`."""
     return [tuple(torch.cat([p.expand(len(r), -1, -1, -1), r], 2) for p, r in zip(*pair)) for pair in zip(own, read)]
 
 
-def read_source(lm, prompt, sources, scope):
+def read_alone(lm, sources):
+    """Per layer keys and values `[B, H, T, D / H]` of sources `</s> u1 … uN` `[B, T]` without a prompt, without gradients."""
+    with torch.no_grad():
+        return lm.read(lm.embed(sources))
+
+
+def read_source(lm, prompt, sources, scope, read=None):
     """What targets may look at after sources `</s> u1 … uN` `[B, T]`: keys and values, and their visibility.
 
-    scope `all`: the source is read under the prompt, as in the papers. `target`: the source is read without it, and only
-    `<s>` and what follows look at the prompt; no gradient passes the source, and its keys and values fit every task.
+    scope `all`: the source is read under the prompt, as in the papers. `target`: the source is read without it (`read`,
+    from `read_alone`, where that was done before), and only `<s>` and what follows look at the prompt; no gradient passes
+    the source, and its keys and values fit every task.
     Returns per layer (keys, values) `[B, H, P + T]` and a boolean mask `[B, P + T]` over them.
     """
     own = prompt.past(lm)
-    if scope == "all":
-        _, past = lm.hidden(lm.embed(sources), own)
-    else:
-        with torch.no_grad():
-            _, read = lm.hidden(lm.embed(sources))
-        past = prepend(own, read)
+    past = lm.read(lm.embed(sources), own) if scope == "all" else prepend(own, read or read_alone(lm, sources))
     visible = torch.cat([sources.new_ones(len(sources), own[0][0].shape[2]), sources != PAD], 1).bool()
     return past, visible
 

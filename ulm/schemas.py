@@ -7,8 +7,8 @@ from speech2unit.tables import field, schema
 VOCABULARY = schema(
     "vocabulary",
     field("index", pa.int32(), "row of the unit LM's embedding"),
-    field("symbol", pa.string(), "<s>, <pad>, </s>, <unk> or a unit written as a number"),
-    field("unit", pa.int16(), "the unit; null for a special symbol", nullable=True),
+    field("symbol", pa.string(), "<s>, <pad>, </s>, <unk>, a unit written as a number, or a filler of fairseq"),
+    field("unit", pa.int16(), "the unit; null for other symbols", nullable=True),
     field("count", pa.int64(), "occurrences in the unit LM's training split (0 for specials)", unit="units"),
     key=("index",),
     stage="build_vocabulary",

@@ -3,17 +3,23 @@
 from speech2unit import tables
 from speech2unit.errors import data_error, nearest
 from speech2unit.schemas import MANIFEST, REDUCED_UNITS
+from speech2unit.splits import SEQUENCE
 from verbalizer.schemas import LM_DATASET
 
 
 def label_positions(wanted, available, place):
-    """Positions of the wanted label columns among the corpus's. Raises `ValueError` for an unknown one."""
+    """The wanted label columns among the corpus's: their positions, or all that there is where it is a sequence (`name[]`).
+
+    Raises `ValueError` for an unknown one.
+    """
     for name in wanted:
         if name not in available:
             raise data_error(
                 place, "a task's labels are label columns of its corpus", expected=f"among {available}", got=f"'{name}'",
                 remedy=f"{nearest(name, available)}correct 'labels' in config/tasks.tsv",
             )  # fmt: skip
+    if wanted[0].endswith(SEQUENCE):
+        return slice(None)
     return [available.index(name) for name in wanted]
 
 
@@ -27,7 +33,8 @@ def join(units, manifest, positions, place):
             place, "units and manifest name the same utterances", expected="no differences", got=f"{len(alone)}, such as {alone[:3]}",
             remedy="rerun from make_manifest on",
         )  # fmt: skip
-    chosen = [[labels[name][i] for i in positions] for name in names]
+    whole = isinstance(positions, slice)
+    chosen = [labels[name] if whole else [labels[name][i] for i in positions] for name in names]
     return units.select(["utterance_id", "split", "codebook", "units"]).append_column(LM_DATASET.field("labels"), [chosen])
 
 

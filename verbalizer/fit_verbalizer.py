@@ -2,16 +2,26 @@
 
 from speech2unit import tables
 from speech2unit.schemas import SPLITS
-from verbalizer.methods import counts, label_map
+from verbalizer.methods import METHODS, counts, label_map
 from verbalizer.schemas import LM_DATASET, VERBALIZER
+
+
+def training_counts(lm_dataset):
+    """`Counter`s of the labels and of the units of the training split of a table of LM rows."""
+    return counts([row for row in tables.read(lm_dataset, LM_DATASET).to_pylist() if row["split"] == SPLITS[0]])
+
+
+def write_label_map(verbalizer, label_counts, unit_counts, units):
+    """Write the table in which the labels are said as `units`, in their order. See `VERBALIZER`."""
+    said = label_map(label_counts, units)
+    rows = [
+        dict(label=label, units=said[label], label_count=n, unit_count=unit_counts[said[label][0]])
+        for label, n in label_counts.most_common()
+    ]
+    tables.write(verbalizer, rows, VERBALIZER)
 
 
 def fit_verbalizer(*, lm_dataset, verbalizer, method, num_units, seed):
     """Stage: label → units by `method`. See `VERBALIZER`."""
-    rows = [row for row in tables.read(lm_dataset, LM_DATASET).to_pylist() if row["split"] == SPLITS[0]]
-    labels, units = counts(rows)
-    said = label_map(method, labels, units, num_units, seed)
-    table = [
-        dict(label=label, units=said[label], label_count=n, unit_count=units[said[label][0]]) for label, n in labels.most_common()
-    ]
-    tables.write(verbalizer, table, VERBALIZER)
+    labels, units = training_counts(lm_dataset)
+    write_label_map(verbalizer, labels, units, METHODS[method](units, num_units, seed))

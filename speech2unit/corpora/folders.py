@@ -4,16 +4,14 @@ Names that start with `.` or `_` are no clips (`_background_noise_` of Google Sp
 folder is taken for audio, so that what is none shows up in rejected.parquet.
 """
 
-import hashlib
 import re
 from pathlib import Path
 
 from speech2unit.corpora.table import utterance_id
 from speech2unit.errors import data_error
-from speech2unit.splits import NAMES, standard_split
+from speech2unit.splits import NAMES, drawn_split, standard_split
 
 SPEAKER_PATTERN = "^[^_]+"  # the name up to the first _
-TRAIN_BELOW, DEV_BELOW = 0.8, 0.9
 
 
 def read_rows(*, root, speaker_pattern):
@@ -43,13 +41,6 @@ def _row(root, path, split, label, pattern):
         speaker=speaker,
         labels=[label],
     )
-
-
-def drawn_split(speaker):
-    """The split of a speaker, from a hash of the name alone."""
-    digest = hashlib.blake2b(speaker.encode(errors="surrogateescape"), digest_size=8).digest()
-    fraction = int.from_bytes(digest, "big") / 2**64
-    return "train" if fraction < TRAIN_BELOW else "dev" if fraction < DEV_BELOW else "test"
 
 
 def _folders(place):

@@ -196,3 +196,16 @@ def test_every_code_is_documented():
     import speech2unit.audio
 
     assert all(f"`{code}`" in speech2unit.audio.__doc__ for code in RULES)
+
+
+def test_a_stretch_is_read_measured_and_checked_by_itself(tmp_path):
+    path = written(tmp_path / "a.wav", np.concatenate([tone(), np.zeros_like(tone())]))
+    whole, info = decode(path)
+    waveform, part = read_audio(path, sample_rate=RATE, start_seconds=0.25, end_seconds=0.5)
+    assert np.array_equal(waveform, whole[RATE // 4 : RATE // 2]) and part.audio_hash != info.audio_hash
+    assert len(read_audio(path, sample_rate=RATE, start_seconds=0.5)[0]) == len(whole) - RATE // 2
+    last = len(whole) / RATE
+    for start, end, reason in ((last - 0.5, last, "silent"), (last, last + 1, "no_samples"), (0.0, 0.01, "too_short")):
+        with pytest.raises(BadAudio) as caught:
+            read_audio(path, sample_rate=RATE, start_seconds=start, end_seconds=end)
+        assert caught.value.reason == reason

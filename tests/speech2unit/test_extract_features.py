@@ -30,6 +30,7 @@ def corpus(tmp_path_factory):
                 utterance_id=f"u{i}", path=f"{i}.wav", split="train" if i % 2 else "test", speaker=None, labels=[],
                 speed=0.9 if i == 5 else 1.0, num_samples=10_001 if i == 5 else length, sample_rate=16_000,
                 source_sample_rate=16_000, source_channels=1, audio_hash=str(i),
+                start_seconds=0.0, end_seconds=None,
             )
         )  # fmt: skip
     torch.manual_seed(0)

@@ -19,6 +19,7 @@ def row(name, split, speed=1.0):
         utterance_id=f"{speed}{name}", path=f"{name}.wav", split=split, speaker=None, labels=[], speed=speed,
         num_samples=LENGTHS[name],
         sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=name,
+        start_seconds=0.0, end_seconds=None,
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def good_files(root, count=12):
     return rows
 
 
-def make(root, rows, speeds="", **settings):
+def make(root, rows, /, speeds="", **settings):
     """The manifest and the rejected rows, each a dict by utterance_id, and the folder they were written to."""
     pandas.DataFrame(rows).to_csv(root / "meta.csv", index=False)
     corpus = dict(
@@ -56,7 +56,7 @@ def make(root, rows, speeds="", **settings):
     return [{row["utterance_id"]: row for row in table.to_pylist()} for table in read]
 
 
-def error(root, rows, **settings):
+def error(root, rows, /, **settings):
     with pytest.raises(ValueError) as caught:
         make(root, rows, **settings)
     assert not list(root.glob("out/*"))
@@ -185,3 +185,34 @@ def test_unknown_speakers_overlap_with_nobody(tmp_path):
 )
 def test_a_wrong_cell_is_named(tmp_path, cells, text):
     assert text in error(tmp_path, good_files(tmp_path), **cells)
+
+
+def published(root, adapter, label_columns):
+    """Settings of `make` for an adapter that knows its layout."""
+    empty = dict.fromkeys(("metadata", "path_column", "split_column", "speaker_column"), "")
+    return empty | dict(adapter=adapter, root=str(root), label_columns=label_columns)
+
+
+def test_seconds_of_a_recording_are_rows_of_their_own(tmp_path):
+    root = tmp_path / "corpus"
+    for name in ("v0.01/yes/0a7c2a8d", "v0.01/yes/a69b9b3e", "test_set_v0.01/yes/3ff840aa", "v0.01/_background_noise_/hum"):
+        path = root / f"speech_commands_{name}_nohash_0.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, noise(2 * RATE + 5), RATE)
+    manifest, _ = make(tmp_path, [dict(a=1)], **published(root, "speech_commands", "word"))
+    silence = [row for row in manifest.values() if row["labels"] == ["silence"]]
+    found = [(row["split"], row["start_seconds"], row["end_seconds"], row["num_samples"]) for row in silence]
+    assert found == [("train", 0.0, 1.0, RATE), ("dev", 1.0, 2.0, RATE)] and silence[0]["audio_hash"] != silence[1]["audio_hash"]
+    assert manifest["speech_commands_v0.01-yes-0a7c2a8d_nohash_0"]["end_seconds"] is None
+
+
+def test_label_columns_name_every_label_or_a_sequence(tmp_path):
+    root = tmp_path / "corpus"
+    for name in ("train/a/1_1.wav", "dev/a/2_1.wav", "test/a/3_1.wav"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(root / name, noise(), RATE)
+    text = error(tmp_path, [dict(a=1)], **published(root, "folders", "word,colour"))
+    assert "`label_columns` names every label; expected 1 names, such as for ['a'], got ['word', 'colour']" in text
+    for columns in ("word", "", "word[]"):
+        manifest, _ = make(tmp_path, [dict(a=1)], **published(root, "folders", columns))
+        assert manifest["train-a-1_1"]["labels"] == ["a"]

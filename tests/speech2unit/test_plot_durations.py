@@ -10,6 +10,7 @@ from speech2unit.schemas import MANIFEST
 
 def row(name, split, num_samples, speed=1.0, sample_rate=16_000):
     about = dict(path=f"{name}.wav", speaker=None, labels=["a"], source_sample_rate=8000, source_channels=1, audio_hash=name)
+    about |= dict(start_seconds=0.0, end_seconds=None)
     return dict(utterance_id=name, split=split, num_samples=num_samples, speed=speed, sample_rate=sample_rate) | about
 
 

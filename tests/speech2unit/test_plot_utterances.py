@@ -18,6 +18,7 @@ UNITS, DURATIONS = [7, 3, 7], [10, 30, 9]
 
 def row(number, label, split="dev", speed=1.0):
     about = dict(speaker=None, sample_rate=RATE, source_sample_rate=RATE, source_channels=1, num_samples=RATE, audio_hash="")
+    about |= dict(start_seconds=0.0, end_seconds=None)
     name = f"u{number}-{label}"
     return dict(utterance_id=name, path=f"{name}.wav", split=split, labels=[label], speed=speed) | about
 

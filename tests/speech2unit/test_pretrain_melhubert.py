@@ -161,6 +161,7 @@ def trained(tmp_path_factory):
             dict(
                 utterance_id=f"u{i}", path=f"{i}.wav", split="train" if i < 10 else "test", speaker=None, labels=[], speed=1.0,
                 num_samples=num_samples, sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=str(i),
+                start_seconds=0.0, end_seconds=None,
             )
         )  # fmt: skip
         num_frames = len(FRONT_END(waveform(num_samples, i)))

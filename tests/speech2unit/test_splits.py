@@ -2,7 +2,7 @@
 
 import pytest
 
-from speech2unit.splits import check_splits, standard_split
+from speech2unit.splits import check_splits, drawn_splits, standard_split
 
 
 def rows(*pairs):
@@ -41,3 +41,17 @@ def test_an_empty_split(missing):
 def test_labels_are_known_by_column():
     with pytest.raises(ValueError, match=r"got 1 that it lacks: {\(1, 'a'\): 'u2'}; correct the labels"):
         check_splits(rows(("train", ["a", "x"]), ("dev", ["a", "x"]), ("test", ["a", "a"])), "here")
+
+
+def test_a_label_of_a_sequence_may_stand_anywhere():
+    check_splits(rows(("train", ["a", "b"]), ("dev", ["b"]), ("test", ["b", "a", "a"])), "here", "characters[]")
+    with pytest.raises(ValueError, match="got 1 that it lacks: {'c': 'u2'}"):
+        check_splits(rows(("train", ["a", "b"]), ("dev", ["b"]), ("test", ["c"])), "here", "characters[]")
+
+
+@pytest.mark.parametrize("number, expected", [(1, (1, 0, 0)), (2, (1, 0, 1)), (3, (1, 1, 1)), (10, (8, 1, 1)), (40, (32, 4, 4))])
+def test_every_label_has_the_splits_that_its_speakers_allow(number, expected):
+    splits = drawn_splits(dict(few=["ann"], many=[f"speaker {i}" for i in range(number)]))
+    drawn = [splits[name] for name in splits if name != "ann"]
+    assert tuple(drawn.count(split) for split in ("train", "dev", "test")) == expected and splits["ann"] == "train"
+    assert splits == drawn_splits(dict(many=[f"speaker {i}" for i in reversed(range(number))], few=["ann"]))

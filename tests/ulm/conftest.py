@@ -89,7 +89,9 @@ def run_stage():
 @pytest.fixture(scope="session")
 def tuning_settings():
     """Settings of `tune_prompt` for a few updates, with some changed."""
-    return lambda **changed: settings("tune_prompt", "prompt5", **SMALL | dict(prompt_length=2) | changed)
+    return lambda **changed: (
+        settings("tune_prompt", "prompt5", **SMALL | dict(prompt_length=2) | changed) | dict(learn_verbalizer=False)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ulm.build_vocabulary import END, SEPARATOR
 from ulm.decode import greedy, legal_continuations
 from ulm.prompt import DeepPrompt
+from ulm.tuned import LinearVerbalizer, Tuned
 
 
 @torch.no_grad()
@@ -35,10 +36,10 @@ def sources(*lengths):
     return [torch.randint(4, 24, (n,), generator=generator).tolist() for n in lengths]
 
 
-def check(lm, prompt, rows, **how):
-    said, scores = greedy(lm, prompt, rows, **how)
+def check(lm, prompt, rows, *, scope, **how):
+    said, scores = greedy(Tuned(lm, prompt, scope, 0.0), rows, **how)
     for row, tokens, score in zip(rows, said, scores):
-        expected, log_probability = brute_force(lm, prompt, row, **how)
+        expected, log_probability = brute_force(lm, prompt, row, scope=scope, **how)
         assert tokens == expected
         assert score == pytest.approx(log_probability, abs=1e-3)
     return said
@@ -66,13 +67,14 @@ def test_rows_longer_than_the_ancestors_150_tokens(lm, prompt, scope):
 
 def test_a_batch_says_what_its_rows_say_alone(lm, prompt):
     rows = sources(3, 19, 8, 8, 1, 40)
-    together, _ = greedy(lm, prompt, rows, scope="target", max_steps=4)
-    assert together == [greedy(lm, prompt, [row], scope="target", max_steps=4)[0][0] for row in rows]
+    tuned = Tuned(lm, prompt, "target", 0.0)
+    together, _ = greedy(tuned, rows, max_steps=4)
+    assert together == [greedy(tuned, [row], max_steps=4)[0][0] for row in rows]
 
 
 def test_without_an_end_it_stops_after_max_steps(lm, prompt):
     lm.embed_tokens.weight.data[END] = -lm.layer_norm.bias * 1000  # never likely
-    said, _ = greedy(lm, prompt, sources(5, 6), scope="all", max_steps=4)
+    said, _ = greedy(Tuned(lm, prompt, "all", 0.0), sources(5, 6), max_steps=4)
     assert [len(tokens) for tokens in said] == [4, 4]
 
 
@@ -89,6 +91,12 @@ def test_an_illegal_sequence_is_never_said(random_lm, answers, rows, seed):
     lm, legal = random_lm, {(*answer, END) for answer in map(tuple, answers)}
     torch.manual_seed(seed)
     prompt, steps = DeepPrompt(lm.config, 2), max(map(len, legal))
-    said, scores = greedy(lm, prompt, rows, scope="target", max_steps=steps, following=legal_continuations(legal))
+    said, scores = greedy(Tuned(lm, prompt, "target", 0.0), rows, max_steps=steps, following=legal_continuations(legal))
     assert all((*answer, END) in legal for answer in said)
     assert all(score <= 1e-6 for score in scores)
+
+
+def test_a_learned_verbalizer_decides_what_is_said(lm, prompt):
+    verbalizer = LinearVerbalizer(24, [END, 9, 20]).requires_grad_(False)
+    tuned = Tuned(lm, prompt, "all", 0.0, verbalizer)
+    assert {token for row in greedy(tuned, sources(5, 6, 9, 30), max_steps=3)[0] for token in row} <= {9, 20}

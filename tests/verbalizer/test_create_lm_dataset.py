@@ -11,7 +11,8 @@ NAMES = dict(a=["up", "red"], b=["down", "red"], c=["up", "blue"])
 
 
 def manifest_row(name, labels):
-    nothing = dict(path=None, speaker=None, speed=1.0, num_samples=0, sample_rate=0, source_sample_rate=0, source_channels=0)
+    nothing = dict(path=None, start_seconds=0.0, end_seconds=None, speaker=None, speed=1.0)
+    nothing |= dict(num_samples=0, sample_rate=0, source_sample_rate=0, source_channels=0)
     return dict(utterance_id=name, split="train", labels=labels, audio_hash="") | nothing
 
 
@@ -34,6 +35,11 @@ def test_rows_are_joined_by_name_and_never_by_position(tmp_path):
 def test_the_tasks_labels_in_the_tasks_order(tmp_path, labels, positions):
     rows = created(tmp_path, "abc", "abc", labels)
     assert [row["labels"] for row in rows] == [[NAMES[n][i] for i in positions] for n in "abc"]
+
+
+def test_a_sequence_is_taken_whole(tmp_path):
+    positions = label_positions(["characters[]"], ["characters[]"], "here")
+    assert [[*"GO ON"][positions], [*"HI"][positions]] == [[*"GO ON"], [*"HI"]]
 
 
 @pytest.mark.parametrize("units, names, alone", [("ab", "abc", "c"), ("abc", "ab", "c"), ("ab", "bc", "a")])

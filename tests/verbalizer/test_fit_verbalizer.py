@@ -38,6 +38,17 @@ def test_random_is_seeded(tmp_path):
 
 
 def test_more_labels_than_units(tmp_path):
-    with pytest.raises(ValueError, match="expected at most 1 labels, got 2; use a codebook with more clusters"):
-        fitted(tmp_path, num_units=1)
+    rows = [("train", [i % 2], [label]) for i, label in enumerate("abcde")]
+    assert [row["units"] for row in fitted(tmp_path, rows, num_units=2)] == [
+        [0, 0, 0],
+        [0, 0, 1],
+        [0, 1, 0],
+        [0, 1, 1],
+        [1, 0, 0],
+    ]
+
+
+def test_one_unit_for_two_labels(tmp_path):
+    with pytest.raises(ValueError, match="expected two units or more, got 1 for 2 labels"):
+        fitted(tmp_path, [("train", [0], ["a"]), ("train", [0], ["b"])], num_units=1)
     assert not (tmp_path / "v.parquet").exists()

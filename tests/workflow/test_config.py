@@ -257,7 +257,7 @@ def test_an_unknown_name_in_a_row_names_the_nearest(tables, table, column, targe
 
 @pytest.mark.parametrize("table, row, section", [
     ("encoders", "published", "fit_log_mel"), ("encoders", "small", "pretrain_melhubert"), ("ulms", "small", "pretrain_ulm"),
-    ("tasks", "prompt5", "tune_prompt"),
+    ("tasks", "prompt5", "tune_prompt"), ("encoders", "tiny_cpc", "convert_encoder"), ("ulms", "tiny", "convert_ulm"),
 ])  # fmt: skip
 def test_an_unknown_preset_names_the_nearest(tables, table, row, section):
     edit(tables, table, f"\t{row}", f"\t{row}x")
@@ -307,12 +307,28 @@ def test_a_row_has_as_many_cells_as_columns(tables, table, change):
     ("tasks", "SCR_large\t", "SCR large\t", "task"), ("tasks", "SCR_large\t", "../SCR\t", "task"),
     ("ulms", "\ntiny\t", "\ntíny\t", "ulm"),
     ("encoders", "\tlog_mel\t", "\tlogmel\t", "architecture"), ("corpora", "\ttable\t", "\ttabel\t", "adapter"),
+    ("checkpoints", "\tkm.bin\t", "\t../km.bin\t", "files"), ("checkpoints", "tiny_km\t\t", "tiny_km\tftp://x/y\t", "address"),
+    ("checkpoints", "\tkm.bin\t\t", "\tkm.bin\tabc\t", "sha256"), ("encoders", "\tpublished\t\n", "\tpublished\ttiny_cpc\n", "checkpoint"),
+    ("codebooks", "\t0\t0\t\ttiny_km", "\t1\t0\t\ttiny_km", "context_frames"), ("ulms", "\ttiny\ttiny_lm", "\t\ttiny_lm", "preset"),
     ("corpora", "\t0.9\t", "\tfast\t", "speeds"), ("corpora", "\tbad_audio\t", "\t\t", "root"),
 ])  # fmt: skip
 def test_a_cell_that_the_schema_forbids_is_named(tables, table, old, new, place):
     edit(tables, table, old, new)
     text = row_refusal(tables)
     assert text.startswith(f"{tables['tables'][table]}, ") and f"'.{place}: " in text
+
+
+def test_each_file_of_a_checkpoint_has_its_hash_or_none(tables):
+    edit(tables, "checkpoints", "\tkm.bin\t\t", f"\tkm.bin,more.bin\t-,{'0' * 64}\t")
+    assert config_rows.read_rows(tables, SCHEMAS)["checkpoints"]["tiny_km"]["sha256"] == ["-", "0" * 64]
+    edit(tables, "checkpoints", "\t-,0", "\t0")
+    assert "row 'tiny_km': each file has its SHA-256; expected 2, - where unknown, got 1" in row_refusal(tables)
+
+
+def test_rows_say_whether_a_model_is_published(tables):
+    rows = config_rows.read_rows(tables, SCHEMAS)
+    published = {name for table in ("encoders", "codebooks", "ulms") for name, row in rows[table].items() if row["published"]}
+    assert published == {"cpc", "cpc_14", "published"}
 
 
 def test_comments_blank_lines_and_line_ends_of_windows_change_nothing(tables):

@@ -13,7 +13,7 @@ for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
     for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", file.read_text(), re.MULTILINE | re.DOTALL):
         RULES[name] = body
 with open(ROOT / "config/tasks.tsv") as table:
-    TASKS = [row["task"] for row in csv.DictReader(table, delimiter="\t")]
+    TASKS = {row["task"]: row["corpus"] for row in csv.DictReader(table, delimiter="\t")}
 PACKAGES = ("speech2unit", "verbalizer", "ulm", "superb")
 
 
@@ -26,13 +26,14 @@ def planner(new_project):
     return made
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_every_task_can_be_planned(planner, task):
-    needs_shared = "{data}" in "".join(path.read_text() for path in (ROOT / "config").glob("corpora.tsv")) and task != "SCR"
-    if needs_shared and not (planner / "../shared/data").exists():
-        pytest.skip("the corpora of this task lie in ../shared/data, which is not here")
-    jobs = planner.planned(f"results/{task}/acc.json", configs=())
-    assert jobs["score"] == jobs["tune_prompt"] == jobs["sample"] == 1
+def test_every_task_can_be_planned(planner):
+    """All at once; tasks on corpora with a table need it, those on published corpora are planned without them."""
+    with open(ROOT / "config/corpora.tsv") as table:
+        roots = {row["corpus"]: row["root"] for row in csv.DictReader(table, delimiter="\t")}
+    here = (planner / "../shared/data").exists()
+    tasks = [task for task, corpus in TASKS.items() if here or "{data}" not in roots[corpus]]
+    jobs = planner.planned(*(f"results/{task}/acc.json" for task in tasks), configs=())
+    assert jobs["score"] == jobs["sample"] == len(tasks) >= 20
     assert set(jobs) <= set(RULES)
 
 

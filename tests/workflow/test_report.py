@@ -18,6 +18,8 @@ def planned(folder, task):
     """Figures and pages that a dry run would make for a task, in an empty folder with this project's config."""
     shutil.copytree(ROOT / "config", folder / "config")
     (folder / "units_gsc_hubert100").mkdir()
+    (folder / "speech").mkdir()
+    (folder / "speech/metadata.csv").touch()
     for split in ("train", "valid", "test"):
         (folder / "units_gsc_hubert100" / f"{split}.parquet").touch()
     settings = [f'tasks=["{task}"]', f'paths={{"data": "{folder}"}}']
@@ -42,6 +44,13 @@ def test_a_task_with_audio_has_all_figures(tmp_path):
 
 def test_a_task_that_starts_at_units_has_none_of_audio(tmp_path):
     assert planned(tmp_path, "SCR_gsc_units") == common("SCR_gsc_units", "gsc_units", "hubert100_published/gsc_units")
+
+
+def test_a_task_on_published_models_has_none_of_their_training(tmp_path):
+    units = "hubert100/asc"
+    figures = {"results/corpora/asc/plots/durations.svg", f"results/units/{units}/plots/utterances.svg"}
+    expected = common("SCR_asc_hubert100", "hubert100_gslm", units) | figures
+    assert planned(tmp_path, "SCR_asc_hubert100") == expected - {"results/ulm/hubert100_gslm/plots/training.svg"}
 
 
 def test_each_figure_has_its_own_caption_and_no_caption_is_left_over():

@@ -16,6 +16,7 @@ from rows import check_config, read_rows
 check_config(config, ROOT / "workflow/schemas/config.schema.yaml", workflow.configfiles)
 ROWS = read_rows(config, ROOT / "workflow/schemas")
 FEATURES_FILE = "results/features/{encoder}/layer{layer}/{corpus}/{shard}.parquet"
+CHECKPOINT_FILE = f"{config['paths']['checkpoints']}/{{checkpoint}}/{{file}}"
 FEATURES_FILE = FEATURES_FILE if config["keep_features"] else temp(FEATURES_FILE)
 PACKAGES = ("speech2unit", "verbalizer", "ulm", "superb")
 UNCHECKED = ("schemas", "tables", "errors", "progress", "provenance")  # contracts are checked at every read instead
@@ -33,6 +34,7 @@ UNIT_CORPORA = names("corpora", adapter="units")
 
 
 wildcard_constraints:
+    checkpoint=names("checkpoints"),
     corpus=names("corpora"),
     encoder=names("encoders"),
     codebook=names("codebooks"),

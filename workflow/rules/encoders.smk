@@ -1,3 +1,25 @@
+rule convert_encoder:
+    input:
+        checkpoint=checkpoint_files("encoders"),
+    output:
+        model="results/encoders/{encoder}/model.safetensors",
+        config="results/encoders/{encoder}/config.json",
+        load_report="results/encoders/{encoder}/load_report.parquet",
+    log:
+        "logs/convert_encoder/{encoder}.log",
+    wildcard_constraints:
+        encoder=names("encoders", published=True),
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=5000,
+    params:
+        **stage("speech2unit.convert_encoder"),
+        row=published_encoder_settings,
+    script:
+        "../scripts/stage.py"
+
+
 rule fit_log_mel:
     input:
         manifests=encoder_manifests,

@@ -16,7 +16,7 @@ def task_figures(task):
     row = ROWS["tasks"][task]
     ulm = ROWS["ulms"][row["ulm"]]
     corpus, codebook = row["corpus"], ulm["codebook"]
-    trained = [f"ulm/{row['ulm']}/plots/training"] if ulm["preset"] else []
+    trained = [f"ulm/{row['ulm']}/plots/training"] if not ulm["published"] else []
     units = [f"units/{codebook}/{corpus}/plots/{name}" for name in ("unit_usage", "unit_lengths")]
     task_plots = [f"{task}/plots/{name}" for name in ("classes", "training", "confusion")]
     return task_plots + units + trained + audio_figures(corpus, codebook)

@@ -15,6 +15,42 @@ def manifest_settings(wildcards):
     return dict(corpus=ROWS["corpora"][wildcards.corpus])
 
 
+def checkpoint_files(table):
+    """Input function: the files behind the published encoder, codebook or unit LM that the wildcards name."""
+
+    def paths(wildcards):
+        name = ROWS[table][wildcards[table.removesuffix("s")]]["checkpoint"]
+        return expand(CHECKPOINT_FILE, checkpoint=name, file=ROWS["checkpoints"][name]["files"]) if name else []
+
+    return paths
+
+
+def checkpoint_hashes(row):
+    return dict(sha256=ROWS["checkpoints"][row["checkpoint"]]["sha256"] if row["checkpoint"] else [])
+
+
+def download_settings(wildcards):
+    row = ROWS["checkpoints"][wildcards.checkpoint]
+    hashes = dict(zip(row["files"], row["sha256"]))
+    return dict(address=row["address"], sha256=hashes.get(wildcards.file, "-"))
+
+
+def published_encoder_settings(wildcards):
+    row = ROWS["encoders"][wildcards.encoder]
+    preset = config["convert_encoder"][row["preset"]] if row["preset"] else dict(sizes={})
+    return checkpoint_hashes(row) | dict(architecture=row["architecture"]) | preset
+
+
+def published_codebook_settings(wildcards):
+    return checkpoint_hashes(ROWS["codebooks"][wildcards.codebook]) | size_settings(wildcards)
+
+
+def published_ulm_settings(wildcards):
+    row = ROWS["ulms"][wildcards.ulm]
+    num_units = int(ROWS["codebooks"][row["codebook"]]["num_clusters"])
+    return checkpoint_hashes(row) | dict(num_units=num_units) | config["convert_ulm"][row["preset"]]
+
+
 def encoder_manifests(wildcards):
     return expand("results/corpora/{corpus}/manifest.parquet", corpus=ROWS["encoders"][wildcards.encoder]["corpora"])
 
@@ -124,7 +160,8 @@ def task_codebook(wildcards):
 
 def tuning_settings(wildcards):
     row = task_row(wildcards)
-    return dict(seeds=[int(seed) for seed in row["seeds"]]) | config["tune_prompt"][row["tuning"]]
+    settings = config["tune_prompt"][row["tuning"]]
+    return dict(seeds=[int(seed) for seed in row["seeds"]], learn_verbalizer=row["verbalizer"] == "learnable") | settings
 
 
 def sampling_settings(wildcards):

@@ -95,6 +95,8 @@ rule fit_codebook:
         projection="results/units/{codebook}/projection.parquet",
     log:
         "logs/fit_codebook/{codebook}.log",
+    wildcard_constraints:
+        codebook=names("codebooks", published=False),
     conda:
         "../../environment.yaml"
     threads: 2
@@ -104,6 +106,27 @@ rule fit_codebook:
         **stage("speech2unit.fit_codebook", num_threads=2),
         **config["fit_codebook"],
         row=codebook_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule convert_codebook:
+    input:
+        checkpoint=checkpoint_files("codebooks"),
+    output:
+        centroids="results/units/{codebook}/centroids.parquet",
+        projection="results/units/{codebook}/projection.parquet",
+    log:
+        "logs/convert_codebook/{codebook}.log",
+    wildcard_constraints:
+        codebook=names("codebooks", published=True),
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("speech2unit.convert_codebook"),
+        row=published_codebook_settings,
     script:
         "../scripts/stage.py"
 

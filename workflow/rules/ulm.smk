@@ -11,6 +11,8 @@ rule build_vocabulary:
         vocabulary="results/ulm/{ulm}/vocabulary.parquet",
     log:
         "logs/build_vocabulary/{ulm}.log",
+    wildcard_constraints:
+        ulm=names("ulms", published=False),
     conda:
         "../../environment.yaml"
     resources:
@@ -33,6 +35,8 @@ rule pretrain_ulm:
         training="results/ulm/{ulm}/training.parquet",
     log:
         "logs/pretrain_ulm/{ulm}.log",
+    wildcard_constraints:
+        ulm=names("ulms", published=False),
     conda:
         "../../environment.yaml"
     threads: 2
@@ -45,6 +49,55 @@ rule pretrain_ulm:
         row=ulm_settings,
     script:
         "../scripts/stage.py"
+
+
+rule convert_ulm:
+    input:
+        checkpoint=checkpoint_files("ulms"),
+    output:
+        model="results/ulm/{ulm}/model.safetensors",
+        config="results/ulm/{ulm}/config.json",
+        vocabulary="results/ulm/{ulm}/vocabulary.parquet",
+        task_prompts="results/ulm/{ulm}/task_prompts.safetensors",
+        load_report="results/ulm/{ulm}/load_report.parquet",
+    log:
+        "logs/convert_ulm/{ulm}.log",
+    wildcard_constraints:
+        ulm=names("ulms", published=True),
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=5000,
+    params:
+        **stage("ulm.convert_ulm"),
+        row=published_ulm_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule cluster_verbalizer:
+    input:
+        lm_dataset="results/{task}/lm_dataset.parquet",
+        model=task_ulm("model.safetensors"),
+        vocabulary=task_ulm("vocabulary.parquet"),
+    output:
+        verbalizer="results/{task}/verbalizer.parquet",
+    log:
+        "logs/cluster_verbalizer/{task}.log",
+    wildcard_constraints:
+        task=names("tasks", verbalizer="kmeans"),
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("ulm.cluster_verbalizer"),
+        **config["fit_verbalizer"],
+    script:
+        "../scripts/stage.py"
+
+
+ruleorder: cluster_verbalizer > fit_verbalizer
 
 
 rule binarize:

@@ -10,8 +10,13 @@ import yaml
 
 from speech2unit.errors import data_error, nearest
 
-TABLES = ("corpora", "encoders", "codebooks", "ulms", "tasks")
+ROOT = Path(__file__).resolve().parents[2]
+TABLES = ("checkpoints", "corpora", "encoders", "codebooks", "ulms", "tasks")
+FITTED = ("log_mel", "melhubert")  # architectures that this project fits; those of published encoders are converted
 REFERENCES = (  # table, column, the table that it names
+    ("encoders", "checkpoint", "checkpoints"),
+    ("codebooks", "checkpoint", "checkpoints"),
+    ("ulms", "checkpoint", "checkpoints"),
     ("encoders", "corpora", "corpora"),
     ("encoders", "targets", "codebooks"),
     ("codebooks", "encoder", "encoders"),
@@ -21,13 +26,15 @@ REFERENCES = (  # table, column, the table that it names
     ("tasks", "corpus", "corpora"),
     ("tasks", "ulm", "ulms"),
 )
-PRESETS = (  # table, column, architecture, the section of config.yaml whose presets it names
-    ("encoders", "preset", "log_mel", "fit_log_mel"),
-    ("encoders", "preset", "melhubert", "pretrain_melhubert"),
-    ("ulms", "preset", None, "pretrain_ulm"),
-    ("tasks", "tuning", None, "tune_prompt"),
+PRESETS = (  # table, column, cells of the rows that are meant, the section of config.yaml whose presets it names
+    ("encoders", "preset", dict(architecture="log_mel"), "fit_log_mel"),
+    ("encoders", "preset", dict(architecture="melhubert"), "pretrain_melhubert"),
+    ("encoders", "preset", dict(published=True), "convert_encoder"),
+    ("ulms", "preset", dict(published=False), "pretrain_ulm"),
+    ("ulms", "preset", dict(published=True), "convert_ulm"),
+    ("tasks", "tuning", {}, "tune_prompt"),
 )
-LISTS = ("corpora", "targets", "labels", "seeds", "source")  # comma-separated cells
+LISTS = ("corpora", "targets", "labels", "seeds", "source", "files", "sha256")  # comma-separated cells
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -58,19 +65,42 @@ def check_config(config, schema, files):
 
 
 def read_rows(config, schemas):
-    """Table → name → row (column → text, or list of texts), checked. Raises `ValueError` that names the cell."""
+    """Table → name → row (column → text, or list of texts), checked. Raises `ValueError` that names the cell.
+
+    Rows of encoders, codebooks and unit LMs also say whether they are `published`: converted, not fitted here.
+    """
     rows = {table: _read(Path(config["tables"][table]), Path(schemas) / f"{table}.schema.yaml") for table in TABLES}
-    for row in rows["corpora"].values():
-        row["root"] = row["root"].format(**config["paths"])
+    _complete(rows, config)
     for table, column, target in REFERENCES:
         for name, row in rows[table].items():
             for value in row[column] if isinstance(row[column], list) else [row[column]]:
                 if value and value not in rows[target]:
                     raise _unknown(config["tables"][table], name, column, value, rows[target])
-    for table, column, architecture, section in PRESETS:
+    for table, column, cells, section in PRESETS:
         for name, row in rows[table].items():
-            if row[column] and row[column] not in config[section] and row.get("architecture") == architecture:
+            if row[column] and row[column] not in config[section] and cells.items() <= row.items():
                 raise _unknown(config["tables"][table], name, f"preset of {section}", row[column], config[section])
+    _check_tasks(rows, config)
+    return rows
+
+
+def _complete(rows, config):
+    """Fill in what cells stand for: roots, whether a model is published, hashes that are not known (`-`)."""
+    for row in rows["corpora"].values():
+        row["root"] = row["root"].format(**config["paths"])
+    for table in ("encoders", "codebooks", "ulms"):
+        for row in rows[table].values():
+            row["published"] = row["architecture"] not in FITTED if table == "encoders" else bool(row["checkpoint"])
+    for name, row in rows["checkpoints"].items():
+        row["sha256"] = row["sha256"] or ["-"] * len(row["files"])
+        if len(row["sha256"]) != len(row["files"]):
+            raise data_error(
+                f"{config['tables']['checkpoints']}, row '{name}'", "each file has its SHA-256", expected=f"{len(row['files'])}, - where unknown",
+                got=f"{len(row['sha256'])}", remedy="complete the cell, or leave it empty",
+            )  # fmt: skip
+
+
+def _check_tasks(rows, config):
     for name, row in rows["tasks"].items():
         columns = [column.strip() for column in rows["corpora"][row["corpus"]]["label_columns"].split(",")]
         for label in row["labels"]:
@@ -84,7 +114,6 @@ def read_rows(config, schemas):
                 "config.tasks", "a task is a row of its table", expected=f"some of {sorted(rows['tasks'])}", got=f"'{task}'",
                 remedy=f"{nearest(task, rows['tasks'])}correct it or add a row to {config['tables']['tasks']}",
             )  # fmt: skip
-    return rows
 
 
 def _read(path, schema):
@@ -110,7 +139,13 @@ def _read(path, schema):
 
 @functools.cache
 def _schema(path):
-    return yaml.safe_load(Path(path).read_text())
+    """A schema; `modules_of: folder` in a property adds the names of that folder's modules to its `enum`."""
+    schema = yaml.safe_load(Path(path).read_text())
+    for cell in schema["properties"].values():
+        if "modules_of" in cell:
+            files = (ROOT / cell["modules_of"]).glob("*.py")
+            cell["enum"] += sorted(file.stem for file in files if file.stem != "__init__")
+    return schema
 
 
 def _lines(path):

@@ -1,0 +1,10 @@
+"""As `decode`, against fairseq's generator with its cache: the source is still forced token by token."""
+
+from benchmarks.decode import against
+from benchmarks.peers.fairseq_lm import Cached
+
+if __name__ == "__main__":
+    against(
+        "decode_cached", lambda theirs, tuned: Cached(theirs, tuned.prompt.past(tuned.lm)), num_batches=2, runs=3, aim=4,
+        what="label of a test row, 151 M unit LM, prompts of length 6; peer: fairseq's generator, source forced, with its cache",
+    )  # fmt: skip

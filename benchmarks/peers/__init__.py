@@ -1,0 +1,1 @@
+"""What the benchmarks compare with: other ways to the same results."""

@@ -1,0 +1,19 @@
+"""A published k-means codebook in our tables: scikit-learn's km.bin of GSLM."""
+
+from speech2unit import tables
+from speech2unit.checkpoints import check_hashes, read_centroids
+from speech2unit.errors import data_error
+from speech2unit.schemas import CENTROIDS, PROJECTION
+
+
+def convert_codebook(*, checkpoint, centroids, projection, sha256, num_clusters):
+    """Stage: the centroids of a km.bin, and no projection. See `CENTROIDS` and `PROJECTION`."""
+    check_hashes(checkpoint, sha256)
+    values = read_centroids(checkpoint[0])
+    if len(values) != num_clusters:
+        raise data_error(
+            checkpoint[0], "a codebook has as many clusters as its row says", expected=f"{num_clusters}", got=f"{len(values)}",
+            remedy="correct num_clusters or checkpoint in config/codebooks.tsv",
+        )  # fmt: skip
+    tables.write(projection, PROJECTION.empty_table(), PROJECTION)
+    tables.write(centroids, [dict(unit=i, centroid=value, num_frames=None) for i, value in enumerate(values)], CENTROIDS)

@@ -1,0 +1,24 @@
+"""The table of the README: a row a result, between its marks."""
+
+from benchmarks import table
+from speech2unit.files import write_json
+
+RECORD = dict(name="nap", what="sleep", unit="s", ours=0.0123456, peer=0.5, ratio=40.5, aim=40)
+
+
+def test_the_table_stands_between_its_marks(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "RESULTS", tmp_path)
+    monkeypatch.setattr(table, "README", tmp_path / "README.md")
+    table.README.write_text(f"above\n{table.BEGIN}old\n{table.END}\nbelow\n")
+    write_json(tmp_path / "nap.json", RECORD)
+    write_json(tmp_path / "work.json", RECORD | dict(name="work", aim=None))
+    table.main()
+    table.main()
+    text = table.README.read_text()
+    assert text.startswith("above\n") and text.endswith("below\n") and "old" not in text
+    assert "| `nap` | 0.0123 s | 0.5 s | 40.50 | ≥ 40 | sleep |\n| `work` | 0.0123 s | 0.5 s | 40.50 | – | sleep |\n" in text
+
+
+def test_the_readme_has_the_marks():
+    text = table.README.read_text()
+    assert text.count(table.BEGIN) == text.count(table.END) == 1

@@ -1,0 +1,26 @@
+"""Units near the centres of clusters of the unit LM's embeddings."""
+
+import numpy as np
+
+from speech2unit import tables
+from ulm.cluster_verbalizer import cluster_verbalizer, spread_units
+from verbalizer.schemas import LM_DATASET, VERBALIZER
+
+
+def test_one_unit_of_every_cluster_comes_first():
+    rng = np.random.default_rng(0)
+    embeddings = np.repeat(np.eye(5) * 10, 4, 0) + rng.normal(size=(20, 5)) * 0.1
+    order = spread_units(embeddings, 5, 1)
+    assert sorted(order) == list(range(20)) and {unit // 4 for unit in order[:5]} == set(range(5))
+    assert spread_units(embeddings, 30, 1) == list(range(20))
+
+
+def test_labels_are_said_through_the_vocabulary(task, pretrained, tmp_path):
+    rows = [dict(utterance_id=f"u{i}", split="train", codebook="c", units=[i], labels=["ab"[i % 2]]) for i in range(6)]
+    tables.write(tmp_path / "lm.parquet", rows, LM_DATASET)
+    paths = dict(
+        lm_dataset=tmp_path / "lm.parquet", model=pretrained / "model.safetensors", vocabulary=task / "vocabulary.parquet"
+    )
+    cluster_verbalizer(**paths, verbalizer=tmp_path / "v.parquet", seed=1)
+    said = tables.read(tmp_path / "v.parquet", VERBALIZER).to_pydict()
+    assert said["label"] == ["a", "b"] and len({tuple(units) for units in said["units"]}) == 2

@@ -1,0 +1,111 @@
+"""What is trained: exactly what was asked for, and it comes back from its file."""
+
+from collections import Counter
+from itertools import count, islice
+
+import numpy as np
+import pytest
+import torch
+
+from speech2unit.training import trained_state
+from speech2unit.weights import save_config, save_tensors
+from ulm.build_vocabulary import END, SEPARATOR
+from ulm.prompt import DeepPrompt, InputPrompt
+from ulm.tuned import NEVER, POOL, LinearVerbalizer, Tuned, answer_tokens, load_tuned, read_once, train_more
+
+PAIRS = [([5, 9, 12], [SEPARATOR, 7, END]), ([6, 7], [SEPARATOR, 20, END]), ([8, 9, 8, 9, 8], [SEPARATOR, 7, END])]
+BATCH = tuple(zip(*PAIRS))
+WAYS = {
+    "deep": (DeepPrompt, dict(lora_rank=0, train_lm=False), {"prompt.keys", "prompt.values", "prompt.separator"}, 2 * 2 * 3 * 16 + 16),
+    "input": (InputPrompt, dict(lora_rank=0, train_lm=False), {"prompt.vectors", "prompt.separator"}, 3 * 16 + 16),
+    "lora": (DeepPrompt, dict(lora_rank=2, train_lm=False), None, 2 * 2 * 3 * 16 + 16 + 2 * 2 * 2 * 2 * 16),
+    "full": (DeepPrompt, dict(lora_rank=0, train_lm=True), None, None),
+}  # fmt: skip
+
+
+def build(lm, way, verbalizer=None):
+    torch.manual_seed(0)
+    make, more, _, _ = WAYS[way]
+    tuned = Tuned(lm, make(lm.config, 3), "all", 0.1, verbalizer)
+    train_more(tuned, **more)
+    return tuned
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_exactly_what_was_asked_for_gets_gradients(lm, way):
+    tuned, (_, _, names, count) = build(lm, way), WAYS[way]
+    for parameter in tuned.parameters():  # a B of zeros would leave its A without a gradient
+        torch.nn.init.normal_(parameter, std=0.3)
+    loss, _ = tuned.loss(BATCH)
+    loss.backward()
+    with_gradient = {name: p for name, p in tuned.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    asked = {name for name, p in tuned.named_parameters() if p.requires_grad}
+    assert set(with_gradient) == asked
+    if names:
+        assert asked == names
+    count = count or sum(p.numel() for p in lm.parameters()) + 2 * 2 * 3 * 16 + 16
+    assert sum(p.numel() for p in with_gradient.values()) == count
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_was_trained_comes_back_from_its_file(lm, way, tmp_path):
+    save_tensors(tmp_path / "model.safetensors", lm.state_dict())
+    save_config(tmp_path / "config.json", lm.config.to_dict())
+    tuned = build(lm, way, LinearVerbalizer(24, [END, 7, 20]))
+    for parameter in tuned.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter) * parameter.requires_grad
+    save_tensors(tmp_path / "prompt.safetensors", {f"seed10.{name}": t for name, t in trained_state(tuned).items()})
+    paths = [tmp_path / name for name in ("prompt.safetensors", "model.safetensors", "config.json")]
+    loaded = load_tuned(*paths, scope="all", answers=[END, 7, 20], device="cpu")
+    assert list(loaded) == [10] and not loaded[10].training
+    torch.testing.assert_close(loaded[10].target_logits(*BATCH), tuned.eval().target_logits(*BATCH))
+
+
+def test_low_rank_updates_start_from_the_unit_lm_as_it_is(lm):
+    plain = Tuned(lm, DeepPrompt(lm.config, 0), "all", 0.0)
+    before = plain.target_logits(*BATCH)[0]
+    train_more(plain, lora_rank=2, train_lm=False)
+    torch.testing.assert_close(plain.target_logits(*BATCH)[0], before)
+
+
+@pytest.mark.parametrize("more", [dict(lora_rank=1, train_lm=False), dict(lora_rank=0, train_lm=True)])
+def test_a_changed_unit_lm_reads_the_source_changed(lm, more):
+    with pytest.raises(ValueError, match="expected scope: all, got scope: target; correct the preset"):
+        train_more(Tuned(lm, DeepPrompt(lm.config, 0), "target", 0.0), **more)
+
+
+def test_a_linear_verbalizer_starts_as_the_identity_on_answers():
+    logits = torch.randn(2, 3, 24)
+    found = LinearVerbalizer(24, [END, 7, 20])(logits)
+    others = [i for i in range(24) if i not in (END, 7, 20)]
+    torch.testing.assert_close(found[..., [END, 7, 20]], logits[..., [END, 7, 20]])
+    assert (found[..., others] == NEVER).all()
+
+
+def test_answers_are_those_of_the_training_rows():
+    rows = [
+        dict(split="train", tokens=[9, 8, 0, 6, 5, 2], num_source=2),
+        dict(split="test", tokens=[9, 0, 7, 2], num_source=1),
+    ]
+    assert answer_tokens(rows) == [2, 5, 6]
+
+
+def test_the_loss_begins_behind_the_separator_and_ends_with_the_end(lm, prompt):
+    tuned = Tuned(lm, prompt, "target", 0.0)
+    loss, num_targets = tuned.loss(BATCH)
+    assert num_targets == 6  # one label and </s> of each of three rows; neither sources nor <s>
+    logits, wanted = tuned.target_logits(*BATCH)
+    expected = -logits.log_softmax(-1).gather(-1, wanted[..., None]).sum()
+    assert wanted.tolist() == [[7, END], [20, END], [7, END]]
+    torch.testing.assert_close(loss, expected)
+
+
+def test_sources_are_read_once_and_used_often_without_a_change(lm):
+    tuned = Tuned(lm, DeepPrompt(lm.config, 3), "target", 0.1)
+    batches = (([[5 + i % 9, 9, 6]] * 2, [[SEPARATOR, 7, END]] * 2) for i in count())
+    used = list(islice(read_once(tuned, batches, 3, np.random.default_rng(0)), 2 * 3 * POOL))
+    assert set(Counter(str(sources) for sources, _, _ in used[: 3 * POOL]).values()) == {3}
+    assert [str(sources) for sources, _, _ in used[:POOL]] != [str(sources) for sources, _, _ in used[POOL : 2 * POOL]]
+    for batch in used[:3]:
+        assert not any(tensor.requires_grad for pair in batch[2] for tensor in pair)
+        torch.testing.assert_close(tuned.loss(batch), tuned.loss(batch[:2]))

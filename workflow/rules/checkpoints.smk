@@ -1,0 +1,21 @@
+localrules:
+    download_checkpoint,
+
+
+rule download_checkpoint:
+    output:
+        file=update(CHECKPOINT_FILE),
+    log:
+        "logs/download_checkpoint/{checkpoint}/{file}.log",
+    wildcard_constraints:
+        file="[^/]+",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=500,
+    params:
+        **stage("speech2unit.download_checkpoint"),
+        **config["download_checkpoint"],
+        row=download_settings,
+    script:
+        "../scripts/stage.py"
