@@ -3,6 +3,7 @@
 The peer runs on PyTorch's default threads. Processes are started and have read the weights before the clock runs.
 """
 
+import contextlib
 import multiprocessing
 import os
 import tempfile
@@ -62,12 +63,10 @@ def main(runs=5):
             raise ValueError(f"units_processes: both must agree; {changed} of {total} units differ")
         return dict(ratio_of_cpu_time=peer_taken / sum(taken for _, taken in ours), changed_units=changed, num_units=total)
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         hubert.our_files(Path(folder), theirs, sizes)
-        pools = {
-            layout: pool(folder, kmeans.cluster_centers_.astype(np.float32), *layout)
-            for layout in layouts(len(os.sched_getaffinity(0)))
-        }
+        centroids, cores = kmeans.cluster_centers_.astype(np.float32), len(os.sched_getaffinity(0))
+        pools = {layout: stack.enter_context(pool(folder, centroids, *layout)) for layout in layouts(cores)}
         calls = {layout: (lambda found=found: list(found.map(units_of, waveforms))) for layout, found in pools.items()}
         times = {layout: min(seconds(call)[0] for _ in range(3)) for layout, call in calls.items()}  # the first one warms up
         best = min(times, key=times.get)
@@ -78,8 +77,6 @@ def main(runs=5):
             layout=dict(processes=best[0], threads=best[1]),
             layouts=[dict(processes=p, threads=t, seconds=taken / audio) for (p, t), taken in times.items()],
         )  # fmt: skip
-        for found in pools.values():
-            found.shutdown()
 
 
 if __name__ == "__main__":

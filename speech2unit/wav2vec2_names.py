@@ -11,8 +11,8 @@ import torch
 from speech2unit.errors import data_error
 from speech2unit.wav2vec2_model import Wav2Vec2Config, Wav2Vec2Model
 
+PREFIX = r"^((w2v_encoder\.)?w2v_model|wav2vec2|hubert|wavlm)\."  # of models for another task, around this one
 RENAMES = (  # one after another, fairseq's name first; what stands behind a colon is a part of one of our tensors
-    (r"^(w2v_encoder\.)?(w2v_model|wav2vec2|hubert|wavlm)\.", ""),
     (r"^(post_extract_proj|(encoder\.)?feature_projection\.projection)\.", "front_end.projection."),
     (r"^((encoder\.)?feature_projection\.)?layer_norm\.", "front_end.frame_norm."),
     (r"^feature_extractor\.conv_layers\.(\d+)\.(0|conv)\.", r"front_end.convs.\1."),
@@ -34,9 +34,9 @@ RENAMES = (  # one after another, fairseq's name first; what stands behind a col
     (r"\.final_layer_norm\.", ".ffn_norm."),
 )
 IGNORED = (  # of pre-training, or of another task
-    r"mask_emb|masked_spec_embed|label_embs_concat|((wav2vec2|hubert|wavlm)\.)?masked_spec_embed|(w2v_encoder\.)?proj\..*"
-    r"|(final_proj|project_q|project_hid|project_inp|target_glu|quantizer|input_quantizer|lm_head|aux)\..*"
-    r"|(mask_generator|logit_generator)\..*"
+    r"mask_emb|masked_spec_embed|label_embs_concat"
+    r"|(final_proj|project_q|project_hid|project_inp|target_glu|quantizer|input_quantizer|mask_generator|logit_generator)\..*"
+    r"|(w2v_encoder\.proj|lm_head|aux)\..*"
 )
 MAX_LISTED = 8  # names of a kind in a message
 
@@ -63,6 +63,7 @@ def convert(tensors, sizes):
 
 def _our_name(source, config):
     """`encoder.layers.3.self_attn.k_proj.bias` → `blocks.3.qkv.bias:k`; not needed: empty; unknown: in no way ours."""
+    source = re.sub(PREFIX, "", source)
     if re.fullmatch(IGNORED, source):
         return ""
     for pattern, ours in RENAMES:

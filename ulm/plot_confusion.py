@@ -36,7 +36,7 @@ def draw(names, counts, num_seeds):
     ticks = np.arange(len(names))
     axes.set(xticks=ticks, yticks=ticks, yticklabels=names, xlabel="decoded class", ylabel="class said")
     axes.set_xticks(ticks, names, rotation=90)
-    axes.set_title(f"{counts.sum()} decoded test rows, seeds: {num_seeds}")
+    axes.set_title(f"{counts.sum()} decoded in the test split, seeds: {num_seeds}")
     axes.spines[:].set_visible(False)
     if len(names) <= MAX_PRINTED:
         print_cells(axes, share)

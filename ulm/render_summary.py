@@ -15,21 +15,21 @@ def percent(fraction):
 
 
 def shown_columns(frame):
-    """`SUMMARY` as a data frame → what a reader compares, as text: accuracy with its interval beside the baselines."""
+    """`SUMMARY` as a data frame → what a reader compares, as text: the metric with its interval beside the baselines."""
     return frame.assign(
-        accuracy=frame.accuracy.map(percent),
-        interval=[f"{100 * low:.1f} – {100 * high:.1f} %" for low, high in zip(frame.accuracy_low, frame.accuracy_high)],
-        deviation=[percent(std) if seeds > 1 else "–" for std, seeds in zip(frame.accuracy_std, frame.num_seeds)],
-        ngram=frame.ngram_accuracy.map(percent), majority=frame.majority_accuracy.map(percent), free=frame.free_accuracy.map(percent),
+        metric=[f"{metric} {'↑' if higher else '↓'}" for metric, higher in zip(frame.metric, frame.higher_is_better)],
+        interval=[f"{100 * low:.1f} – {100 * high:.1f} %" for low, high in zip(frame.value_low, frame.value_high)],
+        deviation=[percent(std) if seeds > 1 else "–" for std, seeds in zip(frame.value_std, frame.num_seeds)],
         trained=frame.trained_parameters.map("{:,}".format), total=frame.total_parameters.map("{:,}".format),
+        **{name: frame[name].map(percent) for name in ("value", "ngram_value", "majority_value", "accuracy", "free_accuracy")},
     ).rename(columns=HEADINGS)[list(HEADINGS.values())]  # fmt: skip
 
 
 HEADINGS = dict(
-    task="task", accuracy="test accuracy", interval="95 % interval", deviation="standard deviation over seeds", num_seeds="seeds",
-    num_rows="test rows", ngram="n-gram baseline", majority="majority baseline", free="accuracy, free decoding",
-    num_illegal="illegal outputs, free decoding", trained="trained parameters", total="all parameters", corpus="corpus",
-    codebook="codebook", ulm="unit LM",
+    task="task", metric="metric", value="test value", interval="95 % interval", deviation="standard deviation over seeds",
+    num_seeds="seeds", num_rows="test rows", ngram_value="n-gram baseline", majority_value="majority baseline",
+    accuracy="accuracy", free_accuracy="accuracy, free decoding", num_illegal="illegal outputs, free decoding",
+    trained="trained parameters", total="all parameters", corpus="corpus", codebook="codebook", ulm="unit LM",
 )  # fmt: skip
 
 

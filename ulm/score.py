@@ -1,15 +1,18 @@
-"""Accuracy with everything that one has to know to believe it."""
+"""A task's metric and accuracy, with everything that one has to know to believe them."""
 
 from collections import Counter
+from itertools import zip_longest
 
 import numpy as np
 
 from speech2unit import provenance, tables
 from speech2unit.files import read_json, write_json
 from speech2unit.schemas import TRAINING
+from ulm.metrics import METRICS, log_odds, measured
 from ulm.schemas import BASELINES, CONFUSION, SAMPLES
 
 Z_95 = 1.959963984540054  # normal quantile of a two-sided 95 % interval
+NOTHING = "∅"  # stands beside a label that was left out of a sequence, or put in
 
 
 def wilson_interval(right, n):
@@ -37,23 +40,59 @@ def measures(frame):
     )  # fmt: skip
 
 
-def per_class(frame):
-    """Label sequence → recall, precision and rows, over all seeds together."""
-    said, told = (Counter(map(" ".join, frame[c])) for c in ("labels", "predicted_labels"))
-    right = Counter(" ".join(t) for t, p in zip(frame.labels, frame.predicted_labels) if list(t) == list(p))
-    seeds = frame.seed.nunique()
+def metric_values(frame, metric, **bootstrap):
+    """The metric as mean over seeds with a 95 % interval (of accuracy Wilson's, else see `measured`), and each seed's."""
+    seeds, frames = zip(*((int(seed), part.sort_values("utterance_id")) for seed, part in frame.groupby("seed")))
+    values, low, high = measured(frames, metric, **bootstrap)
+    if metric == "accuracy":
+        rows = len(frames[0])
+        low, high = wilson_interval(np.mean(values) * rows, rows)
+    return dict(
+        value=float(np.mean(values)), value_std=float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
+        value_low=low, value_high=high, value_by_seed=dict(zip(seeds, values)),
+    )  # fmt: skip
+
+
+def baseline_values(frame, metric, **bootstrap):
+    """Method → the metric with its interval, from rows of `BASELINES`."""
+    names = ("value", "value_low", "value_high")
+    found = {name: metric_values(part.assign(seed=0), metric, **bootstrap) for name, part in frame.groupby("method")}
+    return {method: {name: values[name] for name in names} for method, values in found.items()}
+
+
+def label_pairs(frame, open_answers):
+    """(seed, said, decoded) of each row, its labels joined; of sequences, each label beside that which it is aligned with."""
+    for seed, said, told in zip(frame.seed, frame.labels, frame.predicted_labels):
+        pairs = aligned(said, told) if open_answers else [(" ".join(said), " ".join(told))]
+        yield from ((seed, *pair) for pair in pairs)
+
+
+def aligned(said, told):
+    """`3 7 1`, `3 1` → 3 beside 3, 7 beside `NOTHING`, 1 beside 1, by the fewest edits."""
+    from rapidfuzz.distance import Levenshtein
+
+    said, told, pairs = list(said), list(told), []
+    for edit in Levenshtein.opcodes(said, told):
+        parts = said[edit.src_start : edit.src_end], told[edit.dest_start : edit.dest_end]
+        pairs += zip_longest(*parts, fillvalue=NOTHING)
+    return pairs
+
+
+def per_class(pairs, num_seeds):
+    """Class (a row's labels, or a label of sequences) → recall, precision and how often it was said, from `label_pairs`."""
+    said, told = (Counter(pair[i] for pair in pairs) for i in (1, 2))
+    right = Counter(label for _, label, decoded in pairs if label == decoded)
     return {
         label: dict(
-            recall=right[label] / said[label], precision=right[label] / max(told[label], 1), num_rows=said[label] // seeds
+            recall=right[label] / said[label], precision=right[label] / max(told[label], 1), num_rows=said[label] // num_seeds
         )
-        for label in sorted(said)
+        for label in sorted(set(said) - {NOTHING})
     }
 
 
-def confusion_rows(frame):
-    """Rows of `CONFUSION`."""
-    counts = Counter((s, " ".join(t), " ".join(p)) for s, t, p in zip(frame.seed, frame.labels, frame.predicted_labels))
-    return [dict(seed=s, label=t, predicted_label=p, count=n) for (s, t, p), n in sorted(counts.items())]
+def confusion_rows(pairs):
+    """Rows of `CONFUSION` from `label_pairs`."""
+    return [dict(seed=s, label=t, predicted_label=p, count=n) for (s, t, p), n in sorted(Counter(pairs).items())]
 
 
 def usage(history):
@@ -67,19 +106,25 @@ def usage(history):
     return found
 
 
-def score(*, samples, baselines, training, prompt, config, acc, confusion, task, names):
+def score(
+    *, samples, baselines, training, prompt, config, acc, confusion, task, names, metric, num_resamples, seed
+):  # fmt: skip
     """Stage: `acc` is the JSON report, `confusion` the matrix of the test split. `names`: the rows that the task is made of."""
     from safetensors import safe_open
 
     frame = tables.read(samples, SAMPLES).to_pandas()
-    test = frame[frame.split == "test"]
+    frame, bootstrap = frame.assign(score=log_odds(frame.score)), dict(num_resamples=num_resamples, seed=seed)
+    test, dev = (frame[frame.split == split] for split in ("test", "dev"))
     base = tables.read(baselines, BASELINES).to_pandas().query("split == 'test'")
     with safe_open(prompt, "np") as file:
         shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118  (not a dict)
     trained = sum(int(np.prod(shape)) for shape in shapes) // test.seed.nunique()
-    record = provenance.record()
-    report = dict(task=task, metric="accuracy", **measures(test), dev=measures(frame[frame.split == "dev"]))
-    report |= dict(baselines={name: accuracy(part) for name, part in base.groupby("method")}, per_class=per_class(test))
+    record, pairs = provenance.record(), list(label_pairs(test, METRICS[metric].open_answers))
+    report = dict(task=task, metric=metric, higher_is_better=METRICS[metric].higher_is_better)
+    report |= metric_values(test, metric, **bootstrap) | measures(test)
+    report |= dict(dev=measures(dev) | metric_values(dev, metric, **bootstrap))
+    report |= dict(baselines={name: accuracy(part) for name, part in base.groupby("method")})
+    report |= dict(baseline_values=baseline_values(base, metric, **bootstrap), per_class=per_class(pairs, test.seed.nunique()))
     report |= dict(trained_parameters=trained, total_parameters=trained + read_json(config)["num_parameters"])
     report |= dict(
         names=names,
@@ -87,7 +132,6 @@ def score(*, samples, baselines, training, prompt, config, acc, confusion, task,
         updates=int(max(tables.read(training, TRAINING)["update"].to_pylist())),
     )
     write_json(acc, report | dict(usage=usage(record["history"]), provenance=record))
-    tables.write(confusion, confusion_rows(test), CONFUSION)
-    print(
-        f"{task}: accuracy {report['accuracy']:.4f} on {report['num_rows']} rows, n-gram baseline {report['baselines']['ngram_svm']:.4f}"
-    )
+    tables.write(confusion, confusion_rows(pairs), CONFUSION)
+    others = ", ".join(f"{name} {found['value']:.4f}" for name, found in report["baseline_values"].items())
+    print(f"{task}: {metric} {report['value']:.4f} on {report['num_rows']} rows, accuracy {report['accuracy']:.4f}; {others}")

@@ -7,10 +7,11 @@ from ulm.schemas import SUMMARY
 
 def summary_row(report):
     """Row of `SUMMARY` from the content of an acc.json."""
-    names = report["names"]
-    same = {name: report[name] for name in SUMMARY.names if name in report}
-    baselines = dict(majority_accuracy=report["baselines"]["majority"], ngram_accuracy=report["baselines"]["ngram_svm"])
-    return same | baselines | dict(num_seeds=len(report["seeds"]), **{k: names[k] for k in ("corpus", "codebook", "ulm")})
+    names, row = report["names"], {name: report[name] for name in SUMMARY.names if name in report}
+    for method, accuracy in report["baselines"].items():
+        kind = method.partition("_")[0]  # majority, or ngram of either kind
+        row |= {f"{kind}_accuracy": accuracy, f"{kind}_value": report["baseline_values"][method]["value"]}
+    return row | dict(num_seeds=len(report["seeds"]), **{k: names[k] for k in ("corpus", "codebook", "ulm")})
 
 
 def summarize(*, acc, summary):

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 import pandas
 
 from speech2unit.errors import data_error, nearest
-from speech2unit.splits import standard_split
+from speech2unit.splits import SEQUENCE, standard_split
 
 
 def read_rows(*, root, metadata, path_column, split_column, speaker_column, label_columns, where):
@@ -13,12 +13,14 @@ def read_rows(*, root, metadata, path_column, split_column, speaker_column, labe
 
     `metadata` lies under `root`, and the paths in it are relative to `root`. `label_columns` and `where` are comma
     separated and may be empty (`where`: conditions such as `dataset=asc,language=ar` that all hold); `speaker_column` may
-    be empty (speaker null, as in an empty cell). Raises `ValueError` naming the file and the row.
+    be empty (speaker null, as in an empty cell). A label column `digits[]` is the column `digits`, whose cells hold a
+    sequence: `3 7 1` → labels [3, 7, 1]. Raises `ValueError` naming the file and the row.
     """
     place = Path(root) / metadata
     labels = _split_list(label_columns)
     table = _select(_read(place), where, place)
-    for name in [path_column, split_column, *labels, *_split_list(speaker_column)]:
+    columns = [name.removesuffix(SEQUENCE) for name in labels]
+    for name in [path_column, split_column, *columns, *_split_list(speaker_column)]:
         _check_column(name, table, place)
     return [
         dict(
@@ -26,7 +28,7 @@ def read_rows(*, root, metadata, path_column, split_column, speaker_column, labe
             path=path,
             split=standard_split(split.strip(), f"{place}, row {number}"),
             speaker=speaker or None,
-            labels=[_filled(table[name][number], name, f"{place}, row {number}") for name in labels],
+            labels=_labels({name: table[column][number] for name, column in zip(labels, columns)}, f"{place}, row {number}"),
         )
         for number, path, split, speaker in zip(
             table.index,
@@ -90,13 +92,15 @@ def _check_column(name, table, place):
         )  # fmt: skip
 
 
-def _filled(value, name, place):
-    if not value.strip():
-        raise data_error(
-            place, "every row needs its labels", expected=f"a value of '{name}'", got="an empty cell",
-            remedy="fill it, or select other rows with `where`",
-        )  # fmt: skip
-    return value
+def _labels(cells, place):
+    """Label column → cell becomes the labels, a sequence's apart. Raises `ValueError` for an empty cell."""
+    for name, value in cells.items():
+        if not value.strip():
+            raise data_error(
+                place, "every row needs its labels", expected=f"a value of '{name}'", got="an empty cell",
+                remedy="fill it, or select other rows with `where`",
+            )  # fmt: skip
+    return [label for name, value in cells.items() for label in (value.split() if name.endswith(SEQUENCE) else [value])]
 
 
 def _inside(path, place):

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torchaudio
 
-from speech2unit.wav2vec2_names import convert, sizes_from_transformers
+from speech2unit.wav2vec2_model import Wav2Vec2Config
+from speech2unit.wav2vec2_names import _our_name, convert, sizes_from_transformers
 
 SIZES = dict(
     conv_layers=[[8, 10, 5], [8, 3, 2]], conv_bias=False, conv_norm="group", normalize_waveform=False, pre_norm=False,
@@ -61,6 +62,20 @@ def test_names_of_transformers_old_and_new_with_and_without_prefix(tensors, pref
     expected, _ = convert({name: tensor.half() for name, tensor in tensors.items()}, SIZES)
     assert all(torch.equal(ours[name], expected[name]) and ours[name].dtype == torch.float32 for name in expected)
     assert rows[0]["dtype"] == "float16"
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("encoder.layers.0.self_attn.relative_attention_bias.weight", "positions.weight"),
+        ("encoder.layers.3.self_attn.grep_linear.bias", "blocks.3.gate.linear.bias"),
+        ("encoder.layers.3.self_attn.grep_a", "blocks.3.gate.scale"),
+        ("w2v_encoder.w2v_model.encoder.layers.3.self_attn.out_proj.bias", "blocks.3.out.bias"),
+        ("w2v_encoder.w2v_model.mask_emb", ""),
+    ],
+)
+def test_names_of_wavlms_own_files_and_of_fairseqs_recognisers(source, name):
+    assert _our_name(source, Wav2Vec2Config(**SIZES)) == name
 
 
 def test_missing_unknown_and_misshapen_tensors_are_listed(tensors):

@@ -16,6 +16,7 @@ from ulm.build_vocabulary import build_vocabulary, index_of_unit
 from ulm.model import UnitLM, UnitLMConfig
 from ulm.prompt import DeepPrompt
 from ulm.schemas import BINARIZED, VOCABULARY
+from verbalizer.schemas import VERBALIZER
 
 CONFIG = Path(__file__).parents[2] / "config/config.yaml"
 NUM_UNITS = 20
@@ -53,7 +54,7 @@ def random_unit_lm():
 
 @pytest.fixture(scope="session")
 def task(tmp_path_factory):
-    """Folder with reduced_units, vocabulary and binarized rows: a label's rows hold its own three units more often."""
+    """Folder with reduced_units, vocabulary, label map and binarized rows: a label's rows hold its own three units more often."""
     folder, rng = tmp_path_factory.mktemp("task"), np.random.default_rng(0)
     rows = []
     for i in range(96):
@@ -71,6 +72,8 @@ def task(tmp_path_factory):
     build_vocabulary(**paths, codebook="c", num_units=NUM_UNITS)
     index_of = index_of_unit(tables.read(folder / "vocabulary.parquet", VOCABULARY))
     tables.write(folder / "binarized.parquet", [_binarized(i, row, index_of) for i, row in enumerate(rows)], BINARIZED)
+    label_map = [dict(label=label, units=[unit], label_count=20, unit_count=9) for label, unit in LABELS.items()]
+    tables.write(folder / "verbalizer.parquet", label_map, VERBALIZER)
     return folder
 
 
@@ -110,7 +113,7 @@ def call(stage, folder, task, **values):
     """Run a stage: each path that it asks for lies in `folder` where it is there or made by it, else in `task`."""
     known = dict(
         reduced_units=[task / "reduced_units.parquet"], vocabulary=task / "vocabulary.parquet",
-        rows=task / "binarized.parquet", model=folder / "model.safetensors", config=folder / "config.json",
+        rows=task / "binarized.parquet", verbalizer=task / "verbalizer.parquet", model=folder / "model.safetensors", config=folder / "config.json",
         task_prompts=folder / "task_prompts.safetensors", training=folder / f"{stage.__name__}.parquet",
         prompt=folder / "prompt.safetensors", samples=folder / "samples.parquet",
     )  # fmt: skip

@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ulm.answers import OpenAnswers
 from ulm.build_vocabulary import END, SEPARATOR
-from ulm.decode import greedy, legal_continuations
+from ulm.decode import beam, greedy, legal_continuations
 from ulm.prompt import DeepPrompt
 from ulm.tuned import LinearVerbalizer, Tuned
 
@@ -100,3 +101,78 @@ def test_a_learned_verbalizer_decides_what_is_said(lm, prompt):
     verbalizer = LinearVerbalizer(24, [END, 9, 20]).requires_grad_(False)
     tuned = Tuned(lm, prompt, "all", 0.0, verbalizer)
     assert {token for row in greedy(tuned, sources(5, 6, 9, 30), max_steps=3)[0] for token in row} <= {9, 20}
+
+
+# beam search
+
+
+@torch.no_grad()
+def log_probability(lm, prompt, source, tokens, *, scope, following):
+    """Of `tokens` and `</s>` after a source, the whole row anew for every token."""
+    total, length = 0.0, prompt.keys.shape[1]
+    for i, token in enumerate((*tokens, END)):
+        row = torch.tensor([[END, *source, SEPARATOR, *tokens[:i]]])
+        mask = torch.ones(row.shape[1], length + row.shape[1]).tril(length).bool()
+        if scope == "target":
+            mask[: 1 + len(source), :length] = False
+        inputs = lm.embed(row, separator=(SEPARATOR, prompt.separator))
+        logits = lm.logits(lm.hidden(inputs, prompt.past(lm), mask[None, None])[0])[0, -1].double()
+        total += float(logits[token] - logits[sorted(following[tuple(tokens[:i])])].logsumexp(0))
+    return total
+
+
+def every_answer(following, prefix=()):
+    """All legal token sequences, without `</s>`."""
+    for token in following[prefix]:
+        yield from [prefix] if token == END else every_answer(following, (*prefix, token))
+
+
+ANSWERS = legal_continuations([(5, 9, 4, END), (5, 9, END), (5, END), (17, 8, 23, 6, END), (17, 9, END), (8, 8, END)])
+DIGITS = OpenAnswers({"one": (5,), "two": (9,), "three": (17,)}, 3)  # 3 + 9 + 27 answers
+PAIRS = OpenAnswers({"one": (5, 5), "two": (5, 9), "three": (17, 5)}, 2)
+
+
+@pytest.mark.parametrize("scope", ["all", "target"])
+@pytest.mark.parametrize("length_penalty", [0.0, 0.7, 1.0])
+@pytest.mark.parametrize("following, steps", [(ANSWERS, 5), (DIGITS, 4), (PAIRS, 5)], ids=["listed", "digits", "pairs"])
+def test_a_beam_as_wide_as_there_are_answers_finds_the_best(lm, prompt, scope, length_penalty, following, steps):
+    rows, answers = sources(4, 160, 2, 30, 9), list(every_answer(following))
+    how = dict(max_steps=steps, following=following, length_penalty=length_penalty, beam_size=len(answers))
+    said, scores = beam(Tuned(lm, prompt, scope, 0.0), rows, **how)
+    for row, tokens, score in zip(rows, said, scores):
+        found = {a: log_probability(lm, prompt, row, a, scope=scope, following=following) for a in answers}
+        best = max(found, key=lambda a, found=found: found[a] / (len(a) + 1) ** length_penalty)
+        assert tuple(tokens) == best
+        assert score == pytest.approx(found[best], abs=1e-3)
+
+
+@pytest.mark.parametrize("following, steps", [(None, 6), (ANSWERS, 5), (DIGITS, 4), (PAIRS, 5)])
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0])
+def test_a_beam_of_one_is_greedy(lm, prompt, following, steps, length_penalty):
+    lm.embed_tokens.weight.data[END] = -3 * lm.layer_norm.bias  # unlikely, so that answers are long
+    rows, tuned = sources(3, 19, 8, 8, 1, 400), Tuned(lm, prompt, "target", 0.0)
+    said, scores = beam(tuned, rows, beam_size=1, max_steps=steps, following=following, length_penalty=length_penalty)
+    expected, log_probabilities = greedy(tuned, rows, max_steps=steps, following=following)
+    assert said == expected and scores == pytest.approx(log_probabilities, abs=1e-6)
+    assert max(map(len, said)) > 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(tokens, min_size=1, max_size=5), st.integers(2, 6), st.integers(0, 99))
+def test_beams_say_what_is_legal_with_its_log_probability_and_rows_do_not_meet(random_lm, rows, size, seed):
+    torch.manual_seed(seed)
+    tuned = Tuned(random_lm, DeepPrompt(random_lm.config, 2).requires_grad_(False), "target", 0.0)
+    how = dict(beam_size=size, max_steps=4, following=DIGITS)
+    said, scores = beam(tuned, rows, **how)
+    assert all(DIGITS.labels(answer) for answer in said)
+    for row, answer, score in zip(rows, said, scores):
+        expected = log_probability(random_lm, tuned.prompt, row, tuple(answer), scope="target", following=DIGITS)
+        assert score == pytest.approx(expected, abs=1e-3)
+    alone = [[found[0] for found in beam(tuned, [row], **how)] for row in rows]
+    assert [answer for answer, _ in alone] == said and [score for _, score in alone] == pytest.approx(scores, abs=1e-3)
+
+
+def test_without_an_end_a_beam_stops_after_max_steps(lm, prompt):
+    lm.embed_tokens.weight.data[END] = -lm.layer_norm.bias * 1000  # never likely
+    said, _ = beam(Tuned(lm, prompt, "all", 0.0), sources(5, 6), beam_size=3, max_steps=4)
+    assert [len(tokens) for tokens in said] == [4, 4]

@@ -1,9 +1,12 @@
 """Baselines: fitted on the training split alone."""
 
+import numpy as np
 import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.metrics.pairwise import cosine_similarity
 
 from speech2unit import tables
-from ulm.fit_baselines import fit_baselines, majority, ngram_svm, text
+from ulm.fit_baselines import fit_baselines, majority, ngram_nearest, ngram_svm, text
 from ulm.schemas import BASELINES
 from verbalizer.schemas import LM_DATASET
 
@@ -22,13 +25,28 @@ def rows():
 
 def test_majority_says_the_most_frequent_sequence():
     predict = majority([dict(labels=["a", "b"]), dict(labels=["a"]), dict(labels=["a", "b"])])
-    assert predict([{}, {}]) == [["a", "b"], ["a", "b"]]
+    assert predict([{}, {}]) == [(["a", "b"], 0.0)] * 2
 
 
 def test_the_order_of_units_counts_for_the_svm():
     train = [r for r in rows() if r["split"] == "train"]
     predict = ngram_svm(train, **HOW)
-    assert predict([dict(units=[1, 2, 3]), dict(units=[3, 2, 1])]) == [["up"], ["down"]]
+    found = predict([dict(units=[1, 2, 3]), dict(units=[3, 2, 1])])
+    assert [labels for labels, _ in found] == [["up"], ["down"]] and all(score > 0 for _, score in found)
+
+
+def test_the_nearest_row_by_cosine_answers():
+    rng = np.random.default_rng(0)
+    train, test = (
+        [dict(units=rng.integers(0, 4, rng.integers(1, 9)).tolist(), labels=[str(i)]) for i in range(n)] for n in (40, 300)
+    )
+    vectors = TfidfVectorizer(tokenizer=str.split, token_pattern=None, ngram_range=(1, 2), sublinear_tf=True).fit(
+        map(text, train)
+    )
+    similarity = cosine_similarity(*(vectors.transform(map(text, rows)) for rows in (test, train)))
+    found = ngram_nearest(train, max_ngram=2)(test)
+    assert [score for _, score in found] == pytest.approx(similarity.max(1).tolist(), abs=1e-9)
+    assert [s[int(label)] for s, ((label,), _) in zip(similarity, found)] == pytest.approx(similarity.max(1).tolist(), abs=1e-9)
 
 
 def test_text_keeps_units_apart():
@@ -38,7 +56,7 @@ def test_text_keeps_units_apart():
 @pytest.fixture
 def found(tmp_path):
     tables.write(tmp_path / "lm.parquet", rows(), LM_DATASET)
-    fit_baselines(lm_dataset=tmp_path / "lm.parquet", baselines=tmp_path / "b.parquet", **HOW)
+    fit_baselines(lm_dataset=tmp_path / "lm.parquet", baselines=tmp_path / "b.parquet", metric="f1", **HOW)
     return tables.read(tmp_path / "b.parquet", BASELINES).to_pylist()
 
 
@@ -55,6 +73,17 @@ def test_every_dev_and_test_row_gets_a_prediction_of_both_methods(found):
 def test_labels_of_dev_and_test_are_not_looked_at(tmp_path, found):
     changed = [r | dict(labels=["up"]) if r["split"] != "train" else r for r in rows()]
     tables.write(tmp_path / "lm2.parquet", changed, LM_DATASET)
-    fit_baselines(lm_dataset=tmp_path / "lm2.parquet", baselines=tmp_path / "b2.parquet", **HOW)
+    fit_baselines(lm_dataset=tmp_path / "lm2.parquet", baselines=tmp_path / "b2.parquet", metric="f1", **HOW)
     again = tables.read(tmp_path / "b2.parquet", BASELINES).to_pylist()
     assert [r["predicted_labels"] for r in again] == [r["predicted_labels"] for r in found]
+
+
+@pytest.mark.parametrize("metric", ["wer", "slot_type_f1"])
+def test_sequences_are_answered_by_the_nearest_row(tmp_path, metric):
+    tables.write(tmp_path / "lm.parquet", rows(), LM_DATASET)
+    fit_baselines(lm_dataset=tmp_path / "lm.parquet", baselines=tmp_path / "b.parquet", metric=metric, **HOW)
+    found = tables.read(tmp_path / "b.parquet", BASELINES).to_pylist()
+    assert {r["method"] for r in found} == {"majority", "ngram_nearest"}
+    said = {r["utterance_id"]: (r["predicted_labels"], r["score"]) for r in found if r["method"] == "ngram_nearest"}
+    assert {name: labels for name, (labels, _) in said.items()} == dict(u20=["up"], u21=["down"], u22=["up"])
+    assert all(score == pytest.approx(1) for _, score in said.values())

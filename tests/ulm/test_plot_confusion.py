@@ -46,7 +46,7 @@ def test_image_ticks_and_printed_percents():
         (1, 2): "12",
         (2, 2): "88",
     }
-    assert axes.get_title(loc="left") == "20 decoded test rows, seeds: 2"
+    assert axes.get_title(loc="left") == "20 decoded in the test split, seeds: 2"
 
 
 def test_a_large_matrix_has_no_numbers():

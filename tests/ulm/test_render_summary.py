@@ -9,7 +9,8 @@ from ulm.render_summary import HEADINGS, render_summary
 from ulm.schemas import SUMMARY
 
 ROW = dict(
-    task="SCR", accuracy=0.9125, accuracy_std=0.0, accuracy_low=0.88, accuracy_high=0.9345, num_rows=480, num_seeds=1,
+    task="SCR", metric="wer", higher_is_better=False, value=0.0725, value_std=0.0, value_low=0.06, value_high=0.0846,
+    majority_value=0.9, ngram_value=0.35, accuracy=0.9125, accuracy_std=0.0, accuracy_low=0.88, accuracy_high=0.9345, num_rows=480, num_seeds=1,
     majority_accuracy=0.0833, ngram_accuracy=0.85, free_accuracy=0.9, num_illegal=3.0, trained_parameters=7872,
     total_parameters=1_807_872, corpus="commands", codebook="km100", ulm="commands",
 )  # fmt: skip
@@ -22,11 +23,12 @@ def page(tmp_path, rows):
 
 
 def test_a_row_for_each_task_in_text(tmp_path):
-    text = page(tmp_path, [ROW, ROW | dict(task="<b>", num_seeds=3, accuracy_std=0.01)])
+    text = page(tmp_path, [ROW, ROW | dict(task="<b>", metric="f1", higher_is_better=True, num_seeds=3, value_std=0.01)])
     found = pandas.read_html(io.StringIO(text))[0]
     assert list(found.columns) == list(HEADINGS.values()) and list(found.task) == ["SCR", "<b>"]
     first = found.iloc[0]
-    assert (first["test accuracy"], first["95 % interval"], first["all parameters"]) == ("91.25 %", "88.0 – 93.5 %", 1_807_872)
+    assert (first["test value"], first["95 % interval"], first["all parameters"]) == ("7.25 %", "6.0 – 8.5 %", 1_807_872)
+    assert (first["accuracy"], first["n-gram baseline"], list(found.metric)) == ("91.25 %", "35.00 %", ["wer ↓", "f1 ↑"])
     assert list(found["standard deviation over seeds"]) == ["–", "1.00 %"]
 
 

@@ -5,8 +5,9 @@ import torch
 
 from speech2unit import tables
 from speech2unit.weights import save_tensors
+from ulm.build_vocabulary import END, SEPARATOR
 from ulm.prompt import DeepPrompt
-from ulm.sample import legal_sequences, sample
+from ulm.sample import sample
 from ulm.schemas import BINARIZED, SAMPLES
 
 
@@ -16,35 +17,38 @@ def random_prompts(lm, path):
     save_tensors(path, {f"seed{seed}.prompt.{name}": t for seed, p in prompts.items() for name, t in p.state_dict().items()})
 
 
-def test_legal_answers_are_those_of_the_training_rows():
-    rows = [
-        dict(split="train", tokens=[9, 8, 0, 5, 6, 2], num_source=2, labels=["a", "b"]),
-        dict(split="test", tokens=[9, 0, 7, 2], num_source=1, labels=["c"]),
-    ]
-    assert legal_sequences(rows) == {(5, 6, 2): ["a", "b"]}
+HOW = dict(scope="target", max_length_factor=1.0, length_penalty=0.5)
 
 
 @pytest.fixture
-def samples(task, pretrained, tmp_path, run_stage):
+def sampled(pretrained, tmp_path, run_stage):
+    """A function (folder of a task, settings) → its samples as a data frame, under prompts of two seeds drawn at random."""
     from ulm.model import load
 
     for name in ("model.safetensors", "config.json"):
         (tmp_path / name).symlink_to(pretrained / name)
     random_prompts(load(tmp_path / "model.safetensors", tmp_path / "config.json"), tmp_path / "prompt.safetensors")
-    found = []
-    for max_tokens in (10, 4000):
-        run_stage(sample, tmp_path, task, scope="target", max_tokens=max_tokens)
-        found.append(tables.read(tmp_path / "samples.parquet", SAMPLES).to_pandas().sort_values(["seed", "utterance_id"]))
-    return found
+
+    def run(task, **how):
+        run_stage(sample, tmp_path, task, **HOW | how)
+        return tables.read(tmp_path / "samples.parquet", SAMPLES).to_pandas().sort_values(["seed", "utterance_id"])
+
+    return run
+
+
+@pytest.fixture
+def samples(task, sampled):
+    return [sampled(task, metric="accuracy", beam_size=size, max_tokens=n) for size, n in ((1, 10), (1, 4000), (3, 900))]
 
 
 def test_every_dev_and_test_row_of_every_seed_in_any_batch_size(task, samples):
     rows = tables.read(task / "binarized.parquet", BINARIZED).to_pylist()
     rest = {row["utterance_id"]: row for row in rows if row["split"] != "train"}
-    one, many = samples
-    assert one.predicted_labels.map(list).tolist() == many.predicted_labels.map(list).tolist()
-    assert one.free_units.map(list).tolist() == many.free_units.map(list).tolist()
-    assert one.score.tolist() == pytest.approx(many.score.tolist(), abs=1e-3)
+    one, *others = samples
+    for many in others:
+        assert one.predicted_labels.map(list).tolist() == many.predicted_labels.map(list).tolist()
+        assert one.free_units.map(list).tolist() == many.free_units.map(list).tolist()
+        assert one.score.tolist() == pytest.approx(many.score.tolist(), abs=1e-3)
     assert [(s, u) for s, u in zip(one.seed, one.utterance_id)] == [(s, u) for s in (9, 10) for u in sorted(rest)]
     assert all(list(labels) == rest[name]["labels"] for name, labels in zip(one.utterance_id, one.labels))
     assert {tuple(labels) for labels in one.predicted_labels} <= {("up",), ("down",), ("left",)}
@@ -56,3 +60,30 @@ def test_free_output_has_labels_exactly_where_it_is_an_answer(samples):
     for units, labels in zip(samples[0].free_units, samples[0].free_labels):
         expected = said.get(units[0]) if len(units) == 1 else None
         assert (labels is None and expected is None) or list(labels) == expected
+
+
+@pytest.fixture
+def strings(task, tmp_path_factory):
+    """The task with answers of 1 to 3 labels in train and 4 elsewhere, and one dev row of 400 tokens."""
+    folder, rows = tmp_path_factory.mktemp("strings"), tables.read(task / "binarized.parquet", BINARIZED).to_pylist()
+    for name in ("vocabulary.parquet", "verbalizer.parquet"):
+        (folder / name).symlink_to(task / name)
+    for i, row in enumerate(rows):
+        source, (label,) = row["tokens"][: row["num_source"]], row["tokens"][row["num_source"] + 1 : -1]
+        if row["utterance_id"] == "u060":
+            source = source * (400 // len(source))
+        times = i % 3 + 1 if row["split"] == "train" else 4
+        row |= dict(tokens=[*source, SEPARATOR, *[label] * times, END], num_source=len(source), labels=row["labels"] * times)
+    tables.write(folder / "binarized.parquet", rows, BINARIZED)
+    return folder
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_sequences_may_be_other_than_those_of_train_and_no_longer(strings, sampled, beam_size):
+    found = sampled(strings, metric="wer", beam_size=beam_size, max_tokens=900)
+    answers = {tuple(labels) for labels in found.predicted_labels}
+    assert {label for answer in answers for label in answer} <= {"up", "down", "left"} and max(map(len, answers)) <= 3
+    assert all(labels is None or set(labels) <= {"up", "down", "left"} for labels in found.free_labels)
+    assert len(found) == 2 * 36 and (found.score <= 1e-6).all()
+    longer = sampled(strings, metric="wer", beam_size=beam_size, max_tokens=900, max_length_factor=2.0)
+    assert max(map(len, longer.predicted_labels)) <= 6

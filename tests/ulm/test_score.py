@@ -13,8 +13,22 @@ from speech2unit import tables
 from speech2unit.schemas import TRAINING
 from speech2unit.weights import save_config, save_tensors
 from ulm.schemas import BASELINES, CONFUSION, SAMPLES
-from ulm.score import accuracy, confusion_rows, measures, per_class, score, usage, wilson_interval
+from ulm.score import (
+    NOTHING,
+    accuracy,
+    aligned,
+    baseline_values,
+    confusion_rows,
+    label_pairs,
+    measures,
+    metric_values,
+    per_class,
+    score,
+    usage,
+    wilson_interval,
+)
 
+BOOTSTRAP = dict(num_resamples=100, seed=1)
 NAMES = dict(corpus="c", codebook="k", ulm="u", verbalizer="freq", tuning="p", encoder="e")
 
 
@@ -85,7 +99,7 @@ def test_accuracy_and_classes_equal_scikit_learns(seeds):
     rows = frame(num_rows=90, seeds=seeds, right=0.5)
     said, told = rows.labels.str[0], rows.predicted_labels.str[0]
     assert accuracy(rows) == pytest.approx(accuracy_score(said, told))
-    found = per_class(rows)
+    found = per_class(list(label_pairs(rows, False)), len(seeds))
     assert list(found) == ["a", "b", "c"] and [c["num_rows"] for c in found.values()] == [30] * 3
     for measure, reference in (("recall", recall_score), ("precision", precision_score)):
         assert [c[measure] for c in found.values()] == pytest.approx(reference(said, told, average=None, labels=list("abc")))
@@ -93,7 +107,7 @@ def test_accuracy_and_classes_equal_scikit_learns(seeds):
 
 def test_confusion_equals_scikit_learns_and_sums_to_the_rows():
     rows = frame(num_rows=90, seeds=(1, 2), right=0.5)
-    found = confusion_rows(rows)
+    found = confusion_rows(label_pairs(rows, False))
     assert sum(row["count"] for row in found) == len(rows)
     for seed, part in rows.groupby("seed"):
         matrix = confusion_matrix(part.labels.str[0], part.predicted_labels.str[0], labels=list("abc"))
@@ -101,16 +115,59 @@ def test_confusion_equals_scikit_learns_and_sums_to_the_rows():
         assert [[counts.get((t, p), 0) for p in "abc"] for t in "abc"] == matrix.tolist()
 
 
+def test_labels_of_sequences_stand_beside_those_that_they_are_aligned_with():
+    assert aligned(list("371"), list("31")) == [("3", "3"), ("7", NOTHING), ("1", "1")]
+    assert sorted(label for label, _ in aligned(list("37"), list("3588"))) == ["3", "7", NOTHING, NOTHING]
+    assert aligned([], ["5"]) == [(NOTHING, "5")]
+    rows = pandas.DataFrame(dict(seed=[1, 2], labels=[["3", "7"], ["3"]], predicted_labels=[["3"], ["7", "3"]]))
+    pairs = list(label_pairs(rows, True))
+    assert pairs == [(1, "3", "3"), (1, "7", NOTHING), (2, NOTHING, "7"), (2, "3", "3")]
+    assert per_class(pairs, 1) == {
+        "3": dict(recall=1.0, precision=1.0, num_rows=2), "7": dict(recall=0.0, precision=0.0, num_rows=1),
+    }  # fmt: skip
+    assert confusion_rows(pairs)[0] == dict(seed=1, label="3", predicted_label="3", count=1)
+
+
+def test_a_metric_over_seeds_and_its_wilson_or_bootstrap_interval():
+    rows = frame(num_rows=90, seeds=(3, 5), right=0.6).sample(frac=1, random_state=1)
+    found, known = metric_values(rows, "accuracy", **BOOTSTRAP), measures(rows)
+    assert found == dict(
+        value=known["accuracy"], value_std=known["accuracy_std"], value_low=known["accuracy_low"],
+        value_high=known["accuracy_high"], value_by_seed=known["accuracy_by_seed"],
+    )  # fmt: skip
+    wrong = metric_values(rows, "wer", **BOOTSTRAP)
+    assert wrong["value"] == pytest.approx(1 - found["value"]) and wrong["value_by_seed"][3] == pytest.approx(
+        1 - found["value_by_seed"][3]
+    )
+    assert wrong["value_low"] == pytest.approx(1 - found["value_high"], abs=0.05)
+
+
+def test_an_equal_error_rate_of_a_constant_is_chance():
+    said = [["a"], ["b"]] * 10
+    rows = pandas.DataFrame(
+        dict(method="majority", utterance_id=range(20), labels=said, predicted_labels=[["a"]] * 20, score=0.0)
+    )
+    assert baseline_values(rows, "eer", **BOOTSTRAP)["majority"]["value"] == 0.5
+
+
 def test_usage_adds_up_the_jobs_of_a_stage():
     jobs = dict(a=dict(stage="x", seconds=1.5, peak_memory_mb=90), b=dict(stage="x", seconds=2.25, peak_memory_mb=70))
     assert usage(jobs) == dict(x=dict(jobs=2, seconds=3.75, peak_memory_mb=90))
 
 
-def test_the_report(tmp_path):
+@pytest.mark.parametrize("metric", ["accuracy", "wer"])
+def test_the_report(tmp_path, metric):
     rows = sample_rows() + sample_rows(num_rows=20, split="dev")
     tables.write(tmp_path / "samples.parquet", rows, SAMPLES)
     base = [
-        dict(method=m, utterance_id=f"{split}{i}", split=split, labels=["a"], predicted_labels=["a" if i < right else "b"])
+        dict(
+            method=m,
+            utterance_id=f"{split}{i}",
+            split=split,
+            labels=["a"],
+            predicted_labels=["a" if i < right else "b"],
+            score=0.5,
+        )
         for m, right in (("majority", 1), ("ngram_svm", 3))
         for split in ("dev", "test")
         for i in range(4)
@@ -129,12 +186,17 @@ def test_the_report(tmp_path):
         "acc.json",
         "confusion.parquet",
     ]
-    score(**{name.split(".")[0]: tmp_path / name for name in names}, task="T", names=NAMES)
+    score(**{name.split(".")[0]: tmp_path / name for name in names}, task="T", names=NAMES, metric=metric, **BOOTSTRAP)
     report = json.loads((tmp_path / "acc.json").read_text())
     assert report["accuracy"] == pytest.approx(measures(pandas.DataFrame(sample_rows()))["accuracy"])
     assert report["baselines"] == dict(majority=0.25, ngram_svm=0.75)
     assert (report["trained_parameters"], report["total_parameters"]) == (24, 1024)
     assert (report["seeds"], report["updates"], report["num_rows"], report["dev"]["num_rows"]) == ([1, 2], 200, 60, 20)
     assert (report["task"], report["names"]) == ("T", NAMES)
+    sign = 1 if metric == "accuracy" else -1  # one label a row: wrong words are wrong rows
+    assert (report["metric"], report["higher_is_better"]) == (metric, sign == 1)
+    assert report["value"] == pytest.approx(report["accuracy"] if sign == 1 else 1 - report["accuracy"])
+    assert report["value_low"] < report["value"] < report["value_high"] and set(report["value_by_seed"]) == {"1", "2"}
+    assert report["baseline_values"]["ngram_svm"]["value"] == (0.75 if sign == 1 else 0.25)
     counts = tables.read(tmp_path / "confusion.parquet", CONFUSION)["count"].to_pylist()
     assert sum(counts) == 120

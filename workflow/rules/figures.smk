@@ -35,7 +35,3 @@ def encoder_file(file):
         return f"results/encoders/{ROWS['codebooks'][wildcards.codebook]['encoder']}/{file}"
 
     return path
-
-
-def utterance_settings(wildcards):
-    return dict(root=ROWS["corpora"][wildcards.corpus]["root"])

@@ -11,6 +11,10 @@ def unit_sources(wildcards):
     return [f"{row['root']}/{name}" for name in row["source"]]
 
 
+def root_settings(wildcards):
+    return dict(root=ROWS["corpora"][wildcards.corpus]["root"])
+
+
 def manifest_settings(wildcards):
     return dict(corpus=ROWS["corpora"][wildcards.corpus])
 
@@ -164,14 +168,18 @@ def tuning_settings(wildcards):
     return dict(seeds=[int(seed) for seed in row["seeds"]], learn_verbalizer=row["verbalizer"] == "learnable") | settings
 
 
+def metric_settings(wildcards):
+    return dict(metric=task_row(wildcards)["metric"])
+
+
 def sampling_settings(wildcards):
-    return dict(scope=tuning_settings(wildcards)["scope"])
+    return metric_settings(wildcards) | dict(scope=tuning_settings(wildcards)["scope"])
 
 
 def score_settings(wildcards):
     row = task_row(wildcards)
     encoder = ROWS["codebooks"][row["codebook"]]["encoder"]
-    return dict(
+    return metric_settings(wildcards) | dict(
         task=wildcards.task,
         names={k: row[k] for k in ("corpus", "codebook", "ulm", "verbalizer", "tuning")} | dict(encoder=encoder),
     )

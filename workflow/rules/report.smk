@@ -132,7 +132,7 @@ rule plot_utterances:
     params:
         **stage("speech2unit.plot_utterances"),
         **config["plot_utterances"],
-        row=utterance_settings,
+        row=root_settings,
     script:
         "../scripts/stage.py"
 

@@ -20,6 +20,28 @@ rule synthesize_commands:
         "../scripts/stage.py"
 
 
+rule concatenate_clips:
+    input:
+        manifest="results/corpora/{corpus}/manifest.parquet",
+    output:
+        audio=directory("results/corpora/{corpus}/strings/audio"),
+        metadata="results/corpora/{corpus}/strings/metadata.csv",
+    log:
+        "logs/concatenate_clips/{corpus}.log",
+    wildcard_constraints:
+        corpus=AUDIO_CORPORA,
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("speech2unit.concatenate_clips"),
+        **config["concatenate_clips"],
+        row=root_settings,
+    script:
+        "../scripts/stage.py"
+
+
 rule make_manifest:
     input:
         source=corpus_source,

@@ -148,6 +148,7 @@ rule tune_prompt:
 rule sample:
     input:
         rows="results/{task}/binarized.parquet",
+        verbalizer="results/{task}/verbalizer.parquet",
         vocabulary=task_ulm("vocabulary.parquet"),
         model=task_ulm("model.safetensors"),
         config=task_ulm("config.json"),
@@ -184,6 +185,7 @@ rule fit_baselines:
     params:
         **stage("ulm.fit_baselines"),
         **config["fit_baselines"],
+        row=metric_settings,
     script:
         "../scripts/stage.py"
 
@@ -206,6 +208,7 @@ rule score:
         mem_mb=1000,
     params:
         **stage("ulm.score"),
+        **config["score"],
         row=score_settings,
     script:
         "../scripts/stage.py"

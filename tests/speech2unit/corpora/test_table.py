@@ -40,6 +40,15 @@ def test_speaker_and_labels_may_be_absent_and_labels_several(tmp_path):
     assert [row["labels"] for row in read(tmp_path, label_columns="label, kind")] == [["yes", "x"], ["no", "x"], ["no", "y"]]
 
 
+def test_a_sequence_is_a_column_of_symbols_between_blanks(tmp_path):
+    rows = [ROWS[0] | dict(digits="3 7  1"), ROWS[1] | dict(digits=" 5")]
+    assert [row["labels"] for row in read(tmp_path, rows, label_columns="digits[]")] == [["3", "7", "1"], ["5"]]
+    assert "expected a value of 'digits[]', got an empty cell" in error(
+        tmp_path, [rows[0] | dict(digits=" ")], label_columns="digits[]"
+    )
+    assert 'did you mean "digits"?' in error(tmp_path, rows, label_columns="digit[]")
+
+
 def test_conditions_all_hold(tmp_path):
     assert [row["path"] for row in read(tmp_path, where="kind=x,language = en")] == ["a/no/2.flac"]
 

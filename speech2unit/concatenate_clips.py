@@ -1,0 +1,80 @@
+"""Strings of clips: clips of one speaker one after another with pauses between, labelled with all their labels, in order.
+
+A sequence task on real speech out of a corpus of single words: `3 7 1` from three clips. Splits and speakers stay.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas
+import soundfile
+
+from speech2unit import tables
+from speech2unit.audio import read_audio, stretch
+from speech2unit.errors import data_error
+from speech2unit.files import atomic, whole_folder
+from speech2unit.schemas import MANIFEST, SPLITS
+
+
+def check_clips(rows):
+    """Raises `ValueError` unless every row of `MANIFEST` has one label, which is one word, and a speaker."""
+    for row in rows:
+        if len(row["labels"]) != 1 or len(row["labels"][0].split()) != 1 or row["speaker"] is None:
+            raise data_error(
+                "concatenate_clips", "a clip has one label of one word, and a speaker", expected="such as ['3'] of speaker lucas",
+                got=f"{row['labels']} of speaker {row['speaker']} ({row['utterance_id']})",
+                remedy="make strings of another corpus, or name its label and speaker columns in config/corpora.tsv",
+            )  # fmt: skip
+
+
+def draw_strings(rows, *, num_clips, num_parts, rng):
+    """Lists of rows, `num_clips` of them: each of one speaker, of `num_parts` = [fewest, most] clips drawn with replacement.
+
+    The speakers take turns. rows: those of one split.
+    """
+    by_speaker = {}
+    for row in sorted(rows, key=lambda row: (row["speaker"], row["utterance_id"])):
+        by_speaker.setdefault(row["speaker"], []).append(row)
+    turns = list(by_speaker.values())
+    for number in range(num_clips):
+        clips = turns[number % len(turns)]
+        yield [clips[i] for i in rng.integers(len(clips), size=rng.integers(num_parts[0], num_parts[1] + 1))]
+
+
+def joined(waveforms, *, sample_rate, pause_seconds, pause_snr_db, rng):
+    """Waveforms `[N]` in a row, float32, with pauses between of a length drawn from `pause_seconds` = [shortest, longest].
+
+    Pauses hold white noise, by `pause_snr_db` dB below the mean power of the clips: digital silence is no recording.
+    """
+    deviation = np.sqrt(np.mean(np.concatenate(waveforms) ** 2)) * 10 ** (-pause_snr_db / 20)
+    parts = [waveforms[0]]
+    for waveform in waveforms[1:]:
+        length = round(rng.uniform(*pause_seconds) * sample_rate)
+        parts += [rng.normal(0, deviation, length), waveform]
+    return np.clip(np.concatenate(parts), -1, 1).astype(np.float32)
+
+
+def concatenate_clips(
+    *, manifest, audio, metadata, root, num_clips, num_parts, pause_seconds, pause_snr_db, seed
+):  # fmt: skip
+    """Writes `audio`/split/00000.flac (mono, 16 bit) and `metadata`, a CSV for `corpora/table.py` whose column `labels` is a sequence.
+
+    `root`: of the corpus of `manifest`, whose copies at other speeds are left out; `num_clips`: `{split: number}`.
+    Raises `ValueError`.
+    """
+    clips = [row for row in tables.read(manifest, MANIFEST).to_pylist() if row["speed"] == 1]
+    check_clips(clips)
+    metadata, audio, rows = Path(metadata), Path(audio), []
+    pauses = dict(pause_seconds=pause_seconds, pause_snr_db=pause_snr_db)
+    with whole_folder(audio) as folder:
+        for number, split in enumerate(SPLITS):
+            (folder / split).mkdir()
+            rng, own = np.random.default_rng([seed, number]), [row for row in clips if row["split"] == split]
+            for index, parts in enumerate(draw_strings(own, num_clips=num_clips[split], num_parts=num_parts, rng=rng)):
+                rate, name = parts[0]["sample_rate"], Path(split, f"{index:05d}.flac")
+                waveforms = [read_audio(Path(root) / p["path"], sample_rate=rate, **stretch(p))[0] for p in parts]
+                soundfile.write(folder / name, joined(waveforms, sample_rate=rate, rng=rng, **pauses), rate, subtype="PCM_16")
+                path, labels = (audio / name).relative_to(metadata.parent).as_posix(), [p["labels"][0] for p in parts]
+                rows.append(dict(path=path, split=split, speaker=parts[0]["speaker"], labels=" ".join(labels)))
+    with atomic(metadata) as temporary:
+        pandas.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")
