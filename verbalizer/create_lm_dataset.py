@@ -1,8 +1,12 @@
 """Language-model rows: reduced units with the task's labels, joined by utterance_id."""
 
+from collections import Counter
+
+import numpy as np
+
 from speech2unit import tables
 from speech2unit.errors import data_error, nearest
-from speech2unit.schemas import MANIFEST, REDUCED_UNITS
+from speech2unit.schemas import MANIFEST, REDUCED_UNITS, SPLITS
 from speech2unit.splits import SEQUENCE
 from verbalizer.schemas import LM_DATASET
 
@@ -38,8 +42,25 @@ def join(units, manifest, positions, place):
     return units.select(["utterance_id", "split", "codebook", "units"]).append_column(LM_DATASET.field("labels"), [chosen])
 
 
-def create_lm_dataset(*, reduced_units, manifest, lm_dataset, labels, corpus_labels):
-    """Stage: rows (units, labels) of every utterance. `labels`: the task's, `corpus_labels`: those of the manifest."""
+def few_examples(rows, examples_per_class, seed):
+    """Mask `[N]` of a table of LM rows: so many training rows of every class, drawn, and all rows of the other splits."""
+    kept, order = Counter(), np.random.default_rng(seed).permutation(rows.num_rows)
+    classes = [(split, tuple(labels)) for split, labels in zip(rows["split"].to_pylist(), rows["labels"].to_pylist())]
+    mask = np.array([split != SPLITS[0] for split, _ in classes])
+    for i in order:
+        if not mask[i] and kept[classes[i]] < examples_per_class:
+            kept[classes[i]] += 1
+            mask[i] = True
+    return mask
+
+
+def create_lm_dataset(*, reduced_units, manifest, lm_dataset, labels, corpus_labels, examples_per_class, seed):
+    """Stage: rows (units, labels) of every utterance. `labels`: the task's, `corpus_labels`: those of the manifest.
+
+    `examples_per_class`: so many training rows of every class are left, 0: all.
+    """
     units = tables.read(reduced_units, REDUCED_UNITS)
     rows = join(units, tables.read(manifest, MANIFEST), label_positions(labels, corpus_labels, manifest), reduced_units)
+    if examples_per_class:
+        rows = rows.filter(few_examples(rows, examples_per_class, seed))
     tables.write(lm_dataset, rows, LM_DATASET)

@@ -1,10 +1,13 @@
 """Units joined with labels by utterance_id."""
 
+from collections import Counter
+
+import pyarrow as pa
 import pytest
 
 from speech2unit import tables
 from speech2unit.schemas import MANIFEST, REDUCED_UNITS
-from verbalizer.create_lm_dataset import create_lm_dataset, label_positions
+from verbalizer.create_lm_dataset import create_lm_dataset, few_examples, label_positions
 from verbalizer.schemas import LM_DATASET
 
 NAMES = dict(a=["up", "red"], b=["down", "red"], c=["up", "blue"])
@@ -21,7 +24,7 @@ def created(folder, units, names, labels=("word",)):
     tables.write(folder / "u.parquet", rows, REDUCED_UNITS)
     tables.write(folder / "m.parquet", [manifest_row(name, NAMES.get(name, ["x", "y"])) for name in names], MANIFEST)
     files = dict(reduced_units=folder / "u.parquet", manifest=folder / "m.parquet", lm_dataset=folder / "lm.parquet")
-    create_lm_dataset(**files, labels=list(labels), corpus_labels=["word", "colour"])
+    create_lm_dataset(**files, labels=list(labels), corpus_labels=["word", "colour"], examples_per_class=0, seed=1)
     return tables.read(folder / "lm.parquet", LM_DATASET).to_pylist()
 
 
@@ -57,3 +60,13 @@ def test_an_unknown_label_column_names_the_nearest():
         match="here: .*expected among \\['word', 'colour'\\], got 'color'; did you mean \"colour\"\\? correct 'labels'",
     ):
         label_positions(["color"], ["word", "colour"], "here")
+
+
+def test_few_examples_of_every_class_and_all_of_dev_and_test():
+    splits, labels = ["train"] * 60 + ["dev", "test"] * 10, [["up"], ["down"], ["left", "red"], ["up"]] * 20
+    rows = pa.table(dict(split=splits, labels=labels))
+    chosen = [few_examples(rows, 4, seed) for seed in (1, 1, 2)]
+    assert chosen[0].tolist() == chosen[1].tolist() != chosen[2].tolist()
+    for mask in chosen:
+        assert mask[60:].all() and Counter(str(labels[i]) for i in range(60) if mask[i]) == dict.fromkeys(map(str, labels), 4)
+    assert few_examples(rows, 100, 1).all()

@@ -303,7 +303,7 @@ def test_a_row_has_as_many_cells_as_columns(tables, table, change):
     ("codebooks", "\t12\t", "\t0\t", "num_clusters"), ("codebooks", "\t12\t", "\t40000\t", "num_clusters"),
     ("codebooks", "\t12\t", "\t-5\t", "num_clusters"), ("codebooks", "\t0\t12", "\tsix\t12", "layer"),
     ("tasks", "\taccuracy\t", "\taccurcy\t", "metric"), ("tasks", "\tfreq\t", "\tfrequency\t", "verbalizer"),
-    ("tasks", "\t1,2\n", "\t1;2\n", "seeds"), ("tasks", "\t1,2\n", "\t-1\n", "seeds"), ("tasks", "\tlabel\t", "\t\t", "labels"),
+    ("tasks", "\t1,2\t\n", "\t1;2\t\n", "seeds"), ("tasks", "\t1,2\t\n", "\t-1\t\n", "seeds"), ("tasks", "\tlabel\t", "\t\t", "labels"),
     ("tasks", "SCR_large\t", "SCR large\t", "task"), ("tasks", "SCR_large\t", "../SCR\t", "task"),
     ("ulms", "\ntiny\t", "\ntíny\t", "ulm"),
     ("encoders", "\tlog_mel\t", "\tlogmel\t", "architecture"), ("corpora", "\ttable\t", "\ttabel\t", "adapter"),

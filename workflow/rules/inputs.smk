@@ -150,7 +150,8 @@ def task_ulm(file):
 def label_settings(wildcards):
     row = task_row(wildcards)
     columns = ROWS["corpora"][row["corpus"]]["label_columns"]
-    return dict(labels=row["labels"], corpus_labels=columns.split(","))
+    few = int(row["examples_per_class"] or 0)
+    return dict(labels=row["labels"], corpus_labels=columns.split(","), examples_per_class=few)
 
 
 def verbalizer_settings(wildcards):

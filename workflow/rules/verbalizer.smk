@@ -18,6 +18,7 @@ rule create_lm_dataset:
         mem_mb=1000,
     params:
         **stage("verbalizer.create_lm_dataset"),
+        **config["create_lm_dataset"],
         row=label_settings,
     script:
         "../scripts/stage.py"
