@@ -19,14 +19,14 @@ def legal_continuations(sequences):
 
 
 @torch.no_grad()
-def greedy(tuned, sources, *, max_steps, following=None):
+def greedy(tuned, sources, *, max_steps, following=None, begun=None):
     """Token sequences that a `Tuned` unit LM says after `u1 … uN <s>` of each source `u1 … uN`, and their log probabilities.
 
     `following`: prefix → tokens that may come, as `legal_continuations(...)`: the most probable legal token is taken, with
     its probability among the legal ones; without it any token may come, until `</s>` or `max_steps` tokens. `</s>` is not
-    part of the result.
+    part of the result. `begun`: `begin(tuned, sources)`, where the sources were read before.
     """
-    chosen, starts, past, visible = _begin(tuned, sources)
+    chosen, starts, past, visible = begun or begin(tuned, sources)
     said, scores, done = [[] for _ in sources], [0.0] * len(sources), [False] * len(sources)
     for step in range(max_steps):
         if following and all(over or following[tuple(row)] == {END} for row, over in zip(said, done)):
@@ -45,13 +45,13 @@ def greedy(tuned, sources, *, max_steps, following=None):
 
 
 @torch.no_grad()
-def beam(tuned, sources, *, beam_size, max_steps, following=None, length_penalty=0.0):
+def beam(tuned, sources, *, beam_size, max_steps, following=None, length_penalty=0.0, begun=None):
     """As `greedy`, but the `beam_size` most probable beginnings of each source are followed; with 1 it is `greedy`.
 
     What has ended makes the beam narrower, and is compared by log probability / tokens^length_penalty, `</s>` counted.
     **Source:** Wu et al. 2016, arXiv 1609.08144, section 7; the normalisation is fairseq's simpler one.
     """
-    chosen, starts, past, visible = _begin(tuned, sources)
+    chosen, starts, past, visible = begun or begin(tuned, sources)
     live, ended = [Beginning(row, (), 0.0) for row in range(len(sources))], [[] for _ in sources]
     for step in range(max_steps):
         logits, past, visible = _next_logits(tuned, chosen, starts + step, past, visible)
@@ -110,7 +110,8 @@ def _may_win(one, ended, max_steps, length_penalty):
     return not ended or one.score / max_steps**length_penalty > max(other.value(length_penalty) for other in ended)
 
 
-def _begin(tuned, sources):
+@torch.no_grad()
+def begin(tuned, sources):
     """After reading the sources: first tokens `<s>` `[B, 1]`, their positions `[B, 1]`, keys and values, their visibility."""
     tokens = pad_rows([[END, *source] for source in sources], tuned.prompt.separator.device)
     past, visible = read_source(tuned.lm, tuned.prompt, tokens, tuned.scope)

@@ -6,7 +6,7 @@ from speech2unit.progress import progress
 from ulm.answers import ListedAnswers, open_answers
 from ulm.build_vocabulary import index_of_unit
 from ulm.data import length_batches
-from ulm.decode import beam, greedy
+from ulm.decode import beam, begin, greedy
 from ulm.metrics import METRICS
 from ulm.schemas import BINARIZED, SAMPLES, VOCABULARY
 from ulm.tuned import answer_tokens, load_tuned
@@ -19,11 +19,12 @@ def sample_rows(tuned, rows, answers, symbols, *, max_tokens, beam_size, length_
     for batch in progress(length_batches([len(row["tokens"]) for row in rows], max_tokens // beam_size), "batches"):
         chosen = [rows[i] for i in batch]
         sources = [row["tokens"][: row["num_source"]] for row in chosen]
+        begun = begin(tuned, sources)
         if beam_size == 1:
-            said, scores = greedy(tuned, sources, **how)
+            said, scores = greedy(tuned, sources, begun=begun, **how)
         else:
-            said, scores = beam(tuned, sources, beam_size=beam_size, length_penalty=length_penalty, **how)
-        free, _ = greedy(tuned, sources, max_steps=answers.max_steps)
+            said, scores = beam(tuned, sources, begun=begun, beam_size=beam_size, length_penalty=length_penalty, **how)
+        free, _ = greedy(tuned, sources, begun=begun, max_steps=answers.max_steps)
         for row, tokens, score, anything in zip(chosen, said, scores, free):
             yield {name: row[name] for name in ("utterance_id", "split", "labels")} | dict(
                 predicted_labels=answers.labels(tokens), score=score, free_units=[symbols[t] for t in anything],

@@ -54,6 +54,15 @@ def test_100_000_utterances_are_planned_in_10_seconds_and_300_jobs(planner):
     assert after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime <= 10  # of computing, however busy the machine
 
 
+def test_metadata_that_is_gone_is_an_error_even_beside_a_manifest(planner):
+    (planner / "large/metadata.csv").unlink(missing_ok=True)
+    manifest = planner / "results/corpora/large/manifest.parquet"
+    manifest.parent.mkdir(parents=True)
+    manifest.touch()
+    output, status = planner.snakemake("--dry-run", "results/SCR_large/acc.json", check=False)
+    assert status != 0 and "corpus 'large': its metadata must exist; got no large/metadata.csv; correct" in output
+
+
 def test_a_mistake_in_the_config_stops_before_anything_runs(planner):
     (planner / "wrong.yaml").write_text("fit_baselines:\n  max_ngrams: 3\n")
     output, status = planner.snakemake("--dry-run", configs=("tests/config/tiny.yaml", "wrong.yaml"), check=False)

@@ -1,9 +1,17 @@
 # Input functions: which files a row of config/ stands for.
 
+from snakemake.exceptions import WorkflowError
+
 
 def corpus_source(wildcards):
     row = ROWS["corpora"][wildcards.corpus]
-    return [f"{row['root']}/{row['metadata']}"] if row["metadata"] else []
+    path = Path(row["root"]) / row["metadata"]
+    if row["metadata"] and "results" not in path.parts and not path.exists():  # without this an old manifest would do
+        raise WorkflowError(
+            f"config/corpora.tsv, corpus '{wildcards.corpus}': its metadata must exist; got no {path}; "
+            "correct 'root' or 'metadata', or the paths of config/config.yaml"
+        )
+    return [str(path)] if row["metadata"] else []
 
 
 def unit_sources(wildcards):
