@@ -59,8 +59,10 @@ def team(size):
         except BaseException:
             _leave(worker, children, failed=True)
             raise
-        _leave(worker, children, failed=False)
-    torch.set_num_threads(threads)
+        else:
+            _leave(worker, children, failed=False)
+        finally:
+            torch.set_num_threads(threads)
 
 
 def _fork(size):

@@ -5,6 +5,8 @@ from itertools import product
 
 import numpy as np
 
+from speech2unit.errors import data_error
+
 
 def freq(unit_counts, num_units, seed):
     """Units by count, ties by first appearance, those that never occur last.
@@ -31,9 +33,10 @@ def label_map(label_counts, units):
     with 100 units `[17, 17]`, `[17, 4]` and so on for 1251 speakers. Raises `ValueError` where one unit has to say many.
     """
     if len(units) == 1 < len(label_counts):
-        raise ValueError(
-            f"verbalizer: labels must differ in units; expected two units or more, got 1 for {len(label_counts)} labels"
-        )
+        raise data_error(
+            "verbalizer", "labels must differ in units", expected="two units or more", got=f"1 for {len(label_counts)} labels",
+            remedy="use a codebook with more clusters",
+        )  # fmt: skip
     length = 1
     while len(units) ** length < len(label_counts):
         length += 1

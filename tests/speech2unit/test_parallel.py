@@ -46,9 +46,11 @@ def test_a_worker_that_fails_ends_all_and_says_why(capfd):
 
 
 def test_where_the_first_fails_the_others_end_too():
+    threads = torch.get_num_threads()
     with pytest.raises(ValueError, match="mine"), team(2) as workers:
         if workers.worker == 0:
             raise ValueError("mine")
         workers.add_up([torch.ones(1)])
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+    assert torch.get_num_threads() == threads

@@ -8,27 +8,10 @@ import pytest
 
 from speech2unit import tables
 
-TRUNK = set(
-    [
-        "manifest",
-        "rejected",
-        "features",
-        "centroids",
-        "projection",
-        "units",
-        "reduced_units",
-        "training",
-        "vocabulary",
-        "lm_dataset",
-        "verbalizer",
-        "verbalized",
-        "binarized",
-        "baselines",
-        "samples",
-        "confusion",
-        "summary",
-    ]
-)
+TRUNK = {
+    "manifest", "rejected", "features", "centroids", "projection", "units", "reduced_units", "training", "vocabulary",
+    "lm_dataset", "verbalizer", "verbalized", "binarized", "baselines", "samples", "confusion", "summary",
+}  # fmt: skip
 
 
 def test_every_schema_says_what_it_holds(schemas):

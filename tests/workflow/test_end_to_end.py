@@ -13,17 +13,8 @@ from ulm.schemas import CONFUSION, SAMPLES, SUMMARY
 
 TARGETS = ("--", "results/SCR/acc.json", "results/summary.parquet")
 SAME = (
-    "manifest",
-    "centroids",
-    "units",
-    "reduced_units",
-    "verbalizer",
-    "verbalized",
-    "binarized",
-    "baselines",
-    "samples",
-    "confusion",
-)
+    "manifest", "centroids", "units", "reduced_units", "verbalizer", "verbalized", "binarized", "baselines", "samples", "confusion",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

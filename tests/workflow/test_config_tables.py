@@ -1,0 +1,137 @@
+"""The tables of config/: a wrong row, cell or name is refused with its file and row."""
+
+from pathlib import Path
+
+import pytest
+import rows as config_rows
+import yaml
+from snakemake.utils import update_config
+
+ROOT = Path(__file__).parents[2]
+SCHEMAS = ROOT / "workflow/schemas"
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """Copies of the tables of tests/config/, and the config that names them."""
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    update_config(config, yaml.safe_load((ROOT / "tests/config/tiny.yaml").read_text()))
+    for table in config_rows.TABLES:
+        config["tables"][table] = str(tmp_path / f"{table}.tsv")
+        (tmp_path / f"{table}.tsv").write_text((ROOT / "tests/config" / f"{table}.tsv").read_text())
+    return config
+
+
+def edit(config, table, old, new, count=1):
+    path = Path(config["tables"][table])
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, count))
+
+
+def row_refusal(config):
+    with pytest.raises(ValueError) as caught:
+        config_rows.read_rows(config, SCHEMAS)
+    return str(caught.value)
+
+
+def test_copies_are_valid(tables):
+    assert "SCR" in config_rows.read_rows(tables, SCHEMAS)["tasks"]
+
+
+@pytest.mark.parametrize("table, column, target", config_rows.REFERENCES)
+def test_an_unknown_name_in_a_row_names_the_nearest(tables, table, column, target):
+    path = Path(tables["tables"][table])
+    header, *lines = path.read_text().splitlines()
+    at = header.split("\t").index(column)
+    number, cells = next((n, cells) for n, line in enumerate(lines) if (cells := line.split("\t"))[at])
+    right = cells[at].split(",")[0]
+    cells[at] = cells[at].replace(right, right + "x", 1)
+    path.write_text("\n".join([header, *lines[:number], "\t".join(cells), *lines[number + 1 :]]))
+    text = row_refusal(tables)
+    assert text.startswith(f"{path}, row '{cells[0]}': '{column}' names a row that exists; ") and f"got '{right}x'" in text
+    assert f'did you mean "{right}"? correct it or add the row' in text
+
+
+@pytest.mark.parametrize("table, row, section", [
+    ("encoders", "published", "fit_log_mel"), ("encoders", "small", "pretrain_melhubert"), ("ulms", "small", "pretrain_ulm"),
+    ("tasks", "prompt5", "tune_prompt"), ("encoders", "tiny_cpc", "convert_encoder"), ("ulms", "tiny", "convert_ulm"),
+])  # fmt: skip
+def test_an_unknown_preset_names_the_nearest(tables, table, row, section):
+    edit(tables, table, f"\t{row}", f"\t{row}x")
+    text = row_refusal(tables)
+    assert f"preset of {section}' names a row that exists" in text and f'did you mean "{row}"?' in text
+
+
+def test_an_unknown_task_of_the_config_names_the_nearest(tables):
+    tables["tasks"] = ["SCR_lage"]
+    text = row_refusal(tables)
+    assert text.startswith("config.tasks: ") and "got 'SCR_lage'; did you mean \"SCR_large\"?" in text
+
+
+@pytest.mark.parametrize("table", config_rows.TABLES)
+def test_a_name_stands_once(tables, table):
+    path = Path(tables["tables"][table])
+    path.write_text(path.read_text() + path.read_text().splitlines()[1] + "\n")
+    assert f"{path}: a {table.removesuffix('s').replace('corpora', 'corpus')} stands once" in row_refusal(tables)
+
+
+@pytest.mark.parametrize("table", config_rows.TABLES)
+def test_a_columns_name_must_be_known_and_none_may_lack(tables, table):
+    path = Path(tables["tables"][table])
+    text = path.read_text()
+    second = text.split("\n")[0].split("\t")[1]
+    path.write_text(text.replace(f"\t{second}", f"\t{second}x", 1))
+    assert f"{second}x: the key must be known; expected one of [" in (message := row_refusal(tables))
+    assert f'did you mean "{second}"?' in message
+    path.write_text("\n".join("\t".join(line.split("\t")[:1] + line.split("\t")[2:]) for line in text.splitlines()))
+    assert f"'{second}' is a required property" in row_refusal(tables)
+
+
+@pytest.mark.parametrize("table", config_rows.TABLES)
+@pytest.mark.parametrize("change", [lambda line: line + "\tmore", lambda line: line.rpartition("\t")[0]], ids=["more", "fewer"])
+def test_a_row_has_as_many_cells_as_columns(tables, table, change):
+    path = Path(tables["tables"][table])
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], change(lines[1]), *lines[2:]]))
+    assert row_refusal(tables).startswith(f"{path}, line 2: a row has as many cells as there are columns; expected ")
+
+
+@pytest.mark.parametrize("table, old, new, place", [
+    ("codebooks", "\t12\t", "\t0\t", "num_clusters"), ("codebooks", "\t12\t", "\t40000\t", "num_clusters"),
+    ("codebooks", "\t12\t", "\t-5\t", "num_clusters"), ("codebooks", "\t0\t12", "\tsix\t12", "layer"),
+    ("tasks", "\taccuracy\t", "\taccurcy\t", "metric"), ("tasks", "\tfreq\t", "\tfrequency\t", "verbalizer"),
+    ("tasks", "\t1,2\t\n", "\t1;2\t\n", "seeds"), ("tasks", "\t1,2\t\n", "\t-1\t\n", "seeds"), ("tasks", "\tlabel\t", "\t\t", "labels"),
+    ("tasks", "SCR_large\t", "SCR large\t", "task"), ("tasks", "SCR_large\t", "../SCR\t", "task"),
+    ("ulms", "\ntiny\t", "\ntíny\t", "ulm"),
+    ("encoders", "\tlog_mel\t", "\tlogmel\t", "architecture"), ("corpora", "\ttable\t", "\ttabel\t", "adapter"),
+    ("checkpoints", "\tkm.bin\t", "\t../km.bin\t", "files"), ("checkpoints", "tiny_km\t\t", "tiny_km\tftp://x/y\t", "address"),
+    ("checkpoints", "\tkm.bin\t\t", "\tkm.bin\tabc\t", "sha256"), ("encoders", "\tpublished\t\n", "\tpublished\ttiny_cpc\n", "checkpoint"),
+    ("codebooks", "\t0\t0\t\ttiny_km", "\t1\t0\t\ttiny_km", "context_frames"), ("ulms", "\ttiny\ttiny_lm", "\t\ttiny_lm", "preset"),
+    ("corpora", "\t0.9\t", "\tfast\t", "speeds"), ("corpora", "\tbad_audio\t", "\t\t", "root"),
+])  # fmt: skip
+def test_a_cell_that_the_schema_forbids_is_named(tables, table, old, new, place):
+    edit(tables, table, old, new)
+    text = row_refusal(tables)
+    assert text.startswith(f"{tables['tables'][table]}, ") and f"'.{place}: " in text
+
+
+def test_each_file_of_a_checkpoint_has_its_hash_or_none(tables):
+    edit(tables, "checkpoints", "\tkm.bin\t\t", f"\tkm.bin,more.bin\t-,{'0' * 64}\t")
+    assert config_rows.read_rows(tables, SCHEMAS)["checkpoints"]["tiny_km"]["sha256"] == ["-", "0" * 64]
+    edit(tables, "checkpoints", "\t-,0", "\t0")
+    assert "row 'tiny_km': each file has its SHA-256; expected 2, - where unknown, got 1" in row_refusal(tables)
+
+
+def test_rows_say_whether_a_model_is_published(tables):
+    rows = config_rows.read_rows(tables, SCHEMAS)
+    published = {name for table in ("encoders", "codebooks", "ulms") for name, row in rows[table].items() if row["published"]}
+    assert published == {"cpc", "cpc_14", "published"}
+
+
+def test_comments_blank_lines_and_line_ends_of_windows_change_nothing(tables):
+    expected = config_rows.read_rows(tables, SCHEMAS)
+    for path in map(Path, tables["tables"].values()):
+        header, *lines = path.read_text().splitlines()
+        path.write_bytes("\r\n".join(["﻿" + header, "# a comment", "", *lines, ""]).encode())
+    assert config_rows.read_rows(tables, SCHEMAS) == expected
