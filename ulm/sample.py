@@ -1,7 +1,7 @@
 """Sampling: what the prompted unit LM says after every dev and test row."""
 
 from speech2unit import tables
-from speech2unit.device import choose_device
+from speech2unit.device import choose_device, mixed_precision
 from speech2unit.progress import progress
 from ulm.answers import ListedAnswers, open_answers
 from ulm.build_vocabulary import index_of_unit
@@ -35,7 +35,10 @@ def sample_rows(tuned, rows, answers, symbols, *, max_tokens, beam_size, length_
 def sample(
     *, rows, verbalizer, vocabulary, model, config, prompt, samples, metric, scope, max_tokens, beam_size, length_penalty, max_length_factor
 ):  # fmt: skip
-    """Stage: decoding of dev and test under the prompt of every seed; `metric` says which answers are legal. See `SAMPLES`."""
+    """Stage: decoding of dev and test under the prompt of every seed; `metric` says which answers are legal. See `SAMPLES`.
+
+    Matrix products are in bfloat16 where the device computes with it, as when the prompt was trained.
+    """
     table, vocabulary = tables.read(rows, BINARIZED).to_pylist(), tables.read(vocabulary, VOCABULARY)
     symbols = dict(zip(*(vocabulary[c].to_pylist() for c in ("index", "symbol"))))
     label_map = {row["label"]: row["units"] for row in tables.read(verbalizer, VERBALIZER).to_pylist()}
@@ -46,6 +49,6 @@ def sample(
     how = dict(max_tokens=max_tokens, beam_size=beam_size, length_penalty=length_penalty)
     device, trained_on = choose_device(), answer_tokens(table)
     rest = [row for row in table if row["split"] != "train"]
-    with tables.writer(samples, SAMPLES) as out:
+    with tables.writer(samples, SAMPLES) as out, mixed_precision(device):
         for seed, tuned in load_tuned(prompt, model, config, scope=scope, answers=trained_on, device=device).items():
             out.write([dict(row, seed=seed) for row in sample_rows(tuned, rest, answers, symbols, **how)])
