@@ -18,7 +18,7 @@ def task_figures(task):
     corpus, codebook = row["corpus"], ulm["codebook"]
     trained = [f"ulm/{row['ulm']}/plots/training"] if not ulm["published"] else []
     units = [f"units/{codebook}/{corpus}/plots/{name}" for name in ("unit_usage", "unit_lengths")]
-    task_plots = [f"{task}/plots/{name}" for name in ("classes", "training", "confusion")]
+    task_plots = [f"{task}/plots/classes", f"{trained_task(task)}/plots/training", f"{task}/plots/confusion"]
     return task_plots + units + trained + audio_figures(corpus, codebook)
 
 

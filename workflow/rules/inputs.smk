@@ -23,6 +23,14 @@ def root_settings(wildcards):
     return dict(root=ROWS["corpora"][wildcards.corpus]["root"])
 
 
+def slot_manifests(wildcards):
+    return expand("results/corpora/{corpus}/manifest.parquet", corpus=(wildcards.corpus, wildcards.other))
+
+
+def slot_settings(wildcards):
+    return dict(roots=[ROWS["corpora"][name]["root"] for name in (wildcards.corpus, wildcards.other)])
+
+
 def manifest_settings(wildcards):
     return dict(corpus=ROWS["corpora"][wildcards.corpus])
 
@@ -177,20 +185,37 @@ def tuning_settings(wildcards):
     return dict(seeds=[int(seed) for seed in row["seeds"]], learn_verbalizer=row["verbalizer"] == "learnable") | settings
 
 
+def trained_task(task):
+    """The first task of the table that trains the same: rows that differ in metric and sampling alone share a prompt."""
+    alike = [[v for c, v in ROWS["tasks"][t].items() if c not in ("task", "metric", "sampling")] for t in (task, *ROWS["tasks"])]
+    return list(ROWS["tasks"])[alike.index(alike[0], 1) - 1]
+
+
+def trained(file):
+    """Input function: `file` of the task whose prompt this task uses."""
+
+    def path(wildcards):
+        return f"results/{trained_task(wildcards.task)}/{file}"
+
+    return path
+
+
 def metric_settings(wildcards):
-    return dict(metric=task_row(wildcards)["metric"])
+    return dict(metric=task_row(wildcards)["metric"][0])
 
 
 def sampling_settings(wildcards):
-    return metric_settings(wildcards) | dict(scope=tuning_settings(wildcards)["scope"])
+    settings = config["sample"][task_row(wildcards)["sampling"]]
+    return metric_settings(wildcards) | dict(scope=tuning_settings(wildcards)["scope"]) | settings
 
 
 def score_settings(wildcards):
     row = task_row(wildcards)
     encoder = ROWS["codebooks"][row["codebook"]]["encoder"]
-    return metric_settings(wildcards) | dict(
+    return dict(
         task=wildcards.task,
-        names={k: row[k] for k in ("corpus", "codebook", "ulm", "verbalizer", "tuning")} | dict(encoder=encoder),
+        metrics=row["metric"],
+        names={k: row[k] for k in ("corpus", "codebook", "ulm", "verbalizer", "tuning", "sampling")} | dict(encoder=encoder),
     )
 
 

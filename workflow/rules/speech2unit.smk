@@ -42,6 +42,29 @@ rule concatenate_clips:
         "../scripts/stage.py"
 
 
+rule concatenate_slots:
+    input:
+        manifests=slot_manifests,
+    output:
+        audio=directory("results/corpora/{corpus}/slots/{other}/audio"),
+        metadata="results/corpora/{corpus}/slots/{other}/metadata.csv",
+    log:
+        "logs/concatenate_slots/{corpus}/{other}.log",
+    wildcard_constraints:
+        corpus=AUDIO_CORPORA,
+        other=AUDIO_CORPORA,
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("speech2unit.concatenate_slots"),
+        **config["concatenate_slots"],
+        row=slot_settings,
+    script:
+        "../scripts/stage.py"
+
+
 rule make_manifest:
     input:
         source=corpus_source,

@@ -33,8 +33,9 @@ PRESETS = (  # table, column, cells of the rows that are meant, the section of c
     ("ulms", "preset", dict(published=False), "pretrain_ulm"),
     ("ulms", "preset", dict(published=True), "convert_ulm"),
     ("tasks", "tuning", {}, "tune_prompt"),
+    ("tasks", "sampling", {}, "sample"),
 )
-LISTS = ("corpora", "targets", "labels", "seeds", "source", "files", "sha256")  # comma-separated cells
+LISTS = ("corpora", "targets", "labels", "metric", "seeds", "source", "files", "sha256")  # comma-separated cells
 
 
 class _UniqueKeys(yaml.SafeLoader):
