@@ -147,11 +147,23 @@ def task_units(wildcards):
     return f"results/units/{row['codebook']}/{row['corpus']}/reduced_units.parquet"
 
 
+def manifest_of(codebook, corpus):
+    """A corpus that starts at units has its manifest beside them."""
+    folder = f"units/{codebook}" if ROWS["corpora"][corpus]["codebook"] else "corpora"
+    return f"results/{folder}/{corpus}/manifest.parquet"
+
+
 def task_manifest(wildcards):
     row = task_row(wildcards)
-    if ROWS["corpora"][row["corpus"]]["codebook"]:
-        return f"results/units/{row['codebook']}/{row['corpus']}/manifest.parquet"
-    return f"results/corpora/{row['corpus']}/manifest.parquet"
+    return manifest_of(row["codebook"], row["corpus"])
+
+
+def units_manifest(wildcards):
+    return manifest_of(wildcards.codebook, wildcards.corpus)
+
+
+def measuring_settings(wildcards):
+    return size_settings(wildcards) | dict(label_columns=ROWS["corpora"][wildcards.corpus]["label_columns"])
 
 
 def task_ulm(file):

@@ -1,6 +1,7 @@
 localrules:
     reduce_units,
     import_units,
+    measure_units,
 
 
 rule synthesize_commands:
@@ -212,5 +213,26 @@ rule reduce_units:
         mem_mb=1000,
     params:
         **stage("speech2unit.reduce_units"),
+    script:
+        "../scripts/stage.py"
+
+
+rule measure_units:
+    input:
+        reduced_units="results/units/{codebook}/{corpus}/reduced_units.parquet",
+        manifest=units_manifest,
+    output:
+        statistics="results/units/{codebook}/{corpus}/statistics.parquet",
+    log:
+        "logs/measure_units/{codebook}/{corpus}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("speech2unit.measure_units"),
+        codebook="{codebook}",
+        corpus="{corpus}",
+        row=measuring_settings,
     script:
         "../scripts/stage.py"
