@@ -144,7 +144,7 @@ def task_row(wildcards):
 
 def task_units(wildcards):
     row = task_row(wildcards)
-    return f"results/units/{row['codebook']}/{row['corpus']}/reduced_units.parquet"
+    return units_read(row["ulm"], row["corpus"])[0]
 
 
 def manifest_of(codebook, corpus):
@@ -184,11 +184,11 @@ def label_settings(wildcards):
 
 def verbalizer_settings(wildcards):
     row = task_row(wildcards)
-    return dict(method=row["verbalizer"], num_units=int(ROWS["codebooks"][row["codebook"]]["num_clusters"]))
+    return dict(method=row["verbalizer"], num_units=inventory(row["ulm"])["num_units"])
 
 
 def task_codebook(wildcards):
-    return dict(codebook=task_row(wildcards)["codebook"])
+    return dict(codebook=inventory(task_row(wildcards)["ulm"])["codebook"])
 
 
 def tuning_settings(wildcards):
@@ -229,16 +229,6 @@ def score_settings(wildcards):
         metrics=row["metric"],
         names={k: row[k] for k in ("corpus", "codebook", "ulm", "verbalizer", "tuning", "sampling")} | dict(encoder=encoder),
     )
-
-
-def ulm_units(wildcards):
-    row = ROWS["ulms"][wildcards.ulm]
-    return expand("results/units/{codebook}/{corpus}/reduced_units.parquet", codebook=row["codebook"], corpus=row["corpora"])
-
-
-def vocabulary_settings(wildcards):
-    codebook = ROWS["ulms"][wildcards.ulm]["codebook"]
-    return dict(codebook=codebook, num_units=int(ROWS["codebooks"][codebook]["num_clusters"]))
 
 
 def ulm_settings(wildcards):

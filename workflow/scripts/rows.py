@@ -92,6 +92,8 @@ def _complete(rows, config):
     for table in ("encoders", "codebooks", "ulms"):
         for row in rows[table].values():
             row["published"] = row["architecture"] not in FITTED if table == "encoders" else bool(row["checkpoint"])
+    for row in rows["ulms"].values():
+        row["in_pieces"] = bool(row["num_pieces"])
     for name, row in rows["checkpoints"].items():
         row["sha256"] = row["sha256"] or ["-"] * len(row["files"])
         if len(row["sha256"]) != len(row["files"]):
