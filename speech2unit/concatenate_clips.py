@@ -27,15 +27,20 @@ def check_clips(rows):
             )  # fmt: skip
 
 
+def by_speaker(rows):
+    """A list of rows for each speaker, in order of names."""
+    found = {}
+    for row in sorted(rows, key=lambda row: (row["speaker"], row["utterance_id"])):
+        found.setdefault(row["speaker"], []).append(row)
+    return list(found.values())
+
+
 def draw_strings(rows, *, num_clips, num_parts, rng):
     """Lists of rows, `num_clips` of them: each of one speaker, of `num_parts` = [fewest, most] clips drawn with replacement.
 
     The speakers take turns. rows: those of one split.
     """
-    by_speaker = {}
-    for row in sorted(rows, key=lambda row: (row["speaker"], row["utterance_id"])):
-        by_speaker.setdefault(row["speaker"], []).append(row)
-    turns = list(by_speaker.values())
+    turns = by_speaker(rows)
     for number in range(num_clips):
         clips = turns[number % len(turns)]
         yield [clips[i] for i in rng.integers(len(clips), size=rng.integers(num_parts[0], num_parts[1] + 1))]
@@ -54,6 +59,34 @@ def joined(waveforms, *, sample_rate, pause_seconds, pause_snr_db, rng):
     return np.clip(np.concatenate(parts), -1, 1).astype(np.float32)
 
 
+def read_clips(manifest, root):
+    """Split → rows of `MANIFEST` with the `root` of their corpus, without copies at other speeds. Raises `ValueError`."""
+    rows = [dict(row, root=root) for row in tables.read(manifest, MANIFEST).to_pylist() if row["speed"] == 1]
+    check_clips(rows)
+    return {split: [row for row in rows if row["split"] == split] for split in SPLITS}
+
+
+def write_strings(audio, metadata, draw, *, column, symbols, seed, **pauses):
+    """Writes `audio`/split/00000.flac (mono, 16 bit) and the CSV `metadata`, whose `column` is a sequence.
+
+    `draw`: (split, rng) → lists of rows of `read_clips`; `symbols`: a list's labels → its symbols; `pauses`: see `joined`.
+    """
+    metadata, audio, rows = Path(metadata), Path(audio), []
+    with whole_folder(audio) as folder:
+        for number, split in enumerate(SPLITS):
+            (folder / split).mkdir()
+            rng = np.random.default_rng([seed, number])
+            for index, parts in enumerate(draw(split, rng)):
+                rate, name = parts[0]["sample_rate"], Path(split, f"{index:05d}.flac")
+                waveforms = [read_audio(Path(p["root"]) / p["path"], sample_rate=rate, **stretch(p))[0] for p in parts]
+                soundfile.write(folder / name, joined(waveforms, sample_rate=rate, rng=rng, **pauses), rate, subtype="PCM_16")
+                said, speakers = symbols([p["labels"][0] for p in parts]), dict.fromkeys(p["speaker"] for p in parts)
+                path = (audio / name).relative_to(metadata.parent).as_posix()
+                rows.append({"path": path, "split": split, "speaker": "+".join(speakers), column: " ".join(said)})
+    with atomic(metadata) as temporary:
+        pandas.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")
+
+
 def concatenate_clips(
     *, manifest, audio, metadata, root, num_clips, num_parts, pause_seconds, pause_snr_db, seed
 ):  # fmt: skip
@@ -62,19 +95,10 @@ def concatenate_clips(
     `root`: of the corpus of `manifest`, whose copies at other speeds are left out; `num_clips`: `{split: number}`.
     Raises `ValueError`.
     """
-    clips = [row for row in tables.read(manifest, MANIFEST).to_pylist() if row["speed"] == 1]
-    check_clips(clips)
-    metadata, audio, rows = Path(metadata), Path(audio), []
+    clips = read_clips(manifest, root)
+
+    def draw(split, rng):
+        return draw_strings(clips[split], num_clips=num_clips[split], num_parts=num_parts, rng=rng)
+
     pauses = dict(pause_seconds=pause_seconds, pause_snr_db=pause_snr_db)
-    with whole_folder(audio) as folder:
-        for number, split in enumerate(SPLITS):
-            (folder / split).mkdir()
-            rng, own = np.random.default_rng([seed, number]), [row for row in clips if row["split"] == split]
-            for index, parts in enumerate(draw_strings(own, num_clips=num_clips[split], num_parts=num_parts, rng=rng)):
-                rate, name = parts[0]["sample_rate"], Path(split, f"{index:05d}.flac")
-                waveforms = [read_audio(Path(root) / p["path"], sample_rate=rate, **stretch(p))[0] for p in parts]
-                soundfile.write(folder / name, joined(waveforms, sample_rate=rate, rng=rng, **pauses), rate, subtype="PCM_16")
-                path, labels = (audio / name).relative_to(metadata.parent).as_posix(), [p["labels"][0] for p in parts]
-                rows.append(dict(path=path, split=split, speaker=parts[0]["speaker"], labels=" ".join(labels)))
-    with atomic(metadata) as temporary:
-        pandas.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")
+    write_strings(audio, metadata, draw, column="labels", symbols=list, seed=seed, **pauses)

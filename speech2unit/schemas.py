@@ -101,6 +101,39 @@ REDUCED_UNITS = schema(
     stage="reduce_units",
 )
 
+STATISTICS = schema(
+    "statistics",
+    field("codebook", pa.string(), "row of config/codebooks.tsv"),
+    field("corpus", pa.string(), "row of config/corpora.tsv"),
+    field("split", pa.string(), "train, dev or test; without copies at other speeds"),
+    field("num_utterances", pa.int64(), "utterances", unit="utterances"),
+    field("seconds", pa.float64(), "speech; null where it is unknown, as of published units", unit="s", nullable=True),
+    field("num_clusters", pa.int32(), "size of the codebook", unit="units"),
+    field("dead_units", pa.int32(), "units of the codebook that do not occur", unit="units"),
+    field("num_units", pa.int64(), "reduced units", unit="units"),
+    field("entropy", pa.float64(), "of the distribution of reduced units", unit="bit"),
+    field("units_per_second", pa.float64(), "reduced units; null without seconds", unit="1/s", nullable=True),
+    field("bitrate", pa.float64(), "entropy × reduced units per second; null without seconds", unit="bit/s", nullable=True),
+    field("num_frames", pa.int64(), "units before reduction; null without seconds", unit="frames", nullable=True),
+    field("frame_entropy", pa.float64(), "of the distribution before reduction; null without seconds", unit="bit", nullable=True),
+    field("frame_bitrate", pa.float64(), "that × frames per second; null without seconds", unit="bit/s", nullable=True),
+    field("num_labels", pa.int32(), "different labels of utterances; 1 where they have none or a sequence", unit="labels"),
+    field(
+        "label_purity", pa.float64(), "frames whose label is the most frequent of their unit; null without labels", nullable=True
+    ),
+    field(
+        "cluster_purity",
+        pa.float64(),
+        "frames whose unit is the most frequent of their label; null without labels",
+        nullable=True,
+    ),
+    field(
+        "pnmi", pa.float64(), "mutual information of units and labels / entropy of the labels; null without labels", nullable=True
+    ),
+    key=("codebook", "corpus", "split"),
+    stage="measure_units",
+)
+
 TRAINING = schema(
     "training",
     field("seed", pa.int32(), "seed of the run"),

@@ -1,12 +1,8 @@
 """The table of results as a page of the report."""
 
 from speech2unit import tables
-from speech2unit.files import atomic
+from speech2unit.pages import save_page
 from ulm.schemas import SUMMARY
-
-CSS = """body {font-family: sans-serif; margin: 1em} table {border-collapse: collapse; font-size: 14px}
-th, td {padding: 4px 10px; text-align: right; border-bottom: 1px solid #ddd} thead th {background: #f2f2f2}
-td:first-child, th:first-child {text-align: left; font-weight: bold}"""
 
 
 def percent(fraction):
@@ -35,7 +31,4 @@ HEADINGS = dict(
 
 def render_summary(*, summary, page):
     """Stage: `summary` as an HTML page."""
-    frame = shown_columns(tables.read(summary, SUMMARY).to_pandas())
-    table = frame.to_html(index=False, border=0)
-    with atomic(page) as temporary:
-        temporary.write_text(f'<!doctype html><meta charset="utf-8"><title>Results</title><style>{CSS}</style>{table}\n')
+    save_page(shown_columns(tables.read(summary, SUMMARY).to_pandas()), "Results", page)

@@ -14,6 +14,18 @@ VOCABULARY = schema(
     stage="build_vocabulary",
 )
 
+PIECES = schema(
+    "pieces",
+    field(
+        "piece",
+        pa.int16(),
+        "what the unit LM takes for a unit: below the codebook's size the unit itself, then in order of merging",
+    ),
+    field("units", pa.list_(pa.int16()), "the units that it stands for"),
+    key=("piece",),
+    stage="fit_pieces",
+)
+
 BINARIZED = schema(
     "binarized",
     field("utterance_id", pa.string(), "as in the manifest"),

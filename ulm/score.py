@@ -60,6 +60,12 @@ def baseline_values(frame, metric, **bootstrap):
     return {method: {name: values[name] for name in names} for method, values in found.items()}
 
 
+def metric_report(test, dev, base, metric, **bootstrap):
+    """What one metric says of the test split, the dev split and the baselines on the test split."""
+    report = dict(metric=metric, higher_is_better=METRICS[metric].higher_is_better) | metric_values(test, metric, **bootstrap)
+    return report | dict(dev=metric_values(dev, metric, **bootstrap), baseline_values=baseline_values(base, metric, **bootstrap))
+
+
 def label_pairs(frame, open_answers):
     """(seed, said, decoded) of each row, its labels joined; of sequences, each label beside that which it is aligned with."""
     for seed, said, told in zip(frame.seed, frame.labels, frame.predicted_labels):
@@ -107,9 +113,12 @@ def usage(history):
 
 
 def score(
-    *, samples, baselines, training, prompt, config, acc, confusion, task, names, metric, num_resamples, seed
+    *, samples, baselines, training, prompt, config, acc, confusion, task, names, metrics, num_resamples, seed
 ):  # fmt: skip
-    """Stage: `acc` is the JSON report, `confusion` the matrix of the test split. `names`: the rows that the task is made of."""
+    """Stage: `acc` is the JSON report, `confusion` the matrix of the test split. `names`: the rows that the task is made of.
+
+    `metrics`: the first is the report's `value`, the others stand under `other_metrics`.
+    """
     from safetensors import safe_open
 
     frame = tables.read(samples, SAMPLES).to_pandas()
@@ -119,12 +128,12 @@ def score(
     with safe_open(prompt, "np") as file:
         shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118  (not a dict)
     trained = sum(int(np.prod(shape)) for shape in shapes) // test.seed.nunique()
+    (metric, *_), values = metrics, [metric_report(test, dev, base, each, **bootstrap) for each in metrics]
     record, pairs = provenance.record(), list(label_pairs(test, METRICS[metric].open_answers))
-    report = dict(task=task, metric=metric, higher_is_better=METRICS[metric].higher_is_better)
-    report |= metric_values(test, metric, **bootstrap) | measures(test)
-    report |= dict(dev=measures(dev) | metric_values(dev, metric, **bootstrap))
+    report = dict(task=task) | values[0] | measures(test) | dict(other_metrics={each["metric"]: each for each in values[1:]})
+    report["dev"] |= measures(dev)
     report |= dict(baselines={name: accuracy(part) for name, part in base.groupby("method")})
-    report |= dict(baseline_values=baseline_values(base, metric, **bootstrap), per_class=per_class(pairs, test.seed.nunique()))
+    report |= dict(per_class=per_class(pairs, test.seed.nunique()))
     report |= dict(trained_parameters=trained, total_parameters=trained + read_json(config)["num_parameters"])
     report |= dict(
         names=names,
@@ -133,5 +142,7 @@ def score(
     )
     write_json(acc, report | dict(usage=usage(record["history"]), provenance=record))
     tables.write(confusion, confusion_rows(pairs), CONFUSION)
-    others = ", ".join(f"{name} {found['value']:.4f}" for name, found in report["baseline_values"].items())
-    print(f"{task}: {metric} {report['value']:.4f} on {report['num_rows']} rows, accuracy {report['accuracy']:.4f}; {others}")
+    print(f"{task}: accuracy {report['accuracy']:.4f} on {report['num_rows']} rows")
+    for each in values:
+        others = ", ".join(f"{name} {found['value']:.4f}" for name, found in each["baseline_values"].items())
+        print(f"{each['metric']} {each['value']:.4f}; {others}")

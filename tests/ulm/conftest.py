@@ -84,6 +84,18 @@ def _binarized(i, row, index_of):
 
 
 @pytest.fixture(scope="session")
+def worded_units():
+    """A function seed → units of 40 utterances out of units 0 … 9, each of eight words out of six."""
+    return utterances
+
+
+def utterances(seed=0):
+    rng = np.random.default_rng(seed)
+    words = [rng.integers(10, size=rng.integers(2, 5)) for _ in range(6)]
+    return [np.concatenate([words[i] for i in rng.integers(6, size=8)]).tolist() for _ in range(40)]
+
+
+@pytest.fixture(scope="session")
 def run_stage():
     """The function `call`."""
     return call

@@ -155,8 +155,8 @@ def test_usage_adds_up_the_jobs_of_a_stage():
     assert usage(jobs) == dict(x=dict(jobs=2, seconds=3.75, peak_memory_mb=90))
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "wer"])
-def test_the_report(tmp_path, metric):
+@pytest.mark.parametrize("metric, others", [("accuracy", []), ("accuracy", ["f1"]), ("wer", ["slot_type_f1", "cer"])])
+def test_the_report(tmp_path, metric, others):
     rows = sample_rows() + sample_rows(num_rows=20, split="dev")
     tables.write(tmp_path / "samples.parquet", rows, SAMPLES)
     base = [
@@ -186,7 +186,9 @@ def test_the_report(tmp_path, metric):
         "acc.json",
         "confusion.parquet",
     ]
-    score(**{name.split(".")[0]: tmp_path / name for name in names}, task="T", names=NAMES, metric=metric, **BOOTSTRAP)
+    score(
+        **{name.split(".")[0]: tmp_path / name for name in names}, task="T", names=NAMES, metrics=[metric, *others], **BOOTSTRAP
+    )
     report = json.loads((tmp_path / "acc.json").read_text())
     assert report["accuracy"] == pytest.approx(measures(pandas.DataFrame(sample_rows()))["accuracy"])
     assert report["baselines"] == dict(majority=0.25, ngram_svm=0.75)
@@ -198,5 +200,10 @@ def test_the_report(tmp_path, metric):
     assert report["value"] == pytest.approx(report["accuracy"] if sign == 1 else 1 - report["accuracy"])
     assert report["value_low"] < report["value"] < report["value_high"] and set(report["value_by_seed"]) == {"1", "2"}
     assert report["baseline_values"]["ngram_svm"]["value"] == (0.75 if sign == 1 else 0.25)
+    assert list(report["other_metrics"]) == others
+    for name, found in report["other_metrics"].items():
+        assert found["value"] == metric_values(pandas.DataFrame(sample_rows()), name, **BOOTSTRAP)["value"]
+        assert found["metric"] == name and found["higher_is_better"] == (name != "cer")
+        assert set(found["baseline_values"]) == {"majority", "ngram_svm"} and found["dev"]["value_low"] <= found["dev"]["value"]
     counts = tables.read(tmp_path / "confusion.parquet", CONFUSION)["count"].to_pylist()
     assert sum(counts) == 120

@@ -113,7 +113,12 @@ def changed(path, change):
     return config
 
 
-FREE_KEYS = {(), *((section,) for section in PRESETS), ("paths",)}  # () is known; a new preset or path is no mistake
+FREE_KEYS = {
+    (),
+    *((section,) for section in PRESETS),
+    ("paths",),
+    ("concatenate_slots", "slots"),
+}  # () is known; a new preset, path or slot is no mistake
 FREE_VALUES = [("tables",), ("paths",)]  # any text
 LEAVES = [(path, value) for path, value in places(PLAIN) if path and not isinstance(value, dict)]
 NUMBERS = [(path, value) for path, value in LEAVES if isinstance(value, int | float) and not isinstance(value, bool)]

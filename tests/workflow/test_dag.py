@@ -42,6 +42,12 @@ def test_the_default_target_ends_with_the_summary(planner):
     assert jobs["summarize"] == jobs["all"] == 1
 
 
+def test_tasks_that_differ_in_sampling_and_metric_share_a_prompt(planner):
+    output, _ = planner.snakemake("--dry-run", "--", "results/DSR/acc.json", "results/DSR_beam/acc.json")
+    assert "results/DSR/prompt.safetensors" in output and "results/DSR_beam/prompt.safetensors" not in output
+    assert [len(re.findall(f"^rule {name}:$", output, re.MULTILINE)) for name in ("tune_prompt", "sample", "score")] == [1, 2, 2]
+
+
 def test_100_000_utterances_are_planned_in_10_seconds_and_300_jobs(planner):
     folder = planner / "large"
     folder.mkdir()

@@ -39,7 +39,13 @@ def test_acc_json(project, report):
     assert report["trained_parameters"] == (2 * 2 * 2 + 1) * 32
     assert report["total_parameters"] == report["trained_parameters"] + 17_792
     assert report["names"] == dict(
-        corpus="commands", codebook="melhubert_16", ulm="tiny", verbalizer="freq", tuning="prompt5", encoder="melhubert"
+        corpus="commands",
+        codebook="melhubert_16",
+        ulm="tiny",
+        verbalizer="freq",
+        tuning="prompt5",
+        encoder="melhubert",
+        sampling="greedy",
     )
     assert report["updates"] == 20
 

@@ -33,7 +33,7 @@ def common(task, ulm, units):
     folders = dict.fromkeys(["classes", "training", "confusion"], f"results/{task}")
     folders |= dict.fromkeys(["unit_usage", "unit_lengths"], f"results/units/{units}")
     files = {f"{folder}/plots/{name}.svg" for name, folder in folders.items()}
-    return files | {f"results/ulm/{ulm}/plots/training.svg", "results/summary.html"}
+    return files | {f"results/ulm/{ulm}/plots/training.svg", "results/summary.html", "results/units.html"}
 
 
 def test_a_task_with_audio_has_all_figures(tmp_path):

@@ -18,14 +18,28 @@ def task_figures(task):
     corpus, codebook = row["corpus"], ulm["codebook"]
     trained = [f"ulm/{row['ulm']}/plots/training"] if not ulm["published"] else []
     units = [f"units/{codebook}/{corpus}/plots/{name}" for name in ("unit_usage", "unit_lengths")]
-    task_plots = [f"{task}/plots/{name}" for name in ("classes", "training", "confusion")]
+    task_plots = [f"{task}/plots/classes", f"{trained_task(task)}/plots/training", f"{task}/plots/confusion"]
     return task_plots + units + trained + audio_figures(corpus, codebook)
+
+
+def codebooks_behind(codebook, corpus):
+    """(codebook, corpus) of units that a task uses, and of the pseudo-labels that its encoder was pre-trained on."""
+    encoder = ROWS["encoders"].get(ROWS["codebooks"][codebook]["encoder"], dict(targets=[]))
+    targets = [pair for name in encoder["targets"] for each in encoder["corpora"] for pair in codebooks_behind(name, each)]
+    return [(codebook, corpus), *targets]
+
+
+def unit_statistics(wildcards):
+    """Input function: the statistics of all units behind config["tasks"]."""
+    rows = [ROWS["tasks"][task] for task in config["tasks"]]
+    pairs = {pair for row in rows for pair in codebooks_behind(ROWS["ulms"][row["ulm"]]["codebook"], row["corpus"])}
+    return [f"results/units/{codebook}/{corpus}/statistics.parquet" for codebook, corpus in sorted(pairs)]
 
 
 def report_files(wildcards):
     """Input function of `all`: everything that the report of config["tasks"] shows."""
     figures = sorted({name for task in config["tasks"] for name in task_figures(task)})
-    return ["results/summary.html", *expand("results/{figure}.svg", figure=figures)]
+    return ["results/summary.html", "results/units.html", *expand("results/{figure}.svg", figure=figures)]
 
 
 def encoder_file(file):

@@ -23,6 +23,14 @@ def root_settings(wildcards):
     return dict(root=ROWS["corpora"][wildcards.corpus]["root"])
 
 
+def slot_manifests(wildcards):
+    return expand("results/corpora/{corpus}/manifest.parquet", corpus=(wildcards.corpus, wildcards.other))
+
+
+def slot_settings(wildcards):
+    return dict(roots=[ROWS["corpora"][name]["root"] for name in (wildcards.corpus, wildcards.other)])
+
+
 def manifest_settings(wildcards):
     return dict(corpus=ROWS["corpora"][wildcards.corpus])
 
@@ -136,14 +144,26 @@ def task_row(wildcards):
 
 def task_units(wildcards):
     row = task_row(wildcards)
-    return f"results/units/{row['codebook']}/{row['corpus']}/reduced_units.parquet"
+    return units_read(row["ulm"], row["corpus"])[0]
+
+
+def manifest_of(codebook, corpus):
+    """A corpus that starts at units has its manifest beside them."""
+    folder = f"units/{codebook}" if ROWS["corpora"][corpus]["codebook"] else "corpora"
+    return f"results/{folder}/{corpus}/manifest.parquet"
 
 
 def task_manifest(wildcards):
     row = task_row(wildcards)
-    if ROWS["corpora"][row["corpus"]]["codebook"]:
-        return f"results/units/{row['codebook']}/{row['corpus']}/manifest.parquet"
-    return f"results/corpora/{row['corpus']}/manifest.parquet"
+    return manifest_of(row["codebook"], row["corpus"])
+
+
+def units_manifest(wildcards):
+    return manifest_of(wildcards.codebook, wildcards.corpus)
+
+
+def measuring_settings(wildcards):
+    return size_settings(wildcards) | dict(label_columns=ROWS["corpora"][wildcards.corpus]["label_columns"])
 
 
 def task_ulm(file):
@@ -164,11 +184,11 @@ def label_settings(wildcards):
 
 def verbalizer_settings(wildcards):
     row = task_row(wildcards)
-    return dict(method=row["verbalizer"], num_units=int(ROWS["codebooks"][row["codebook"]]["num_clusters"]))
+    return dict(method=row["verbalizer"], num_units=inventory(row["ulm"])["num_units"])
 
 
 def task_codebook(wildcards):
-    return dict(codebook=task_row(wildcards)["codebook"])
+    return dict(codebook=inventory(task_row(wildcards)["ulm"])["codebook"])
 
 
 def tuning_settings(wildcards):
@@ -177,31 +197,38 @@ def tuning_settings(wildcards):
     return dict(seeds=[int(seed) for seed in row["seeds"]], learn_verbalizer=row["verbalizer"] == "learnable") | settings
 
 
+def trained_task(task):
+    """The first task of the table that trains the same: rows that differ in metric and sampling alone share a prompt."""
+    alike = [[v for c, v in ROWS["tasks"][t].items() if c not in ("task", "metric", "sampling")] for t in (task, *ROWS["tasks"])]
+    return list(ROWS["tasks"])[alike.index(alike[0], 1) - 1]
+
+
+def trained(file):
+    """Input function: `file` of the task whose prompt this task uses."""
+
+    def path(wildcards):
+        return f"results/{trained_task(wildcards.task)}/{file}"
+
+    return path
+
+
 def metric_settings(wildcards):
-    return dict(metric=task_row(wildcards)["metric"])
+    return dict(metric=task_row(wildcards)["metric"][0])
 
 
 def sampling_settings(wildcards):
-    return metric_settings(wildcards) | dict(scope=tuning_settings(wildcards)["scope"])
+    settings = config["sample"][task_row(wildcards)["sampling"]]
+    return metric_settings(wildcards) | dict(scope=tuning_settings(wildcards)["scope"]) | settings
 
 
 def score_settings(wildcards):
     row = task_row(wildcards)
     encoder = ROWS["codebooks"][row["codebook"]]["encoder"]
-    return metric_settings(wildcards) | dict(
+    return dict(
         task=wildcards.task,
-        names={k: row[k] for k in ("corpus", "codebook", "ulm", "verbalizer", "tuning")} | dict(encoder=encoder),
+        metrics=row["metric"],
+        names={k: row[k] for k in ("corpus", "codebook", "ulm", "verbalizer", "tuning", "sampling")} | dict(encoder=encoder),
     )
-
-
-def ulm_units(wildcards):
-    row = ROWS["ulms"][wildcards.ulm]
-    return expand("results/units/{codebook}/{corpus}/reduced_units.parquet", codebook=row["codebook"], corpus=row["corpora"])
-
-
-def vocabulary_settings(wildcards):
-    codebook = ROWS["ulms"][wildcards.ulm]["codebook"]
-    return dict(codebook=codebook, num_units=int(ROWS["codebooks"][codebook]["num_clusters"]))
 
 
 def ulm_settings(wildcards):

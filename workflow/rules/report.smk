@@ -9,6 +9,7 @@ localrules:
     plot_training,
     plot_confusion,
     render_summary,
+    render_units,
 
 
 rule plot_classes:
@@ -203,5 +204,27 @@ rule render_summary:
         mem_mb=1000,
     params:
         **stage("ulm.render_summary"),
+    script:
+        "../scripts/stage.py"
+
+
+rule render_units:
+    input:
+        statistics=unit_statistics,
+    output:
+        page=report(
+            "results/units.html",
+            caption="../report/units.rst",
+            category="Units",
+            labels={"figure": "Bitrate, dead units, purity"},
+        ),
+    log:
+        "logs/render_units/units.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("speech2unit.render_units"),
     script:
         "../scripts/stage.py"

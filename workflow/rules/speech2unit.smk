@@ -1,6 +1,7 @@
 localrules:
     reduce_units,
     import_units,
+    measure_units,
 
 
 rule synthesize_commands:
@@ -38,6 +39,29 @@ rule concatenate_clips:
         **stage("speech2unit.concatenate_clips"),
         **config["concatenate_clips"],
         row=root_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule concatenate_slots:
+    input:
+        manifests=slot_manifests,
+    output:
+        audio=directory("results/corpora/{corpus}/slots/{other}/audio"),
+        metadata="results/corpora/{corpus}/slots/{other}/metadata.csv",
+    log:
+        "logs/concatenate_slots/{corpus}/{other}.log",
+    wildcard_constraints:
+        corpus=AUDIO_CORPORA,
+        other=AUDIO_CORPORA,
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("speech2unit.concatenate_slots"),
+        **config["concatenate_slots"],
+        row=slot_settings,
     script:
         "../scripts/stage.py"
 
@@ -189,5 +213,26 @@ rule reduce_units:
         mem_mb=1000,
     params:
         **stage("speech2unit.reduce_units"),
+    script:
+        "../scripts/stage.py"
+
+
+rule measure_units:
+    input:
+        reduced_units="results/units/{codebook}/{corpus}/reduced_units.parquet",
+        manifest=units_manifest,
+    output:
+        statistics="results/units/{codebook}/{corpus}/statistics.parquet",
+    log:
+        "logs/measure_units/{codebook}/{corpus}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=1000,
+    params:
+        **stage("speech2unit.measure_units"),
+        codebook="{codebook}",
+        corpus="{corpus}",
+        row=measuring_settings,
     script:
         "../scripts/stage.py"

@@ -152,7 +152,7 @@ rule sample:
         vocabulary=task_ulm("vocabulary.parquet"),
         model=task_ulm("model.safetensors"),
         config=task_ulm("config.json"),
-        prompt="results/{task}/prompt.safetensors",
+        prompt=trained("prompt.safetensors"),
     output:
         samples="results/{task}/samples.parquet",
     log:
@@ -165,7 +165,6 @@ rule sample:
         gpu=config["gpus_per_job"],
     params:
         **stage("ulm.sample", num_threads=2),
-        **config["sample"],
         row=sampling_settings,
     script:
         "../scripts/stage.py"
@@ -194,8 +193,8 @@ rule score:
     input:
         samples="results/{task}/samples.parquet",
         baselines="results/{task}/baselines.parquet",
-        training="results/{task}/training.parquet",
-        prompt="results/{task}/prompt.safetensors",
+        training=trained("training.parquet"),
+        prompt=trained("prompt.safetensors"),
         config=task_ulm("config.json"),
     output:
         acc="results/{task}/acc.json",

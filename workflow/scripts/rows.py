@@ -33,8 +33,9 @@ PRESETS = (  # table, column, cells of the rows that are meant, the section of c
     ("ulms", "preset", dict(published=False), "pretrain_ulm"),
     ("ulms", "preset", dict(published=True), "convert_ulm"),
     ("tasks", "tuning", {}, "tune_prompt"),
+    ("tasks", "sampling", {}, "sample"),
 )
-LISTS = ("corpora", "targets", "labels", "seeds", "source", "files", "sha256")  # comma-separated cells
+LISTS = ("corpora", "targets", "labels", "metric", "seeds", "source", "files", "sha256")  # comma-separated cells
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -91,6 +92,8 @@ def _complete(rows, config):
     for table in ("encoders", "codebooks", "ulms"):
         for row in rows[table].values():
             row["published"] = row["architecture"] not in FITTED if table == "encoders" else bool(row["checkpoint"])
+    for row in rows["ulms"].values():
+        row["in_pieces"] = bool(row["num_pieces"])
     for name, row in rows["checkpoints"].items():
         row["sha256"] = row["sha256"] or ["-"] * len(row["files"])
         if len(row["sha256"]) != len(row["files"]):

@@ -1,0 +1,27 @@
+"""The statistics of all units as a page of the report."""
+
+import pandas
+
+from speech2unit import tables
+from speech2unit.pages import save_page
+from speech2unit.schemas import STATISTICS
+
+HEADINGS = dict(
+    codebook="codebook", corpus="corpus", split="split", num_clusters="units", dead_units="dead", entropy="entropy, bits",
+    units_per_second="reduced units/s", bitrate="bits/s", frame_bitrate="bits/s without reduction", num_labels="labels",
+    label_purity="label purity", cluster_purity="cluster purity", pnmi="PNMI",
+)  # fmt: skip
+DIGITS = dict(entropy=2, units_per_second=1, bitrate=1, frame_bitrate=1, label_purity=3, cluster_purity=3, pnmi=3)
+
+
+def shown_columns(frame):
+    """`STATISTICS` as a data frame → what a reader compares, as text; – where there is nothing to say."""
+    texts = {
+        name: ["–" if pandas.isna(v) else f"{v:.{digits}f}" for v in frame[name].astype(float)] for name, digits in DIGITS.items()
+    }
+    return frame.assign(**texts).rename(columns=HEADINGS)[list(HEADINGS.values())]
+
+
+def render_units(*, statistics, page):
+    """Stage: `page` shows every row of several tables of `STATISTICS`."""
+    save_page(shown_columns(tables.read_many(statistics, STATISTICS).to_pandas()), "Units", page)

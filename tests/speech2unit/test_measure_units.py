@@ -1,0 +1,89 @@
+"""Statistics of units on toy data: known entropies, purities as counted by hand, PNMI between its bounds."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import homogeneity_score
+
+from speech2unit import tables
+from speech2unit.measure_units import entropy_bits, label_measures, measure_units, unit_measures
+from speech2unit.schemas import MANIFEST, REDUCED_UNITS, STATISTICS
+
+AUDIO = dict(path="x.flac", start_seconds=0.0, end_seconds=None, speaker=None, source_sample_rate=16_000, source_channels=1)
+WHAT = dict(codebook="k", corpus="c", num_clusters=4)
+
+
+def test_entropy_of_equally_frequent_units_is_the_logarithm_of_their_number():
+    assert entropy_bits(np.array([7, 7, 0, 7, 7])) == pytest.approx(2)
+    assert entropy_bits(np.array([0, 5])) == 0
+
+
+def test_measures_of_counts_as_computed_by_hand():
+    runs, frames = np.array([[2, 0], [1, 1], [0, 0]]), np.array([[6, 0], [1, 3], [0, 0]])
+    found = unit_measures(runs, frames, 0.5)
+    assert (found["num_units"], found["num_frames"], found["dead_units"], found["num_labels"]) == (4, 10, 1, 2)
+    assert (found["entropy"], found["units_per_second"], found["bitrate"]) == (1.0, 8.0, 8.0)
+    frame_entropy = -0.6 * np.log2(0.6) - 0.4 * np.log2(0.4)
+    assert found["frame_bitrate"] == pytest.approx(20 * frame_entropy) and found["frame_entropy"] == pytest.approx(frame_entropy)
+    assert (found["label_purity"], found["cluster_purity"]) == (pytest.approx(0.9), pytest.approx(0.9))
+
+
+@given(st.lists(st.lists(st.integers(0, 30), min_size=3, max_size=3), min_size=2, max_size=6))
+def test_pnmi_is_homogeneity_and_purities_are_fractions(counts):
+    counts = np.array(counts)
+    found = label_measures(counts)
+    if (counts.sum(0) > 0).sum() < 2:
+        assert set(found.values()) == {None}
+        return
+    units, labels = (np.repeat(axis.ravel(), counts.ravel()) for axis in np.indices(counts.shape))
+    assert found["pnmi"] == pytest.approx(homogeneity_score(labels, units), abs=1e-9)
+    assert 1 / 6 <= found["label_purity"] <= 1 and 0 < found["cluster_purity"] <= 1
+
+
+def test_units_that_are_the_labels_know_them_and_a_single_unit_nothing():
+    assert label_measures(np.diag([3, 5])) == dict(label_purity=1, cluster_purity=1, pnmi=pytest.approx(1))
+    assert label_measures(np.array([[3, 5]])) == dict(label_purity=0.625, cluster_purity=1, pnmi=pytest.approx(0))
+
+
+def measured(tmp_path, rows, label_columns):
+    """`STATISTICS` by split of rows (split, speed, labels, units, durations, number of samples)."""
+    known = [dict(utterance_id=f"u{i}", split=row[0]) for i, row in enumerate(rows)]
+    manifest = [
+        AUDIO
+        | name
+        | dict(speed=row[1], labels=row[2], num_samples=row[5], sample_rate=16_000 if row[5] else 0, audio_hash=f"{i}")
+        for i, (name, row) in enumerate(zip(known, rows))
+    ]
+    units = [name | dict(codebook="k", units=row[3], durations=row[4]) for name, row in zip(known, rows)]
+    tables.write(tmp_path / "manifest.parquet", manifest, MANIFEST)
+    tables.write(tmp_path / "reduced_units.parquet", units, REDUCED_UNITS)
+    paths = {name: tmp_path / f"{name}.parquet" for name in ("reduced_units", "manifest", "statistics")}
+    measure_units(**paths, **WHAT, label_columns=label_columns)
+    return {row["split"]: row for row in tables.read(paths["statistics"], STATISTICS).to_pylist()}
+
+
+ROWS = [
+    ("train", 1.0, ["yes", "a"], [0, 1], [2, 2], 16_000),
+    ("train", 1.0, ["no", "a"], [2, 1], [3, 1], 16_000),
+    ("train", 0.9, ["no", "a"], [3], [50], 16_000),
+    ("test", 1.0, ["no", "b"], [3], [4], 8_000),
+]
+
+
+def test_a_row_for_each_split_without_speed_copies(tmp_path):
+    found = measured(tmp_path, ROWS, "word,other")
+    train, test = found["train"], found["test"]
+    assert set(found) == {"train", "test"}
+    assert (train["num_utterances"], train["seconds"], train["num_units"], train["num_frames"]) == (2, 2.0, 4, 8)
+    assert (train["dead_units"], test["dead_units"], test["bitrate"], test["num_units"]) == (1, 3, 0.0, 1)
+    assert (train["entropy"], train["units_per_second"]) == (1.5, 2.0)
+    assert train["label_purity"] == pytest.approx(7 / 8) and train["cluster_purity"] == pytest.approx(5 / 8)
+    assert train["num_labels"] == test["num_labels"] == 3 and test["pnmi"] is None
+
+
+def test_without_audio_nothing_is_said_of_seconds_and_sequences_have_no_labels(tmp_path):
+    rows = [(split, speed, labels, units, [1] * len(units), 0) for split, speed, labels, units, _, _ in ROWS]
+    train = measured(tmp_path, rows, "words[]")["train"]
+    nothing = ("seconds", "bitrate", "frame_bitrate", "num_frames", "units_per_second", "frame_entropy", "pnmi", "label_purity")
+    assert [train[name] for name in nothing] == [None] * 8 and (train["num_labels"], train["entropy"]) == (1, 1.5)
