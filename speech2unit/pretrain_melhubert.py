@@ -19,7 +19,7 @@ from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.errors import data_error
 from speech2unit.fit_log_mel import training_rows
 from speech2unit.schemas import TRAINING, UNITS
-from speech2unit.training import fit
+from speech2unit.training import Drawn, fit
 from speech2unit.weights import save_config, save_tensors
 
 IGNORED = -100
@@ -128,9 +128,8 @@ def pretrain_melhubert(
         return collate([example(w, t, end, augment, max_crop_frames, rng) for w, t in read], mask, rng)
 
     def batches(number):
-        rng = np.random.default_rng([seed, number])
-        for chosen in examples_by_length(rows, batch_frames, max_crop_frames, rng):
-            yield batch([rows[i] for i in chosen], rng)
+        chosen = examples_by_length(rows, batch_frames, max_crop_frames, np.random.default_rng([seed, number]))
+        return Drawn(chosen, lambda positions, rng: batch([rows[i] for i in positions], rng), [seed, number])
 
     def dev_loss():
         rng = np.random.default_rng(seed)

@@ -151,8 +151,8 @@ def test_batches_keep_the_budget_and_every_utterance_comes():
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """Two folders in which the stage ran with the same settings."""
+def run(tmp_path_factory):
+    """The stage on twelve utterances: folder to write to, settings that are changed."""
     folder, rows, units = tmp_path_factory.mktemp("melhubert"), [], []
     for i in range(12):
         num_samples = 4_000 + 700 * i
@@ -173,14 +173,24 @@ def trained(tmp_path_factory):
     presets = yaml.safe_load((Path(__file__).parents[2] / "config/config.yaml").read_text())["pretrain_melhubert"]
     how = presets["small"] | {name: value for name, value in TINY.items() if name in presets["small"]}
     inputs = dict(front_end=folder / "front.safetensors", front_end_config=folder / "front.json")
-    for name in ("one", "two"):
-        files = dict(model="model.safetensors", config="config.json", training="training.parquet")
-        (folder / name).mkdir()
+    files = dict(model="model.safetensors", config="config.json", training="training.parquet")
+
+    def call(written, **changed):
         pretrain_melhubert(
             manifests=[folder / "m.parquet"], targets=[folder / "u.parquet"], **inputs, roots=[folder], num_targets=[5],
-            **{key: folder / name / file for key, file in files.items()}, **how,
+            **{key: written / file for key, file in files.items()}, **how | changed,
         )  # fmt: skip
-    return folder / "one", folder / "two"
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def trained(run, tmp_path_factory):
+    """Two folders in which the stage ran with the same settings."""
+    folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
+    for folder in folders:
+        run(folder)
+    return folders
 
 
 def test_the_same_seed_gives_the_same_tensors_and_curve(trained):
@@ -188,6 +198,14 @@ def test_the_same_seed_gives_the_same_tensors_and_curve(trained):
     assert set(one) == set(two) and all(torch.equal(tensor, two[name]) for name, tensor in one.items())
     curves = [tables.read(folder / "training.parquet", TRAINING).drop_columns("seconds") for folder in trained]
     assert curves[0].equals(curves[1]) and set(curves[0]["update"].to_pylist()) == {2, 4}
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_tensors_and_curve(run, trained, tmp_path, interrupted):
+    interrupted(lambda: run(tmp_path), tmp_path / "model.safetensors", updates=[4])
+    one, two = (load_file(folder / "model.safetensors") for folder in (trained[0], tmp_path))
+    assert set(one) == set(two) and all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+    curves = [tables.read(folder / "training.parquet", TRAINING).drop_columns("seconds") for folder in (trained[0], tmp_path)]
+    assert curves[0].equals(curves[1])
 
 
 def test_what_is_written_is_an_encoder_with_the_front_end_that_it_was_given(trained):

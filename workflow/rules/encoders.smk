@@ -62,6 +62,7 @@ rule pretrain_melhubert:
     resources:
         mem_mb=4000,
         gpu=config["gpus_per_job"],
+        gpu_processes=config["gpus_per_job"],
         runtime=720,
     params:
         **stage("speech2unit.pretrain_melhubert"),
