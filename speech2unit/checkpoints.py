@@ -63,6 +63,17 @@ def read_weights(path):
     return tensors
 
 
+def read_array(path):
+    """Tensor of a .npy file of plain numbers. Raises `ValueError`."""
+    import torch
+
+    with _refusals(path):
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        if found.dtype.kind != "f":
+            raise UnpicklingError(f"an array of {found.dtype}")
+        return torch.from_numpy(np.array(found))
+
+
 def read_centroids(path):
     """Centroids `[K, D]`, float32, of a scikit-learn (MiniBatch)KMeans that joblib or pickle wrote. Raises `ValueError`."""
     with _refusals(path):

@@ -1,9 +1,10 @@
 """A published encoder in our files: its tensors under our names, our own sizes, and a report of which became which."""
 
 import importlib
+from pathlib import Path
 
 from speech2unit import encoders, tables
-from speech2unit.checkpoints import check_hashes, read_weights
+from speech2unit.checkpoints import check_hashes, read_array, read_weights
 from speech2unit.errors import data_error
 from speech2unit.files import read_json
 from speech2unit.schemas import LOAD_REPORT
@@ -11,13 +12,15 @@ from speech2unit.weights import save_config, save_tensors
 
 
 def convert_encoder(*, checkpoint, model, config, load_report, architecture, sha256, sizes):
-    """Stage: `checkpoint` is a file of weights, a transformers folder's model.safetensors and config.json, or nothing where
-    nothing is learned. Without `sizes` they are taken from that config.json, number by number. See `LOAD_REPORT`.
+    """Stage: `checkpoint` is a file of weights, and perhaps a .npy of mean and deviation; a transformers folder's
+    model.safetensors and config.json; or nothing where nothing is learned. Without `sizes` they are taken from that
+    config.json, number by number. See `LOAD_REPORT`.
     """
     check_hashes(checkpoint, sha256)
     module = importlib.import_module(f"{encoders.__name__}.{architecture}")
-    if len(checkpoint) > 1:
-        sizes = module.sizes_from_transformers(read_json(checkpoint[1]))
+    beside = {Path(path).suffix: path for path in checkpoint[1:]}
+    if ".json" in beside:
+        sizes = module.sizes_from_transformers(read_json(beside[".json"]))
     if checkpoint and not sizes:
         raise data_error(
             checkpoint[0],
@@ -26,7 +29,10 @@ def convert_encoder(*, checkpoint, model, config, load_report, architecture, sha
             got="none",
             remedy="name it in config/encoders.tsv",
         )
-    tensors, rows = module.convert(read_weights(checkpoint[0]) if checkpoint else {}, sizes)
+    weights = read_weights(checkpoint[0]) if checkpoint else {}
+    if ".npy" in beside:
+        weights["mean_std"] = read_array(beside[".npy"])
+    tensors, rows = module.convert(weights, sizes)
     save_tensors(model, tensors)
     save_config(config, dict(architecture=architecture, **sizes))
     tables.write(load_report, rows or LOAD_REPORT.empty_table(), LOAD_REPORT)

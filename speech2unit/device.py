@@ -1,11 +1,16 @@
 """Where and how precisely models run."""
 
+import os
+
 
 def choose_device(index=0):
-    """`cuda:i` where there are GPUs (job `index` takes GPU `index` modulo their number), else `cpu`."""
+    """`cuda:i` where there are GPUs (job `index` takes GPU `index` modulo their number, and of processes that torchrun
+    started each its own), else `cpu`.
+    """
     import torch
 
     count = torch.cuda.device_count()
+    index = int(os.environ.get("LOCAL_RANK", index))
     return torch.device(f"cuda:{index % count}" if count else "cpu")
 
 

@@ -29,7 +29,7 @@ def training_rows(manifests, roots):
                 yield Path(root) / row["path"], row
 
 
-def fit_log_mel(*, manifests, model, config, roots, level_removed, deviation_per_bin):
+def fit_log_mel(*, manifests, model, config, roots, frame_ms, level_removed, deviation_per_bin):
     """Stage: write `mean` and `std` `[40]` and the front end's settings.
 
     deviation_per_bin: every bin is scaled to deviation 1, as published; else all by one number, which keeps loud bins loud.
@@ -40,4 +40,4 @@ def fit_log_mel(*, manifests, model, config, roots, level_removed, deviation_per
     )
     mean, std = moments(remove_level(mel) if level_removed else mel for mel in mels)
     save_tensors(model, dict(mean=mean, std=std if deviation_per_bin else std.mean().expand(NUM_MELS)))
-    save_config(config, dict(architecture="log_mel", level_removed=level_removed))
+    save_config(config, dict(architecture="log_mel", level_removed=level_removed, frame_ms=frame_ms))

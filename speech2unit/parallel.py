@@ -1,8 +1,10 @@
-"""Data parallel training on the cores of one machine: forked processes that add up their gradients.
+"""Data parallel training: processes that add up their gradients.
 
-Small models gain next to nothing from threads (their operations are too short to share), and all from processes.
+On the cores of one machine they are forks: small models gain next to nothing from threads (their operations are too short
+to share), and all from processes. On several GPUs or machines PyTorch's own launcher, `torchrun`, starts them.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -14,13 +16,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Team:
-    """This process among those that train together. Worker 0 is the one that goes on afterwards."""
+    """This process among those that train together. Worker 0 judges and saves."""
 
     worker: int
     size: int
+    is_launched: bool = False  # by torchrun: all go on afterwards, where of forks worker 0 alone does
 
     def add_up(self, tensors):
-        """Each of the tensors becomes its sum over the team, in place."""
+        """Each of the tensors, all on one device, becomes its sum over the team, in place."""
         if self.size == 1:
             return
         import torch
@@ -31,14 +34,33 @@ class Team:
         for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
             tensor.copy_(part.view_as(tensor))
 
+    def share(self, value):
+        """Worker 0's value for all who go on. Tensors in it are on the CPU."""
+        if not self.is_launched:
+            return value
+        from torch.distributed import broadcast_object_list
+
+        found = [value]
+        broadcast_object_list(found)
+        return found[0]
+
+
+def launched_rank():
+    """Number of this process among those that torchrun started, from 0; None where it did not."""
+    return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
+
 
 @contextmanager
 def team(size):
     """Run the body in `size` processes at once (this one and forks of it); only this one leaves it. Yields a `Team`.
 
-    Each computes with one thread, which also makes forking safe: a fork has none of its parent's threads. Raises
-    `RuntimeError` where a worker failed; its own message is on standard error.
+    Each computes with one thread, which also makes forking safe: a fork has none of its parent's threads. Under torchrun
+    its processes are the team, whatever `size`. Raises `RuntimeError` where a worker failed; its own message is on standard
+    error.
     """
+    if launched_rank() is not None:
+        yield _joined()
+        return
     if size == 1:
         yield Team(0, 1)
         return
@@ -63,6 +85,19 @@ def team(size):
             _leave(worker, children, failed=False)
         finally:
             torch.set_num_threads(threads)
+
+
+def _joined():
+    """The `Team` of the processes that torchrun started, which lasts as long as they do."""
+    import torch
+    from torch import distributed
+
+    if not distributed.is_initialized():
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        atexit.register(distributed.destroy_process_group)
+    return Team(distributed.get_rank(), distributed.get_world_size(), is_launched=True)
 
 
 def _fork(size):

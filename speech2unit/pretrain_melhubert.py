@@ -4,7 +4,7 @@ The input is augmented and the targets are those of the speech as recorded, so t
 rooms is worth nothing to the encoder.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
@@ -14,12 +14,12 @@ from speech2unit import tables
 from speech2unit.audio import read_audio, stretch
 from speech2unit.augment import Augmentation, augmented_mel, mask_bins
 from speech2unit.device import choose_device
-from speech2unit.encoders.log_mel import HOP_SAMPLES, MIN_SAMPLES, SAMPLE_RATE_HZ, load_front_end, stack_pairs
+from speech2unit.encoders.log_mel import HOP_SAMPLES, MIN_SAMPLES, SAMPLE_RATE_HZ, SHIFT_SAMPLES, load_front_end
 from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.errors import data_error
 from speech2unit.fit_log_mel import training_rows
 from speech2unit.schemas import TRAINING, UNITS
-from speech2unit.training import fit
+from speech2unit.training import Drawn, fit
 from speech2unit.weights import save_config, save_tensors
 
 IGNORED = -100
@@ -36,14 +36,29 @@ def read_targets(paths, names):
     return {name: np.stack(sets, 1) for name, sets in found.items()}
 
 
-def crop(waveform, targets, max_frames, rng):
-    """A random stretch of at most `max_frames` 20 ms frames: waveform and the targets of its frames."""
+def in_time(targets, num_frames, name):
+    """Pseudo-labels `[T, sets]` of `num_frames` frames: as they are, every second one, or each twice, as frames of 10 and 20 ms
+    need it. Raises `ValueError` where they are no labels of these frames.
+    """
+    times = {num_frames: 1, 2 * num_frames: 2, 2 * num_frames - 1: 2, (num_frames + 1) // 2: 0.5}.get(len(targets), 0)
+    if times in (1, 2):
+        return targets[::times]
+    if times:
+        return targets.repeat(2, 0)[:num_frames]
+    raise data_error(
+        f"pre-training, utterance '{name}'", "every frame has its pseudo-label", expected=f"{num_frames} of them, half or twice as many",
+        got=f"{len(targets)}", remedy="name targets of frames of 10 or 20 ms in config/encoders.tsv",
+    )  # fmt: skip
+
+
+def crop(waveform, targets, max_frames, rng, hop_length=HOP_SAMPLES):
+    """A random stretch of at most `max_frames` frames: waveform and the targets of its frames."""
     num_frames = len(targets)
     if num_frames <= max_frames:
         return waveform, targets
     start = int(rng.integers(0, num_frames - max_frames + 1))
     end = start + max_frames
-    return waveform[start * HOP_SAMPLES : end * HOP_SAMPLES + MIN_SAMPLES - HOP_SAMPLES // 2], targets[start:end]
+    return waveform[start * hop_length : end * hop_length + MIN_SAMPLES - SHIFT_SAMPLES], targets[start:end]
 
 
 def span_mask(length, probability, span, min_spans, rng):
@@ -61,9 +76,9 @@ def span_mask(length, probability, span, min_spans, rng):
 
 def example(waveform, targets, front_end, augmentation, max_frames, rng):
     """Augmented frames `[T, 80]` of a random stretch and the pseudo-labels `[T, sets]` that each of them has."""
-    waveform, targets = crop(waveform, targets, max_frames, rng)
+    waveform, targets = crop(waveform, targets, max_frames, rng, front_end.hop_length)
     mel, tempo = augmented_mel(waveform, augmentation, rng)
-    frames = stack_pairs(mask_bins(front_end.normalize(mel), augmentation, rng))
+    frames = front_end.stack(mask_bins(front_end.normalize(mel), augmentation, rng))
     recorded = np.round((np.arange(len(frames)) + 0.5) * tempo - 0.5).astype(int).clip(0, len(targets) - 1)
     return frames, torch.from_numpy(targets[recorded].astype(np.int64))
 
@@ -86,17 +101,18 @@ def masked_loss(model, batch, unmasked_weight):
     device = next(model.parameters()).device
     frames, lengths, targets, mask = (part.to(device) for part in batch)
     real, total = targets[..., 0] != IGNORED, 0
-    for logits, wanted in zip(model(frames, lengths), targets.unbind(-1)):
-        for chosen, weight in ((mask & real, 1), (~mask & real, unmasked_weight)):
-            if weight and chosen.any():
-                loss = F.cross_entropy(logits[chosen].float(), wanted[chosen])
-                total = total + weight * loss * int((mask & real).sum())
-    return total, int((mask & real).sum()) * targets.shape[-1]
+    last, num_masked = model.hidden_states(frames, lengths)[-1], int((mask & real).sum())
+    for chosen, weight in ((mask & real, 1), (~mask & real, unmasked_weight)):
+        if weight and chosen.any():
+            states = last[chosen]  # the others need no logits
+            losses = (F.cross_entropy(p(states).float(), t) for p, t in zip(model.final_proj, targets[chosen].unbind(-1)))
+            total = total + weight * num_masked * sum(losses)
+    return total, num_masked * targets.shape[-1]
 
 
-def examples_by_length(rows, max_frames_per_batch, max_frames, rng):
+def examples_by_length(rows, max_frames_per_batch, max_frames, rng, hop_length=HOP_SAMPLES):
     """Endless batches of positions in `rows`; an utterance of n crops comes about n / 2 times an epoch."""
-    frames = np.array([row["num_samples"] // HOP_SAMPLES for _, row in rows])
+    frames = np.array([row["num_samples"] // hop_length for _, row in rows])
     copies = np.repeat(np.arange(len(rows)), np.maximum(1, np.round(frames / (2 * max_frames)).astype(int)))
     while True:
         order = rng.permutation(copies)
@@ -108,16 +124,18 @@ def examples_by_length(rows, max_frames_per_batch, max_frames, rng):
 
 
 def pretrain_melhubert(
-    *, manifests, targets, front_end, front_end_config, model, config, training, roots, num_targets, num_layers, dim, ffn_dim,
+    *, manifests, targets, front_end, front_end_config, model, config, training, roots, num_targets, frame_ms, num_layers, dim, ffn_dim,
     num_heads, conv_kernel, conv_groups, dropout, augmentation, mask_probability, mask_span_frames, min_mask_spans, unmasked_weight,
-    max_crop_frames, batch_frames, batches_per_update, dev_fraction, num_updates, learning_rate, warmup_updates, clip_norm, adam_betas, weight_decay,
+    min_frames, max_crop_frames, batch_frames, batches_per_update, dev_fraction, num_updates, learning_rate, decay, warmup_updates, clip_norm, adam_betas, weight_decay,
     evaluate_every, seed,
 ):  # fmt: skip
     """Stage: pre-train on the training splits of several corpora; `dev_fraction` of the utterances only judge the loss."""
     torch.manual_seed(seed)
-    rows = list(training_rows(manifests, roots))
+    end, augment = replace(load_front_end(front_end, front_end_config), frame_ms=frame_ms), Augmentation(**augmentation)
+    num_frames = {row["utterance_id"]: end.num_frames(row["num_samples"]) for _, row in training_rows(manifests, roots)}
+    rows = [(path, row) for path, row in training_rows(manifests, roots) if num_frames[row["utterance_id"]] >= min_frames]
     labels = read_targets(targets, {row["utterance_id"] for _, row in rows})
-    end, augment = load_front_end(front_end, front_end_config), Augmentation(**augmentation)
+    labels = {name: in_time(found, num_frames[name], name) for name, found in labels.items()}
     mask = dict(probability=mask_probability, span=mask_span_frames, min_spans=min_mask_spans)
     dev, rows = _split(rows, dev_fraction, seed)
 
@@ -128,21 +146,20 @@ def pretrain_melhubert(
         return collate([example(w, t, end, augment, max_crop_frames, rng) for w, t in read], mask, rng)
 
     def batches(number):
-        rng = np.random.default_rng([seed, number])
-        for chosen in examples_by_length(rows, batch_frames, max_crop_frames, rng):
-            yield batch([rows[i] for i in chosen], rng)
+        chosen = examples_by_length(rows, batch_frames, max_crop_frames, np.random.default_rng([seed, number]), end.hop_length)
+        return Drawn(chosen, lambda positions, rng: batch([rows[i] for i in positions], rng), [seed, number])
 
     def dev_loss():
         rng = np.random.default_rng(seed)
         losses = [masked_loss(encoder, batch(dev[i : i + 32], rng), 0) for i in range(0, len(dev), 32)]
         return dict(loss=float(sum(loss for loss, _ in losses)) / sum(n for _, n in losses))
 
-    sizes = MelHuBERTConfig(num_layers, dim, ffn_dim, num_heads, conv_kernel, conv_groups, tuple(num_targets))
+    sizes = MelHuBERTConfig(num_layers, dim, ffn_dim, num_heads, conv_kernel, conv_groups, tuple(num_targets), frame_ms)
     encoder = MelHuBERTModel(sizes, dropout).to(choose_device())
     curve = fit(
         encoder, loss=lambda b: masked_loss(encoder, b, unmasked_weight), batches=batches, batches_per_update=batches_per_update,
         evaluate=dev_loss, num_updates=num_updates, learning_rate=learning_rate, rate_factors={}, warmup_updates=warmup_updates,
-        clip_norm=clip_norm, betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
+        clip_norm=clip_norm, betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed, decay=decay,
     )  # fmt: skip
     save_tensors(model, encoder.state_dict() | dict(mean=end.mean, std=end.std))
     save_config(config, dict(architecture="melhubert", level_removed=end.level_removed) | asdict(sizes))

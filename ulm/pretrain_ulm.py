@@ -8,7 +8,7 @@ from torch import nn
 from speech2unit import tables
 from speech2unit.device import choose_device
 from speech2unit.schemas import REDUCED_UNITS, TRAINING
-from speech2unit.training import fit
+from speech2unit.training import Drawn, fit
 from speech2unit.weights import save_config, save_tensors
 from ulm.augment_units import UnitAugmentation, augment, substitution_table
 from ulm.build_vocabulary import END, PAD, SEPARATOR, index_of_unit
@@ -85,12 +85,14 @@ def pretrain_ulm(
     prompts = TaskPrompts(lm.config, num_pseudo_tasks, pseudo_prompt_length)
     both = Pretraining(lm, prompts).to(choose_device())
 
+    def batch(chosen, rng):
+        """(rows, tasks, answers): rows as they might also have come out, each asked some pseudo-tasks."""
+        tasks = np.stack([rng.permutation(num_pseudo_tasks)[:pseudo_tasks_a_row] for _ in chosen])
+        return [augment(train[i], how, table, rng) for i in chosen], tasks, answers[chosen[:, None], tasks]
+
     def batches(number):
-        """Endless (rows, tasks, answers): rows as they might also have come out, each asked some pseudo-tasks."""
-        rng = np.random.default_rng([seed, number])
-        for chosen in endless_batches([len(row) for row in train], max_tokens, rng):
-            tasks = np.stack([rng.permutation(num_pseudo_tasks)[:pseudo_tasks_a_row] for _ in chosen])
-            yield [augment(train[i], how, table, rng) for i in chosen], tasks, answers[chosen[:, None], tasks]
+        chosen = endless_batches([len(row) for row in train], max_tokens, np.random.default_rng([seed, number]))
+        return Drawn(chosen, batch, [seed, number])
 
     def dev_loss():
         parts = [both.unit_loss([dev[i] for i in batch])[:2] for batch in length_batches([len(row) for row in dev], max_tokens)]

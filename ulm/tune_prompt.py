@@ -8,14 +8,14 @@ from speech2unit import tables
 from speech2unit.device import choose_device
 from speech2unit.errors import data_error
 from speech2unit.schemas import TRAINING
-from speech2unit.training import fit, trained_state
+from speech2unit.training import Drawn, fit, trained_state
 from speech2unit.weights import save_tensors
 from ulm.augment_units import UnitAugmentation, augment, substitution_table
 from ulm.data import endless_batches, length_batches
 from ulm.model import load
 from ulm.prompt import DeepPrompt, InputPrompt
 from ulm.schemas import BINARIZED
-from ulm.tuned import LinearVerbalizer, Tuned, answer_tokens, read_once, train_more
+from ulm.tuned import LinearVerbalizer, ReadOnce, Tuned, answer_tokens, train_more
 
 
 def initial_prompt(config, kind, length, dropout, initialization, task_prompts):
@@ -56,6 +56,10 @@ def tune_prompt(
     lengths = [len(source) + len(target) for source, target in train]
     classes = [tuple(target) for _, target in train] if balanced else None
     dev_batches = [_columns(dev[i] for i in b) for b in length_batches([len(s) for s, _ in dev], max_tokens)]
+
+    def batch(chosen, rng):
+        return _columns((augment(train[i][0], how, table, rng), train[i][1]) for i in chosen)
+
     for seed in seeds:
         torch.manual_seed(seed)
         lm = load(model, config)
@@ -66,10 +70,9 @@ def tune_prompt(
         tuned.to(device)
 
         def batches(number, seed=seed, tuned=tuned):
-            rng = np.random.default_rng([seed, number])
-            found = endless_batches(lengths, max_tokens, rng, classes)
-            drawn = (_columns((augment(train[i][0], how, table, rng), train[i][1]) for i in chosen) for chosen in found)
-            return drawn if scope == "all" else read_once(tuned, drawn, updates_per_reading, rng)
+            chosen = endless_batches(lengths, max_tokens, np.random.default_rng([seed, number]), classes)
+            drawn = Drawn(chosen, batch, [seed, number])
+            return drawn if scope == "all" else ReadOnce(tuned, drawn, updates_per_reading, [seed, number])
 
         curves += fit(
             tuned, loss=tuned.loss, batches=batches, batches_per_update=batches_per_update,

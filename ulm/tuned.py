@@ -113,15 +113,33 @@ def train_more(tuned, *, lora_rank, train_lm):
             parametrize.register_parametrization(projection, "weight", LowRank(projection.weight, lora_rank))
 
 
-def read_once(tuned, batches, times, rng):
-    """Every (sources, targets) of endless `batches` `times` times, scattered among others, with its sources read once.
+class ReadOnce:
+    """Every (sources, targets) of `batches` (`Drawn`) `times` times, scattered among others, with its sources read once.
 
-    Reading costs most of an update, and under scope `target` no prompt changes what is read.
+    Reading costs most of an update, and under scope `target` no prompt changes what is read. `seed` (a list) decides the
+    order. Endless, as the batches are.
     """
-    while True:
-        pool = [(*batch, read_alone(tuned.lm, tuned.padded(batch[0]))) for batch in islice(batches, POOL)]
-        for i in rng.permutation(np.repeat(np.arange(POOL), times)):
-            yield pool[i]
+
+    def __init__(self, tuned, batches, times, seed):
+        self.tuned, self.batches, self.times, self.seed = tuned, batches, times, seed
+        self.position, self.num_pools, self.order = 0, 0, []
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        pool, place = divmod(self.position, POOL * self.times)
+        if pool >= self.num_pools:
+            self.batches.skip((pool - self.num_pools) * POOL)
+            read = [(*batch, read_alone(self.tuned.lm, self.tuned.padded(batch[0]))) for batch in islice(self.batches, POOL)]
+            order = np.random.default_rng([*self.seed, pool]).permutation(np.repeat(np.arange(POOL), self.times))
+            self.num_pools, self.order = pool + 1, [read[i] for i in order]
+        self.position += 1
+        return self.order[place]
+
+    def skip(self, count):
+        """Go on behind the next `count` batches."""
+        self.position += count
 
 
 def answer_tokens(rows):

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from speech2unit.errors import data_error
 from speech2unit.files import read_json
+from speech2unit.renaming import renamed
 
 SAMPLE_RATE_HZ = 16_000
 HOP_SAMPLES = 160
@@ -120,22 +120,7 @@ def convert(tensors, sizes):
     with torch.device("meta"):
         wanted = {name: tensor.shape for name, tensor in CPCModel(CPCConfig(**sizes)).state_dict().items()}
     names = {source: _our_name(source, sizes["num_layers"]) for source in tensors}
-    found = {name: tensors[source] for source, name in names.items() if name}
-    problems = dict(
-        missing=sorted(wanted.keys() - found.keys()),
-        unexpected=sorted(source for source, name in names.items() if name and name not in wanted),
-        misshapen=sorted(n for n, shape in wanted.items() if n in found and found[n].shape != shape),
-    )
-    if any(problems.values()):
-        raise data_error(
-            "cpc checkpoint", "its tensors must be those of the architecture", expected=f"{len(wanted)} tensors of {sizes}", got=f"{problems}",
-            remedy="check the sizes in config/config.yaml, or take another file",
-        )  # fmt: skip
-    rows = [
-        dict(source=source, name=name, shape=list(tensors[source].shape), dtype=str(tensors[source].dtype).removeprefix("torch."))
-        for source, name in names.items()
-    ]
-    return found, rows
+    return renamed("cpc", names, tensors, wanted, sizes)
 
 
 def load(folder, device):

@@ -1,6 +1,7 @@
 """Log-Mel encoder, and the front end that MelHuBERT shares with it.
 
-Layer 0, the only one, is the normalised front end: 20 ms frames of two 10 ms frames of 40 log-Mel bins (80 values).
+Layer 0, the only one, is the normalised front end: frames of 40 log-Mel bins every 10 ms, or two of them every 20 ms (80
+values).
 **Source:** MelHuBERT, arXiv 2211.09944, section 3. Removing the level is ours.
 """
 
@@ -12,7 +13,8 @@ import torch
 from speech2unit.files import read_json
 
 SAMPLE_RATE_HZ = 16_000
-HOP_SAMPLES = 320  # 20 ms: two 10 ms frames
+SHIFT_SAMPLES = 160  # 10 ms, from one frame of log-Mel bins to the next
+HOP_SAMPLES = 2 * SHIFT_SAMPLES  # 20 ms: two of them
 NUM_MELS = 40
 MIN_SAMPLES = 400  # one 25 ms window
 LOUD_QUANTILE = 0.7  # frames above this quantile of their energies are the loud ones
@@ -55,31 +57,50 @@ class FrontEnd:
     mean: torch.Tensor
     std: torch.Tensor
     level_removed: bool  # False: global normalisation only (as published)
+    frame_ms: int = 20  # 10 or 20
+
+    @property
+    def hop_length(self):
+        """Samples from one frame to the next."""
+        return SHIFT_SAMPLES * self.frame_ms // 10
+
+    @property
+    def dim(self):
+        """Values a frame."""
+        return NUM_MELS * self.frame_ms // 10
+
+    def num_frames(self, num_samples):
+        """Frames of a waveform of so many samples."""
+        return -(-(1 + (num_samples - MIN_SAMPLES) // SHIFT_SAMPLES) * SHIFT_SAMPLES // self.hop_length)
 
     def normalize(self, mel):
         """Log-Mel energies `[T, 40]` → `[T, 40]` with mean 0 and deviation 1 over the training split."""
         return ((remove_level(mel) if self.level_removed else mel) - self.mean) / self.std
 
+    def stack(self, mel):
+        """10 ms frames `[T, 40]` → frames of `frame_ms`."""
+        return stack_pairs(mel) if self.frame_ms == 20 else mel
+
     def __call__(self, waveform):
-        """Waveform `[N]` → `[T, 80]`, 20 ms frames."""
-        return stack_pairs(self.normalize(log_mel(waveform)))
+        """Waveform `[N]` → frames `[T, 80]` every 20 ms, or `[T, 40]` every 10 ms."""
+        return self.stack(self.normalize(log_mel(waveform)))
 
 
 def load_front_end(model, config):
     """The `FrontEnd` that a log-Mel or MelHuBERT encoder's two files hold."""
     from safetensors.torch import load_file
 
-    tensors = load_file(model)
-    return FrontEnd(tensors["mean"], tensors["std"], read_json(config)["level_removed"])
+    tensors, settings = load_file(model), read_json(config)
+    return FrontEnd(tensors["mean"], tensors["std"], settings["level_removed"], settings.get("frame_ms", 20))
 
 
 class LogMel:
     """The encoder; see `speech2unit.encoders.Encoder`."""
 
-    sample_rate, hop_length, dim, num_layers = SAMPLE_RATE_HZ, HOP_SAMPLES, 2 * NUM_MELS, 0
+    sample_rate, num_layers = SAMPLE_RATE_HZ, 0
 
     def __init__(self, front_end):
-        self.front_end = front_end
+        self.front_end, self.hop_length, self.dim = front_end, front_end.hop_length, front_end.dim
 
     def features(self, waveforms, layer):
         """See `Encoder.features`."""

@@ -1,7 +1,8 @@
 """MelHuBERT: a transformer over log-Mel frames, pre-trained by masked prediction of pseudo-labels.
 
 **Source:** MelHuBERT, arXiv 2211.09944; at 20 ms, 12 layers, 768 dims, 12 heads and 512 targets it has the published
-90,231,424 parameters. Deviations that the settings choose: several sets of targets, another front end.
+90,231,424 parameters. Deviations that the settings choose: several sets of targets, another front end. Checkpoints of its
+authors: `speech2unit/melhubert_names.py`.
 """
 
 from dataclasses import dataclass
@@ -12,8 +13,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from speech2unit.device import attention
-from speech2unit.encoders.log_mel import HOP_SAMPLES, NUM_MELS, SAMPLE_RATE_HZ, load_front_end
+from speech2unit.encoders.log_mel import NUM_MELS, SAMPLE_RATE_HZ, load_front_end
 from speech2unit.files import read_json
+from speech2unit.melhubert_names import convert
+
+__all__ = ["MelHuBERT", "MelHuBERTConfig", "MelHuBERTModel", "convert", "load"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class MelHuBERTConfig:
     conv_kernel: int
     conv_groups: int
     num_targets: tuple
+    frame_ms: int = 20  # 10: frames of 40 log-Mel bins; 20: two of them, 80
 
 
 class Block(nn.Module):
@@ -55,7 +60,7 @@ class MelHuBERTModel(nn.Module):
     def __init__(self, config, dropout=0.0):
         super().__init__()
         self.config = config
-        self.post_extract_proj = nn.Linear(2 * NUM_MELS, config.dim)
+        self.post_extract_proj = nn.Linear(NUM_MELS * config.frame_ms // 10, config.dim)
         conv = nn.Conv1d(config.dim, config.dim, config.conv_kernel, padding=config.conv_kernel // 2, groups=config.conv_groups)
         nn.init.normal_(conv.weight, std=(4 * (1 - dropout) / (config.conv_kernel * config.dim)) ** 0.5)
         nn.init.zeros_(conv.bias)
@@ -66,7 +71,7 @@ class MelHuBERTModel(nn.Module):
         self.final_proj = nn.ModuleList(nn.Linear(config.dim, size) for size in config.num_targets)
 
     def hidden_states(self, frames, lengths=None, last_layer=None):
-        """Frames `[B, T, 80]` → list of `[B, T, D]`: input of the first block, then the output of each up to `last_layer`.
+        """Frames `[B, T, 80]` (of 10 ms: 40) → list of `[B, T, D]`: input of the first block, then the output of each up to `last_layer`.
 
         `lengths` `[B]`: real frames of each row; nothing that a row yields depends on what pads it.
         """
@@ -90,11 +95,11 @@ class MelHuBERTModel(nn.Module):
 class MelHuBERT:
     """The encoder; see `speech2unit.encoders.Encoder`."""
 
-    sample_rate, hop_length = SAMPLE_RATE_HZ, HOP_SAMPLES
+    sample_rate = SAMPLE_RATE_HZ
 
     def __init__(self, model, front_end, device):
         self.model, self.front_end, self.device = model.to(device).eval(), front_end, device
-        self.dim, self.num_layers = model.config.dim, model.config.num_layers
+        self.dim, self.num_layers, self.hop_length = model.config.dim, model.config.num_layers, front_end.hop_length
 
     @torch.no_grad()
     def features(self, waveforms, layer):
@@ -112,7 +117,7 @@ def load(folder, device):
 
     folder = Path(folder)
     settings, tensors = read_json(folder / "config.json"), load_file(folder / "model.safetensors")
-    sizes = {name: settings[name] for name in MelHuBERTConfig.__dataclass_fields__}
+    sizes = {name: settings[name] for name in MelHuBERTConfig.__dataclass_fields__ if name in settings}
     model = MelHuBERTModel(MelHuBERTConfig(**sizes))
     model.load_state_dict({name: tensor for name, tensor in tensors.items() if name not in ("mean", "std")})
     return MelHuBERT(model, load_front_end(folder / "model.safetensors", folder / "config.json"), device)

@@ -53,7 +53,7 @@ def test_only_the_training_split_as_recorded_is_read(corpus):
 @pytest.mark.parametrize("level_removed", [False, True])
 @pytest.mark.parametrize("deviation_per_bin", [False, True])
 def test_features_of_the_training_split_have_mean_0_and_deviation_1(corpus, level_removed, deviation_per_bin):
-    how = dict(level_removed=level_removed, deviation_per_bin=deviation_per_bin)
+    how = dict(frame_ms=20, level_removed=level_removed, deviation_per_bin=deviation_per_bin)
     files = dict(model=corpus / "e/model.safetensors", config=corpus / "e/config.json")
     fit_log_mel(manifests=[corpus / "m.parquet"], roots=[corpus], **files, **how)
     front_end = encoders.load(corpus / "e").front_end

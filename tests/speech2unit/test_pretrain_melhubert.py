@@ -1,6 +1,7 @@
 """Pre-training of a MelHuBERT: masks, targets in time with the frames, the loss, one seed one model."""
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from speech2unit.pretrain_melhubert import (
     crop,
     example,
     examples_by_length,
+    in_time,
     masked_loss,
     pretrain_melhubert,
     read_targets,
@@ -35,7 +37,7 @@ NONE = Augmentation(tempo=0.0, warp=0.0, equalizer_nats=0.0, noise_probability=0
 FRONT_END = FrontEnd(torch.zeros(40), torch.ones(40), False)
 TINY = dict(
     num_layers=1, dim=16, ffn_dim=32, num_heads=2, conv_kernel=6, conv_groups=4, max_crop_frames=15, batch_frames=60,
-    dev_fraction=0.2,
+    dev_fraction=0.2, min_frames=1,
     num_updates=4, warmup_updates=1, evaluate_every=2,
 )  # fmt: skip
 
@@ -80,15 +82,16 @@ def test_targets_of_all_sets_by_name(tmp_path):
     assert {name: sets.tolist() for name, sets in found.items()} == dict(x=[[1, 5], [2, 6]], y=[[3, 7]])
 
 
+@pytest.mark.parametrize("frame_ms", [10, 20])
 @pytest.mark.parametrize("num_samples", [400, 4_000, 20_000, 20_160, 33_333])
-def test_without_augmentation_a_frame_has_its_own_target(num_samples):
-    speech = waveform(num_samples)
-    whole = FRONT_END(speech)
+def test_without_augmentation_a_frame_has_its_own_target(num_samples, frame_ms):
+    speech, front_end = waveform(num_samples), replace(FRONT_END, frame_ms=frame_ms)
+    whole = front_end(speech)
     targets = np.arange(len(whole))[:, None]
     for seed in range(5):
-        frames, found = example(speech, targets, FRONT_END, NONE, 30, np.random.default_rng(seed))
+        frames, found = example(speech, targets, front_end, NONE, 30, np.random.default_rng(seed))
         assert len(frames) == len(found) == min(len(whole), 30)
-        inside = slice(0, len(frames) - 1)  # the last one may lack its second half
+        inside = slice(0, len(frames) - (frame_ms == 20))  # the last one may lack its second half
         torch.testing.assert_close(frames[inside], whole[found[inside, 0]], atol=1e-4, rtol=0)
 
 
@@ -136,6 +139,50 @@ def test_the_loss_is_that_of_masked_frames_and_a_part_of_the_others(weight):
     torch.testing.assert_close(loss, expected)
 
 
+def test_the_loss_of_a_batch_is_that_of_its_rows_each_alone():
+    """Neither what pads a row nor how many rows there are counts: losses are over real frames, a last row of one frame is fine."""
+    torch.manual_seed(0)
+    model = MelHuBERTModel(MelHuBERTConfig(1, 16, 32, 2, 6, 4, (5, 7))).eval()
+    examples = [(torch.randn(n, 80), torch.randint(5, (n, 2))) for n in (30, 12, 1)]
+    frames, lengths, wanted, mask = collate(examples, dict(probability=0.5, span=3, min_spans=1), np.random.default_rng(0))
+    assert int(mask.sum()) < 30 and mask.any(1).all()
+    together = masked_loss(model, (frames, lengths, wanted, mask), 0)
+    alone = [
+        masked_loss(model, (frames[i : i + 1, :n], lengths[i : i + 1], wanted[i : i + 1, :n], mask[i : i + 1, :n]), 0)
+        for i, n in enumerate(lengths.tolist())
+    ]
+    torch.testing.assert_close(together[0], sum(loss for loss, _ in alone), rtol=1e-4, atol=1e-4)
+    assert together[1] == sum(num_targets for _, num_targets in alone) == 2 * int(mask.sum())
+
+
+def test_masking_leaves_its_input_as_it_is():
+    examples = [(torch.randn(n, 80), torch.randint(5, (n, 1))) for n in (9, 4)]
+    before = [(frames.clone(), targets.clone()) for frames, targets in examples]
+    padded, lengths, wanted, mask = collate(examples, dict(probability=1.0, span=2, min_spans=2), np.random.default_rng(0))
+    model, kept = MelHuBERTModel(MelHuBERTConfig(1, 16, 32, 2, 6, 4, (5,))), padded.clone()
+    masked_loss(model, (padded, lengths, wanted, mask), 0.5)[0].backward()
+    assert torch.equal(padded, kept)
+    assert all(torch.equal(one, two) for pair in zip(examples, before) for one, two in zip(*pair))
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 7, 8])
+def test_targets_of_other_frames_come_in_time(num_frames):
+    front_ends = [replace(FRONT_END, frame_ms=ms) for ms in (10, 20)]
+    num_samples = 400 + 160 * (num_frames - 1)
+    ten, twenty = (end.num_frames(num_samples) for end in front_ends)
+    fast, slow = np.arange(ten)[:, None], np.arange(twenty)[:, None]
+    assert np.array_equal(in_time(fast, ten, "u"), fast)
+    assert in_time(fast, twenty, "u").ravel().tolist() == list(range(0, ten, 2))
+    assert in_time(slow, ten, "u").ravel().tolist() == [i // 2 for i in range(ten)]
+
+
+def test_targets_of_something_else_are_refused():
+    with pytest.raises(
+        ValueError, match="utterance 'u': every frame has its pseudo-label; expected 10 of them, .* got 13; name targets"
+    ):
+        in_time(np.zeros((13, 1)), 10, "u")
+
+
 def test_batches_keep_the_budget_and_every_utterance_comes():
     rows = [(None, dict(num_samples=n)) for n in np.random.default_rng(0).integers(2_000, 60_000, 40)]
     batches, seen = examples_by_length(rows, 300, 50, np.random.default_rng(1)), []
@@ -151,8 +198,8 @@ def test_batches_keep_the_budget_and_every_utterance_comes():
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """Two folders in which the stage ran with the same settings."""
+def run(tmp_path_factory):
+    """The stage on twelve utterances: folder to write to, perhaps the encoder whose units are the targets, settings changed."""
     folder, rows, units = tmp_path_factory.mktemp("melhubert"), [], []
     for i in range(12):
         num_samples = 4_000 + 700 * i
@@ -173,14 +220,25 @@ def trained(tmp_path_factory):
     presets = yaml.safe_load((Path(__file__).parents[2] / "config/config.yaml").read_text())["pretrain_melhubert"]
     how = presets["small"] | {name: value for name, value in TINY.items() if name in presets["small"]}
     inputs = dict(front_end=folder / "front.safetensors", front_end_config=folder / "front.json")
-    for name in ("one", "two"):
-        files = dict(model="model.safetensors", config="config.json", training="training.parquet")
-        (folder / name).mkdir()
+    files = dict(model="model.safetensors", config="config.json", training="training.parquet")
+
+    def call(written, stage_1=None, **changed):
+        ends = dict(front_end=stage_1 / files["model"], front_end_config=stage_1 / files["config"]) if stage_1 else inputs
         pretrain_melhubert(
-            manifests=[folder / "m.parquet"], targets=[folder / "u.parquet"], **inputs, roots=[folder], num_targets=[5],
-            **{key: folder / name / file for key, file in files.items()}, **how,
+            manifests=[folder / "m.parquet"], targets=[folder / "u.parquet"], **ends, roots=[folder], num_targets=[5],
+            **{key: written / file for key, file in files.items()}, **how | changed,
         )  # fmt: skip
-    return folder / "one", folder / "two"
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def trained(run, tmp_path_factory):
+    """Two folders in which the stage ran with the same settings."""
+    folders = [tmp_path_factory.mktemp(name) for name in ("one", "two")]
+    for folder in folders:
+        run(folder)
+    return folders
 
 
 def test_the_same_seed_gives_the_same_tensors_and_curve(trained):
@@ -190,11 +248,37 @@ def test_the_same_seed_gives_the_same_tensors_and_curve(trained):
     assert curves[0].equals(curves[1]) and set(curves[0]["update"].to_pylist()) == {2, 4}
 
 
+def test_a_run_that_was_killed_goes_on_to_the_same_tensors_and_curve(run, trained, tmp_path, interrupted):
+    interrupted(lambda: run(tmp_path), tmp_path / "model.safetensors", updates=[4])
+    one, two = (load_file(folder / "model.safetensors") for folder in (trained[0], tmp_path))
+    assert set(one) == set(two) and all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+    curves = [tables.read(folder / "training.parquet", TRAINING).drop_columns("seconds") for folder in (trained[0], tmp_path)]
+    assert curves[0].equals(curves[1])
+
+
 def test_what_is_written_is_an_encoder_with_the_front_end_that_it_was_given(trained):
     encoder = encoders.load(trained[0])
     assert (encoder.dim, encoder.num_layers) == (16, 1)
     assert torch.equal(encoder.front_end.std, torch.full((40,), 2.0)) and not encoder.front_end.level_removed
     assert np.isfinite(encoder.features([waveform(4_000)], 1)[0]).all()
+
+
+def test_frames_of_10_ms_from_targets_of_20_ms(run, tmp_path):
+    run(tmp_path, frame_ms=10, decay="constant", mask_span_frames=10)
+    encoder = encoders.load(tmp_path)
+    assert (encoder.hop_length, encoder.front_end.dim) == (160, 40)
+    assert encoder.features([waveform(4_000)], 1)[0].shape == (23, 16)
+
+
+def test_a_second_stage_has_the_front_end_of_the_first(run, trained, tmp_path):
+    run(tmp_path, stage_1=trained[0])
+    encoder = encoders.load(tmp_path)
+    assert torch.equal(encoder.front_end.std, torch.full((40,), 2.0)) and not encoder.front_end.level_removed
+
+
+def test_short_utterances_are_left_out(run, tmp_path):
+    with pytest.raises(ValueError, match="expected at least one of each, got 0 of 1 for the loss"):
+        run(tmp_path, min_frames=FRONT_END.num_frames(4_000 + 700 * 9))
 
 
 def test_too_few_utterances_to_judge_the_loss(trained):

@@ -127,6 +127,8 @@ def test_the_rate_warms_up_and_falls_to_nothing():
     assert factors[:10] == sorted(factors[:10]) and factors[10:] == sorted(factors[10:], reverse=True)
     assert factors[55] == pytest.approx(0.5) and factors[100] == pytest.approx(0)
     assert learning_rate_factor(0, 1, 0) == 1.0
+    assert [learning_rate_factor(update, 100, 10, "linear") for update in (10, 55, 100)] == [1.0, 0.5, 0.0]
+    assert [learning_rate_factor(update, 100, 10, "constant") for update in (0, 10, 55, 100)] == [0.1, 1.0, 1.0, 1.0]
 
 
 def test_two_processes_do_what_one_batch_of_all_their_rows_does():

@@ -51,6 +51,18 @@ def test_the_same_seed_gives_the_same_tensors(task, pretrained, tmp_path, run_st
         assert set(one) == set(two) and all(torch.equal(tensor, two[name]) for name, tensor in one.items())
 
 
+def test_a_run_that_was_killed_goes_on_to_the_same_tensors_and_curve(
+    task, pretrained, tmp_path, run_stage, pretraining_settings, interrupted
+):
+    call = lambda: run_stage(pretrain_ulm, tmp_path, task, **pretraining_settings())  # noqa: E731
+    interrupted(call, tmp_path / "model.safetensors", updates=[4])
+    for file in ("model.safetensors", "task_prompts.safetensors"):
+        one, two = load_file(pretrained / file), load_file(tmp_path / file)
+        assert set(one) == set(two) and all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+    curves = [tables.read(folder / "pretrain_ulm.parquet", TRAINING).drop_columns("seconds") for folder in (pretrained, tmp_path)]
+    assert curves[0].equals(curves[1])
+
+
 def test_a_plain_unit_lm_has_no_pseudo_tasks(task, tmp_path, run_stage, pretraining_settings):
     run_stage(pretrain_ulm, tmp_path, task, **pretraining_settings(num_pseudo_tasks=0, num_updates=2, evaluate_every=2))
     assert load_file(tmp_path / "task_prompts.safetensors")["keys"].shape[0] == 0

@@ -29,13 +29,20 @@ HOW = dict(
 
 
 @pytest.fixture
-def tuned_twice(task, pretrained, tmp_path, run_stage, tuning_settings):
-    """Two folders in which the stage ran with the same settings and seeds 1 and 2."""
-    folders = [tmp_path / "one", tmp_path / "two"]
-    for folder in folders:
+def folders(pretrained, tmp_path):
+    """Two folders with a unit LM in them."""
+    found = [tmp_path / "one", tmp_path / "two"]
+    for folder in found:
         folder.mkdir()
         for name in ("model.safetensors", "config.json", "task_prompts.safetensors"):
             (folder / name).symlink_to(pretrained / name)
+    return found
+
+
+@pytest.fixture
+def tuned_twice(task, folders, run_stage, tuning_settings):
+    """Two folders in which the stage ran with the same settings and seeds 1 and 2."""
+    for folder in folders:
         run_stage(tune_prompt, folder, task, seeds=[1, 2], **tuning_settings())
     return folders
 
@@ -66,6 +73,20 @@ def test_the_same_seeds_give_the_same_tensors_and_other_seeds_others(tuned_twice
     assert not torch.equal(one["seed1.prompt.keys"], one["seed2.prompt.keys"])
     curves = [tables.read(folder / "tune_prompt.parquet", TRAINING).drop_columns("seconds") for folder in tuned_twice]
     assert curves[0].equals(curves[1]) and set(curves[0]["seed"].to_pylist()) == {1, 2}
+
+
+@pytest.mark.parametrize("scope, updates", [("all", [5]), ("target", [4, 6])])
+def test_a_run_that_was_killed_goes_on_to_the_same_tensors_and_curves(
+    task, folders, run_stage, tuning_settings, interrupted, scope, updates
+):
+    """The second time it is killed while it trains for the second seed."""
+    call = lambda folder: run_stage(tune_prompt, folder, task, seeds=[1, 2], **tuning_settings(scope=scope))  # noqa: E731
+    call(folders[0])
+    interrupted(lambda: call(folders[1]), folders[1] / "prompt.safetensors", updates)
+    one, two = (load_file(folder / "prompt.safetensors") for folder in folders)
+    assert set(one) == set(two) and all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+    curves = [tables.read(folder / "tune_prompt.parquet", TRAINING).drop_columns("seconds") for folder in folders]
+    assert curves[0].equals(curves[1])
 
 
 def test_a_prompt_may_start_from_the_pseudo_tasks(lm):

@@ -3,15 +3,14 @@
 from collections import Counter
 from itertools import count, islice
 
-import numpy as np
 import pytest
 import torch
 
-from speech2unit.training import trained_state
+from speech2unit.training import Drawn, trained_state
 from speech2unit.weights import save_config, save_tensors
 from ulm.build_vocabulary import END, SEPARATOR
 from ulm.prompt import DeepPrompt, InputPrompt
-from ulm.tuned import NEVER, POOL, LinearVerbalizer, Tuned, answer_tokens, load_tuned, read_once, train_more
+from ulm.tuned import NEVER, POOL, LinearVerbalizer, ReadOnce, Tuned, answer_tokens, load_tuned, train_more
 
 PAIRS = [([5, 9, 12], [SEPARATOR, 7, END]), ([6, 7], [SEPARATOR, 20, END]), ([8, 9, 8, 9, 8], [SEPARATOR, 7, END])]
 BATCH = tuple(zip(*PAIRS))
@@ -102,10 +101,17 @@ def test_the_loss_begins_behind_the_separator_and_ends_with_the_end(lm, prompt):
 
 def test_sources_are_read_once_and_used_often_without_a_change(lm):
     tuned = Tuned(lm, DeepPrompt(lm.config, 3), "target", 0.1)
-    batches = (([[5 + i % 9, 9, 6]] * 2, [[SEPARATOR, 7, END]] * 2) for i in count())
-    used = list(islice(read_once(tuned, batches, 3, np.random.default_rng(0)), 2 * 3 * POOL))
+
+    def reader():
+        return ReadOnce(tuned, Drawn(count(), lambda i, _: ([[5 + i % 9, 9, 6]] * 2, [[SEPARATOR, 7, END]] * 2), [0]), 3, [0])
+
+    used = list(islice(reader(), 2 * 3 * POOL))
     assert set(Counter(str(sources) for sources, _, _ in used[: 3 * POOL]).values()) == {3}
     assert [str(sources) for sources, _, _ in used[:POOL]] != [str(sources) for sources, _, _ in used[POOL : 2 * POOL]]
     for batch in used[:3]:
         assert not any(tensor.requires_grad for pair in batch[2] for tensor in pair)
         torch.testing.assert_close(tuned.loss(batch), tuned.loss(batch[:2]))
+    for num_skipped in (1, 3 * POOL - 1, 3 * POOL, 4 * POOL):
+        behind = reader()
+        behind.skip(num_skipped)
+        assert next(behind)[0] == used[num_skipped][0] and next(behind)[0] == used[num_skipped + 1][0]

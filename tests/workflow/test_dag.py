@@ -37,6 +37,13 @@ def test_every_task_can_be_planned(planner):
     assert set(jobs) <= set(RULES)
 
 
+def test_a_second_stage_follows_from_the_first_and_a_published_encoder_from_its_files(planner):
+    encoders = "melhubert_librispeech_2/model.safetensors", "melhubert_published/published/melhubert.ckpt"
+    jobs = planner.planned(*(f"results/encoders/{name}" for name in encoders), configs=())
+    assert jobs["pretrain_melhubert"] == jobs["fit_codebook"] == 2 and jobs["fit_log_mel"] == 1
+    assert jobs["convert_encoder"] == jobs["export_melhubert"] == 1 and jobs["download_checkpoint"] == 2
+
+
 def test_the_default_target_ends_with_the_summary(planner):
     jobs = planner.planned(configs=())
     assert jobs["summarize"] == jobs["all"] == 1

@@ -55,16 +55,38 @@ rule pretrain_melhubert:
     log:
         "logs/pretrain_melhubert/{encoder}.log",
     wildcard_constraints:
-        encoder=names("encoders", architecture="melhubert"),
+        encoder=names("encoders", architecture="melhubert", published=False),
     conda:
         "../../environment.yaml"
     threads: 2
     resources:
         mem_mb=4000,
         gpu=config["gpus_per_job"],
+        gpu_processes=config["gpus_per_job"],
         runtime=720,
     params:
         **stage("speech2unit.pretrain_melhubert"),
         row=melhubert_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule export_melhubert:
+    input:
+        model="results/encoders/{encoder}/model.safetensors",
+        config="results/encoders/{encoder}/config.json",
+    output:
+        checkpoint="results/encoders/{encoder}/published/melhubert.ckpt",
+        mean_std="results/encoders/{encoder}/published/mean_std.npy",
+    log:
+        "logs/export_melhubert/{encoder}.log",
+    wildcard_constraints:
+        encoder=names("encoders", architecture="melhubert"),
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        **stage("speech2unit.export_melhubert"),
     script:
         "../scripts/stage.py"

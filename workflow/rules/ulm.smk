@@ -43,6 +43,7 @@ rule pretrain_ulm:
     resources:
         mem_mb=4000,
         gpu=config["gpus_per_job"],
+        gpu_processes=config["gpus_per_job"],
         runtime=720,
     params:
         **stage("ulm.pretrain_ulm"),
@@ -137,6 +138,7 @@ rule tune_prompt:
     resources:
         mem_mb=4000,
         gpu=config["gpus_per_job"],
+        gpu_processes=config["gpus_per_job"],
         runtime=240,
     params:
         **stage("ulm.tune_prompt"),

@@ -28,7 +28,7 @@ REFERENCES = (  # table, column, the table that it names
 )
 PRESETS = (  # table, column, cells of the rows that are meant, the section of config.yaml whose presets it names
     ("encoders", "preset", dict(architecture="log_mel"), "fit_log_mel"),
-    ("encoders", "preset", dict(architecture="melhubert"), "pretrain_melhubert"),
+    ("encoders", "preset", dict(architecture="melhubert", published=False), "pretrain_melhubert"),
     ("encoders", "preset", dict(published=True), "convert_encoder"),
     ("ulms", "preset", dict(published=False), "pretrain_ulm"),
     ("ulms", "preset", dict(published=True), "convert_ulm"),
@@ -91,7 +91,7 @@ def _complete(rows, config):
         row["root"] = row["root"].format(**config["paths"])
     for table in ("encoders", "codebooks", "ulms"):
         for row in rows[table].values():
-            row["published"] = row["architecture"] not in FITTED if table == "encoders" else bool(row["checkpoint"])
+            row["published"] = bool(row["checkpoint"]) or row.get("architecture", "log_mel") not in FITTED
     for row in rows["ulms"].values():
         row["in_pieces"] = bool(row["num_pieces"])
     for name, row in rows["checkpoints"].items():

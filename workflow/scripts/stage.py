@@ -2,17 +2,20 @@
 
 Reserved params: `stage` (module and function), `code` (digest of the code), `num_threads` (compute threads, the same
 however many cores Snakemake grants: thread counts change floats) and `row` (settings that depend on the wildcards).
+A rule that trains has the resource `gpu_processes`: where that is more than 1, so many processes run its stage, a GPU each.
 """
 
 import importlib
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 RESERVED = ("stage", "code", "num_threads", "row")
 params = snakemake.params  # noqa: F821  (Snakemake puts `snakemake` here)
-log = open(snakemake.log[0], "w", buffering=1)  # noqa: F821  (open until the process ends)
+rank = int(os.environ.get("RANK", 0))  # of processes that torchrun started, which share the log
+log = open(snakemake.log[0], "a" if "RANK" in os.environ else "w", buffering=1)  # noqa: F821  (open until the process ends)
 sys.stdout = sys.stderr = log
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = str(params.num_threads)
@@ -22,23 +25,42 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 sys.path.insert(0, str(Path(snakemake.scriptdir).parents[1]))  # noqa: F821
 
-from speech2unit import provenance  # noqa: E402
+from speech2unit import provenance, training_state  # noqa: E402
 
 
 def run():
     module = importlib.import_module(params.stage)
-    inputs, outputs = dict(snakemake.input), dict(snakemake.output)  # noqa: F821
+    job, inputs, outputs = snakemake.log[0], dict(snakemake.input), dict(snakemake.output)  # noqa: F821
     settings = {k: v for k, v in params.items() if k not in RESERVED} | dict(params.get("row", {}))
     paths = [path for value in inputs.values() for path in ([value] if isinstance(value, str) else value)]
+    state = dict(beside=snakemake.output[0], about=[params.stage, params.code, params.num_threads, settings])  # noqa: F821
+    curves, every_seconds = Path(job).with_suffix(""), snakemake.config["checkpoint_seconds"]  # noqa: F821
     started = time.monotonic()
     print(time.strftime("%F %T"), params.stage, settings)
-    with provenance.running(job=snakemake.log[0], stage=params.stage, settings=settings, inputs=paths):  # noqa: F821
+    with (
+        provenance.running(job=job, stage=params.stage, settings=settings, inputs=paths),
+        training_state.keeping(**state, inputs=paths, curves=curves, every_seconds=every_seconds),
+        tempfile.TemporaryDirectory() as aside,
+    ):
+        if rank:  # only the first process's results count
+            outputs = {name: f"{aside}/{Path(path).name}" for name, path in outputs.items()}
         getattr(module, params.stage.split(".")[-1])(**inputs, **outputs, **settings)
     print(time.strftime("%F %T"), f"done in {time.monotonic() - started:.1f} s, {provenance.peak_memory_mb()} MB")
 
 
+def launch(num_processes):
+    """Run this very script in so many processes; PyTorch tells each its number."""
+    from torch.distributed.run import main
+
+    main(["--standalone", f"--nproc-per-node={num_processes}", __real_file__])  # noqa: F821  (Snakemake's copy of this file)
+
+
 try:
-    run()
+    num_processes = snakemake.resources.get("gpu_processes", 1)  # noqa: F821
+    if num_processes > 1 and "RANK" not in os.environ:
+        launch(num_processes)
+    else:
+        run()
 except ValueError as error:  # a message for the user, who sees Snakemake's output and not this log
     print(error)
     print(f"{params.stage}: {error}", file=sys.__stderr__)

@@ -62,6 +62,15 @@ def test_the_front_end_normalises(level_removed):
     mel, mean, std = log_mel(WAVEFORM), torch.linspace(1, 2, 40), torch.linspace(2, 3, 40)
     expected = ((remove_level(mel) if level_removed else mel) - mean) / std
     torch.testing.assert_close(FrontEnd(mean, std, level_removed)(WAVEFORM), stack_pairs(expected))
+    torch.testing.assert_close(FrontEnd(mean, std, level_removed, frame_ms=10)(WAVEFORM), expected)
+
+
+@pytest.mark.parametrize("num_samples", [400, 559, 560, 719, 720, 16_000, 16_080])
+def test_so_many_frames_come_as_are_announced(num_samples):
+    for frame_ms in (10, 20):
+        end = FrontEnd(torch.zeros(40), torch.ones(40), False, frame_ms)
+        assert end(torch.zeros(num_samples)).shape == (end.num_frames(num_samples), end.dim)
+        assert (end.hop_length, end.dim) == (16 * frame_ms, 4 * frame_ms)
 
 
 def test_the_encoder_comes_back_from_its_folder(tmp_path):

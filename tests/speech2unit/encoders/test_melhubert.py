@@ -1,10 +1,12 @@
 """MelHuBERT: the published size, padding that changes nothing, the encoder from its folder."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from speech2unit import encoders
 from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel
@@ -26,9 +28,12 @@ def frames():
 
 
 def test_the_published_sizes_have_the_published_number_of_parameters():
-    with torch.device("meta"):
-        model = MelHuBERTModel(MelHuBERTConfig(12, 768, 3072, 12, 128, 16, (512,)))
-    assert sum(p.numel() for p in model.parameters()) == 90_231_424
+    config = yaml.safe_load((Path(__file__).parents[3] / "config/config.yaml").read_text())
+    for sizes in (config["pretrain_melhubert"]["published"], config["convert_encoder"]["melhubert"]["sizes"]):
+        known = {name: sizes[name] for name in MelHuBERTConfig.__dataclass_fields__ if name in sizes}
+        with torch.device("meta"):
+            model = MelHuBERTModel(MelHuBERTConfig(**dict(num_targets=[512]) | known))
+        assert sum(p.numel() for p in model.parameters()) == 90_231_424
 
 
 @pytest.mark.parametrize("padding", [0.0, 100.0])
