@@ -13,6 +13,7 @@ include: "workflow/rules/verbalizer.smk"
 include: "workflow/rules/ulm.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/verify.smk"
 
 
 rule all:

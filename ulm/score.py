@@ -119,7 +119,7 @@ def score(
     with safe_open(prompt, "np") as file:
         shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118  (not a dict)
     trained = sum(int(np.prod(shape)) for shape in shapes) // test.seed.nunique()
-    record, pairs = provenance.record(), list(label_pairs(test, METRICS[metric].open_answers))
+    record, pairs = provenance.record(acc), list(label_pairs(test, METRICS[metric].open_answers))
     report = dict(task=task, metric=metric, higher_is_better=METRICS[metric].higher_is_better)
     report |= metric_values(test, metric, **bootstrap) | measures(test)
     report |= dict(dev=measures(dev) | metric_values(dev, metric, **bootstrap))

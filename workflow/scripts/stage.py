@@ -4,6 +4,7 @@ Reserved params: `stage` (module and function), `code` (digest of the code), `nu
 however many cores Snakemake grants: thread counts change floats) and `row` (settings that depend on the wildcards).
 """
 
+import fcntl
 import importlib
 import os
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 RESERVED = ("stage", "code", "num_threads", "row")
 params = snakemake.params  # noqa: F821  (Snakemake puts `snakemake` here)
-log = open(snakemake.log[0], "w", buffering=1)  # noqa: F821  (open until the process ends)
+log = open(snakemake.log[0], "a", buffering=1)  # noqa: F821  (open until the process ends, and the lock on it with it)
 sys.stdout = sys.stderr = log
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = str(params.num_threads)
@@ -22,7 +23,24 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 sys.path.insert(0, str(Path(snakemake.scriptdir).parents[1]))  # noqa: F821
 
-from speech2unit import provenance  # noqa: E402
+from speech2unit import files, provenance  # noqa: E402
+
+
+def wait_for_orphan():
+    """Hold the lock on the log, so that this process alone makes this job's outputs, and clear up after a killed one.
+
+    Where the main process of Snakemake was killed its jobs live on; another run waits here until such a one has ended.
+    """
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"{params.stage}: waits for the same job of a run that was killed: {snakemake.log[0]}", file=sys.__stderr__)  # noqa: F821
+        fcntl.flock(log, fcntl.LOCK_EX)
+    except OSError as error:  # a file system without locks
+        print("no lock:", error)
+    log.truncate(0)
+    for path in dict(snakemake.output).values():  # noqa: F821
+        files.sweep(path)
 
 
 def run():
@@ -31,6 +49,7 @@ def run():
     settings = {k: v for k, v in params.items() if k not in RESERVED} | dict(params.get("row", {}))
     paths = [path for value in inputs.values() for path in ([value] if isinstance(value, str) else value)]
     started = time.monotonic()
+    wait_for_orphan()
     print(time.strftime("%F %T"), params.stage, settings)
     with provenance.running(job=snakemake.log[0], stage=params.stage, settings=settings, inputs=paths):  # noqa: F821
         getattr(module, params.stage.split(".")[-1])(**inputs, **outputs, **settings)
