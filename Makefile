@@ -1,5 +1,8 @@
 # make demo   environment, then speech to results/SCR/acc.json
 # make test   environment, then lint, format, snakemake --lint and the tests
+# make resume after a crash: what was running goes on; TARGET=results/MINE/acc.json, ARGS="--profile …"
+# make verify every result against its checksum, schema and origin
+# make faults kills, damage, full disks and hostile files by the thousand (an hour); make test has a small part of it
 # make env    the environment alone: .venv from requirements.lock
 # make bench  every benchmark, one after another (half an hour); make bench-decode: one of them
 
@@ -8,14 +11,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --progress-bar off
 
-BENCHMARKS := $(filter-out __init__ side_by_side table,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out __init__ side_by_side table faults,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
-.PHONY: demo test env lint format bench
+.PHONY: demo test env lint format bench resume verify faults
 .NOTPARALLEL: bench
 
 demo: $(VENV)/installed
 	$(BIN)/snakemake --cores all results/SCR/acc.json
 	@$(BIN)/python -c "import json; r = json.load(open('results/SCR/acc.json')); print('accuracy {accuracy:.4f} [{accuracy_low:.4f}, {accuracy_high:.4f}] on {num_rows} test rows'.format(**r), r['baselines'])"
+
+TARGET ?= results/SCR/acc.json
+resume:
+	$(BIN)/snakemake --unlock $(ARGS)
+	$(BIN)/snakemake --cores all --rerun-incomplete $(ARGS) -- $(TARGET)
+
+verify: $(VENV)/installed
+	$(BIN)/snakemake --cores 1 verify
+
+faults: $(VENV)/installed
+	$(BIN)/python -m benchmarks.faults
 
 test: lint
 	$(BIN)/python -m pytest

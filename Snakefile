@@ -15,6 +15,7 @@ include: "workflow/rules/pieces.smk"
 include: "workflow/rules/ulm.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/verify.smk"
 
 
 rule all:

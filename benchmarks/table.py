@@ -7,6 +7,8 @@ from speech2unit.files import atomic, read_json
 
 README = RESULTS.parent / "README.md"
 BEGIN, END = "<!-- table: make bench writes it -->\n", "<!-- end of table -->"
+FAULTS_BEGIN, FAULTS_END = "<!-- faults: make faults writes it -->\n", "<!-- end of faults -->"
+COUNTS = ("injected", "detected", "recovered", "silent")
 
 
 def table(records):
@@ -19,10 +21,19 @@ def table(records):
     return "\n".join(["| benchmark | ours | peer | ratio | aim | what |", "|---|---|---|---|---|---|", *rows]) + "\n"
 
 
+def fault_table(records):
+    """Markdown table of the classes that `faults` has counted."""
+    rows = [f"| {r['class']} | " + " | ".join(f"{r[name]:,}" for name in COUNTS) + " |" for r in records]
+    return "\n".join([f"| class | {' | '.join(COUNTS)} |", "|---|" + "---:|" * len(COUNTS), *rows]) + "\n"
+
+
 def main():
-    """Put the table between its marks in the README."""
-    found = table(read_json(path) for path in sorted(RESULTS.glob("*.json")))
+    """Put the tables between their marks in the README."""
+    records = [read_json(path) for path in sorted(RESULTS.glob("*.json"))]
+    found = table(record for record in records if "ratio" in record)
+    faults = fault_table(row for record in records for row in record.get("classes", []))
     text = re.sub(f"{BEGIN}.*?{END}", lambda _: BEGIN + found + END, README.read_text(), flags=re.DOTALL)
+    text = re.sub(f"{FAULTS_BEGIN}.*?{FAULTS_END}", lambda _: FAULTS_BEGIN + faults + FAULTS_END, text, flags=re.DOTALL)
     with atomic(README) as temporary:
         temporary.write_text(text)
 

@@ -1,7 +1,7 @@
 """Where a result comes from: stage, settings, digests of the inputs, versions, time and memory.
 
-The shim (`workflow/scripts/stage.py`) opens one `running(...)` a job; every writer asks `record()` for what belongs into
-its file's metadata. `inputs` and `history` carry along what every earlier stage read and cost, so `acc.json` can name them all
+The shim (`workflow/scripts/stage.py`) opens one `running(...)` a job, which checks the inputs; every writer asks `record()`
+for what belongs into its file's metadata. `inputs` and `history` carry along what every earlier stage read and cost, so `acc.json` can name them all
 even where a table on the way was temporary.
 """
 
@@ -15,17 +15,25 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from speech2unit.files import read_json, sha256
+from speech2unit.errors import data_error
+from speech2unit.files import BLANK, damage, read_json, sha256
 
 KEY = "provenance"
+FORMAT = 1  # of records and of what they lie in; files of another one are made again
+RESULTS, KINDS = "results", (".parquet", ".safetensors", ".json")
 LIBRARIES = ("torch", "torchaudio", "numpy", "pyarrow", "scikit-learn", "faiss-cpu", "fairseq-fixed", "snakemake")
 _job = None
 
 
 @contextlib.contextmanager
 def running(*, job, stage, settings, inputs):
-    """Everything written inside belongs to `job`, a name of its own. `inputs` are paths of files (folders are left out)."""
+    """Everything written inside belongs to `job`, a name of its own. `inputs` are paths of files (folders are left out).
+
+    Raises `ValueError` where one of them is not what its stage wrote; see `problem`.
+    """
     global _job
+    for path in inputs:
+        check(path)
     _job = dict(name=job, stage=stage, settings=settings, inputs=[Path(p) for p in inputs], started=time.monotonic())
     try:
         yield
@@ -33,14 +41,42 @@ def running(*, job, stage, settings, inputs):
         _job = None
 
 
-def record():
-    """The record of the running job, a dict that JSON can hold; without one just the versions."""
+def check(path):
+    """Raises `ValueError` where a result is damaged or another one's."""
+    if found := problem(path):
+        raise data_error(
+            path, "a result must be what its stage wrote", expected="that file, with its checksum", got=found,
+            remedy="delete it and give the same command again; `snakemake verify` looks through all results",
+        )  # fmt: skip
+
+
+def problem(path):
+    """What is wrong with a file, as text; empty where nothing is, and where it is none of our kinds of results."""
+    if not result_name(path) or Path(path).suffix not in KINDS or not Path(path).is_file():
+        return ""
+    if found := damage(path):
+        return found
+    about = read(path)
+    if about.get("format") != FORMAT:
+        return f"format {about.get('format')} of another version of this project, not {FORMAT}"
+    return "" if about["file"] in (result_name(path), "") else f"a copy of {about['file']}"
+
+
+def result_name(path):
+    """A path from the folder `results` on, wherever that lies; empty for other files."""
+    parts = Path(path).parts
+    return "/".join(parts[len(parts) - 1 - parts[::-1].index(RESULTS) :]) if RESULTS in parts else ""
+
+
+def record(path=""):
+    """The record of the running job for its file `path`, a dict that JSON can hold; without a job just the versions."""
+    own = dict(file=result_name(path), format=FORMAT, seal=BLANK)
     if _job is None:
-        return dict(stage=None, versions=versions(), history={})
+        return own | dict(stage=None, versions=versions(), history={})
     earlier = [read(path) for path in _job["inputs"] if path.is_file()]
     cost = dict(stage=_job["stage"], seconds=round(time.monotonic() - _job["started"], 3), peak_memory_mb=peak_memory_mb())
     inputs, history = ({k: v for one in earlier for k, v in one.get(part, {}).items()} for part in ("inputs", "history"))
-    return dict(
+    return own | dict(
         stage=_job["stage"],
         settings=_job["settings"],
         inputs=inputs | {str(path): digest(path) for path in _job["inputs"] if path.is_file()},

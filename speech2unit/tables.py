@@ -46,7 +46,7 @@ class Writer:
 
     def close(self):
         _check_key(pa.concat_tables(self.keys or [self.schema.empty_table()]), self.schema, self.path)
-        about = provenance.record()
+        about = provenance.record(self.path)
         self.file.add_key_value_metadata({provenance.KEY: json.dumps(about), "digest": self.digest.hexdigest()})
         self.file.close()
 

@@ -10,11 +10,11 @@ def save_tensors(path, tensors):
     """Write name → tensor to a safetensors file, whole or not at all."""
     from safetensors.torch import save_file
 
-    about = {provenance.KEY: json.dumps(provenance.record())}
+    about = {provenance.KEY: json.dumps(provenance.record(path))}
     with atomic(path) as temporary:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary, about)
 
 
 def save_config(path, settings):
     """Write a model's settings as JSON with the provenance record under its own key."""
-    write_json(path, settings | {provenance.KEY: provenance.record()})
+    write_json(path, settings | {provenance.KEY: provenance.record(path)})

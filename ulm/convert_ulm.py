@@ -69,7 +69,7 @@ def convert_ulm(
 ):
     """Stage: the archive `checkpoint` as a unit LM that knows no pseudo-tasks. See `VOCABULARY` and `LOAD_REPORT`."""
     check_hashes(checkpoint, sha256)
-    with tempfile.TemporaryDirectory(dir=Path(model).parent, prefix=".convert_ulm.") as folder:
+    with tempfile.TemporaryDirectory(dir=Path(model).parent, prefix=f".{Path(model).name}.", suffix=".tmp") as folder:
         targets = {name: Path(folder) / name for name in ("checkpoint_best.pt", "dict.txt")}
         extract_members(checkpoint[0], targets)
         rows = dictionary_rows(targets["dict.txt"].read_text(), num_units, checkpoint[0])

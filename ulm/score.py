@@ -129,7 +129,7 @@ def score(
         shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118  (not a dict)
     trained = sum(int(np.prod(shape)) for shape in shapes) // test.seed.nunique()
     (metric, *_), values = metrics, [metric_report(test, dev, base, each, **bootstrap) for each in metrics]
-    record, pairs = provenance.record(), list(label_pairs(test, METRICS[metric].open_answers))
+    record, pairs = provenance.record(acc), list(label_pairs(test, METRICS[metric].open_answers))
     report = dict(task=task) | values[0] | measures(test) | dict(other_metrics={each["metric"]: each for each in values[1:]})
     report["dev"] |= measures(dev)
     report |= dict(baselines={name: accuracy(part) for name, part in base.groupby("method")})

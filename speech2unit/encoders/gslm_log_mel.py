@@ -7,6 +7,8 @@ and Kaldi's own window, unlike `log_mel`.
 
 import torch
 
+from speech2unit.encoders.log_mel import kaldi_frames
+
 SAMPLE_RATE_HZ = 16_000
 HOP_SAMPLES = 160  # 10 ms
 NUM_MELS = 80
@@ -19,12 +21,7 @@ class GSLMLogMel:
 
     def features(self, waveforms, layer):
         """See `Encoder.features`."""
-        from torchaudio.compliance import kaldi
-
-        return [
-            kaldi.fbank(torch.as_tensor(waveform)[None], num_mel_bins=NUM_MELS, sample_frequency=SAMPLE_RATE_HZ).numpy()
-            for waveform in waveforms
-        ]
+        return [kaldi_frames(torch.as_tensor(waveform), num_mel_bins=NUM_MELS).numpy() for waveform in waveforms]
 
 
 def load(folder, device):

@@ -17,6 +17,7 @@ SHIFT_SAMPLES = 160  # 10 ms, from one frame of log-Mel bins to the next
 HOP_SAMPLES = 2 * SHIFT_SAMPLES  # 20 ms: two of them
 NUM_MELS = 40
 MIN_SAMPLES = 400  # one 25 ms window
+BLOCK_FRAMES = 6_000  # frames that are computed together: an hour at once would take 4 GB
 LOUD_QUANTILE = 0.7  # frames above this quantile of their energies are the loud ones
 
 
@@ -26,12 +27,23 @@ def log_mel(waveform, warp=1.0, tempo=1.0):
     `warp` moves the formants by this factor (vocal tract length), `tempo` the distance of the frames; both are for
     augmentation.
     """
+    shift = 10 * tempo
+    settings = dict(num_mel_bins=NUM_MELS, window_type="hamming", vtln_warp=warp, dither=0.0)
+    return kaldi_frames(torch.as_tensor(waveform) * 2**15, frame_shift=shift, **settings)
+
+
+def kaldi_frames(waveform, *, frame_shift=10.0, **settings):
+    """Waveform `[N]` at 16 kHz → Kaldi's filter bank energies `[T, num_mel_bins]` every `frame_shift` ms, some blocks of
+    frames after another: each frame is what it is in the whole, and memory stays that of a block.
+    """
     from torchaudio.compliance import kaldi
 
-    return kaldi.fbank(
-        torch.as_tensor(waveform)[None] * 2**15, num_mel_bins=NUM_MELS, window_type="hamming",
-        sample_frequency=SAMPLE_RATE_HZ, frame_length=25, frame_shift=10 * tempo, vtln_warp=warp, dither=0.0,
-    )  # fmt: skip
+    hop = int(SAMPLE_RATE_HZ * frame_shift * 0.001)  # as Kaldi rounds it
+    step = BLOCK_FRAMES * hop
+    starts = range(0, max(len(waveform) - MIN_SAMPLES + 1, 1), step)
+    pieces = [waveform[None, start : start + step - hop + MIN_SAMPLES] for start in starts]
+    settings |= dict(sample_frequency=SAMPLE_RATE_HZ, frame_length=25, frame_shift=frame_shift)
+    return torch.cat([kaldi.fbank(piece, **settings) for piece in pieces])
 
 
 def remove_level(mel):

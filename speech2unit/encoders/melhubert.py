@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from speech2unit import pieces
 from speech2unit.device import attention
 from speech2unit.encoders.log_mel import NUM_MELS, SAMPLE_RATE_HZ, load_front_end
 from speech2unit.files import read_json
@@ -105,9 +106,15 @@ class MelHuBERT:
     def features(self, waveforms, layer):
         """See `Encoder.features`; layer 0 is the input of the first block."""
         frames = [self.front_end(waveform) for waveform in waveforms]
+        if max(map(len, frames)) > pieces.MAX_FRAMES:
+            return [pieces.in_pieces(f, lambda piece: self._states([piece], layer)[0]).numpy() for f in frames]
+        return [state.numpy() for state in self._states(frames, layer)]
+
+    def _states(self, frames, layer):
+        """List of frames `[T_i, 80]` → list of `[T_i, D]` on the CPU."""
         lengths = torch.tensor([len(f) for f in frames], device=self.device) if len(frames) > 1 else None
         batch = nn.utils.rnn.pad_sequence(frames, batch_first=True).to(self.device)
-        states = self.model.hidden_states(batch, lengths, layer)[layer].cpu().numpy()
+        states = self.model.hidden_states(batch, lengths, layer)[layer].cpu()
         return [state[: len(f)] for state, f in zip(states, frames)]
 
 

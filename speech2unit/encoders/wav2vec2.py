@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from speech2unit import pieces
 from speech2unit.errors import data_error
 from speech2unit.files import read_json
 from speech2unit.wav2vec2_model import Wav2Vec2Config, Wav2Vec2Model
@@ -16,8 +17,6 @@ from speech2unit.wav2vec2_names import convert, sizes_from_transformers
 __all__ = ["Wav2Vec2", "convert", "load", "sizes_from_transformers"]
 
 SAMPLE_RATE_HZ = 16_000
-MAX_FRAMES = 5000  # 100 s at 50 Hz, as GSLM: longer ones pass the transformer in pieces
-OVERLAP_FRAMES = 250  # 5 s that a piece sees on either side of what it yields
 
 
 class Wav2Vec2:
@@ -35,10 +34,10 @@ class Wav2Vec2:
         Raises `ValueError` for a waveform that is shorter than a frame.
         """
         frames = [self._frames(waveform) for waveform in waveforms]
-        if torch.device(self.device).type != "cpu" and max(map(len, frames)) <= MAX_FRAMES:
+        if torch.device(self.device).type != "cpu" and max(map(len, frames)) <= pieces.MAX_FRAMES:
             states = self.model.state(frames, layer)
         else:
-            states = [_in_pieces(f, lambda piece: self.model.state([piece], layer)[0]) for f in frames]
+            states = [pieces.in_pieces(f, lambda piece: self.model.state([piece], layer)[0]) for f in frames]
         return [state[: len(f)].float().cpu().numpy() for state, f in zip(states, frames)]
 
     def _frames(self, waveform):
@@ -48,17 +47,6 @@ class Wav2Vec2:
                 remedy="drop the utterance",
             )  # fmt: skip
         return self.model.front_end(torch.as_tensor(waveform, device=self.device))
-
-
-def _in_pieces(frames, state):
-    """`state` of frames `[T, D]`; of more than `MAX_FRAMES` in pieces, from which what overlaps is cut off."""
-    if len(frames) <= MAX_FRAMES:
-        return state(frames)
-    step, parts = MAX_FRAMES - 2 * OVERLAP_FRAMES, []
-    for start in range(0, len(frames), step):
-        first = max(start - OVERLAP_FRAMES, 0)
-        parts.append(state(frames[first : start + step + OVERLAP_FRAMES])[start - first :][:step])
-    return torch.cat(parts)
 
 
 def load(folder, device):

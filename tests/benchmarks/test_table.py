@@ -9,7 +9,11 @@ RECORD = dict(name="nap", what="sleep", unit="s", ours=0.0123456, peer=0.5, rati
 def test_the_table_stands_between_its_marks(tmp_path, monkeypatch):
     monkeypatch.setattr(table, "RESULTS", tmp_path)
     monkeypatch.setattr(table, "README", tmp_path / "README.md")
-    table.README.write_text(f"above\n{table.BEGIN}old\n{table.END}\nbelow\n")
+    marks = f"{table.BEGIN}old\n{table.END}\nbetween\n{table.FAULTS_BEGIN}{table.FAULTS_END}"
+    table.README.write_text(f"above\n{marks}\nbelow\n")
+    write_json(
+        tmp_path / "faults.json", dict(classes=[{"class": "kill", "injected": 1200, "detected": 0, "recovered": 7, "silent": 3}])
+    )
     write_json(tmp_path / "nap.json", RECORD)
     write_json(tmp_path / "work.json", RECORD | dict(name="work", aim=None))
     table.main()
@@ -17,8 +21,9 @@ def test_the_table_stands_between_its_marks(tmp_path, monkeypatch):
     text = table.README.read_text()
     assert text.startswith("above\n") and text.endswith("below\n") and "old" not in text
     assert "| `nap` | 0.0123 s | 0.5 s | 40.50 | ≥ 40 | sleep |\n| `work` | 0.0123 s | 0.5 s | 40.50 | – | sleep |\n" in text
+    assert "|---|---:|---:|---:|---:|\n| kill | 1,200 | 0 | 7 | 3 |\n" in text.partition("between")[2]
 
 
 def test_the_readme_has_the_marks():
     text = table.README.read_text()
-    assert text.count(table.BEGIN) == text.count(table.END) == 1
+    assert text.count(table.BEGIN) == text.count(table.END) == text.count(table.FAULTS_BEGIN) == text.count(table.FAULTS_END) == 1

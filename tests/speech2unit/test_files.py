@@ -1,12 +1,14 @@
 """Files are whole or absent."""
 
+import argparse
 import hashlib
 import os
+import shutil
 import stat
 
 import pytest
 
-from speech2unit.files import atomic, read_json, sha256, write_json
+from speech2unit.files import BLANK, atomic, damage, damaged_files, read_json, sha256, sweep, whole_folder, write_json
 
 
 def test_the_file_appears_when_the_block_ends_in_folders_that_are_made(tmp_path):
@@ -65,3 +67,53 @@ def test_sha256(tmp_path):
     data = bytes(range(256)) * 10_000
     (tmp_path / "file").write_bytes(data)
     assert sha256(tmp_path / "file") == hashlib.sha256(data).hexdigest()
+
+
+def test_every_bit_of_a_sealed_file_counts(tmp_path):
+    path = tmp_path / "file.json"
+    write_json(path, dict(a=[1, 2], seal=BLANK, b=3))
+    data = path.read_bytes()
+    assert damage(path) == "" and BLANK not in data.decode()
+    for bit in range(0, 8 * len(data), 7):
+        wrong = bytearray(data)
+        wrong[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(wrong)
+        assert damage(path), bit
+    for length in range(0, len(data), 5):
+        path.write_bytes(data[:length])
+        assert damage(path), length
+
+
+def test_a_folder_knows_its_files(tmp_path):
+    with whole_folder(tmp_path / "folder") as folder:
+        (folder / "deep").mkdir()
+        for name in ("a", "deep/b  c", "d"):
+            (folder / name).write_text(name)
+    assert damaged_files(tmp_path / "folder") == []
+    (tmp_path / "folder/deep/b  c").write_text("other")
+    (tmp_path / "folder/d").unlink()
+    assert damaged_files(tmp_path / "folder") == ["d", "deep/b  c"]
+
+
+def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path):
+    for name in (".f[1].txt.abc.tmp", ".g.txt.abc.tmp", "f[1].txt"):
+        (tmp_path / name).write_text("half")
+    (tmp_path / ".f[1].txt.def.tmp").mkdir()
+    sweep(tmp_path / "f[1].txt")
+    assert {path.name for path in tmp_path.iterdir()} == {".g.txt.abc.tmp", "f[1].txt"}
+
+
+@pytest.mark.parametrize("problem", [
+    OSError(28, "No space left on device"), OSError(30, "Read-only file system"), RuntimeError("I/O error: No space left on device (os error 28)"),
+])  # fmt: skip
+@pytest.mark.parametrize("writing", [atomic, whole_folder])
+def test_a_full_disk_is_a_sentence_that_names_the_file(tmp_path, writing, problem, monkeypatch):
+    text = r"file: the disk must take the file; expected space and .*; make room"
+    with pytest.raises(ValueError, match=text) as caught, writing(tmp_path / "file"):
+        raise problem
+    assert str(problem) in str(caught.value) and not list(tmp_path.iterdir())
+    with pytest.raises(RuntimeError, match="^something else$"), writing(tmp_path / "file"):
+        raise RuntimeError("something else")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: argparse.Namespace(free=0))
+    with pytest.raises(ValueError, match="the disk must take the file"), writing(tmp_path / "file"):
+        raise RuntimeError("something else")

@@ -97,7 +97,7 @@ def bad_files(root):
     return codes, converted
 
 
-def test_each_bad_file_is_one_row_with_its_code_and_the_good_ones_do_not_notice(tmp_path):
+def test_each_bad_file_is_one_row_with_its_code_and_the_good_ones_do_not_notice(tmp_path, record_property):
     good = good_files(tmp_path, 200)
     clean, nothing = make(tmp_path, good, allow_speaker_overlap=True)
     codes, converted = bad_files(tmp_path)
@@ -108,6 +108,8 @@ def test_each_bad_file_is_one_row_with_its_code_and_the_good_ones_do_not_notice(
     assert all(row["reason"] in codes[row["path"]] for row in rejected.values())
     assert {name: manifest[name] for name in clean} == clean
     assert {row["path"] for row in manifest.values() if row["utterance_id"] not in clean} == set(converted)
+    record_property("injected", len(codes) + len(converted))
+    record_property("detected", len(codes) + len(converted))
     text = str(pytest.raises(ValueError, make, tmp_path, good + rows, max_reject_fraction=0.01, allow_speaker_overlap=True).value)
     counts = Counter(row["reason"] for row in rejected.values())
     assert "most of a corpus must be usable; expected at most 1.00% of the files rejected" in text

@@ -51,13 +51,55 @@ def test_costs_of_earlier_stages_travel_along(outputs, tmp_path):
 
 def test_outside_of_a_job_there_are_just_versions(tmp_path):
     write(tmp_path / "t.parquet", "a")
-    assert provenance.read(tmp_path / "t.parquet") == dict(stage=None, versions=provenance.versions(), history={})
+    about = provenance.read(tmp_path / "t.parquet")
+    assert about.pop("seal").startswith("sha256 with zeros here: ") and about.pop("format") == provenance.FORMAT
+    assert about == dict(file="", stage=None, versions=provenance.versions(), history={})
 
 
 def test_a_job_ends_even_with_an_error(tmp_path):
     with pytest.raises(RuntimeError), provenance.running(job="logs/x.log", stage="x", settings={}, inputs=[]):
         raise RuntimeError
     assert provenance.record()["stage"] is None
+
+
+def test_a_job_refuses_inputs_that_are_not_what_a_stage_wrote(tmp_path):
+    folder = tmp_path / "results/SCR"
+    with provenance.running(job="logs/x.log", stage="x", settings={}, inputs=[]):
+        write(folder / "a.parquet", "a")
+        save_tensors(folder / "b.safetensors", dict(t=torch.ones(3)))
+        save_config(folder / "c.json", dict(size=3))
+    assert provenance.read(folder / "c.json")["file"] == "results/SCR/c.json"
+    for path in folder.iterdir():
+        provenance.check(path)
+        data = path.read_bytes()
+        wrongs = {data[:-1]: "checksum", b"": "an empty file", data.replace(b"s", b"t", 1): "checksum"}
+        for wrong, got in wrongs.items():
+            path.write_bytes(wrong)
+            with (
+                pytest.raises(ValueError, match=rf"{path.name}: a result must be what its stage wrote; .*{got}.*; delete it and"),
+                provenance.running(job="logs/y.log", stage="y", settings={}, inputs=[path]),
+            ):
+                raise AssertionError
+        other = tmp_path / "elsewhere/results/DSR" / path.name
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.write_bytes(data)
+        assert provenance.problem(other) == f"a copy of results/SCR/{path.name}"
+
+
+def test_a_job_refuses_inputs_of_another_version(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "FORMAT", 0)
+    write(tmp_path / "results/a.parquet", "a")
+    monkeypatch.undo()
+    assert provenance.problem(tmp_path / "results/a.parquet") == "format 0 of another version of this project, not 1"
+    write_json(tmp_path / "results/a.json", {})
+    assert provenance.problem(tmp_path / "results/a.json") == "no checksum: cut off, or of an earlier version"
+
+
+def test_what_is_no_result_is_not_judged(tmp_path):
+    (tmp_path / "results").mkdir()
+    for name in ("a.json", "results/metadata.csv"):
+        (tmp_path / name).write_text("{}")
+        assert provenance.problem(tmp_path / name) == ""
 
 
 def test_files_without_a_record(tmp_path):

@@ -123,7 +123,7 @@ def test_a_second_run_replaces_the_folder_and_leaves_no_other(folder, tmp_path):
     ]
     for path in (folder / "binarized").iterdir():
         assert (tmp_path / "binarized" / path.name).read_bytes() == path.read_bytes()
-    assert len(list((tmp_path / "binarized").iterdir())) == 7
+    assert len(list((tmp_path / "binarized").iterdir())) == 8
 
 
 def test_units_of_another_codebook_are_refused_and_nothing_is_left(tmp_path):

@@ -233,3 +233,8 @@ def score_settings(wildcards):
 
 def ulm_settings(wildcards):
     return config["pretrain_ulm"][ROWS["ulms"][wildcards.ulm]["preset"]]
+
+
+def output_patterns(wildcards):
+    """Regular expressions of the files that rules make, and the rules' names."""
+    return [(file.regex().pattern, rule.name) for rule in workflow.rules for file in rule.output]

@@ -5,6 +5,7 @@ however many cores Snakemake grants: thread counts change floats) and `row` (set
 A rule that trains has the resource `gpu_processes`: where that is more than 1, so many processes run its stage, a GPU each.
 """
 
+import fcntl
 import importlib
 import os
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 RESERVED = ("stage", "code", "num_threads", "row")
 params = snakemake.params  # noqa: F821  (Snakemake puts `snakemake` here)
 rank = int(os.environ.get("RANK", 0))  # of processes that torchrun started, which share the log
-log = open(snakemake.log[0], "a" if "RANK" in os.environ else "w", buffering=1)  # noqa: F821  (open until the process ends)
+log = open(snakemake.log[0], "a", buffering=1)  # noqa: F821  (open until the process ends, and the lock on it with it)
 sys.stdout = sys.stderr = log
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = str(params.num_threads)
@@ -25,7 +26,24 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 sys.path.insert(0, str(Path(snakemake.scriptdir).parents[1]))  # noqa: F821
 
-from speech2unit import provenance, training_state  # noqa: E402
+from speech2unit import files, provenance, training_state  # noqa: E402
+
+
+def wait_for_orphan():
+    """Hold the lock on the log, so that this process alone makes this job's outputs, and clear up after a killed one.
+
+    Where the main process of Snakemake was killed its jobs live on; another run waits here until such a one has ended.
+    """
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"{params.stage}: waits for the same job of a run that was killed: {snakemake.log[0]}", file=sys.__stderr__)  # noqa: F821
+        fcntl.flock(log, fcntl.LOCK_EX)
+    except OSError as error:  # a file system without locks
+        print("no lock:", error)
+    log.truncate(0)
+    for path in dict(snakemake.output).values():  # noqa: F821
+        files.sweep(path)
 
 
 def run():
@@ -56,6 +74,8 @@ def launch(num_processes):
 
 
 try:
+    if "RANK" not in os.environ:
+        wait_for_orphan()
     num_processes = snakemake.resources.get("gpu_processes", 1)  # noqa: F821
     if num_processes > 1 and "RANK" not in os.environ:
         launch(num_processes)

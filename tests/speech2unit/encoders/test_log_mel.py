@@ -19,6 +19,14 @@ def test_it_is_kaldis_filter_bank_of_40_bins_under_a_hamming_window():
     assert torch.equal(log_mel(WAVEFORM), expected) and expected.shape == (1 + (5000 - 400) // 160, 40)
 
 
+@pytest.mark.parametrize("tempo", [1.0, 0.93])
+def test_frames_of_a_block_are_those_of_the_whole(monkeypatch, tempo):
+    whole = log_mel(WAVEFORM, tempo=tempo)
+    for num_frames in (1, 7, len(whole)):
+        monkeypatch.setattr(encoders.log_mel, "BLOCK_FRAMES", num_frames)
+        assert torch.allclose(log_mel(WAVEFORM, tempo=tempo), whole, atol=1e-4)
+
+
 def test_it_follows_the_definition_of_kaldi():
     """Mean removed, pre-emphasis 0.97, Hamming, power spectrum of 512, triangles on the Mel scale from 20 Hz, log."""
     frame = WAVEFORM[160:560].astype(np.float64) * 32768

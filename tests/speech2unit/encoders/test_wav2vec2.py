@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 import torchaudio
 
-from speech2unit import encoders, wav2vec2_model
+from speech2unit import encoders, pieces, wav2vec2_model
 from speech2unit.assign_units import nearest_centroids
-from speech2unit.encoders import wav2vec2
 from speech2unit.encoders.wav2vec2 import convert, sizes_from_transformers
 from speech2unit.weights import save_config, save_tensors
 
@@ -209,24 +208,14 @@ def test_the_convolutions_yield_the_same_in_pieces(encoder, monkeypatch):
         assert all(worst(a, b) <= 1e-6 for a, b in zip(encoder.features(WAVEFORMS, 0), whole))
 
 
-@pytest.mark.parametrize("num_frames", [1, 10, 11, 12, 25, 30])
-def test_long_utterances_pass_the_blocks_in_pieces_that_overlap(monkeypatch, num_frames):
-    monkeypatch.setattr(wav2vec2, "MAX_FRAMES", 10)
-    monkeypatch.setattr(wav2vec2, "OVERLAP_FRAMES", 2)
-    frames, seen = torch.arange(num_frames)[:, None], []
-    assert torch.equal(wav2vec2._in_pieces(frames, lambda piece: seen.append(piece[:, 0].tolist()) or piece), frames)
-    starts = [max(0, start - 2) for start in range(0, num_frames, 6)] if num_frames > 10 else [0]
-    assert max(map(len, seen)) <= 10 and [piece[0] for piece in seen] == starts
-
-
 def test_far_from_its_seams_a_long_utterance_is_as_a_short_one(encoder, monkeypatch):
     """With weights that look only a few frames away: attention switched off."""
     for block in encoder.model.blocks:
         block.out = torch.nn.Module()
         block.out.forward = torch.zeros_like
     whole = encoder.features(WAVEFORMS, 3)
-    monkeypatch.setattr(wav2vec2, "MAX_FRAMES", 40)
-    monkeypatch.setattr(wav2vec2, "OVERLAP_FRAMES", 8)
+    monkeypatch.setattr(pieces, "MAX_FRAMES", 40)
+    monkeypatch.setattr(pieces, "OVERLAP_FRAMES", 8)
     assert all(worst(a, b) <= 1e-5 for a, b in zip(encoder.features(WAVEFORMS, 3), whole))
 
 

@@ -1,0 +1,81 @@
+"""A disk that is full, or read-only, under every rule: the run stops, names the file, leaves nothing, and can go on."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from tests.workflow.faults.runs import ALL, contents, is_clean, remove, restore, resume
+from tests.workflow.faults.test_kill_and_resume import OUTPUTS, TARGETS
+
+QUICK = ["verbalizer.fit_verbalizer"]
+READ_ONLY = ["ulm.tune_prompt", "verbalizer.fit_verbalizer", "speech2unit.make_manifest"] if ALL else []
+
+
+@pytest.fixture(scope="module")
+def finished(project):
+    project.snakemake("--cores", 2, "--", *TARGETS)
+    return project
+
+
+@pytest.fixture(scope="module")
+def small(new_project):
+    """A project whose results/ is a small disk of its own."""
+    made = new_project("small disk")
+    (made / "results").mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", made / "results"], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"a small disk cannot be mounted here, which takes root: {done.stderr.strip()}")
+    yield made
+    subprocess.run(["umount", "--lazy", made / "results"], check=True)
+
+
+def fill(folder):
+    """A file that takes all space."""
+    with open(folder / ".ballast", "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            return
+
+
+def prepare(small, finished, outputs):
+    """Everything that is finished but these outputs."""
+    for path in (small / "results").iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    restore(small, finished, copy=shutil.copy2)
+    remove(small, outputs)
+
+
+@pytest.mark.parametrize("stage", OUTPUTS if ALL else QUICK)
+def test_a_full_disk_stops_the_run_and_nothing_is_left(small, finished, stage, record_property):
+    outputs = OUTPUTS[stage]
+    prepare(small, finished, outputs)
+    fill(small / "results")
+    output, status = small.snakemake("--cores", 1, "--", *outputs, check=False)
+    assert status and "the disk must take the file; expected space and permission to write, got " in output
+    assert any(f"{stage}: {name}: " in output for name in outputs)
+    assert not any(os.path.lexists(small / name) for name in outputs) and is_clean(small)
+    (small / "results/.ballast").unlink()
+    resume(small, *outputs)
+    assert contents(small.folder, outputs) == contents(finished.folder, outputs) and is_clean(small)
+    record_property("detected", 1)
+    record_property("recovered", 1)
+
+
+@pytest.mark.parametrize("stage", READ_ONLY)
+def test_a_read_only_disk_stops_the_run(small, finished, stage, record_property):
+    outputs = OUTPUTS[stage]
+    prepare(small, finished, outputs)
+    subprocess.run(["mount", "-o", "remount,ro", small / "results"], check=True)
+    try:
+        output, status = small.snakemake("--cores", 1, "--", *outputs, check=False)
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", small / "results"], check=True)
+    assert status and "Read-only file system" in output and any(name in output for name in outputs)
+    resume(small, *outputs)
+    assert contents(small.folder, outputs) == contents(finished.folder, outputs) and is_clean(small)
+    record_property("detected", 1)
+    record_property("recovered", 1)

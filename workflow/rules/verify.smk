@@ -1,0 +1,17 @@
+localrules:
+    verify,
+
+
+rule verify:
+    log:
+        "logs/verify/verify.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        **stage("speech2unit.verify"),
+        folder="results",
+        makers=output_patterns,
+    script:
+        "../scripts/stage.py"
