@@ -12,7 +12,7 @@ rule download_checkpoint:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
     params:
         **stage("speech2unit.download_checkpoint"),
         **config["download_checkpoint"],

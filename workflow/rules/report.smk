@@ -27,7 +27,7 @@ rule plot_classes:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("verbalizer.plot_classes"),
         **config["plot_classes"],
@@ -53,7 +53,7 @@ rule plot_durations:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.plot_durations"),
     script:
@@ -76,7 +76,7 @@ rule plot_unit_lengths:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.plot_unit_lengths"),
     script:
@@ -99,7 +99,7 @@ rule plot_unit_usage:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.plot_unit_usage"),
         row=size_settings,
@@ -128,7 +128,7 @@ rule plot_utterances:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         **stage("speech2unit.plot_utterances"),
         **config["plot_utterances"],
@@ -154,7 +154,7 @@ rule plot_training:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.plot_training"),
     script:
@@ -177,7 +177,7 @@ rule plot_confusion:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("ulm.plot_confusion"),
         **config["plot_confusion"],
@@ -200,7 +200,7 @@ rule render_summary:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("ulm.render_summary"),
     script:

@@ -12,7 +12,7 @@ rule synthesize_commands:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.synthesize_commands"),
         **config["synthesize_commands"],
@@ -33,7 +33,7 @@ rule concatenate_clips:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.concatenate_clips"),
         **config["concatenate_clips"],
@@ -56,7 +56,7 @@ rule make_manifest:
         "../../environment.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         **stage("speech2unit.make_manifest"),
         **config["make_manifest"],
@@ -78,7 +78,7 @@ rule import_units:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         **stage("speech2unit.import_units"),
         codebook="{codebook}",
@@ -99,7 +99,7 @@ rule extract_features:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3000),
         gpu=config["gpus_per_job"],
     params:
         **stage("speech2unit.extract_features"),
@@ -123,7 +123,7 @@ rule fit_codebook:
         "../../environment.yaml"
     threads: 2
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3000),
     params:
         **stage("speech2unit.fit_codebook", num_threads=2),
         **config["fit_codebook"],
@@ -145,7 +145,7 @@ rule convert_codebook:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.convert_codebook"),
         row=published_codebook_settings,
@@ -165,7 +165,7 @@ rule assign_units:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         **stage("speech2unit.assign_units"),
         codebook="{codebook}",
@@ -186,7 +186,7 @@ rule reduce_units:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.reduce_units"),
     script:
