@@ -4,7 +4,7 @@ localrules:
 
 rule download_checkpoint:
     output:
-        file=update(CHECKPOINT_FILE),
+        file=local(update(CHECKPOINT_FILE)),
     log:
         "logs/download_checkpoint/{checkpoint}/{file}.log",
     wildcard_constraints:

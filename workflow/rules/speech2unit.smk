@@ -1,12 +1,13 @@
 localrules:
+    fetch_corpus,
     reduce_units,
     import_units,
 
 
 rule synthesize_commands:
     output:
-        audio=directory("results/corpora/{corpus}/speech/audio"),
-        metadata="results/corpora/{corpus}/speech/metadata.csv",
+        audio=local(directory("results/corpora/{corpus}/speech/audio")),
+        metadata=local("results/corpora/{corpus}/speech/metadata.csv"),
     log:
         "logs/synthesize_commands/{corpus}.log",
     conda:
@@ -24,8 +25,8 @@ rule concatenate_clips:
     input:
         manifest="results/corpora/{corpus}/manifest.parquet",
     output:
-        audio=directory("results/corpora/{corpus}/strings/audio"),
-        metadata="results/corpora/{corpus}/strings/metadata.csv",
+        audio=local(directory("results/corpora/{corpus}/strings/audio")),
+        metadata=local("results/corpora/{corpus}/strings/metadata.csv"),
     log:
         "logs/concatenate_clips/{corpus}.log",
     wildcard_constraints:
@@ -38,6 +39,25 @@ rule concatenate_clips:
         **stage("speech2unit.concatenate_clips"),
         **config["concatenate_clips"],
         row=root_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule fetch_corpus:
+    input:
+        source=corpus_address,
+    output:
+        root=local(directory("results/corpora/{corpus}/fetched")),
+    log:
+        "logs/fetch_corpus/{corpus}.log",
+    wildcard_constraints:
+        corpus=FETCHED_CORPORA,
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(500),
+    params:
+        **stage("speech2unit.fetch_corpus"),
     script:
         "../scripts/stage.py"
 
