@@ -5,6 +5,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/resources.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/piece_inputs.smk"
 include: "workflow/rules/checkpoints.smk"

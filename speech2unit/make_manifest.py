@@ -14,7 +14,8 @@ from speech2unit.errors import data_error, nearest
 from speech2unit.schemas import MANIFEST, REJECTED
 from speech2unit.splits import SEQUENCE, check_splits
 
-OWN_CELLS = {"corpus", "adapter", "root", "speeds", "label_columns"}  # of a row of corpora.tsv; the others are the adapter's
+# of a row of config/corpora.tsv; the others are the adapter's
+OWN_CELLS = {"corpus", "adapter", "root", "address", "speeds", "label_columns"}
 
 
 def read_corpus(corpus):

@@ -35,33 +35,36 @@ def fairseq_dictionary(vocabulary):
     return dictionary
 
 
-def write_indexed(prefix, rows, vocabulary_size):
-    """Token rows as fairseq's memory-mapped `prefix.bin` and `prefix.idx`, with the token type that fairseq chooses."""
-    import torch
+def open_indexed(prefix, vocabulary_size):
+    """Builder of fairseq's memory-mapped `prefix.bin`, with the token type that fairseq chooses."""
     from fairseq.data import indexed_dataset
 
-    builder = indexed_dataset.make_builder(f"{prefix}.bin", impl="mmap", vocab_size=vocabulary_size)
-    for tokens in rows:
-        builder.add_item(torch.tensor(tokens, dtype=torch.int64))
-    builder.finalize(f"{prefix}.idx")
+    return indexed_dataset.make_builder(f"{prefix}.bin", impl="mmap", vocab_size=vocabulary_size)
 
 
 def binarize(*, verbalized, vocabulary, binarized, rows, codebook):
     """Stage: `binarized` is the folder of fairseq's files, `rows` the Parquet file beside them. See `BINARIZED`."""
+    import torch
+
     vocabulary = tables.read(vocabulary, VOCABULARY)
     index_of, dictionary = index_of_unit(vocabulary), fairseq_dictionary(vocabulary)
-    source = tables.read(verbalized, VERBALIZED)
-    check_codebook(source["codebook"].to_pylist(), codebook, verbalized)
-    found = _rows(source.to_pylist(), index_of)
-    with whole_folder(binarized) as temporary:
+    with whole_folder(binarized) as temporary, tables.writer(rows, BINARIZED) as out:
         dictionary.save(str(temporary / "dict.txt"))
+        builders = {split: open_indexed(temporary / name, len(dictionary)) for split, name in FAIRSEQ_SPLITS.items()}
+        position = dict.fromkeys(FAIRSEQ_SPLITS, 0)
+        for batch in tables.stream(verbalized, VERBALIZED):
+            check_codebook(batch["codebook"].to_pylist(), codebook, verbalized)
+            found = _rows(batch.to_pylist(), index_of, position)
+            for row in found:
+                builders[row["split"]].add_item(torch.tensor(row["tokens"], dtype=torch.int64))
+            out.write(found)
         for split, name in FAIRSEQ_SPLITS.items():
-            write_indexed(temporary / name, [row["tokens"] for row in found if row["split"] == split], len(dictionary))
-    tables.write(rows, found, BINARIZED)
+            builders[split].finalize(f"{temporary / name}.idx")
 
 
-def _rows(verbalized, index_of):
-    position, rows = dict.fromkeys(FAIRSEQ_SPLITS, 0), []
+def _rows(verbalized, index_of, position):
+    """Rows of `BINARIZED`; `position`: split → rows that there are already, which it counts on."""
+    rows = []
     for row in verbalized:
         same = {name: row[name] for name in ("utterance_id", "split", "labels")}
         tokens = token_row(row["units"], row["target_units"], index_of)

@@ -8,7 +8,8 @@ from verbalizer.schemas import LM_DATASET, VERBALIZER
 
 def training_counts(lm_dataset):
     """`Counter`s of the labels and of the units of the training split of a table of LM rows."""
-    return counts([row for row in tables.read(lm_dataset, LM_DATASET).to_pylist() if row["split"] == SPLITS[0]])
+    batches = tables.stream(lm_dataset, LM_DATASET, ["split", "labels", "units"])
+    return counts(row for batch in batches for row in batch.to_pylist() if row["split"] == SPLITS[0])
 
 
 def write_label_map(verbalizer, label_counts, unit_counts, units):

@@ -45,5 +45,8 @@ def label_map(label_counts, units):
 
 def counts(rows):
     """`Counter`s of the labels and of the units of training rows, in order of first appearance."""
-    labels = Counter(label for row in rows for label in row["labels"])
-    return labels, Counter(unit for row in rows for unit in row["units"])
+    labels, units = Counter(), Counter()
+    for row in rows:
+        labels.update(row["labels"])
+        units.update(row["units"])
+    return labels, units

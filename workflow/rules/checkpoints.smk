@@ -4,7 +4,7 @@ localrules:
 
 rule download_checkpoint:
     output:
-        file=update(CHECKPOINT_FILE),
+        file=local(update(CHECKPOINT_FILE)),
     log:
         "logs/download_checkpoint/{checkpoint}/{file}.log",
     wildcard_constraints:
@@ -12,7 +12,7 @@ rule download_checkpoint:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
     params:
         **stage("speech2unit.download_checkpoint"),
         **config["download_checkpoint"],

@@ -12,7 +12,7 @@ rule convert_encoder:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=5000,
+        mem_mb=memory(5000),
     params:
         **stage("speech2unit.convert_encoder"),
         row=published_encoder_settings,
@@ -34,7 +34,7 @@ rule fit_log_mel:
         "../../environment.yaml"
     threads: 2
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3000),
     params:
         **stage("speech2unit.fit_log_mel"),
         row=log_mel_settings,
@@ -60,7 +60,7 @@ rule pretrain_melhubert:
         "../../environment.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         gpu=config["gpus_per_job"],
         gpu_processes=config["gpus_per_job"],
         runtime=720,
@@ -85,7 +85,7 @@ rule export_melhubert:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         **stage("speech2unit.export_melhubert"),
     script:

@@ -2,21 +2,34 @@
 
 from snakemake.exceptions import WorkflowError
 
+FETCHED_CORPORA = "|".join(re.escape(name) for name, row in ROWS["corpora"].items() if row["address"]) or "none"
+
+
+def outside(path):
+    """A file that is no result: in a storage where it has an address (s3://…), else here, wherever results are stored."""
+    return storage(path) if "://" in path else local(path)
+
+
+def corpus_address(wildcards):
+    return outside(ROWS["corpora"][wildcards.corpus]["address"])
+
 
 def corpus_source(wildcards):
     row = ROWS["corpora"][wildcards.corpus]
+    if row["address"]:
+        return [local(row["root"])]
     path = Path(row["root"]) / row["metadata"]
     if row["metadata"] and "results" not in path.parts and not path.exists():  # without this an old manifest would do
         raise WorkflowError(
             f"config/corpora.tsv, corpus '{wildcards.corpus}': its metadata must exist; got no {path}; "
             "correct 'root' or 'metadata', or the paths of config/config.yaml"
         )
-    return [str(path)] if row["metadata"] else []
+    return [outside(str(path))] if row["metadata"] else []
 
 
 def unit_sources(wildcards):
     row = ROWS["corpora"][wildcards.corpus]
-    return [f"{row['root']}/{name}" for name in row["source"]]
+    return [outside(f"{row['root']}/{name}") for name in row["source"]]
 
 
 def root_settings(wildcards):
@@ -40,7 +53,8 @@ def checkpoint_files(table):
 
     def paths(wildcards):
         name = ROWS[table][wildcards[table.removesuffix("s")]]["checkpoint"]
-        return expand(CHECKPOINT_FILE, checkpoint=name, file=ROWS["checkpoints"][name]["files"]) if name else []
+        files = expand(CHECKPOINT_FILE, checkpoint=name, file=ROWS["checkpoints"][name]["files"]) if name else []
+        return list(map(outside, files))
 
     return paths
 

@@ -15,7 +15,7 @@ rule fit_pieces:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         **stage("ulm.fit_pieces"),
         **config["fit_pieces"],
@@ -38,7 +38,7 @@ rule encode_pieces:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("ulm.encode_pieces"),
         row=encoding_settings,

@@ -28,7 +28,7 @@ rule plot_classes:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("verbalizer.plot_classes"),
         **config["plot_classes"],
@@ -54,7 +54,7 @@ rule plot_durations:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.plot_durations"),
     script:
@@ -77,7 +77,7 @@ rule plot_unit_lengths:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.plot_unit_lengths"),
     script:
@@ -100,7 +100,7 @@ rule plot_unit_usage:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.plot_unit_usage"),
         row=size_settings,
@@ -129,7 +129,7 @@ rule plot_utterances:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         **stage("speech2unit.plot_utterances"),
         **config["plot_utterances"],
@@ -155,7 +155,7 @@ rule plot_training:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.plot_training"),
     script:
@@ -178,7 +178,7 @@ rule plot_confusion:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("ulm.plot_confusion"),
         **config["plot_confusion"],
@@ -201,7 +201,7 @@ rule render_summary:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("ulm.render_summary"),
     script:
@@ -223,7 +223,7 @@ rule render_units:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.render_units"),
     script:

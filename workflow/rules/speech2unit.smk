@@ -1,4 +1,5 @@
 localrules:
+    fetch_corpus,
     reduce_units,
     import_units,
     measure_units,
@@ -6,14 +7,14 @@ localrules:
 
 rule synthesize_commands:
     output:
-        audio=directory("results/corpora/{corpus}/speech/audio"),
-        metadata="results/corpora/{corpus}/speech/metadata.csv",
+        audio=local(directory("results/corpora/{corpus}/speech/audio")),
+        metadata=local("results/corpora/{corpus}/speech/metadata.csv"),
     log:
         "logs/synthesize_commands/{corpus}.log",
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.synthesize_commands"),
         **config["synthesize_commands"],
@@ -25,8 +26,8 @@ rule concatenate_clips:
     input:
         manifest="results/corpora/{corpus}/manifest.parquet",
     output:
-        audio=directory("results/corpora/{corpus}/strings/audio"),
-        metadata="results/corpora/{corpus}/strings/metadata.csv",
+        audio=local(directory("results/corpora/{corpus}/strings/audio")),
+        metadata=local("results/corpora/{corpus}/strings/metadata.csv"),
     log:
         "logs/concatenate_clips/{corpus}.log",
     wildcard_constraints:
@@ -34,7 +35,7 @@ rule concatenate_clips:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.concatenate_clips"),
         **config["concatenate_clips"],
@@ -57,11 +58,30 @@ rule concatenate_slots:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.concatenate_slots"),
         **config["concatenate_slots"],
         row=slot_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule fetch_corpus:
+    input:
+        source=corpus_address,
+    output:
+        root=local(directory("results/corpora/{corpus}/fetched")),
+    log:
+        "logs/fetch_corpus/{corpus}.log",
+    wildcard_constraints:
+        corpus=FETCHED_CORPORA,
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(500),
+    params:
+        **stage("speech2unit.fetch_corpus"),
     script:
         "../scripts/stage.py"
 
@@ -80,7 +100,7 @@ rule make_manifest:
         "../../environment.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         **stage("speech2unit.make_manifest"),
         **config["make_manifest"],
@@ -102,7 +122,7 @@ rule import_units:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         **stage("speech2unit.import_units"),
         codebook="{codebook}",
@@ -123,7 +143,7 @@ rule extract_features:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3000),
         gpu=config["gpus_per_job"],
     params:
         **stage("speech2unit.extract_features"),
@@ -147,7 +167,7 @@ rule fit_codebook:
         "../../environment.yaml"
     threads: 2
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3000),
     params:
         **stage("speech2unit.fit_codebook", num_threads=2),
         **config["fit_codebook"],
@@ -169,7 +189,7 @@ rule convert_codebook:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.convert_codebook"),
         row=published_codebook_settings,
@@ -189,7 +209,7 @@ rule assign_units:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         **stage("speech2unit.assign_units"),
         codebook="{codebook}",
@@ -210,7 +230,7 @@ rule reduce_units:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.reduce_units"),
     script:
@@ -228,7 +248,7 @@ rule measure_units:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("speech2unit.measure_units"),
         codebook="{codebook}",

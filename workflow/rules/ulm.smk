@@ -16,7 +16,7 @@ rule build_vocabulary:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("ulm.build_vocabulary"),
         row=vocabulary_settings,
@@ -41,7 +41,7 @@ rule pretrain_ulm:
         "../../environment.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         gpu=config["gpus_per_job"],
         gpu_processes=config["gpus_per_job"],
         runtime=720,
@@ -68,7 +68,7 @@ rule convert_ulm:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=5000,
+        mem_mb=memory(5000),
     params:
         **stage("ulm.convert_ulm"),
         row=published_ulm_settings,
@@ -90,7 +90,7 @@ rule cluster_verbalizer:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("ulm.cluster_verbalizer"),
         **config["fit_verbalizer"],
@@ -113,7 +113,7 @@ rule binarize:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         **stage("ulm.binarize"),
         row=task_codebook,
@@ -136,7 +136,7 @@ rule tune_prompt:
         "../../environment.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=memory(4000),
         gpu=config["gpus_per_job"],
         gpu_processes=config["gpus_per_job"],
         runtime=240,
@@ -163,7 +163,7 @@ rule sample:
         "../../environment.yaml"
     threads: 2
     resources:
-        mem_mb=3000,
+        mem_mb=memory(3000),
         gpu=config["gpus_per_job"],
     params:
         **stage("ulm.sample", num_threads=2),
@@ -182,7 +182,7 @@ rule fit_baselines:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         **stage("ulm.fit_baselines"),
         **config["fit_baselines"],
@@ -206,7 +206,7 @@ rule score:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("ulm.score"),
         **config["score"],
@@ -225,7 +225,7 @@ rule summarize:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("ulm.summarize"),
     script:

@@ -15,7 +15,7 @@ rule create_lm_dataset:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("verbalizer.create_lm_dataset"),
         **config["create_lm_dataset"],
@@ -34,7 +34,7 @@ rule fit_verbalizer:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("verbalizer.fit_verbalizer"),
         **config["fit_verbalizer"],
@@ -54,7 +54,7 @@ rule apply_verbalizer:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
     params:
         **stage("verbalizer.apply_verbalizer"),
     script:

@@ -8,7 +8,7 @@ rule verify:
     conda:
         "../../environment.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
     params:
         **stage("speech2unit.verify"),
         folder="results",

@@ -86,9 +86,14 @@ def read_rows(config, schemas):
 
 
 def _complete(rows, config):
-    """Fill in what cells stand for: roots, whether a model is published, hashes that are not known (`-`)."""
-    for row in rows["corpora"].values():
+    """Fill in what cells stand for: roots, addresses (s3://…) of corpora that are fetched, whether a model is published,
+    hashes that are not known (`-`).
+    """
+    for name, row in rows["corpora"].items():
         row["root"] = row["root"].format(**config["paths"])
+        row["address"] = row["root"] if "://" in row["root"] and row["adapter"] != "units" else ""
+        if row["address"]:
+            row["root"] = f"results/corpora/{name}/fetched"
     for table in ("encoders", "codebooks", "ulms"):
         for row in rows[table].values():
             row["published"] = bool(row["checkpoint"]) or row.get("architecture", "log_mel") not in FITTED

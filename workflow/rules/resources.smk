@@ -1,0 +1,10 @@
+# What jobs ask for beyond numbers.
+
+
+def memory(megabytes):
+    """Resource function: so much memory, and as much again at each further attempt (`retries` of a profile)."""
+
+    def mem_mb(wildcards, attempt):
+        return megabytes * attempt
+
+    return mem_mb
