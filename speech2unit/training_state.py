@@ -11,6 +11,7 @@ import json
 import shutil
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from speech2unit import provenance
@@ -32,6 +33,7 @@ class Job:
     every_seconds: float
     num_runs: int = 0
 
+    @cached_property
     def folder(self):
         """Where its states lie: a name made of a digest of all that they follow from. Those of other digests go."""
         digests = {str(path): provenance.digest(path) for path in map(Path, self.inputs) if path.is_file()}
@@ -108,5 +110,5 @@ def next_run(seed):
         return Place()
     _job.num_runs += 1
     name = f"run{_job.num_runs}_seed{seed}"
-    state = _job.folder() / f"{name}.pt" if _job.every_seconds else None
+    state = _job.folder / f"{name}.pt" if _job.every_seconds else None
     return Place(state, _job.curves / name, _job.every_seconds)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
+from benchmarks.peers.fairseq_melhubert import FairseqMelHuBERT
 from speech2unit import encoders, tables
 from speech2unit.checkpoints import read_array
 from speech2unit.convert_encoder import convert_encoder
@@ -20,27 +20,6 @@ from speech2unit.weights import save_config, save_tensors
 
 SIZES = dict(num_layers=2, dim=32, ffn_dim=48, num_heads=4, conv_kernel=8, conv_groups=4, num_targets=[7], frame_ms=20)
 MOMENTS = np.stack([np.arange(40.0), np.arange(1.0, 41.0)])
-
-
-def published_state(sizes):
-    """A state dict as theirs, of the layers that they took from fairseq, and a function frames → hidden states of it."""
-    from fairseq.models.wav2vec.wav2vec2 import TransformerEncoder, Wav2Vec2Config
-
-    torch.manual_seed(0)
-    encoder = TransformerEncoder(
-        Wav2Vec2Config(
-            encoder_layers=sizes["num_layers"], encoder_embed_dim=sizes["dim"], encoder_ffn_embed_dim=sizes["ffn_dim"],
-            encoder_attention_heads=sizes["num_heads"], conv_pos=sizes["conv_kernel"], conv_pos_groups=sizes["conv_groups"],
-            required_seq_len_multiple=1,
-        )
-    ).eval()  # fmt: skip
-    project, final = nn.Linear(4 * sizes["frame_ms"], sizes["dim"]), nn.Linear(sizes["dim"], sizes["num_targets"][0])
-    with torch.no_grad():
-        for parameter in encoder.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape))
-    parts = dict(pre_extract_proj=project, encoder=encoder, final_proj=final)
-    state = {f"{part}.{name}": tensor for part, module in parts.items() for name, tensor in module.state_dict().items()}
-    return state, lambda frames: encoder(project(frames))
 
 
 @pytest.fixture
@@ -68,22 +47,25 @@ def convert(tmp_path):
 @pytest.mark.parametrize("frame_ms", [10, 20])
 def test_a_published_checkpoint_computes_what_the_layers_of_its_authors_do(convert, frame_ms):
     sizes = SIZES | dict(frame_ms=frame_ms)
-    state, hidden = published_state(sizes)
-    folder = convert(state, sizes)
+    published = FairseqMelHuBERT(sizes, 0.0, seed=0).eval()
+    folder = convert(published.state_dict(), sizes)
     encoder = encoders.load(folder)
     assert encoder.front_end.mean.tolist() == MOMENTS[0].tolist() and encoder.front_end.std.tolist() == MOMENTS[1].tolist()
     waveform = 0.1 * np.random.default_rng(0).standard_normal(8000).astype(np.float32)
     frames = encoder.front_end(waveform)[None]
     with torch.no_grad():
-        last, layers = hidden(frames)
+        last, layers = published(frames)
     torch.testing.assert_close(torch.from_numpy(encoder.features([waveform], 2)[0]), last[0], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(torch.from_numpy(encoder.features([waveform], 1)[0]), layers[0][0][:, 0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(torch.from_numpy(encoder.features([waveform], 1)[0]), layers[0][0], atol=1e-4, rtol=1e-4)
     report = {row["source"]: row["name"] for row in tables.read(folder / "report.parquet", LOAD_REPORT).to_pylist()}
-    assert report["encoder.layers.1.self_attn.k_proj.bias"] == "layers.1.k_proj.bias" and len(report) == len(state) + 1
+    assert (
+        report["encoder.layers.1.self_attn.k_proj.bias"] == "layers.1.k_proj.bias"
+        and len(report) == len(published.state_dict()) + 1
+    )
 
 
 def test_missing_and_unknown_tensors_are_named(convert):
-    state = published_state(SIZES)[0]
+    state = FairseqMelHuBERT(SIZES, 0.0, seed=0).state_dict()
     state["encoder.layers.2.fc1.bias"] = state.pop("final_proj.bias")
     with pytest.raises(
         ValueError, match=r"melhubert checkpoint: .*final_proj\.0\.bias.*encoder\.layers\.2\.fc1\.bias.*check the sizes"
@@ -118,7 +100,7 @@ def written(tmp_path):
 def test_what_is_written_has_their_names_and_comes_back(written, tmp_path):
     files = written(SIZES)
     found = torch.load(files["checkpoint"], weights_only=True)
-    assert set(found["model"]) == set(published_state(SIZES)[0])
+    assert set(found["model"]) == set(FairseqMelHuBERT(SIZES, 0.0, seed=0).state_dict())
     sizes = found["Upstream_Config"]["melhubert"]
     assert (sizes["feat_emb_dim"], sizes["encoder_layers"], sizes["conv_pos"], sizes["num_cluster"]) == (80, 2, 8, 7)
     assert np.array_equal(np.load(files["mean_std"]), MOMENTS)
