@@ -85,28 +85,11 @@ def test_an_unknown_task_names_the_nearest(planner):
 
 def test_a_path_that_names_no_row_says_which_row_is_meant(planner):
     output, status = planner.snakemake("--dry-run", "--", "results/SRC/acc.json", check=False)
-    assert status != 0 and "results/SRC/acc.json: results are named after rows of tests/config/tasks.tsv; expected one of ['SCR'" in output
+    assert (
+        status != 0
+        and "results/SRC/acc.json: results are named after rows of tests/config/tasks.tsv; expected one of ['SCR'" in output
+    )
     assert 'did you mean "SCR"?' in output
-
-
-@pytest.mark.parametrize("path, table, name", [
-    ("SCRR/acc.json", "tasks", "SCR"), ("units/melhubert_15/commands/units.parquet", "codebooks", "melhubert_16"),
-    ("units/melhubert_16/comands/units.parquet", "corpora", "commands"), ("corpora/comands/manifest.parquet", "corpora", "commands"),
-    ("encoders/melhubrt/config.json", "encoders", "melhubert"), ("features/melhubrt/layer1/x/y.parquet", "encoders", "melhubert"),
-    ("ulm/tinny/model.safetensors", "ulms", "tiny"),
-])  # fmt: skip
-def test_unknown_names_in_paths_are_found_and_known_ones_are_none(path, table, name, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    config = dict(tables={t: f"tests/config/{t}.tsv" for t in config_rows.TABLES}, tasks=["SCR"])
-    config |= yaml.safe_load((ROOT / "config/config.yaml").read_text()) | config
-    known = config_rows.read_rows(config | yaml.safe_load((ROOT / "tests/config/tiny.yaml").read_text()), ROOT / "workflow/schemas")
-    pattern = re.compile(config_rows.unknown_paths(known))
-    assert pattern.fullmatch(path)
-    message = str(config_rows.unknown_name(path, known, config))
-    assert f"results are named after rows of tests/config/{table}.tsv; " in message and f'did you mean "{name}"?' in message
-    for right in ("SCR/acc.json", "units/melhubert_16/commands/plots/unit_usage.svg", "ulm/tiny/plots/training.svg", "summary.parquet",
-                  "units/melhubert_16/centroids.parquet", "features/melhubert/layer1/commands/1-of-4.parquet"):  # fmt: skip
-        assert not pattern.fullmatch(right)
 
 
 def test_snakemakes_lint_is_content(planner):
