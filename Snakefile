@@ -24,3 +24,12 @@ rule all:
     input:
         "results/summary.parquet",
         report_files,
+
+
+rule unknown_name:
+    input:
+        refuse_name,
+    output:
+        "results/{unknown}",
+    wildcard_constraints:
+        unknown=unknown_paths(ROWS),

@@ -9,7 +9,7 @@ import re
 import soundfile
 
 from speech2unit.corpora.table import utterance_id
-from speech2unit.errors import data_error, nearest
+from speech2unit.errors import data_error, nearest, one_of
 
 STRETCH_SECONDS = 1.0  # of recordings without words; a clip of Google Speech Commands is as long
 
@@ -48,7 +48,7 @@ def one(folder, pattern, source):
 
 def _around(folder):
     if not folder.is_dir():
-        return "no such folder"
+        return f"a file named '{folder.name}'" if folder.exists() else f"not even a folder '{folder.name}' for it"
     names = sorted(path.name for path in folder.iterdir())
     return f"{names[:5]}{' …' if len(names) > 5 else ''}" if names else "an empty folder"
 
@@ -68,7 +68,7 @@ def known(value, names, place, source):
     """`names[value]` of a dict. Raises `ValueError` for a value that the publication does not know."""
     if value not in names:
         raise data_error(
-            place, "only names that the publication knows may occur", expected=f"one of {sorted(names)}", got=f"'{value}'",
+            place, "only names that the publication knows may occur", expected=one_of(value, names), got=f"'{value}'",
             remedy=f"{nearest(value, names)}remove it, or get the corpus anew from {source}",
         )  # fmt: skip
     return names[value]

@@ -10,7 +10,7 @@ from joblib import Parallel, delayed
 
 from speech2unit import corpora, tables
 from speech2unit.audio import BadAudio, check_name, convert, decode, stretch
-from speech2unit.errors import data_error, nearest
+from speech2unit.errors import data_error, nearest, one_of
 from speech2unit.schemas import MANIFEST, REJECTED
 from speech2unit.splits import SEQUENCE, check_splits
 
@@ -23,7 +23,7 @@ def read_corpus(corpus):
     names = [module.name for module in pkgutil.iter_modules(corpora.__path__)]
     if corpus["adapter"] not in names:
         raise data_error(
-            "config/corpora.tsv", "`adapter` must be a file of speech2unit/corpora", expected=f"one of {names}",
+            "config/corpora.tsv", "`adapter` must be a file of speech2unit/corpora", expected=one_of(corpus["adapter"], names),
             got=f"'{corpus['adapter']}'", remedy=f"{nearest(corpus['adapter'], names)}correct the row",
         )  # fmt: skip
     read_rows = importlib.import_module(f"speech2unit.corpora.{corpus['adapter']}").read_rows

@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 
-from speech2unit.errors import data_error, nearest
+from speech2unit.errors import data_error, nearest, one_of
 from speech2unit.schemas import SPLITS
 
 NAMES = dict(train="train", training="train", dev="dev", valid="dev", validation="dev", val="dev", test="test", testing="test")
@@ -15,7 +15,7 @@ def standard_split(name, place):
     """`valid` → `dev` and so on; raises `ValueError` for a name that is none of `NAMES`."""
     if str(name).lower() not in NAMES:
         raise data_error(
-            place, "a split has a known name", expected=f"one of {', '.join(NAMES)}", got=f"'{name}'",
+            place, "a split has a known name", expected=one_of(name, NAMES), got=f"'{name}'",
             remedy=f"{nearest(name, NAMES)}rename the split, or leave the rows out with `where`",
         )  # fmt: skip
     return NAMES[str(name).lower()]
@@ -56,9 +56,12 @@ def check_splits(rows, place, label_columns=""):
     sizes = Counter(row["split"] for row in rows)
     needed = SPLITS if any(row["labels"] for row in rows) else SPLITS[:1]
     if not set(needed) <= set(sizes):
+        num_speakers = len({row.get("speaker") for row in rows} - {None})
         raise data_error(
-            place, "no split may be empty", expected=f"usable rows in {', '.join(needed)}", got=f"{dict(sizes)}",
-            remedy="correct the corpus, its split_column or `where`, or add speakers where the split is drawn by speaker",
+            place, "no split may be empty", expected=f"usable rows in {', '.join(needed)}",
+            got=f"{dict(sizes)} from {num_speakers} speakers",
+            remedy="where the split is drawn by speaker (adapter folders), put the speakers into folders train/, dev/ and test/ "
+            "yourself, or add speakers; else correct the corpus, its split_column or `where`",
         )  # fmt: skip
     items = set if label_columns.endswith(SEQUENCE) else enumerate
     known = {item for row in rows if row["split"] == "train" for item in items(row["labels"])}

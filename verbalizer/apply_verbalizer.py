@@ -1,7 +1,7 @@
 """Verbalized rows: the labels of every row said in units."""
 
 from speech2unit import tables
-from speech2unit.errors import data_error
+from speech2unit.errors import data_error, one_of
 from verbalizer.schemas import LM_DATASET, VERBALIZED, VERBALIZER
 
 
@@ -10,7 +10,7 @@ def verbalize(labels, said, place):
     for label in labels:
         if label not in said:
             raise data_error(
-                place, "every label is known from the training split", expected=f"one of {sorted(said)}", got=f"'{label}'",
+                place, "every label is known from the training split", expected=one_of(label, said), got=f"'{label}'",
                 remedy="add training rows with the label or leave it out with 'where' in config/corpora.tsv",
             )  # fmt: skip
     return [unit for label in labels for unit in said[label]]

@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas
 
-from speech2unit.errors import data_error, nearest
+from speech2unit.errors import data_error, nearest, one_of
 from speech2unit.splits import SEQUENCE, standard_split
 
 
@@ -74,7 +74,7 @@ def _select(table, where, place):
         values, table = table[name].unique(), table[table[name] == value]
         if table.empty:
             raise data_error(
-                place, "`where` must select rows", expected=f"{name} = one of {sorted(values)[:10]}", got=f"'{value}'",
+                place, "`where` must select rows", expected=f"{name} = {one_of(value, values)}", got=f"'{value}'",
                 remedy=f"{nearest(value, values)}correct `where` in config/corpora.tsv",
             )  # fmt: skip
     return table
@@ -87,7 +87,7 @@ def _split_list(text):
 def _check_column(name, table, place):
     if name not in table.columns:
         raise data_error(
-            place, "a column that config/corpora.tsv names must exist", expected=f"one of {list(table.columns)}", got=f"'{name}'",
+            place, "a column that config/corpora.tsv names must exist", expected=one_of(name, table.columns), got=f"'{name}'",
             remedy=f"{nearest(name, table.columns)}correct config/corpora.tsv",
         )  # fmt: skip
 

@@ -8,7 +8,7 @@ import pkgutil
 from pathlib import Path
 from typing import Protocol
 
-from speech2unit.errors import data_error, nearest
+from speech2unit.errors import data_error, nearest, one_of
 from speech2unit.files import read_json
 
 
@@ -30,7 +30,7 @@ def load(folder, device="cpu"):
     name, known = config["architecture"], architectures()
     if name not in known:
         raise data_error(
-            Path(folder) / "config.json", "'architecture' names a file of speech2unit/encoders", expected=f"one of {known}", got=f"'{name}'",
+            Path(folder) / "config.json", "'architecture' names a file of speech2unit/encoders", expected=one_of(name, known), got=f"'{name}'",
             remedy=f"{nearest(name, known)}prepare the encoder again",
         )  # fmt: skip
     return importlib.import_module(f"{__name__}.{name}").load(Path(folder), device)

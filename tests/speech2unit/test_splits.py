@@ -18,7 +18,7 @@ def test_names(name, expected):
 
 @pytest.mark.parametrize("name", ["tran", "", None, 3])
 def test_an_unknown_name(name):
-    with pytest.raises(ValueError, match=f"^here: a split has a known name; expected one of train, .*, got '{name}'; .*rename"):
+    with pytest.raises(ValueError, match=rf"^here: a split has a known name; expected one of \['.*\], got '{name}'; .*rename"):
         standard_split(name, "here")
 
 

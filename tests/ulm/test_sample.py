@@ -79,6 +79,19 @@ def strings(task, tmp_path_factory):
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])
+def test_a_row_of_more_than_150_tokens_is_answered_alone_and_among_others(strings, sampled, beam_size):
+    (source,) = [
+        r["num_source"] for r in tables.read(strings / "binarized.parquet", BINARIZED).to_pylist() if r["utterance_id"] == "u060"
+    ]
+    alone, among = (
+        sampled(strings, metric="wer", beam_size=beam_size, max_tokens=n).query("utterance_id == 'u060'") for n in (1, 9000)
+    )
+    assert source > 350 and len(alone) == 2
+    assert all(labels is not None and 1 <= len(labels) <= 3 for labels in alone.predicted_labels)
+    assert alone.predicted_labels.map(list).tolist() == among.predicted_labels.map(list).tolist()
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
 def test_sequences_may_be_other_than_those_of_train_and_no_longer(strings, sampled, beam_size):
     found = sampled(strings, metric="wer", beam_size=beam_size, max_tokens=900)
     answers = {tuple(labels) for labels in found.predicted_labels}

@@ -1,5 +1,9 @@
 """The fitted label map: from the training split alone."""
 
+from pathlib import Path
+
+import numpy as np
+import pandas
 import pytest
 
 from speech2unit import tables
@@ -52,3 +56,25 @@ def test_one_unit_for_two_labels(tmp_path):
     with pytest.raises(ValueError, match="expected two units or more, got 1 for 2 labels"):
         fitted(tmp_path, [("train", [0], ["a"]), ("train", [0], ["b"])], num_units=1)
     assert not (tmp_path / "v.parquet").exists()
+
+
+def test_published_units_of_google_commands_are_mapped_by_frequency(tmp_path):
+    """Counts of units in the sources and of labels in the targets, both falling, ties by first appearance, paired by rank."""
+    path = Path(__file__).parents[2] / "../shared/data/units_gsc_hubert100/train.parquet"
+    if not path.exists():
+        pytest.skip(f"no {path}: the published units lie outside the project")
+    frame = pandas.read_parquet(path)
+    units = frame.units.str.split() if isinstance(frame.units[0], str) else frame.units.map(list)
+    rows = [("train", [int(u) for u in row], [label]) for row, label in zip(units, frame.label)]
+
+    def ranked(values):
+        names, first, counts = np.unique(values, return_index=True, return_counts=True)
+        order = np.lexsort((first, -counts))
+        return names[order].tolist(), counts[order].tolist()
+
+    by_unit, unit_counts = ranked(np.concatenate([row for _, row, _ in rows]))
+    by_label, label_counts = ranked(frame.label.to_numpy(str))
+    found = fitted(tmp_path, rows, num_units=100)
+    assert [(row["label"], row["units"]) for row in found] == [(label, [unit]) for label, unit in zip(by_label, by_unit)]
+    assert [row["unit_count"] for row in found] == unit_counts[:12]
+    assert [row["label_count"] for row in found] == label_counts and len(found) == 12

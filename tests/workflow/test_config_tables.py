@@ -1,5 +1,6 @@
 """The tables of config/: a wrong row, cell or name is refused with its file and row."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,23 @@ def test_comments_blank_lines_and_line_ends_of_windows_change_nothing(tables):
         header, *lines = path.read_text().splitlines()
         path.write_bytes("\r\n".join(["﻿" + header, "# a comment", "", *lines, ""]).encode())
     assert config_rows.read_rows(tables, SCHEMAS) == expected
+
+
+@pytest.mark.parametrize("path, table, name", [
+    ("SCRR/acc.json", "tasks", "SCR"), ("units/melhubert_15/commands/units.parquet", "codebooks", "melhubert_16"),
+    ("units/melhubert_16/comands/units.parquet", "corpora", "commands"), ("corpora/comands/manifest.parquet", "corpora", "commands"),
+    ("encoders/melhubrt/config.json", "encoders", "melhubert"), ("features/melhubrt/layer1/x/y.parquet", "encoders", "melhubert"),
+    ("ulm/tinny/model.safetensors", "ulms", "tiny"),
+])  # fmt: skip
+def test_a_path_with_an_unknown_name_is_told_from_others(tables, path, table, name):
+    rows = config_rows.read_rows(tables, SCHEMAS)
+    unknown = re.compile(config_rows.unknown_paths(rows))
+    assert unknown.fullmatch(path)
+    message = str(config_rows.unknown_name(path, rows, tables))
+    assert message.startswith(
+        f"results/{path}: results are named after rows of {tables['tables'][table]}; expected one of ['{name}'"
+    )
+    assert f'did you mean "{name}"?' in message
+    known = ["SCR/acc.json", "SCR/binarized", "units/melhubert_16/commands/plots/unit_usage.svg", "ulm/tiny/plots/training.svg",
+             "units/melhubert_16/centroids.parquet", "features/melhubert/layer1/commands/1-of-4.parquet", "summary.parquet"]  # fmt: skip
+    assert not any(unknown.fullmatch(right) for right in known)

@@ -90,6 +90,15 @@ def test_an_unknown_task_names_the_nearest(planner):
     assert status != 0 and 'did you mean "SCR"?' in output
 
 
+def test_a_path_that_names_no_row_says_which_row_is_meant(planner):
+    output, status = planner.snakemake("--dry-run", "--", "results/SRC/acc.json", check=False)
+    assert (
+        status != 0
+        and "results/SRC/acc.json: results are named after rows of tests/config/tasks.tsv; expected one of ['SCR'" in output
+    )
+    assert 'did you mean "SCR"?' in output
+
+
 def test_snakemakes_lint_is_content(planner):
     output, _ = planner.snakemake("--lint", configs=())
     assert "Congratulations, your workflow is in a good condition!" in output

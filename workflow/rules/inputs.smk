@@ -14,6 +14,13 @@ def corpus_address(wildcards):
     return outside(ROWS["corpora"][wildcards.corpus]["address"])
 
 
+def refuse_name(wildcards):
+    """Input function of files that nothing makes: says which name was meant, where Snakemake knows no more than the path."""
+    if not Path("results", wildcards.unknown).exists():
+        raise WorkflowError(str(unknown_name(wildcards.unknown, ROWS, config)))
+    return []
+
+
 def corpus_source(wildcards):
     row = ROWS["corpora"][wildcards.corpus]
     if row["address"]:
@@ -194,6 +201,10 @@ def label_settings(wildcards):
     columns = ROWS["corpora"][row["corpus"]]["label_columns"]
     few = int(row["examples_per_class"] or 0)
     return dict(labels=row["labels"], corpus_labels=columns.split(","), examples_per_class=few)
+
+
+def class_settings(wildcards):
+    return dict(sequences=task_row(wildcards)["labels"][0].endswith("[]"))
 
 
 def verbalizer_settings(wildcards):

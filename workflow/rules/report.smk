@@ -32,6 +32,7 @@ rule plot_classes:
     params:
         **stage("verbalizer.plot_classes"),
         **config["plot_classes"],
+        row=class_settings,
     script:
         "../scripts/stage.py"
 

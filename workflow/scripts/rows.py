@@ -3,12 +3,13 @@
 import difflib
 import functools
 import math
+import re
 from pathlib import Path
 
 import jsonschema
 import yaml
 
-from speech2unit.errors import data_error, nearest
+from speech2unit.errors import data_error, nearest, one_of
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = ("checkpoints", "corpora", "encoders", "codebooks", "ulms", "tasks")
@@ -35,6 +36,9 @@ PRESETS = (  # table, column, cells of the rows that are meant, the section of c
     ("tasks", "tuning", {}, "tune_prompt"),
     ("tasks", "sampling", {}, "sample"),
 )
+PLACES = dict(  # folder of results/ → tables that the names of the folders below it are rows of; other folders are tasks
+    corpora=("corpora",), encoders=("encoders",), features=("encoders",), units=("codebooks", "corpora"), ulm=("ulms",), superb=(),
+)  # fmt: skip
 LISTS = ("corpora", "targets", "labels", "metric", "seeds", "source", "files", "sha256")  # comma-separated cells
 
 
@@ -119,9 +123,32 @@ def _check_tasks(rows, config):
     for task in config["tasks"]:
         if task not in rows["tasks"]:
             raise data_error(
-                "config.tasks", "a task is a row of its table", expected=f"some of {sorted(rows['tasks'])}", got=f"'{task}'",
+                "config.tasks", "a task is a row of its table", expected=one_of(task, rows["tasks"]), got=f"'{task}'",
                 remedy=f"{nearest(task, rows['tasks'])}correct it or add a row to {config['tables']['tasks']}",
             )  # fmt: skip
+
+
+def unknown_paths(rows):
+    """A regular expression of the paths below results/ that hold a name which no row has."""
+    known = {table: "|".join(map(re.escape, rows[table])) for table in TABLES}
+    found = [f"(?!({'|'.join([*PLACES, known['tasks']])})/)[^/]+/.+"]
+    for folder, tables in PLACES.items():
+        parts = [folder]
+        for table in tables:
+            found.append("/".join([*parts, f"(?!({known[table]})/)[^/]+", ".+"]))
+            parts.append(f"({known[table]})")
+    return "|".join(found)
+
+
+def unknown_name(path, rows, config):
+    """The `ValueError` about a path below results/ that `unknown_paths` matches."""
+    folder, *names = path.split("/")
+    pairs = list(zip(PLACES[folder], names)) if folder in PLACES else [("tasks", folder)]
+    table, name = next((table, name) for table, name in pairs if name not in rows[table])
+    return data_error(
+        f"results/{path}", f"results are named after rows of {config['tables'][table]}", expected=one_of(name, rows[table]),
+        got=f"'{name}'", remedy=f"{nearest(name, rows[table])}correct it or add the row",
+    )  # fmt: skip
 
 
 def _read(path, schema):
@@ -174,7 +201,7 @@ def _lines(path):
 
 def _unknown(path, name, column, value, valid):
     return data_error(
-        f"{path}, row '{name}'", f"'{column}' names a row that exists", expected=f"one of {sorted(valid)}", got=f"'{value}'",
+        f"{path}, row '{name}'", f"'{column}' names a row that exists", expected=one_of(value, valid), got=f"'{value}'",
         remedy=f"{nearest(value, valid)}correct it or add the row",
     )  # fmt: skip
 
@@ -198,7 +225,7 @@ def _check(value, schema, place):
         unknown = sorted(map(str, set(error.instance) - set(valid)))[0]
         close = difflib.get_close_matches(unknown, valid, 1, 0.3)
         raise data_error(
-            f"{where}.{unknown}", "the key must be known", expected=f"one of {sorted(valid)}", got=f"'{unknown}'",
+            f"{where}.{unknown}", "the key must be known", expected=one_of(unknown, valid), got=f"'{unknown}'",
             remedy=f'did you mean "{close[0]}"?' if close else "remove it",
         )  # fmt: skip
     raise data_error(
