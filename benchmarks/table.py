@@ -19,12 +19,16 @@ def table(records):
     return "\n".join(["| benchmark | ours | peer | ratio | aim | what |", "|---|---|---|---|---|---|", *rows]) + "\n"
 
 
+def replace(page, begin, end, text):
+    """Put `text` between two marks of a page."""
+    found = re.sub(f"{begin}.*?{end}", lambda _: begin + text + end, page.read_text(), flags=re.DOTALL)
+    with atomic(page) as temporary:
+        temporary.write_text(found)
+
+
 def main():
     """Put the table between its marks in the README."""
-    found = table(read_json(path) for path in sorted(RESULTS.glob("*.json")))
-    text = re.sub(f"{BEGIN}.*?{END}", lambda _: BEGIN + found + END, README.read_text(), flags=re.DOTALL)
-    with atomic(README) as temporary:
-        temporary.write_text(text)
+    replace(README, BEGIN, END, table(read_json(path) for path in sorted(RESULTS.glob("*.json"))))
 
 
 if __name__ == "__main__":

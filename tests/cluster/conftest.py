@@ -90,7 +90,7 @@ class Cluster:
 
     def running(self, rule):
         """Number of the running job of a rule, or none."""
-        found = re.search(rf"^(\d+) RUNNING rule_{rule}\b", self.ask("squeue", "-h", "-o", "%i %T %k"), re.MULTILINE)
+        found = re.search(rf"^(\d+) RUNNING rule_{rule}_", self.ask("squeue", "-h", "-o", "%i %T %k"), re.MULTILINE)
         return found and found[1]
 
     def wait_for(self, rule):
