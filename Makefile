@@ -4,6 +4,7 @@
 # make verify every result against its checksum, schema and origin
 # make faults kills, damage, full disks and hostile files by the thousand (an hour); make test has a small part of it
 # make env    the environment alone: .venv from requirements.lock
+# make slurm-test  the DAG on a SLURM of its own, with faults, and on other storage (root, Debian; a quarter of an hour)
 # make bench  every benchmark, one after another (half an hour); make bench-decode: one of them
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -11,9 +12,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --progress-bar off
 
-BENCHMARKS := $(filter-out __init__ side_by_side table faults,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out __init__ side_by_side table plan faults,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
-.PHONY: demo test env lint format bench resume verify faults
+.PHONY: demo test env lint format bench resume verify faults slurm-test
 .NOTPARALLEL: bench
 
 demo: $(VENV)/installed
@@ -40,6 +41,9 @@ lint: $(VENV)/installed
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
+slurm-test: $(VENV)/cluster/installed
+	tests/cluster/run.sh $(VENV)/cluster/bin/python
+
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -52,6 +56,14 @@ bench-%: $(VENV)/installed
 	$(BIN)/python -m benchmarks.$*
 
 env: $(VENV)/installed
+
+# The environment and the plugins, which every start of Snakemake would pay for.
+$(VENV)/cluster/installed: $(VENV)/installed workflow/profiles/requirements.txt
+	$(PYTHON) -m venv --clear $(VENV)/cluster
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $(VENV)/base.pth
+	cp $(VENV)/base.pth $$($(VENV)/cluster/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/cluster/bin/python -m pip install --quiet -r workflow/profiles/requirements.txt "moto[server]==5.2.5"
+	touch $@
 
 # fairseq is built from source and asks for torch while it is built: everything else comes first, and no isolation.
 # READTHEDOCS is its own switch for leaving its C++ extensions out (batching and metrics of its trainer, unused here):

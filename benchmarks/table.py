@@ -27,15 +27,18 @@ def fault_table(records):
     return "\n".join([f"| class | {' | '.join(COUNTS)} |", "|---|" + "---:|" * len(COUNTS), *rows]) + "\n"
 
 
+def replace(page, begin, end, text):
+    """Put `text` between two marks of a page."""
+    found = re.sub(f"{begin}.*?{end}", lambda _: begin + text + end, page.read_text(), flags=re.DOTALL)
+    with atomic(page) as temporary:
+        temporary.write_text(found)
+
+
 def main():
     """Put the tables between their marks in the README."""
     records = [read_json(path) for path in sorted(RESULTS.glob("*.json"))]
-    found = table(record for record in records if "ratio" in record)
-    faults = fault_table(row for record in records for row in record.get("classes", []))
-    text = re.sub(f"{BEGIN}.*?{END}", lambda _: BEGIN + found + END, README.read_text(), flags=re.DOTALL)
-    text = re.sub(f"{FAULTS_BEGIN}.*?{FAULTS_END}", lambda _: FAULTS_BEGIN + faults + FAULTS_END, text, flags=re.DOTALL)
-    with atomic(README) as temporary:
-        temporary.write_text(text)
+    replace(README, BEGIN, END, table(record for record in records if "ratio" in record))
+    replace(README, FAULTS_BEGIN, FAULTS_END, fault_table(row for record in records for row in record.get("classes", [])))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,209 @@
+"""The table stages from manifest to LM data on simulated corpora of 1,000 to 100,000 utterances: time, memory, growth.
+
+Utterances are as long as those of LibriSpeech, their features have four values instead of 768: what a table costs shows,
+not what an encoder costs. Of the audio only a tenth of a second is written. Each stage is a process of its own; growth is
+the slope of log CPU seconds over log utterances, for the load of the machine changes those little.
+"""
+
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import yaml
+
+from benchmarks import plan
+from benchmarks.overhead import copy_project
+from benchmarks.side_by_side import load, seconds, write
+from speech2unit import tables
+from speech2unit.corpora.table import utterance_id
+from speech2unit.progress import progress
+from speech2unit.schemas import CENTROIDS, FEATURES, PROJECTION
+
+ROOT = Path(__file__).parents[1]
+SIZES = (1000, 10_000, 100_000)  # utterances
+NUM_UNITS, DIM, NUM_SHARDS = 500, 4, 64
+FRAMES = (200, 1000)  # of an utterance, drawn evenly: 4 to 20 s, 12 s on average
+CLIP_SAMPLES = 1600
+NUM_SPEAKERS, NUM_CLASSES = 3000, 12
+SPLITS = ("train",) * 8 + ("dev", "test")  # of speakers
+CORPUS = dict(
+    corpus="simulated", adapter="table", metadata="metadata.csv", path_column="path", split_column="split",
+    speaker_column="speaker", label_columns="label", where="", speeds="", speaker_pattern="", source="", codebook="",
+)  # fmt: skip
+
+
+def row(i):
+    """Path, split, speaker and label of utterance `i`."""
+    speaker = i % NUM_SPEAKERS
+    return f"{i % 100:02d}/{i:06d}.wav", SPLITS[speaker % len(SPLITS)], f"s{speaker}", f"class{i // NUM_SPEAKERS % NUM_CLASSES}"
+
+
+def simulate_audio(folder, num_utterances):
+    """A corpus of noises with its metadata.csv."""
+    rng, rows = np.random.default_rng(0), [row(i) for i in range(num_utterances)]
+    for name in range(100):
+        (folder / f"{name:02d}").mkdir(parents=True)
+    for path, *_ in rows:
+        soundfile.write(folder / path, rng.integers(-3000, 3000, CLIP_SAMPLES, np.int16), 16_000)
+    lines = ["path,split,speaker,label", *map(",".join, rows)]
+    (folder / "metadata.csv").write_text("\n".join(lines) + "\n")
+
+
+def simulate_features(folder, num_utterances):
+    """Shards of features that lie about the centroids, two frames on average about each, and the codebook's tables."""
+    rng = np.random.default_rng(0)
+    centroids = rng.normal(size=(NUM_UNITS, DIM)).astype(np.float32)
+    tables.write(
+        folder / "centroids.parquet", [dict(unit=u, centroid=c, num_frames=1) for u, c in enumerate(centroids)], CENTROIDS
+    )
+    tables.write(folder / "projection.parquet", PROJECTION.empty_table(), PROJECTION)
+    for shard in range(NUM_SHARDS):
+        with tables.writer(folder / f"features/{shard}.parquet", FEATURES) as out:
+            for batch in batched(range(shard, num_utterances, NUM_SHARDS), 20):
+                units = [rng.integers(NUM_UNITS, size=rng.integers(*FRAMES) // 2).repeat(2) for _ in batch]
+                out.write([_features(i, centroids[part]) for i, part in zip(batch, units)])
+
+
+def batched(items, size):
+    """Slices of a sequence."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _features(i, frames):
+    path, split, *_ = row(i)
+    return dict(utterance_id=utterance_id(path), split=split, speed=1.0, num_frames=len(frames), features=frames.reshape(-1))
+
+
+def calls(folder):
+    """Stage → keyword arguments, in pipeline order."""
+    at, config = (lambda name: str(folder / f"{name}.parquet")), yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    shards = [str(folder / f"features/{shard}.parquet") for shard in range(NUM_SHARDS)]
+    return {
+        "speech2unit.make_manifest": dict(
+            manifest=at("manifest"), rejected=at("rejected"), corpus=CORPUS | dict(root=str(folder / "audio")), **config["make_manifest"]
+        ),
+        "speech2unit.assign_units": dict(
+            features=shards, centroids=at("centroids"), projection=at("projection"), units=at("units"), codebook="simulated", context_frames=0
+        ),
+        "speech2unit.reduce_units": dict(units=at("units"), reduced_units=at("reduced_units")),
+        "ulm.build_vocabulary": dict(
+            reduced_units=[at("reduced_units")], vocabulary=at("vocabulary"), codebook="simulated", num_units=NUM_UNITS
+        ),
+        "verbalizer.create_lm_dataset": dict(
+            reduced_units=at("reduced_units"), manifest=at("manifest"), lm_dataset=at("lm_dataset"), labels=["label"],
+            corpus_labels=["label"], examples_per_class=0, **config["create_lm_dataset"],
+        ),
+        "verbalizer.fit_verbalizer": dict(
+            lm_dataset=at("lm_dataset"), verbalizer=at("verbalizer"), method="freq", num_units=NUM_UNITS, **config["fit_verbalizer"]
+        ),
+        "verbalizer.apply_verbalizer": dict(
+            lm_dataset=at("lm_dataset"), verbalizer=at("verbalizer"), verbalized=at("verbalized")
+        ),
+        "ulm.binarize": dict(
+            verbalized=at("verbalized"), vocabulary=at("vocabulary"), binarized=str(folder / "binarized"), rows=at("binarized"),
+            codebook="simulated",
+        ),
+    }  # fmt: skip
+
+
+RUN = """import importlib, json, sys, time
+stage, arguments = sys.argv[1], json.loads(sys.stdin.read())
+function = getattr(importlib.import_module(stage), stage.split(".")[-1])
+started, used = time.monotonic(), time.process_time()
+function(**arguments)
+print(json.dumps(dict(seconds=time.monotonic() - started, cpu_seconds=time.process_time() - used)))
+"""
+
+
+def measure(stage, arguments):
+    """Seconds, CPU seconds and peak memory (10⁶ bytes) of a stage in a process of its own, and bytes of what it writes."""
+    call = [sys.executable, "-c", RUN, stage]
+    process = subprocess.Popen(call, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process.stdin.write(json.dumps(arguments))
+    process.stdin.close()
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{stage} failed, see above\n{output}")
+    return json.loads(output.splitlines()[-1]) | dict(peak_memory_mb=round(usage.ru_maxrss * 1024 / 1e6))
+
+
+def exponent(sizes, values):
+    """Slope of log values over log sizes: 1 is linear growth."""
+    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+
+
+def growth(sizes, found):
+    """Stage → its figures at every size, and how it grows over all of them and over the last decade."""
+    late = [i for i, size in enumerate(sizes) if size >= sizes[-1] / 10]
+    stages = {}
+    for stage in found[0]:
+        parts = {name: [one[stage][name] for one in found] for name in found[0][stage]}
+        cpu = parts["cpu_seconds"]
+        slopes = dict(exponent=exponent(sizes, cpu), late_exponent=exponent([sizes[i] for i in late], [cpu[i] for i in late]))
+        stages[stage.split(".")[-1]] = parts | slopes
+    return stages
+
+
+def plan_dry_run(num_utterances):
+    """Jobs and seconds of the dry run of a task on a corpus of so many utterances in 64 shards."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        copy_project(folder)
+        shutil.copytree(ROOT / "tests/config", folder / "tests/config")
+        (folder / "large").mkdir()
+        lines = ["path,split,speaker,label", *(",".join(row(i)) for i in range(num_utterances))]
+        (folder / "large/metadata.csv").write_text("\n".join(lines) + "\n")
+        (folder / "shards.yaml").write_text(f"num_shards: {NUM_SHARDS}\n")
+        call = [sys.executable, "-m", "snakemake", "--dry-run", "--configfile", "tests/config/tiny.yaml", "shards.yaml"]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken, done = seconds(
+            lambda: subprocess.run([*call, "--", "results/SCR_large/acc.json"], cwd=folder, capture_output=True, text=True)
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise RuntimeError(done.stdout + done.stderr)
+    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    jobs = int(re.search(r"^total +(\d+)$", done.stdout + done.stderr, re.MULTILINE)[1])
+    return dict(jobs=jobs, dry_run_seconds=taken, dry_run_cpu_seconds=cpu)
+
+
+def measure_all(num_utterances):
+    """Stage → figures, on a corpus of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        simulate_audio(folder / "audio", num_utterances)
+        simulate_features(folder, num_utterances)
+        stages = calls(folder)
+        found = {stage: measure(stage, arguments) for stage, arguments in progress(list(stages.items()), "stages")}
+        sizes = {path.stem: path.stat().st_size for path in folder.glob("*.parquet")}
+    print(num_utterances, found, flush=True)
+    return found, sizes
+
+
+def main(sizes=SIZES):
+    before = load()
+    planned = plan_dry_run(sizes[-1])
+    found, bytes_written = zip(*(measure_all(size) for size in sizes))
+    totals = [sum(part["cpu_seconds"] for part in one.values()) / size * 1000 for one, size in zip(found, sizes)]
+    stages = growth(sizes, found)
+    write(
+        "scale", totals[-1:], totals[:1], unit="CPU s/1000 rows", aim=round((sizes[-1] / sizes[0]) ** -0.1, 2), load_before=before,
+        what=f"manifest to LM data, eight stages, {sizes[-1]:,} utterances of 12 s; beside it the same of {sizes[0]:,} (1: linear)",
+        sizes=list(sizes), **planned, stages=stages, peak_memory_mb=max(max(s["peak_memory_mb"]) for s in stages.values()),
+        largest_exponent=max(s["exponent"] for s in stages.values()), bytes_an_utterance={k: v / sizes[-1] for k, v in bytes_written[-1].items()},
+        hours=sizes[-1] * sum(FRAMES) / 2 * 0.02 / 3600,
+    )  # fmt: skip
+    plan.main()
+
+
+if __name__ == "__main__":
+    main()
