@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_score, recall_score
 
 from speech2unit import tables
+from speech2unit.metrics import metric_values, wilson_interval
 from speech2unit.schemas import TRAINING
 from speech2unit.weights import save_config, save_tensors
 from ulm.schemas import BASELINES, CONFUSION, SAMPLES
@@ -21,11 +22,9 @@ from ulm.score import (
     confusion_rows,
     label_pairs,
     measures,
-    metric_values,
     per_class,
     score,
     usage,
-    wilson_interval,
 )
 
 BOOTSTRAP = dict(num_resamples=100, seed=1)
