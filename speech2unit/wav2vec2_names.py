@@ -47,11 +47,16 @@ def convert(tensors, sizes):
     sizes: the fields of `Wav2Vec2Config`. Several sources may end in one tensor (queries, keys and values); the name of what
     no state needs is empty. Raises `ValueError` that lists missing, unexpected and wrongly shaped tensors.
     """
-    config = Wav2Vec2Config(**sizes)
+    with torch.device("meta"):
+        return renamed(tensors, Wav2Vec2Model(Wav2Vec2Config(**sizes)), sizes)
+
+
+def renamed(tensors, model, sizes):
+    """`convert` for a `Wav2Vec2Model` on the meta device; `sizes` are for its errors."""
+    config = model.config
     names = {source: _our_name(source, config) for source in tensors}
     found = {name: tensors[source] for source, name in names.items() if name}
-    with torch.device("meta"):
-        shapes = {name: tuple(tensor.shape) for name, tensor in Wav2Vec2Model(config).state_dict().items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     parts = {name: _parts(name, shape, config, found) for name, shape in shapes.items()}
     _check(names, found, {part: shape for wanted in parts.values() for part, shape in wanted.items()}, sizes)
     rows = [
