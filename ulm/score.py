@@ -74,17 +74,6 @@ def confusion_rows(pairs):
     return [dict(seed=s, label=t, predicted_label=p, count=n) for (s, t, p), n in sorted(Counter(pairs).items())]
 
 
-def usage(history):
-    """Stage → jobs, seconds in all and the largest memory, over every job that the result depends on."""
-    found = {}
-    for job in history.values():
-        stage = found.setdefault(job["stage"], dict(jobs=0, seconds=0.0, peak_memory_mb=0))
-        stage["jobs"] += 1
-        stage["seconds"] = round(stage["seconds"] + job["seconds"], 3)
-        stage["peak_memory_mb"] = max(stage["peak_memory_mb"], job["peak_memory_mb"])
-    return found
-
-
 def score(
     *, samples, baselines, training, prompt, config, acc, confusion, task, names, metric, num_resamples, seed
 ):  # fmt: skip
@@ -110,7 +99,7 @@ def score(
         seeds=sorted(report["accuracy_by_seed"]),
         updates=int(max(tables.read(training, TRAINING)["update"].to_pylist())),
     )
-    write_json(acc, report | dict(usage=usage(record["history"]), provenance=record))
+    write_json(acc, report | dict(usage=provenance.usage(record["history"]), provenance=record))
     tables.write(confusion, confusion_rows(pairs), CONFUSION)
     others = ", ".join(f"{name} {found['value']:.4f}" for name, found in report["baseline_values"].items())
     print(f"{task}: {metric} {report['value']:.4f} on {report['num_rows']} rows, accuracy {report['accuracy']:.4f}; {others}")

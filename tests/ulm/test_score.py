@@ -24,7 +24,6 @@ from ulm.score import (
     measures,
     per_class,
     score,
-    usage,
 )
 
 BOOTSTRAP = dict(num_resamples=100, seed=1)
@@ -147,11 +146,6 @@ def test_an_equal_error_rate_of_a_constant_is_chance():
         dict(method="majority", utterance_id=range(20), labels=said, predicted_labels=[["a"]] * 20, score=0.0)
     )
     assert baseline_values(rows, "eer", **BOOTSTRAP)["majority"]["value"] == 0.5
-
-
-def test_usage_adds_up_the_jobs_of_a_stage():
-    jobs = dict(a=dict(stage="x", seconds=1.5, peak_memory_mb=90), b=dict(stage="x", seconds=2.25, peak_memory_mb=70))
-    assert usage(jobs) == dict(x=dict(jobs=2, seconds=3.75, peak_memory_mb=90))
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "wer"])
