@@ -184,10 +184,11 @@ METRICS = dict(
 def measured(frames, metric, *, num_resamples, seed):
     """Values of data frames (a seed each, the same utterances in the same order), and the 95 % interval of their mean.
 
+    metric: the name of one of `METRICS`, or a `Metric`.
     The interval: percentiles over `num_resamples` samples of the utterances, drawn with replacement from `seed`.
     Raises `ValueError` where there is nothing to measure.
     """
-    metric = METRICS[metric]
+    metric = METRICS.get(metric, metric)
     parts = [metric.statistics(frame) for frame in frames]
     values = [float(metric.value(part)) for part in parts]
     if not np.isfinite(values).all():
