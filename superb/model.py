@@ -49,6 +49,7 @@ class TaskModel(nn.Module):
         inputs, targets = batch
         return self.head.loss(*self(inputs), targets)
 
+    @torch.no_grad()
     def measures(self, batches):
         """Mean loss over batches."""
         losses = [(float(loss), number) for loss, number in map(self.loss, batches)]
