@@ -5,6 +5,7 @@ LibriSpeech; here words are open, and the n-grams those of the training transcri
 """
 
 from dataclasses import dataclass
+from heapq import nlargest
 from math import exp, inf, log1p
 
 import numpy as np
@@ -58,41 +59,65 @@ def fusion_of(transcripts, symbols, *, order, lm_weight, word_score):
     return Fusion(NGram(sequences, order), tuple(symbols), lm_weight, word_score)
 
 
-def decode(log_probabilities, fusion, *, beam_size, max_symbols):
+class Prefixes:
+    """Sequences of symbols as numbers, 0 the empty one: a new one is an older one and a symbol."""
+
+    def __init__(self, fusion):
+        self.fusion, self.parents, self.lasts, self.children = fusion, [0], [BLANK], {}
+        self.states = [fusion.start()]
+
+    def child(self, prefix, symbol):
+        """The number of `prefix` with a symbol behind it."""
+        found = self.children.get((prefix, symbol))
+        if found is None:
+            found = self.children[prefix, symbol] = len(self.parents)
+            self.parents.append(prefix)
+            self.lasts.append(symbol)
+            self.states.append(self.fusion.extend(self.states[prefix], symbol))
+        return found
+
+    def symbols(self, prefix):
+        """The sequence."""
+        found = []
+        while prefix:
+            found.append(self.lasts[prefix])
+            prefix = self.parents[prefix]
+        return found[::-1]
+
+
+def decode(log_probabilities, fusion, *, beam_size, min_log_probability):
     """Log probabilities `[T, 1 + symbols]` of an utterance → the symbols, from 1, that CTC and `fusion` find best.
 
-    beam_size: prefixes that are kept after each frame; max_symbols: outputs that are tried at a frame, the most probable ones.
+    beam_size: prefixes that are kept after each frame; min_log_probability: outputs below it (nats) are not tried at a frame,
+    unless it is the most probable one.
     """
-    beam, states = {(): (0.0, -inf)}, {(): fusion.start()}
+    prefixes, beam = Prefixes(fusion), {0: (0.0, -inf)}
     for row in np.asarray(log_probabilities, float):
-        tried = np.argsort(-row, kind="stable")[:max_symbols].tolist()
-        found = _extended(beam, row.tolist(), tried)
-        for prefix in found:
-            if prefix not in states:
-                states[prefix] = fusion.extend(states[prefix[:-1]], prefix[-1])
-        best = sorted(found, key=lambda prefix: -(add(*found[prefix]) + states[prefix][0]))[:beam_size]
-        beam, states = {prefix: found[prefix] for prefix in best}, {prefix: states[prefix] for prefix in best}
-    return list(max(beam, key=lambda prefix: add(*beam[prefix]) + fusion.finish(states[prefix])))
+        tried = np.flatnonzero((row >= min_log_probability) | (row == row.max())).tolist()
+        found = _extended(beam, row.tolist(), tried, prefixes)
+        best = nlargest(beam_size, found, key=lambda prefix: add(*found[prefix]) + prefixes.states[prefix][0])
+        beam = {prefix: found[prefix] for prefix in best}
+    return prefixes.symbols(max(beam, key=lambda prefix: add(*beam[prefix]) + fusion.finish(prefixes.states[prefix])))
 
 
-def _extended(beam, row, tried):
+def _extended(beam, row, tried, prefixes):
     """Prefix → (log probability of its paths that end in a blank, of those that end in its last symbol), a frame later."""
     found = {}
 
     def more(prefix, blank, other):
-        known = found.get(prefix, (-inf, -inf))
-        found[prefix] = add(known[0], blank), add(known[1], other)
+        known = found.get(prefix)
+        found[prefix] = (add(known[0], blank), add(known[1], other)) if known else (blank, other)
 
     for prefix, (blank, other) in beam.items():
-        last = prefix[-1] if prefix else BLANK
+        last, both = prefixes.lasts[prefix], add(blank, other)
         for symbol in tried:
             if symbol == BLANK:
-                more(prefix, add(blank, other) + row[BLANK], -inf)
+                more(prefix, both + row[BLANK], -inf)
             elif symbol == last:
                 more(prefix, -inf, other + row[symbol])
-                more((*prefix, symbol), -inf, blank + row[symbol])
+                more(prefixes.child(prefix, symbol), -inf, blank + row[symbol])
             else:
-                more((*prefix, symbol), -inf, add(blank, other) + row[symbol])
+                more(prefixes.child(prefix, symbol), -inf, both + row[symbol])
     return found
 
 

@@ -45,21 +45,21 @@ def test_it_finds_the_best_of_all_sequences(symbols):
     for i in range(60):
         rows = random_rows(np.random.default_rng([i, 0]), 1 + i % 5)
         expected = best_of_all(rows, how)
-        assert decode(rows, how, beam_size=10_000, max_symbols=4) == expected
-        changed += expected != decode(rows, fusion(symbols, 0.0, 0.0), beam_size=10_000, max_symbols=4)
+        assert decode(rows, how, beam_size=10_000, min_log_probability=-inf) == expected
+        changed += expected != decode(rows, fusion(symbols, 0.0, 0.0), beam_size=10_000, min_log_probability=-inf)
     assert changed > 10  # the language model says something
 
 
 def test_without_a_language_model_and_beam_it_is_near_the_best_path():
     rows = np.log(np.full((6, 4), 0.01) + 0.96 * np.eye(4)[[1, 1, 0, 1, 2, 0]])
-    assert decode(rows, fusion(SPELLED, 0.0, 0.0), beam_size=1, max_symbols=1) == [1, 1, 2]
-    assert decode(rows[:0], fusion(SPELLED), beam_size=3, max_symbols=2) == []
+    assert decode(rows, fusion(SPELLED, 0.0, 0.0), beam_size=1, min_log_probability=0.0) == [1, 1, 2]
+    assert decode(rows[:0], fusion(SPELLED), beam_size=3, min_log_probability=-5.0) == []
 
 
 def test_the_language_model_chooses_among_what_sounds_alike():
     rows = np.log([[0.02, 0.47, 0.49, 0.02]])
-    assert decode(rows, fusion(SPELLED, 0.0), beam_size=4, max_symbols=4) == [2]
-    assert decode(rows, fusion(SPELLED, 2.0), beam_size=4, max_symbols=4) == [1]
+    assert decode(rows, fusion(SPELLED, 0.0), beam_size=4, min_log_probability=-inf) == [2]
+    assert decode(rows, fusion(SPELLED, 2.0), beam_size=4, min_log_probability=-inf) == [1]
 
 
 def test_sums_of_logarithms():
