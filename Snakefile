@@ -11,6 +11,8 @@ include: "workflow/rules/speech2unit.smk"
 include: "workflow/rules/encoders.smk"
 include: "workflow/rules/verbalizer.smk"
 include: "workflow/rules/ulm.smk"
+include: "workflow/rules/superb_inputs.smk"
+include: "workflow/rules/superb.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 

@@ -85,11 +85,11 @@ def drawn(labels, fraction, by_class, seed):
     return sorted(i for rows in groups.values() for i in rows[: ceil(fraction * len(rows))])
 
 
-def create_superb_dataset(*, manifest, dataset, classes, kind, labels, corpus_labels, lexicon, fraction, seed):
+def create_superb_dataset(*, manifest, dataset, classes, kind, labels, corpus_labels, lexicon, fraction, seed, source=None):
     """Stage: `dataset` (see `DATASET`), of whose training rows `fraction` is left, and the `classes` of the training split.
 
     labels: the task's label columns, corpus_labels: those of the manifest; lexicon: a path, `LETTERS`, or empty where labels
-    are symbols already.
+    are symbols already; source: only orders the DAG.
     """
     rows = [row for row in tables.read(manifest, MANIFEST).to_pylist() if row["speed"] == 1]
     words = read_lexicon(lexicon) if lexicon not in ("", LETTERS) else lexicon

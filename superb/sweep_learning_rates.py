@@ -22,8 +22,8 @@ def sweep_rows(reports, factors):
 
 
 def sweep_learning_rates(*, scores, sweep, factors):
-    """Stage: `scores` are the reports of the task's runs, one for each of `factors`. See `SWEEP`."""
-    rows = sweep_rows([read_json(path) for path in scores], factors)
+    """Stage: `scores` are the reports of the task's runs, one for each of `factors` (text). See `SWEEP`."""
+    rows = sweep_rows([read_json(path) for path in scores], [float(factor) for factor in factors])
     tables.write(sweep, rows, SWEEP)
     best = next(row for row in rows if row["best"])
     print(f"best on dev: {best['learning_rate']:g}, {best['factor']:g} of the preset's")

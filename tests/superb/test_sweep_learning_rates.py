@@ -25,7 +25,7 @@ def test_the_best_rate_is_the_devs_not_the_tests(tmp_path, higher, best):
     paths = [tmp_path / f"{i}.json" for i in range(3)]
     for path, content in zip(paths, reports):
         path.write_text(json.dumps(content))
-    sweep_learning_rates(scores=paths, sweep=tmp_path / "sweep.parquet", factors=[0.1, 1, 3])
+    sweep_learning_rates(scores=paths, sweep=tmp_path / "sweep.parquet", factors=["0.1", "1", "3"])
     rows = tables.read(tmp_path / "sweep.parquet", SWEEP).to_pylist()
     assert [(row["factor"], row["seed"]) for row in rows] == [(f, s) for f in (0.1, 1.0, 3.0) for s in (1, 2)]
     assert {row["factor"] for row in rows if row["best"]} == {best} and sum(row["best"] for row in rows) == 2

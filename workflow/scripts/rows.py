@@ -11,7 +11,7 @@ import yaml
 from speech2unit.errors import data_error, nearest
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLES = ("checkpoints", "corpora", "encoders", "codebooks", "ulms", "tasks")
+TABLES = ("checkpoints", "corpora", "encoders", "codebooks", "ulms", "tasks", "superb_tasks")
 FITTED = ("log_mel", "melhubert")  # architectures that this project fits; those of published encoders are converted
 REFERENCES = (  # table, column, the table that it names
     ("encoders", "checkpoint", "checkpoints"),
@@ -25,6 +25,9 @@ REFERENCES = (  # table, column, the table that it names
     ("ulms", "corpora", "corpora"),
     ("tasks", "corpus", "corpora"),
     ("tasks", "ulm", "ulms"),
+    ("superb_tasks", "corpus", "corpora"),
+    ("superb_tasks", "encoder", "encoders"),
+    ("superb_tasks", "warm_start", "superb_tasks"),
 )
 PRESETS = (  # table, column, cells of the rows that are meant, the section of config.yaml whose presets it names
     ("encoders", "preset", dict(architecture="log_mel"), "fit_log_mel"),
@@ -33,6 +36,8 @@ PRESETS = (  # table, column, cells of the rows that are meant, the section of c
     ("ulms", "preset", dict(published=False), "pretrain_ulm"),
     ("ulms", "preset", dict(published=True), "convert_ulm"),
     ("tasks", "tuning", {}, "tune_prompt"),
+    ("superb_tasks", "tuning", {}, "tune_encoder"),
+    ("superb_tasks", "head", {}, "superb_heads"),
 )
 LISTS = ("corpora", "targets", "labels", "seeds", "source", "files", "sha256")  # comma-separated cells
 
@@ -88,6 +93,8 @@ def _complete(rows, config):
     """Fill in what cells stand for: roots, whether a model is published, hashes that are not known (`-`)."""
     for row in rows["corpora"].values():
         row["root"] = row["root"].format(**config["paths"])
+    for row in rows["superb_tasks"].values():
+        row["lexicon"] = row["lexicon"].format(**config["paths"])
     for table in ("encoders", "codebooks", "ulms"):
         for row in rows[table].values():
             row["published"] = row["architecture"] not in FITTED if table == "encoders" else bool(row["checkpoint"])
@@ -101,19 +108,20 @@ def _complete(rows, config):
 
 
 def _check_tasks(rows, config):
-    for name, row in rows["tasks"].items():
-        columns = [column.strip() for column in rows["corpora"][row["corpus"]]["label_columns"].split(",")]
-        for label in row["labels"]:
-            if label not in columns:
-                raise _unknown(
-                    config["tables"]["tasks"], name, f"labels (label_columns of corpus {row['corpus']})", label, columns
-                )
-    for task in config["tasks"]:
-        if task not in rows["tasks"]:
-            raise data_error(
-                "config.tasks", "a task is a row of its table", expected=f"some of {sorted(rows['tasks'])}", got=f"'{task}'",
-                remedy=f"{nearest(task, rows['tasks'])}correct it or add a row to {config['tables']['tasks']}",
-            )  # fmt: skip
+    """Labels are columns of the corpus, and what the config lists are rows."""
+    for table in ("tasks", "superb_tasks"):
+        for name, row in rows[table].items():
+            columns = [column.strip() for column in rows["corpora"][row["corpus"]]["label_columns"].split(",")]
+            for label in row["labels"]:
+                if label not in columns:
+                    column = f"labels (label_columns of corpus {row['corpus']})"
+                    raise _unknown(config["tables"][table], name, column, label, columns)
+        for task in config[table]:
+            if task not in rows[table]:
+                raise data_error(
+                    f"config.{table}", "a task is a row of its table", expected=f"some of {sorted(rows[table])}", got=f"'{task}'",
+                    remedy=f"{nearest(task, rows[table])}correct it or add a row to {config['tables'][table]}",
+                )  # fmt: skip
 
 
 def _read(path, schema):
