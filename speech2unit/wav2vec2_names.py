@@ -51,10 +51,10 @@ def convert(tensors, sizes):
         return renamed(tensors, Wav2Vec2Model(Wav2Vec2Config(**sizes)), sizes)
 
 
-def renamed(tensors, model, sizes):
-    """`convert` for a `Wav2Vec2Model` on the meta device; `sizes` are for its errors."""
+def renamed(tensors, model, sizes, ignored=IGNORED):
+    """`convert` for a `Wav2Vec2Model` on the meta device; `sizes` are for its errors, `ignored`: names that no state needs."""
     config = model.config
-    names = {source: _our_name(source, config) for source in tensors}
+    names = {source: _our_name(source, config, ignored) for source in tensors}
     found = {name: tensors[source] for source, name in names.items() if name}
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     parts = {name: _parts(name, shape, config, found) for name, shape in shapes.items()}
@@ -66,10 +66,10 @@ def renamed(tensors, model, sizes):
     return {name: _whole(name, [found[part].float() for part in wanted]) for name, wanted in parts.items()}, rows
 
 
-def _our_name(source, config):
+def _our_name(source, config, ignored=IGNORED):
     """`encoder.layers.3.self_attn.k_proj.bias` → `blocks.3.qkv.bias:k`; not needed: empty; unknown: in no way ours."""
     source = re.sub(PREFIX, "", source)
-    if re.fullmatch(IGNORED, source):
+    if re.fullmatch(ignored, source):
         return ""
     for pattern, ours in RENAMES:
         source = re.sub(pattern, ours, source)

@@ -18,6 +18,7 @@ from speech2unit.wav2vec2_model import Wav2Vec2Config, Wav2Vec2Model
 from speech2unit.wav2vec2_names import renamed
 
 NUM_MELS = 80
+OF_PRETRAINING = r"(?!post_extract_proj\.|encoder\.).*"  # names, which s3prl leaves out as well
 SIZES = (
     "num_layers",
     "dim",
@@ -60,7 +61,7 @@ def build(sizes):
 def convert(tensors, sizes):
     """As `wav2vec2.convert`, of the model in s3prl's file."""
     with torch.device("meta"):
-        return renamed(tensors, build(sizes), sizes)
+        return renamed(tensors, build(sizes), sizes, OF_PRETRAINING)
 
 
 def load(folder, device):

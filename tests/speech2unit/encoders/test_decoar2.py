@@ -24,6 +24,7 @@ def checkpoint(tmp_path, monkeypatch):
     torch.manual_seed(0)
     tensors = reference.Decoar2().state_dict()
     tensors = {name: tensor + 0.1 * torch.randn_like(tensor) for name, tensor in tensors.items()}
+    tensors["predictor.weight"] = torch.ones(2, 2)  # of pre-training
     torch.save(dict(model=tensors), tmp_path / "checkpoint_decoar2.pt")
     return tmp_path / "checkpoint_decoar2.pt"
 
@@ -31,7 +32,7 @@ def checkpoint(tmp_path, monkeypatch):
 @pytest.fixture
 def folder(checkpoint, tmp_path):
     tensors, report = decoar2.convert(torch.load(checkpoint)["model"], SIZES)
-    assert all(row["name"] for row in report)
+    assert [row["source"] for row in report if not row["name"]] == ["predictor.weight"]
     save_tensors(tmp_path / "model.safetensors", tensors)
     save_config(tmp_path / "config.json", dict(architecture="decoar2", **SIZES))
     return tmp_path
