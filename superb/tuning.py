@@ -13,7 +13,7 @@ from superb.hidden_states import Unchanged
 from superb.prompts import Prefix, Preinput
 
 
-class LowRank(nn.Module):
+class LowRankUpdate(nn.Module):
     """Adds B A x to rows of what a projection of x yields, with A `[rank, D]` random and B `[rows, rank]` zero at first."""
 
     def __init__(self, in_dim, out_dim, rows, rank):
@@ -50,7 +50,7 @@ class LoRA(Unchanged):
     def __init__(self, trunk, *, rank):
         super().__init__()
         places = [place for block in trunk.blocks for place in queries_and_values(block)]
-        self.updates = nn.ModuleList(LowRank(p.in_features, p.out_features, rows, rank) for p, rows in places)
+        self.updates = nn.ModuleList(LowRankUpdate(*sizes_of(projection), rows, rank) for projection, rows in places)
         for (projection, _), update in zip(places, self.updates):
             projection.register_forward_hook(update)
 
@@ -66,7 +66,7 @@ class Houlsby(Unchanged):
         super().__init__()
         places = [block.fc2 for block in trunk.blocks]
         places += [attention_output(block) for block in trunk.blocks] if both else []
-        self.adapters = nn.ModuleList(Adapter(place.out_features, bottleneck) for place in places)
+        self.adapters = nn.ModuleList(Adapter(trunk.dim, bottleneck) for place in places)
         for place, adapter in zip(places, self.adapters):
             place.register_forward_hook(adapter)
 
@@ -74,9 +74,15 @@ class Houlsby(Unchanged):
 def queries_and_values(block):
     """(projection, rows of it) of a block's queries and of its values."""
     if hasattr(block, "qkv"):
-        each = block.qkv.out_features // 3
+        each = sizes_of(block.qkv)[1] // 3
         return [(block.qkv, slice(0, each)), (block.qkv, slice(2 * each, 3 * each))]
-    return [(p, slice(0, p.out_features)) for p in (block.q_proj, block.v_proj)]
+    return [(p, slice(0, sizes_of(p)[1])) for p in (block.q_proj, block.v_proj)]
+
+
+def sizes_of(projection):
+    """(dimensions in, dimensions out) of a linear map, or of a product of several."""
+    linears = [module for module in projection.modules() if isinstance(module, nn.Linear)]
+    return linears[0].in_features, linears[-1].out_features
 
 
 def attention_output(block):

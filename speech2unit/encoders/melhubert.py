@@ -122,8 +122,8 @@ class MelHuBERTTrunk(nn.Module):
     def __init__(self, model, front_end):
         super().__init__()
         model.final_proj = nn.ModuleList()  # logits of pre-training
-        self.model, self.front_end, self.blocks = model.eval(), front_end, list(model.layers)
-        self.dim, self.num_layers = model.config.dim, model.config.num_layers
+        self.model, self.front_end, self.blocks = model.eval(), front_end, list(dict.fromkeys(model.layers))
+        self.dim, self.num_layers = model.config.dim, len(model.layers)
 
     def frames(self, waveform):
         """See `Trunk.frames`."""

@@ -53,8 +53,8 @@ class Wav2Vec2Trunk(nn.Module):
 
     def __init__(self, model):
         super().__init__()
-        self.model, self.blocks = model.eval(), list(model.blocks)
-        self.hop_length, self.dim, self.num_layers = model.config.hop_length, model.config.dim, model.config.num_layers
+        self.model, self.blocks = model.eval(), list(dict.fromkeys(model.blocks))
+        self.hop_length, self.dim, self.num_layers = model.config.hop_length, model.config.dim, len(model.blocks)
 
     def frames(self, waveform):
         """See `Trunk.frames`."""

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from speech2unit.encoders import load_trunk
+from speech2unit.encoders.log_mel import FrontEnd
 from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel, MelHuBERTTrunk
 from speech2unit.encoders.wav2vec2 import Wav2Vec2Trunk
 from speech2unit.wav2vec2_model import Wav2Vec2Config, Wav2Vec2Model
@@ -112,6 +113,37 @@ def test_an_adapter_acts_inside_the_residual(melhubert, waveforms):
             block.fc2.bias += 0.3
     expected, _ = read_states(changed, Unchanged(), waveforms)
     torch.testing.assert_close(read_states(trunk, inside, waveforms)[0], expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("method", ["prefix", "lora", "houlsby"])
+def test_pruned_and_factorised_blocks_are_tuned_as_others(melhubert, waveforms, method):
+    trunk = load_trunk(melhubert)
+    block = trunk.blocks[0]
+    block.num_heads, block.k_proj, block.out_proj = 1, torch.nn.Linear(16, 8), torch.nn.Linear(8, 16)
+    block.q_proj, block.v_proj = (
+        torch.nn.Sequential(torch.nn.Linear(16, 3, bias=False), torch.nn.Linear(3, 8)) for _ in "qv"
+    )  # fmt: skip
+    block.fc2 = torch.nn.Sequential(torch.nn.Linear(24, 3, bias=False), torch.nn.Linear(3, 16))
+    inside = prepare(trunk, method=method, **SETTINGS[method])
+    read_states(trunk, inside, waveforms)[0][-1].square().sum().backward()
+    assert all(p.grad is not None for p in inside.parameters())
+    assert trained(inside) == dict(prefix=144, lora=2 * 4 * (16 + 8) + 2 * 4 * 32, houlsby=4 * (2 * 5 * 16 + 21))[method]
+
+
+@pytest.mark.parametrize("method", ["prefix", "lora", "houlsby", "bitfit"])
+def test_blocks_that_pass_several_times_share_what_is_put_into_them(waveforms, method):
+    """As in an encoder of few blocks that run again and again; prompts are each pass's own."""
+    model = MelHuBERTModel(MelHuBERTConfig(2, 16, 24, 2, 6, 4, (7,)))
+    model.layers = torch.nn.ModuleList([*model.layers, *model.layers])
+    trunk = MelHuBERTTrunk(model, FrontEnd(torch.zeros(40), torch.ones(40), True))
+    assert (trunk.num_layers, len(trunk.blocks)) == (4, 2)
+    inside = prepare(trunk, method=method, **SETTINGS[method])
+    states, _ = read_states(trunk, inside, waveforms)
+    assert len(states) == 5
+    sizes = dict(
+        prefix=5 * 3 * 16, lora=2 * 2 * 2 * 4 * 16, houlsby=2 * 2 * (2 * 5 * 16 + 5 + 16), bitfit=2 * (4 * 16 + 24 + 3 * 16)
+    )
+    assert trained(inside, trunk) == sizes[method]
 
 
 def test_an_unknown_method_is_refused():
