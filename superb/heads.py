@@ -47,7 +47,7 @@ class CTC(nn.Module):
     def loss(self, logits, lengths, targets):
         """Negative log probability of each target over its length, summed; 0 for a target that does not fit into its frames."""
         sizes = torch.tensor([len(target) for target in targets], device=logits.device)
-        flat = torch.tensor([symbol for target in targets for symbol in target], device=logits.device)
+        flat = torch.tensor([symbol for target in targets for symbol in target], dtype=torch.long, device=logits.device)
         each = F.ctc_loss(
             logits.log_softmax(-1).transpose(0, 1), flat, lengths, sizes, BLANK, reduction="none", zero_infinity=True
         )

@@ -138,6 +138,7 @@ def test_a_target_that_fits_into_no_path_costs_nothing(padded):
     head = built("linear_ctc", [7])
     logits, lengths = head(padded[:1], LENGTHS[:1])
     assert head.loss(logits, lengths, [[1, 1] * 8])[0] == 0
+    assert head.loss(logits, lengths, [[]])[0].isfinite()  # nothing is said
 
 
 # SD
