@@ -18,17 +18,18 @@ from superb.language_model import END, NGram
 
 @dataclass(frozen=True)
 class Fusion:
-    """How much a language model counts: `lm_weight` of its log probability, `word_score` for each word."""
+    """How much a language model counts: `lm_weight` of its log probability, `word_score` for each word.
+
+    symbols: labels in the order of the outputs, from output 1. Words stand between `|`; where none is, each symbol is a word.
+    """
 
     language_model: NGram
-    symbols: (
-        tuple  # labels in the order of the outputs, from output 1; words are between `|`, or where there is none, each of them
-    )
+    symbols: tuple
     lm_weight: float
     word_score: float
 
     def start(self):
-        """(score, words so far, letters of the last one) of no symbols."""
+        """(score, the words that count for the next one, its letters so far) of no symbols."""
         return 0.0, (), ""
 
     def extend(self, state, symbol):
@@ -50,7 +51,8 @@ class Fusion:
 
     def _with_word(self, score, words, word):
         lm = self.language_model
-        return score + self.lm_weight * lm.score(lm.history(words), word) + self.word_score, (*words, word), ""
+        score += self.lm_weight * lm.score(lm.history(words), word) + self.word_score
+        return score, (*words, word)[-lm.order :], ""
 
 
 def fusion_of(transcripts, symbols, *, order, lm_weight, word_score):
