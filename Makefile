@@ -65,14 +65,15 @@ $(VENV)/cluster/installed: $(VENV)/installed workflow/profiles/requirements.txt
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/cluster/bin/python -m pip install --quiet -r workflow/profiles/requirements.txt "moto[server]==5.2.5"
 	touch $@
 
-# fairseq is built from source and asks for torch while it is built: everything else comes first, and no isolation.
+# fairseq is built from source and asks for torch while it is built: everything else comes first, and no isolation. s3prl,
+# a reference of tests, asks for much that its models do not need.
 # READTHEDOCS is its own switch for leaving its C++ extensions out (batching and metrics of its trainer, unused here):
 # seconds instead of five minutes, and no compiler.
 $(VENV)/installed: requirements.lock
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 		{ echo "make: Python 3.11 is needed and was not found; install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
-	grep -v '^fairseq' requirements.lock > $(VENV)/first.txt
+	grep -v '^fairseq\|^s3prl' requirements.lock > $(VENV)/first.txt
 	$(PIP) -r $(VENV)/first.txt
-	READTHEDOCS=1 $(PIP) --no-build-isolation --no-deps $$(grep '^fairseq' requirements.lock)
+	READTHEDOCS=1 $(PIP) --no-build-isolation --no-deps $$(grep '^fairseq\|^s3prl' requirements.lock)
 	touch $@

@@ -118,6 +118,17 @@ def versions():
     return found
 
 
+def usage(history):
+    """Stage → jobs, seconds in all and the largest memory, over every job that the result depends on."""
+    found = {}
+    for job in history.values():
+        stage = found.setdefault(job["stage"], dict(jobs=0, seconds=0.0, peak_memory_mb=0))
+        stage["jobs"] += 1
+        stage["seconds"] = round(stage["seconds"] + job["seconds"], 3)
+        stage["peak_memory_mb"] = max(stage["peak_memory_mb"], job["peak_memory_mb"])
+    return found
+
+
 def peak_memory_mb():
     """Largest resident memory so far of this process and, beside it, of the largest one that it started, in 10⁶ bytes."""
     kilobytes = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

@@ -6,6 +6,7 @@ rounding; nothing is masked or dropped.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -165,10 +166,11 @@ class Block(nn.Module):
 class Wav2Vec2Model(nn.Module):
     """Waveforms → frames → hidden states."""
 
-    def __init__(self, config):
+    def __init__(self, config, front_end=None):
+        """`front_end`: a module that turns a waveform into frames `[T, D]` in place of convolutions."""
         super().__init__()
         self.config = config
-        self.front_end = FrontEnd(config)
+        self.front_end = front_end or FrontEnd(config)
         self.pos_conv = PositionalConv(config.dim, config.pos_conv_kernel, config.pos_conv_groups)
         self.input_norm = None if config.pre_norm else nn.LayerNorm(config.dim)
         self.positions = RelativePositions(config) if config.num_buckets else None
@@ -178,8 +180,8 @@ class Wav2Vec2Model(nn.Module):
         """Lay the weights out for the device they are on. The model is for inference from then on."""
         self.pos_conv.prepare()
         if self.pos_conv.weight.device.type == "cpu":
-            for module in [*self.front_end.convs[1:], self.front_end.projection, *self.blocks.modules()]:
-                if isinstance(module, Linear):
+            for name, module in self.named_modules():
+                if isinstance(module, Linear) and name != "front_end.convs.0":
                     module.pack()
         return self.eval().requires_grad_(False)
 
@@ -188,13 +190,22 @@ class Wav2Vec2Model(nn.Module):
 
         Above layer 0 no norm follows the last block, also not in models with norms before (`pre_norm`), as in fairseq.
         """
-        x, visible = nn.utils.rnn.pad_sequence(frames, batch_first=True), None
+        x, real = nn.utils.rnn.pad_sequence(frames, batch_first=True), None
         if len({len(f) for f in frames}) > 1:
             lengths = torch.tensor([len(f) for f in frames], device=x.device)
-            visible = (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[:, None, None]
-        x = x + F.gelu(self.pos_conv(x))
-        x = x if self.config.pre_norm else self.input_norm(x)
-        positions = self.positions(x.shape[1]) if self.positions is not None and layer else None
-        for block in self.blocks[:layer]:
-            x = block(x, visible, positions)
+            real = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
+        x = self.embed(x)
+        for step in self.steps(x.shape[1], real, layer):
+            x = step(x)
         return x
+
+    def embed(self, x):
+        """Frames `[B, T, D]`, zeros where there are none, → the first block's input."""
+        x = x + F.gelu(self.pos_conv(x))
+        return x if self.config.pre_norm else self.input_norm(x)
+
+    def steps(self, num_frames, real=None, last_layer=None):
+        """The blocks up to `last_layer` as functions `[B, T, D]` → `[B, T, D]`; boolean `real` `[B, T]`: frames to look at."""
+        positions = self.positions(num_frames) if self.positions is not None and last_layer != 0 else None
+        visible = None if real is None else real[:, None, None]
+        return [partial(block, visible=visible, positions=positions) for block in self.blocks[:last_layer]]

@@ -47,11 +47,16 @@ def convert(tensors, sizes):
     sizes: the fields of `Wav2Vec2Config`. Several sources may end in one tensor (queries, keys and values); the name of what
     no state needs is empty. Raises `ValueError` that lists missing, unexpected and wrongly shaped tensors.
     """
-    config = Wav2Vec2Config(**sizes)
-    names = {source: _our_name(source, config) for source in tensors}
-    found = {name: tensors[source] for source, name in names.items() if name}
     with torch.device("meta"):
-        shapes = {name: tuple(tensor.shape) for name, tensor in Wav2Vec2Model(config).state_dict().items()}
+        return renamed(tensors, Wav2Vec2Model(Wav2Vec2Config(**sizes)), sizes)
+
+
+def renamed(tensors, model, sizes, ignored=IGNORED):
+    """`convert` for a `Wav2Vec2Model` on the meta device; `sizes` are for its errors, `ignored`: names that no state needs."""
+    config = model.config
+    names = {source: _our_name(source, config, ignored) for source in tensors}
+    found = {name: tensors[source] for source, name in names.items() if name}
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     parts = {name: _parts(name, shape, config, found) for name, shape in shapes.items()}
     _check(names, found, {part: shape for wanted in parts.values() for part, shape in wanted.items()}, sizes)
     rows = [
@@ -61,10 +66,10 @@ def convert(tensors, sizes):
     return {name: _whole(name, [found[part].float() for part in wanted]) for name, wanted in parts.items()}, rows
 
 
-def _our_name(source, config):
+def _our_name(source, config, ignored=IGNORED):
     """`encoder.layers.3.self_attn.k_proj.bias` → `blocks.3.qkv.bias:k`; not needed: empty; unknown: in no way ours."""
     source = re.sub(PREFIX, "", source)
-    if re.fullmatch(IGNORED, source):
+    if re.fullmatch(ignored, source):
         return ""
     for pattern, ours in RENAMES:
         source = re.sub(pattern, ours, source)

@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 
 from speech2unit import tables
-from ulm.metrics import METRICS
+from speech2unit.metrics import METRICS
 from ulm.schemas import BASELINES
 from verbalizer.schemas import LM_DATASET
 

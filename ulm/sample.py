@@ -2,12 +2,12 @@
 
 from speech2unit import tables
 from speech2unit.device import choose_device, mixed_precision
+from speech2unit.metrics import METRICS
 from speech2unit.progress import progress
 from ulm.answers import ListedAnswers, open_answers
 from ulm.build_vocabulary import index_of_unit
 from ulm.data import length_batches
 from ulm.decode import beam, begin, greedy
-from ulm.metrics import METRICS
 from ulm.schemas import BINARIZED, SAMPLES, VOCABULARY
 from ulm.tuned import answer_tokens, load_tuned
 from verbalizer.schemas import VERBALIZER

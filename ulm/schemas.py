@@ -81,7 +81,7 @@ CONFUSION = schema(
 SUMMARY = schema(
     "summary",
     field("task", pa.string(), "row of config/tasks.tsv"),
-    field("metric", pa.string(), "what value is: an entry of METRICS in ulm/metrics.py"),
+    field("metric", pa.string(), "what value is: an entry of METRICS in speech2unit/metrics.py"),
     field("higher_is_better", pa.bool_(), "false of error rates"),
     field("value", pa.float64(), "the metric on the test split, mean over seeds"),
     field("value_std", pa.float64(), "standard deviation over seeds (0 with one seed)"),

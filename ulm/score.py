@@ -7,19 +7,11 @@ import numpy as np
 
 from speech2unit import provenance, tables
 from speech2unit.files import read_json, write_json
+from speech2unit.metrics import METRICS, log_odds, metric_values, wilson_interval
 from speech2unit.schemas import TRAINING
-from ulm.metrics import METRICS, log_odds, measured
 from ulm.schemas import BASELINES, CONFUSION, SAMPLES
 
-Z_95 = 1.959963984540054  # normal quantile of a two-sided 95 % interval
 NOTHING = "∅"  # stands beside a label that was left out of a sequence, or put in
-
-
-def wilson_interval(right, n):
-    """95 % interval of a proportion: (low, high). Source: Wilson 1927, which holds for small n and near 0 and 1 as well."""
-    p, z2 = right / n, Z_95**2
-    centre, spread = p + z2 / (2 * n), Z_95 * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return float((centre - spread) / (1 + z2 / n)), float((centre + spread) / (1 + z2 / n))
 
 
 def accuracy(frame, column="predicted_labels"):
@@ -37,19 +29,6 @@ def measures(frame):
         accuracy=float(np.mean(values)), accuracy_std=float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
         accuracy_low=low, accuracy_high=high, num_rows=n, accuracy_by_seed=by_seed,
         free_accuracy=float(np.mean(free)), num_illegal=float(frame.free_labels.isna().sum() / len(values)),
-    )  # fmt: skip
-
-
-def metric_values(frame, metric, **bootstrap):
-    """The metric as mean over seeds with a 95 % interval (of accuracy Wilson's, else see `measured`), and each seed's."""
-    seeds, frames = zip(*((int(seed), part.sort_values("utterance_id")) for seed, part in frame.groupby("seed")))
-    values, low, high = measured(frames, metric, **bootstrap)
-    if metric == "accuracy":
-        rows = len(frames[0])
-        low, high = wilson_interval(np.mean(values) * rows, rows)
-    return dict(
-        value=float(np.mean(values)), value_std=float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
-        value_low=low, value_high=high, value_by_seed=dict(zip(seeds, values)),
     )  # fmt: skip
 
 
@@ -101,17 +80,6 @@ def confusion_rows(pairs):
     return [dict(seed=s, label=t, predicted_label=p, count=n) for (s, t, p), n in sorted(Counter(pairs).items())]
 
 
-def usage(history):
-    """Stage → jobs, seconds in all and the largest memory, over every job that the result depends on."""
-    found = {}
-    for job in history.values():
-        stage = found.setdefault(job["stage"], dict(jobs=0, seconds=0.0, peak_memory_mb=0))
-        stage["jobs"] += 1
-        stage["seconds"] = round(stage["seconds"] + job["seconds"], 3)
-        stage["peak_memory_mb"] = max(stage["peak_memory_mb"], job["peak_memory_mb"])
-    return found
-
-
 def score(
     *, samples, baselines, training, prompt, config, acc, confusion, task, names, metrics, num_resamples, seed
 ):  # fmt: skip
@@ -140,7 +108,7 @@ def score(
         seeds=sorted(report["accuracy_by_seed"]),
         updates=int(max(tables.read(training, TRAINING)["update"].to_pylist())),
     )
-    write_json(acc, report | dict(usage=usage(record["history"]), provenance=record))
+    write_json(acc, report | dict(usage=provenance.usage(record["history"]), provenance=record))
     tables.write(confusion, confusion_rows(pairs), CONFUSION)
     print(f"{task}: accuracy {report['accuracy']:.4f} on {report['num_rows']} rows")
     for each in values:

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 import pandas
 
 from speech2unit.errors import data_error, nearest, one_of
-from speech2unit.splits import SEQUENCE, standard_split
+from speech2unit.splits import SEQUENCE, drawn_split, standard_split
 
 
 def read_rows(*, root, metadata, path_column, split_column, speaker_column, label_columns, where):
@@ -13,27 +13,29 @@ def read_rows(*, root, metadata, path_column, split_column, speaker_column, labe
 
     `metadata` lies under `root`, and the paths in it are relative to `root`. `label_columns` and `where` are comma
     separated and may be empty (`where`: conditions such as `dataset=asc,language=ar` that all hold); `speaker_column` may
-    be empty (speaker null, as in an empty cell). A label column `digits[]` is the column `digits`, whose cells hold a
-    sequence: `3 7 1` → labels [3, 7, 1]. Raises `ValueError` naming the file and the row.
+    be empty (speaker null, as in an empty cell). Without a `split_column` the split is drawn, by speaker where the row has
+    one, else by path: then every speaker is in every split, which is what telling speakers apart asks for. A label column
+    `digits[]` is the column `digits`, whose cells hold a sequence: `3 7 1` → labels [3, 7, 1]. Raises `ValueError` naming
+    the file and the row.
     """
     place = Path(root) / metadata
     labels = _split_list(label_columns)
     table = _select(_read(place), where, place)
     columns = [name.removesuffix(SEQUENCE) for name in labels]
-    for name in [path_column, split_column, *columns, *_split_list(speaker_column)]:
+    for name in [path_column, *columns, *_split_list(split_column), *_split_list(speaker_column)]:
         _check_column(name, table, place)
     return [
         dict(
             utterance_id=utterance_id(path),
             path=path,
-            split=standard_split(split.strip(), f"{place}, row {number}"),
+            split=standard_split(split.strip(), f"{place}, row {number}") if split_column else drawn_split(speaker or path),
             speaker=speaker or None,
             labels=_labels({name: table[column][number] for name, column in zip(labels, columns)}, f"{place}, row {number}"),
         )
         for number, path, split, speaker in zip(
             table.index,
             [_inside(path, f"{place}, row {number}") for number, path in table[path_column].items()],
-            table[split_column],
+            table[split_column] if split_column else [""] * len(table),
             table[speaker_column] if speaker_column else [""] * len(table),
             strict=True,
         )

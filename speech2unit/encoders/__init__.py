@@ -24,8 +24,46 @@ class Encoder(Protocol):
         """List of mono float32 waveforms `[N_i]` → list of float32 arrays `[T_i, dim]`; padding never changes them."""
 
 
+class Trunk(Protocol):
+    """An encoder that can be looked into and trained: a module whose `forward` is not used.
+
+    Frames that a front end makes (`frames`) are padded with zeros and go through `embed` and, one after another, `steps`;
+    whoever calls these may put vectors before the frames, or change what enters a block.
+    """
+
+    sample_rate: int  # as of `Encoder`
+    hop_length: int
+    dim: int
+    num_layers: int  # of steps
+    blocks: list  # the modules of the steps, each once
+
+    def frames(self, waveform):
+        """Waveform `[N]`, a float32 tensor → frames `[T, dim]`. Raises `ValueError` where it is too short for one."""
+
+    def embed(self, x, real):
+        """Frames `[B, T, dim]` → the first block's input; boolean `real` `[B, T]`: those that pad nothing; None: all."""
+
+    def steps(self, x, real):
+        """For `embed`'s output, the blocks in order as functions `[B, T, dim]` → `[B, T, dim]`; padding is not looked at."""
+
+
 def load(folder, device="cpu"):
     """The encoder that lies in `folder`, ready to use. Raises `ValueError` for an unknown architecture."""
+    return _module(folder).load(Path(folder), device)
+
+
+def load_trunk(folder):
+    """The encoder in `folder` as a `Trunk`, on the CPU. Raises `ValueError` for an architecture that has none."""
+    module = _module(folder)
+    if not hasattr(module, "load_trunk"):
+        raise data_error(
+            Path(folder) / "config.json", "prompts and the like need an encoder with transformer blocks",
+            expected="one with 'load_trunk' in its file", got=f"'{module.__name__.rpartition('.')[2]}'", remedy="choose another encoder",
+        )  # fmt: skip
+    return module.load_trunk(Path(folder))
+
+
+def _module(folder):
     config = read_json(Path(folder) / "config.json")
     name, known = config["architecture"], architectures()
     if name not in known:
@@ -33,7 +71,7 @@ def load(folder, device="cpu"):
             Path(folder) / "config.json", "'architecture' names a file of speech2unit/encoders", expected=one_of(name, known), got=f"'{name}'",
             remedy=f"{nearest(name, known)}prepare the encoder again",
         )  # fmt: skip
-    return importlib.import_module(f"{__name__}.{name}").load(Path(folder), device)
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def architectures():

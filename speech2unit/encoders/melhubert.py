@@ -6,6 +6,7 @@ authors: `speech2unit/melhubert_names.py`.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -77,15 +78,22 @@ class MelHuBERTModel(nn.Module):
         `lengths` `[B]`: real frames of each row; nothing that a row yields depends on what pads it.
         """
         real = None if lengths is None else torch.arange(frames.shape[1], device=frames.device)[None] < lengths[:, None]
-        x = self.post_extract_proj(frames)
+        states = [self.embed(self.post_extract_proj(frames), real)]
+        for step in self.steps(real, last_layer):
+            states.append(step(states[-1]))
+        return states
+
+    def embed(self, x, real=None):
+        """Projected frames `[B, T, D]` → the first block's input; boolean `real` `[B, T]` or None: frames that are not padding."""
         if real is not None:
             x = x * real[..., None]
-        positions = self.pos_conv(x.transpose(1, 2))[..., : frames.shape[1]].transpose(1, 2)
-        states = [self.dropout(self.layer_norm(x + F.gelu(positions)))]
+        positions = self.pos_conv(x.transpose(1, 2))[..., : x.shape[1]].transpose(1, 2)
+        return self.dropout(self.layer_norm(x + F.gelu(positions)))
+
+    def steps(self, real=None, last_layer=None):
+        """The blocks up to `last_layer` as functions `[B, T, D]` → `[B, T, D]`."""
         visible = None if real is None else real[:, None, None]
-        for layer in self.layers[:last_layer]:
-            states.append(layer(states[-1], visible))
-        return states
+        return [partial(layer, visible=visible) for layer in self.layers[:last_layer]]
 
     def forward(self, frames, lengths=None):
         """Frames `[B, T, 80]` → logits `[B, T, K]` over each set of targets."""
@@ -118,8 +126,43 @@ class MelHuBERT:
         return [state[: len(f)] for state, f in zip(states, frames)]
 
 
+class MelHuBERTTrunk(nn.Module):
+    """See `speech2unit.encoders.Trunk`."""
+
+    sample_rate = SAMPLE_RATE_HZ
+
+    def __init__(self, model, front_end):
+        super().__init__()
+        model.final_proj = nn.ModuleList()  # logits of pre-training
+        self.model, self.front_end, self.blocks = model.eval(), front_end, list(dict.fromkeys(model.layers))
+        self.dim, self.num_layers, self.hop_length = model.config.dim, len(model.layers), front_end.hop_length
+
+    def frames(self, waveform):
+        """See `Trunk.frames`."""
+        projection = self.model.post_extract_proj
+        return projection(self.front_end(waveform.cpu()).to(projection.weight.device))
+
+    def embed(self, x, real):
+        """See `Trunk.embed`."""
+        return self.model.embed(x, real)
+
+    def steps(self, x, real):
+        """See `Trunk.steps`."""
+        return self.model.steps(real)
+
+
 def load(folder, device):
     """The encoder in `folder`."""
+    return MelHuBERT(*read_model(folder), device)
+
+
+def load_trunk(folder):
+    """The encoder in `folder` as a `Trunk`."""
+    return MelHuBERTTrunk(*read_model(folder))
+
+
+def read_model(folder):
+    """The model in `folder` and its front end."""
     from safetensors.torch import load_file
 
     folder = Path(folder)
@@ -127,4 +170,4 @@ def load(folder, device):
     sizes = {name: settings[name] for name in MelHuBERTConfig.__dataclass_fields__ if name in settings}
     model = MelHuBERTModel(MelHuBERTConfig(**sizes))
     model.load_state_dict({name: tensor for name, tensor in tensors.items() if name not in ("mean", "std")})
-    return MelHuBERT(model, load_front_end(folder / "model.safetensors", folder / "config.json"), device)
+    return model, load_front_end(folder / "model.safetensors", folder / "config.json")

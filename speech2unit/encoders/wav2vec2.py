@@ -7,6 +7,7 @@ torchaudio's `extract_features`.
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from speech2unit import pieces
 from speech2unit.errors import data_error
@@ -41,21 +42,64 @@ class Wav2Vec2:
         return [state[: len(f)].float().cpu().numpy() for state, f in zip(states, frames)]
 
     def _frames(self, waveform):
-        if len(waveform) < self.model.config.min_samples:
-            raise data_error(
-                "encoder", "a waveform must hold a frame", expected=f"at least {self.model.config.min_samples} samples", got=f"{len(waveform)}",
-                remedy="drop the utterance",
-            )  # fmt: skip
-        return self.model.front_end(torch.as_tensor(waveform, device=self.device))
+        return front_end_frames(self.model, torch.as_tensor(waveform, device=self.device))
+
+
+class Wav2Vec2Trunk(nn.Module):
+    """See `speech2unit.encoders.Trunk`."""
+
+    sample_rate = SAMPLE_RATE_HZ
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.blocks = model.eval(), list(dict.fromkeys(model.blocks))
+        self.hop_length, self.dim, self.num_layers = model.config.hop_length, model.config.dim, len(model.blocks)
+
+    def frames(self, waveform):
+        """See `Trunk.frames`."""
+        return front_end_frames(self.model, waveform)
+
+    def embed(self, x, real):
+        """See `Trunk.embed`."""
+        return self.model.embed(x)
+
+    def steps(self, x, real):
+        """See `Trunk.steps`."""
+        return self.model.steps(x.shape[1], real)
+
+
+def front_end_frames(model, waveform):
+    """Frames `[T, D]` of a waveform `[N]`. Raises `ValueError` where it is shorter than one."""
+    if len(waveform) < model.config.min_samples:
+        raise data_error(
+            "encoder", "a waveform must hold a frame", expected=f"at least {model.config.min_samples} samples", got=f"{len(waveform)}",
+            remedy="drop the utterance",
+        )  # fmt: skip
+    return model.front_end(waveform)
 
 
 def load(folder, device):
     """The encoder in `folder`."""
+    return Wav2Vec2(read_model(folder), device)
+
+
+def load_trunk(folder):
+    """The encoder in `folder` as a `Trunk`."""
+    return Wav2Vec2Trunk(read_model(folder))
+
+
+def read_model(folder):
+    """The model in `folder`, as it can be trained."""
+    settings = read_json(Path(folder) / "config.json")
+    sizes = {name: settings[name] for name in Wav2Vec2Config.__dataclass_fields__}
+    return filled(lambda: Wav2Vec2Model(Wav2Vec2Config(**sizes)), folder)
+
+
+def filled(build, folder):
+    """The model that `build` makes, with the tensors in `folder`."""
     from safetensors.torch import load_file
 
-    folder = Path(folder)
-    settings = read_json(folder / "config.json")
     with torch.device("meta"):
-        model = Wav2Vec2Model(Wav2Vec2Config(**{name: settings[name] for name in Wav2Vec2Config.__dataclass_fields__}))
-    model.load_state_dict(load_file(folder / "model.safetensors"), assign=True)
-    return Wav2Vec2(model, device)
+        model = build()
+    model.load_state_dict(load_file(Path(folder) / "model.safetensors"), assign=True)
+    return model

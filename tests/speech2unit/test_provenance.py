@@ -122,3 +122,8 @@ def test_a_tables_digest_does_not_depend_on_the_job_and_other_files_are_hashed(t
 def test_records_are_json(outputs):
     for path in outputs:
         assert json.loads(json.dumps(provenance.read(path))) == provenance.read(path)
+
+
+def test_usage_adds_up_the_jobs_of_a_stage():
+    jobs = dict(a=dict(stage="x", seconds=1.5, peak_memory_mb=90), b=dict(stage="x", seconds=2.25, peak_memory_mb=70))
+    assert provenance.usage(jobs) == dict(x=dict(jobs=2, seconds=3.75, peak_memory_mb=90))

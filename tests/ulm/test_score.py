@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_score, recall_score
 
 from speech2unit import tables
+from speech2unit.metrics import metric_values, wilson_interval
 from speech2unit.schemas import TRAINING
 from speech2unit.weights import save_config, save_tensors
 from ulm.schemas import BASELINES, CONFUSION, SAMPLES
@@ -21,11 +22,8 @@ from ulm.score import (
     confusion_rows,
     label_pairs,
     measures,
-    metric_values,
     per_class,
     score,
-    usage,
-    wilson_interval,
 )
 
 BOOTSTRAP = dict(num_resamples=100, seed=1)
@@ -148,11 +146,6 @@ def test_an_equal_error_rate_of_a_constant_is_chance():
         dict(method="majority", utterance_id=range(20), labels=said, predicted_labels=[["a"]] * 20, score=0.0)
     )
     assert baseline_values(rows, "eer", **BOOTSTRAP)["majority"]["value"] == 0.5
-
-
-def test_usage_adds_up_the_jobs_of_a_stage():
-    jobs = dict(a=dict(stage="x", seconds=1.5, peak_memory_mb=90), b=dict(stage="x", seconds=2.25, peak_memory_mb=70))
-    assert usage(jobs) == dict(x=dict(jobs=2, seconds=3.75, peak_memory_mb=90))
 
 
 @pytest.mark.parametrize("metric, others", [("accuracy", []), ("accuracy", ["f1"]), ("wer", ["slot_type_f1", "cer"])])

@@ -88,8 +88,9 @@ def schemas():
 
 
 def table_of(path, schemas):
-    """The table that a file holds, by its name; shards lie in a folder, or below one, that has the name."""
-    return next((name for name in (path.stem, *(folder.name for folder in path.parents)) if name in schemas), None)
+    """The table that a file holds, by its name (of its folder first, where two have one); shards lie below a folder of the name."""
+    names = f"{path.parent.name}_{path.stem}", path.stem, *(folder.name for folder in path.parents)
+    return next((name for name in names if name in schemas), None)
 
 
 @pytest.fixture(scope="session")

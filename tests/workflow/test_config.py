@@ -17,7 +17,18 @@ SCHEMAS = ROOT / "workflow/schemas"
 PACKAGES = ("speech2unit", "verbalizer", "ulm", "superb")
 FILES = sorted([*(ROOT / "config").glob("*.y*ml"), *(ROOT / "tests/config").glob("*.y*ml")])
 PRESETS = {section for *_, section in config_rows.PRESETS}
-NO_STAGE = {"tasks", "tables", "paths", "num_shards", "keep_features", "gpus_per_job", "checkpoint_seconds"}
+NO_STAGE = {
+    "tasks",
+    "superb_tasks",
+    "superb_heads",
+    "cache_hidden_states",
+    "tables",
+    "paths",
+    "num_shards",
+    "keep_features",
+    "gpus_per_job",
+    "checkpoint_seconds",
+}
 
 
 def load(file):
@@ -69,7 +80,8 @@ def named_by_the_rule(section):
     rule = re.search(rf"^rule {section}:\n(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
     assert rule, f"no rule {section}"
     functions = "".join(re.findall(r"^def \w+\(wildcards\):.*?(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL))
-    return set(re.findall(r"^ +(\w+)=", rule[1], re.MULTILINE)), set(re.findall(r"\b(\w+)=", functions))
+    heads = set().union(*CONFIG["superb_heads"].values())  # superb_presets merges them with those of tune_encoder
+    return set(re.findall(r"^ +(\w+)=", rule[1], re.MULTILINE)), set(re.findall(r"\b(\w+)=", functions)) | heads
 
 
 @pytest.mark.parametrize("section", sorted(set(CONFIG) - NO_STAGE))

@@ -1,5 +1,6 @@
 """The tables of config/: a wrong row, cell or name is refused with its file and row."""
 
+import copy
 import re
 from pathlib import Path
 
@@ -56,7 +57,8 @@ def test_an_unknown_name_in_a_row_names_the_nearest(tables, table, column, targe
 
 @pytest.mark.parametrize("table, row, section", [
     ("encoders", "published", "fit_log_mel"), ("encoders", "small", "pretrain_melhubert"), ("ulms", "small", "pretrain_ulm"),
-    ("tasks", "prompt5", "tune_prompt"), ("encoders", "tiny_cpc", "convert_encoder"), ("ulms", "tiny", "convert_ulm"),
+    ("tasks", "prompt5", "tune_prompt"), ("superb_tasks", "prefix10", "tune_encoder"), ("superb_tasks", "diarization", "superb_heads"),
+    ("encoders", "tiny_cpc", "convert_encoder"), ("ulms", "tiny", "convert_ulm"),
 ])  # fmt: skip
 def test_an_unknown_preset_names_the_nearest(tables, table, row, section):
     edit(tables, table, f"\t{row}", f"\t{row}x")
@@ -64,10 +66,37 @@ def test_an_unknown_preset_names_the_nearest(tables, table, row, section):
     assert f"preset of {section}' names a row that exists" in text and f'did you mean "{row}"?' in text
 
 
-def test_an_unknown_task_of_the_config_names_the_nearest(tables):
-    tables["tasks"] = ["SCR_lage"]
+@pytest.mark.parametrize("table, name, right", [("tasks", "SCR_lage", "SCR_large"), ("superb_tasks", "SD_lore", "SD_lora")])
+def test_an_unknown_task_of_the_config_names_the_nearest(tables, table, name, right):
+    tables[table] = [name]
     text = row_refusal(tables)
-    assert text.startswith("config.tasks: ") and "got 'SCR_lage'; did you mean \"SCR_large\"?" in text
+    assert text.startswith(f"config.{table}: ") and f"got '{name}'; did you mean \"{right}\"?" in text
+
+
+@pytest.mark.parametrize("old, new, place", [
+    ("\tKS\t", "\tKWS\t", "kind"), ("\tlabel\t", "\tlabel,word\t", "labels"), ("\tlabel\t", "\tlabels[]\t", "labels"),
+    ("\tlabels[]\t", "\tlabels\t", "labels"), ("\tactivity[]\t", "\tsegments[]\t", "labels"), ("\t0.5", "\t1.5", "fraction"),
+    ("\t0.5", "\t0.0", "fraction"), ("\tlabel\t\t", "\tlabel\tletters\t", "lexicon"), ("\t1,2\t", "\tone\t", "seeds"),
+])  # fmt: skip
+def test_a_cell_of_a_superb_task_that_does_not_fit_its_kind_is_named(tables, old, new, place):
+    edit(tables, "superb_tasks", old, new)
+    text = row_refusal(tables)
+    assert text.startswith(f"{tables['tables']['superb_tasks']}, ") and f"'.{place}: " in text
+
+
+def test_labels_of_a_superb_task_are_columns_of_its_corpus(tables):
+    edit(tables, "superb_tasks", "\tlabel\t", "\tlable\t")
+    assert "'labels (label_columns of corpus commands)' names a row that exists" in (text := row_refusal(tables))
+    assert 'did you mean "label"?' in text
+
+
+def test_settings_of_another_way_of_tuning_are_refused():
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    for preset, section, key in [("prefix10", "tuning", "rank"), ("full", "tuning", "length"), ("phonemes", "head", "dropout")]:
+        changed = copy.deepcopy(config)
+        changed["tune_encoder" if section == "tuning" else "superb_heads"][preset][section][key] = 1
+        with pytest.raises(ValueError, match=f"{preset}.{section}: .* has too many properties"):
+            config_rows.check_config(changed, SCHEMAS / "config.schema.yaml", [])
 
 
 @pytest.mark.parametrize("table", config_rows.TABLES)

@@ -44,6 +44,16 @@ def test_a_second_stage_follows_from_the_first_and_a_published_encoder_from_its_
     assert jobs["convert_encoder"] == jobs["export_melhubert"] == 1 and jobs["download_checkpoint"] == 2
 
 
+def test_every_superb_task_can_be_planned(planner):
+    with open(ROOT / "config/superb_tasks.tsv") as table:
+        tasks = [row["superb_task"] for row in csv.DictReader(table, delimiter="\t")]
+    if not (planner / "../shared/data").exists():
+        tasks = [task for task in tasks if "asc" not in task and "fsdd" not in task and "GID" not in task]
+    jobs = planner.planned(*(f"results/superb/{task}/score.json" for task in tasks), configs=())
+    assert jobs["tune_encoder"] == jobs["predict"] == jobs["score_superb"] == len(tasks) >= 40
+    assert set(jobs) <= set(RULES)
+
+
 def test_the_default_target_ends_with_the_summary(planner):
     jobs = planner.planned(configs=())
     assert jobs["summarize"] == jobs["all"] == 1

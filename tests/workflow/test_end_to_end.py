@@ -104,9 +104,9 @@ def test_a_changed_codebook_reruns_what_follows(project):
 
 
 @pytest.mark.parametrize("file, old, new, rules", [
-    ("ulm/score.py", "Z_95 = 1.95", "Z_95 = 1.96", {"score", "summarize"}),
+    ("ulm/score.py", 'NOTHING = "∅"', 'NOTHING = "-"', {"score", "summarize"}),
     ("ulm/summarize.py", "num_seeds=len(", "num_seeds=0 + len(", {"summarize"}),
-    ("ulm/score.py", "Z_95 =", "# a comment\nZ_95 =", set()),
+    ("ulm/score.py", "NOTHING =", "# a comment\nNOTHING =", set()),
     ("ulm/schemas.py", '"""The tables that ulm produces."""', '"""The tables."""', set()),
 ])  # fmt: skip
 def test_an_edit_reruns_what_follows_and_a_comment_does_not(project, file, old, new, rules):

@@ -45,11 +45,12 @@ def test_reserved_params(copy, digest):
 
 
 @pytest.mark.parametrize("target, file, old, new", [
-    ("ulm.score", "ulm/score.py", "Z_95 = 1.9", "Z_95 = 2.9"),
+    ("ulm.score", "ulm/score.py", 'NOTHING = "∅"', 'NOTHING = "-"'),
     ("ulm.score", "speech2unit/files.py", "indent=2", "indent=4"),
     ("ulm.sample", "ulm/model.py", "FIRST_POSITION = 2", "FIRST_POSITION = 3"),
     ("ulm.tune_prompt", "speech2unit/training.py", "0.5 * (1 +", "0.6 * (1 +"),
     ("verbalizer.fit_verbalizer", "verbalizer/methods.py", ".permutation(num_units)", ".permutation(num_units - 1)"),
+    ("superb.tune_encoder", "superb/heads.py", "BLANK = 0", "BLANK = 1"),
     ("speech2unit.pretrain_melhubert", "speech2unit/augment.py", "rng.uniform(3, 9)", "rng.uniform(3, 8)"),
 ])  # fmt: skip
 def test_an_edit_in_the_module_or_in_one_that_it_imports_changes_the_digest(copy, digest, target, file, old, new):
@@ -82,7 +83,7 @@ def test_a_new_encoder_and_a_new_corpus_change_the_stages_that_may_load_them(cop
 
 def test_comments_blank_lines_and_touch_change_nothing(copy, digest):
     before = digest("ulm.score")
-    edit(copy, "ulm/score.py", "Z_95 =", "# a comment\n\n\nZ_95 =")
+    edit(copy, "ulm/score.py", "NOTHING =", "# a comment\n\n\nNOTHING =")
     (copy / "speech2unit/files.py").touch()
     assert digest("ulm.score") == before
 

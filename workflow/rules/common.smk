@@ -40,6 +40,7 @@ wildcard_constraints:
     codebook=names("codebooks"),
     ulm=names("ulms"),
     task=names("tasks"),
+    superb_task=names("superb_tasks"),
     layer=r"\d+",
     shard=r"\d+-of-\d+",
 

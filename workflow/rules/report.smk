@@ -152,7 +152,7 @@ rule plot_training:
     log:
         "logs/plot_training/{trained}.log",
     wildcard_constraints:
-        trained=f"encoders/({names('encoders')})|ulm/({names('ulms')})|{names('tasks')}",
+        trained=f"encoders/({names('encoders')})|ulm/({names('ulms')})|{names('tasks')}|superb/({names('superb_tasks')})",
     conda:
         "../../environment.yaml"
     resources:
@@ -227,5 +227,50 @@ rule render_units:
         mem_mb=memory(1000),
     params:
         **stage("speech2unit.render_units"),
+    script:
+        "../scripts/stage.py"
+
+
+rule plot_superb:
+    input:
+        summary="results/superb/summary.parquet",
+    output:
+        figure=report(
+            "results/superb/plots/methods.svg",
+            caption="../report/methods.rst",
+            category="Results",
+            labels={"figure": "SUPERB tasks, ways of tuning"},
+        ),
+    log:
+        "logs/plot_superb/methods.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(1000),
+    params:
+        **stage("superb.plot_superb"),
+    script:
+        "../scripts/stage.py"
+
+
+rule plot_sweep:
+    input:
+        sweep="results/superb/{superb_task}/sweep.parquet",
+    output:
+        figure=report(
+            "results/superb/{superb_task}/plots/sweep.svg",
+            caption="../report/sweep.rst",
+            category="SUPERB",
+            subcategory="{superb_task}",
+            labels={"figure": "Learning rates"},
+        ),
+    log:
+        "logs/plot_sweep/{superb_task}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(1000),
+    params:
+        **stage("superb.plot_sweep"),
     script:
         "../scripts/stage.py"

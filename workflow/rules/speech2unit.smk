@@ -86,6 +86,28 @@ rule fetch_corpus:
         "../scripts/stage.py"
 
 
+rule mix_speakers:
+    input:
+        manifest="results/corpora/{corpus}/manifest.parquet",
+    output:
+        audio=directory("results/corpora/{corpus}/mixtures/audio"),
+        metadata="results/corpora/{corpus}/mixtures/metadata.csv",
+    log:
+        "logs/mix_speakers/{corpus}.log",
+    wildcard_constraints:
+        corpus=AUDIO_CORPORA,
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(1000),
+    params:
+        **stage("speech2unit.mix_speakers"),
+        **config["mix_speakers"],
+        row=root_settings,
+    script:
+        "../scripts/stage.py"
+
+
 rule make_manifest:
     input:
         source=corpus_source,

@@ -12,7 +12,7 @@ import yaml
 from speech2unit.errors import data_error, nearest, one_of
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLES = ("checkpoints", "corpora", "encoders", "codebooks", "ulms", "tasks")
+TABLES = ("checkpoints", "corpora", "encoders", "codebooks", "ulms", "tasks", "superb_tasks")
 FITTED = ("log_mel", "melhubert")  # architectures that this project fits; those of published encoders are converted
 REFERENCES = (  # table, column, the table that it names
     ("encoders", "checkpoint", "checkpoints"),
@@ -26,6 +26,9 @@ REFERENCES = (  # table, column, the table that it names
     ("ulms", "corpora", "corpora"),
     ("tasks", "corpus", "corpora"),
     ("tasks", "ulm", "ulms"),
+    ("superb_tasks", "corpus", "corpora"),
+    ("superb_tasks", "encoder", "encoders"),
+    ("superb_tasks", "warm_start", "superb_tasks"),
 )
 PRESETS = (  # table, column, cells of the rows that are meant, the section of config.yaml whose presets it names
     ("encoders", "preset", dict(architecture="log_mel"), "fit_log_mel"),
@@ -35,6 +38,8 @@ PRESETS = (  # table, column, cells of the rows that are meant, the section of c
     ("ulms", "preset", dict(published=True), "convert_ulm"),
     ("tasks", "tuning", {}, "tune_prompt"),
     ("tasks", "sampling", {}, "sample"),
+    ("superb_tasks", "tuning", {}, "tune_encoder"),
+    ("superb_tasks", "head", {}, "superb_heads"),
 )
 PLACES = dict(  # folder of results/ → tables that the names of the folders below it are rows of; other folders are tasks
     corpora=("corpora",), encoders=("encoders",), features=("encoders",), units=("codebooks", "corpora"), ulm=("ulms",), superb=(),
@@ -98,6 +103,8 @@ def _complete(rows, config):
         row["address"] = row["root"] if "://" in row["root"] and row["adapter"] != "units" else ""
         if row["address"]:
             row["root"] = f"results/corpora/{name}/fetched"
+    for row in rows["superb_tasks"].values():
+        row["lexicon"] = row["lexicon"].format(**config["paths"])
     for table in ("encoders", "codebooks", "ulms"):
         for row in rows[table].values():
             row["published"] = bool(row["checkpoint"]) or row.get("architecture", "log_mel") not in FITTED
@@ -113,19 +120,20 @@ def _complete(rows, config):
 
 
 def _check_tasks(rows, config):
-    for name, row in rows["tasks"].items():
-        columns = [column.strip() for column in rows["corpora"][row["corpus"]]["label_columns"].split(",")]
-        for label in row["labels"]:
-            if label not in columns:
-                raise _unknown(
-                    config["tables"]["tasks"], name, f"labels (label_columns of corpus {row['corpus']})", label, columns
-                )
-    for task in config["tasks"]:
-        if task not in rows["tasks"]:
-            raise data_error(
-                "config.tasks", "a task is a row of its table", expected=one_of(task, rows["tasks"]), got=f"'{task}'",
-                remedy=f"{nearest(task, rows['tasks'])}correct it or add a row to {config['tables']['tasks']}",
-            )  # fmt: skip
+    """Labels are columns of the corpus, and what the config lists are rows."""
+    for table in ("tasks", "superb_tasks"):
+        for name, row in rows[table].items():
+            columns = [column.strip() for column in rows["corpora"][row["corpus"]]["label_columns"].split(",")]
+            for label in row["labels"]:
+                if label not in columns:
+                    column = f"labels (label_columns of corpus {row['corpus']})"
+                    raise _unknown(config["tables"][table], name, column, label, columns)
+        for task in config[table]:
+            if task not in rows[table]:
+                raise data_error(
+                    f"config.{table}", "a task is a row of its table", expected=one_of(task, rows[table]), got=f"'{task}'",
+                    remedy=f"{nearest(task, rows[table])}correct it or add a row to {config['tables'][table]}",
+                )  # fmt: skip
 
 
 def unknown_paths(rows):

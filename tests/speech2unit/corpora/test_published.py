@@ -168,3 +168,25 @@ def test_a_sequences_symbols_may_stand_anywhere(tmp_path, adapter):
     check_splits(rows, "here", CASES[adapter]["label_columns"])
     with pytest.raises(ValueError, match="train must hold every label"):
         check_splits(rows, "here", "characters")
+
+
+LEXICONS = {"librispeech-lexicon-1.txt": "GO G OW1\nGO G AA0\nAN AE1 N\n", "librispeech-lexicon-2.txt": "ON AA1 N\nGO K\n"}
+
+
+def test_phonemes_are_the_first_of_the_lexicons_beside_the_corpus(tmp_path):
+    root = write(tmp_path, CASES["librispeech"]["files"] | LEXICONS)
+    assert [row["labels"] for row in read("librispeech", root, "phonemes[]")] == [["G", "OW1", "AA1", "N"]] * 3
+
+
+def test_a_missing_lexicon_or_word_says_where_to_get_it(tmp_path):
+    root = write(tmp_path, CASES["librispeech"]["files"])
+    text = refusal("librispeech", root, "phonemes[]")
+    assert "expected 'librispeech-lexicon*.txt'" in text and "downstream/ctc/lexicon" in text
+    write(tmp_path, {"librispeech-lexicon.txt": LEXICONS["librispeech-lexicon-1.txt"]})
+    text = refusal("librispeech", root, "phonemes[]")
+    assert "84-121-0000: the lexicon has every word; expected phonemes of each, got none of ['ON']" in text and "http" in text
+
+
+def test_mixtures_of_another_folder_are_refused(tmp_path):
+    files = CASES["librimix"]["files"] | {"data/dev/wav.scp": "c-d wav8k/min/dev/c-d.wav\n"}
+    assert "expected a path with /wav16k/, got 'wav8k/min/dev/c-d.wav'" in refusal("librimix", write(tmp_path, files))

@@ -4,6 +4,7 @@ import pandas
 import pytest
 
 from speech2unit.corpora.table import read_rows
+from speech2unit.splits import drawn_split
 
 CELLS = dict(
     metadata="meta.csv", path_column="path", split_column="split", speaker_column="speaker", label_columns="label", where=""
@@ -49,6 +50,15 @@ def test_a_sequence_is_a_column_of_symbols_between_blanks(tmp_path):
     assert 'did you mean "digits"?' in error(tmp_path, rows, label_columns="digit[]")
 
 
+def test_without_a_split_column_it_is_drawn_by_speaker_or_by_path(tmp_path):
+    rows = [dict(path=f"{i}.wav", speaker=f"s{i % 100}") for i in range(1000)]
+    cells = dict(split_column="", label_columns="speaker")
+    by_speaker, by_path = (read(tmp_path, rows, **cells, speaker_column=name) for name in ("speaker", ""))
+    assert len({(row["speaker"], row["split"]) for row in by_speaker}) == 100
+    assert all(row["split"] == drawn_split(row["path"]) and row["speaker"] is None for row in by_path)
+    assert len({(*row["labels"], row["split"]) for row in by_path}) > 200
+
+
 def test_conditions_all_hold(tmp_path):
     assert [row["path"] for row in read(tmp_path, where="kind=x,language = en")] == ["a/no/2.flac"]
 
@@ -66,7 +76,7 @@ def test_names_with_dots_keep_them(tmp_path):
 
 def test_a_missing_column_names_the_nearest(tmp_path):
     assert 'did you mean "speaker"?' in error(tmp_path, speaker_column="speakers")
-    assert "expected one of ['" in error(tmp_path, split_column="")
+    assert "expected one of ['" in error(tmp_path, path_column="")
     assert 'did you mean "language"?' in error(tmp_path, where="langage=en")
 
 

@@ -50,6 +50,14 @@ def of_fairseq_hubert(sizes):
     return model, lambda x: [model.extract_features(x, output_layer=i + 1)[0] for i in range(sizes["num_layers"])]
 
 
+def of_s3prl(sizes):
+    from s3prl.upstream.hubert.hubert_model import HubertConfig, HubertModel, HubertPretrainingConfig
+
+    config = HubertConfig(**fairseq_settings(sizes), label_rate=50)
+    model = randomised(HubertModel(config, HubertPretrainingConfig(sample_rate=16_000), [[0]]))
+    return model, lambda x: [model.extract_features(x, output_layer=i + 1)[0] for i in range(sizes["num_layers"])]
+
+
 def of_fairseq_wav2vec2(sizes):
     from fairseq.models.wav2vec.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 
@@ -111,6 +119,7 @@ def of_transformers(sizes, name):
 REFERENCES = dict(
     fairseq_hubert=of_fairseq_hubert,
     fairseq_wav2vec2=of_fairseq_wav2vec2,
+    s3prl=of_s3prl,
     torchaudio=of_torchaudio,
     transformers_hubert=lambda sizes: of_transformers(sizes, "Hubert"),
     transformers_wav2vec2=lambda sizes: of_transformers(sizes, "Wav2Vec2"),

@@ -5,10 +5,11 @@ from itertools import pairwise
 import numpy as np
 import pandas
 import pytest
+from s3prl.metric import common, slot_filling
 from scipy.interpolate import interp1d
 from scipy.optimize import brentq
 
-from ulm.metrics import (
+from speech2unit.metrics import (
     METRICS,
     eer_statistics,
     equal_error_rate,
@@ -16,6 +17,7 @@ from ulm.metrics import (
     measured,
     slots,
     text,
+    wilson_interval,
 )  # fmt: skip
 
 CASES = 1000
@@ -173,15 +175,24 @@ def test_slot_metrics_equal_a_count_of_slots_and_distances_of_values():
         assert found == pytest.approx(slot_scores(named), abs=1e-12)
 
 
+def test_accuracy_and_error_rates_equal_s3prls():
+    for rng in cases(7):
+        pairs = list(zip(random_words(rng, number := rng.integers(1, 5), 1), random_words(rng, number, 1)))
+        said, told = ([" ".join(words) for words in each] for each in zip(*pairs))
+        rows = frame(pairs)
+        assert value("wer", rows) == pytest.approx(common.wer(told, said), abs=1e-12) == common.per(told, said)
+        assert value("cer", rows) == pytest.approx(common.cer(told, said), abs=1e-12)
+        assert value("accuracy", rows) == pytest.approx(common.accuracy(told, said), abs=1e-12)
+
+
 def test_slot_metrics_equal_s3prls():
-    s3prl = pytest.importorskip("s3prl.metric.slot_filling")
     for rng in cases(6):
         rows = slot_cases(rng) + [[[("year", "AB")]] * 2]
         write = lambda parts: " ".join(f"B-{slot} {words} E-{slot}" if slot else words for slot, words in parts)  # noqa: E731
         said, told = ([write(pair[i]) for pair in rows] for i in (0, 1))
         table = frame([tuple(map(symbols_of, pair)) for pair in rows])
-        assert value("slot_type_f1", table) == pytest.approx(s3prl.slot_type_f1(told, said), abs=1e-12)
-        assert value("slot_value_cer", table) == pytest.approx(s3prl.slot_value_cer(told, said), abs=1e-12)
+        assert value("slot_type_f1", table) == pytest.approx(slot_filling.slot_type_f1(told, said), abs=1e-12)
+        assert value("slot_value_cer", table) == pytest.approx(slot_filling.slot_value_cer(told, said), abs=1e-12)
 
 
 # by hand
@@ -224,8 +235,6 @@ def test_log_odds():
 
 
 def test_the_interval_of_an_accuracy_is_near_wilsons():
-    from ulm.score import wilson_interval
-
     rows = frame([(["a"], ["a" if i % 10 < 7 else "b"]) for i in range(400)])
     values, low, high = measured([rows], "accuracy", num_resamples=2000, seed=1)
     assert values == [0.7] and (low, high) == pytest.approx(wilson_interval(280, 400), abs=0.01)

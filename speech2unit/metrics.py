@@ -14,6 +14,7 @@ from speech2unit.errors import data_error
 BLANK = "|"  # stands between words where labels are characters
 CLOSE = "</>"  # ends the slot that <slot> began
 INTERVAL = (2.5, 97.5)  # percentiles
+Z_95 = 1.959963984540054  # normal quantile of a two-sided 95 % interval
 
 
 def text(labels, spelled):
@@ -183,10 +184,11 @@ METRICS = dict(
 def measured(frames, metric, *, num_resamples, seed):
     """Values of data frames (a seed each, the same utterances in the same order), and the 95 % interval of their mean.
 
+    metric: the name of one of `METRICS`, or a `Metric`.
     The interval: percentiles over `num_resamples` samples of the utterances, drawn with replacement from `seed`.
     Raises `ValueError` where there is nothing to measure.
     """
-    metric = METRICS[metric]
+    metric = METRICS.get(metric, metric)
     parts = [metric.statistics(frame) for frame in frames]
     values = [float(metric.value(part)) for part in parts]
     if not np.isfinite(values).all():
@@ -199,3 +201,23 @@ def measured(frames, metric, *, num_resamples, seed):
     means = [np.mean([metric.value(part[chosen]) for part in parts]) for chosen in drawn]
     low, high = np.nanpercentile(means, INTERVAL)
     return values, float(low), float(high)
+
+
+def wilson_interval(right, n):
+    """95 % interval of a proportion: (low, high). Source: Wilson 1927, which holds for small n and near 0 and 1 as well."""
+    p, z2 = right / n, Z_95**2
+    centre, spread = p + z2 / (2 * n), Z_95 * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    return float((centre - spread) / (1 + z2 / n)), float((centre + spread) / (1 + z2 / n))
+
+
+def metric_values(frame, metric, **bootstrap):
+    """The metric as mean over seeds with a 95 % interval (of accuracy Wilson's, else see `measured`), and each seed's."""
+    seeds, frames = zip(*((int(seed), part.sort_values("utterance_id")) for seed, part in frame.groupby("seed")))
+    values, low, high = measured(frames, metric, **bootstrap)
+    if metric == "accuracy":
+        rows = len(frames[0])
+        low, high = wilson_interval(np.mean(values) * rows, rows)
+    return dict(
+        value=float(np.mean(values)), value_std=float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
+        value_low=low, value_high=high, value_by_seed=dict(zip(seeds, values)),
+    )  # fmt: skip

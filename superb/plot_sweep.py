@@ -1,0 +1,26 @@
+"""A task's metric against the learning rate."""
+
+from speech2unit import tables
+from speech2unit.figures import ACCENT, SPLIT_COLOURS, new_figure, save
+from superb.schemas import SWEEP
+
+
+def draw(frame):
+    """Figure of `SWEEP` as a data frame: dev and test, a point for each seed, lines through the means, the best rate dashed."""
+    figure = new_figure(5.5, 3.5)
+    axes = figure.subplots()
+    for split, column in (("dev", "dev_value"), ("test", "value")):
+        means = frame.groupby("learning_rate")[column].mean()
+        axes.plot(means.index, means, color=SPLIT_COLOURS[split], label=split)
+        axes.plot(frame.learning_rate, frame[column], "o", color=SPLIT_COLOURS[split], markersize=3)
+    best = frame[frame.best].learning_rate.iloc[0]
+    axes.axvline(best, color=ACCENT, linestyle="--", linewidth=1)
+    axes.set(xscale="log", xlabel="learning rate of the head", ylabel=frame.metric.iloc[0])
+    axes.set_title(f"best on dev: {best:g} (dashed), seeds: {frame.seed.nunique()}")
+    axes.legend()
+    return figure
+
+
+def plot_sweep(*, sweep, figure):
+    """Stage: `figure` of a task's learning rates."""
+    save(draw(tables.read(sweep, SWEEP).to_pandas()), figure)

@@ -1,0 +1,93 @@
+"""The tables that superb produces."""
+
+import pyarrow as pa
+
+from speech2unit.schemas import MANIFEST
+from speech2unit.tables import field, schema
+
+LABELS = "KS, SID: the class; IC: one of each slot; ASR, PR, SF: symbols; SD: segments such as `1 0.00 0.42` (speaker, seconds)"
+
+DATASET = schema(
+    "dataset",
+    *(MANIFEST.field(name) for name in ("utterance_id", "path", "start_seconds", "end_seconds", "split", "num_samples")),
+    field("labels", pa.list_(pa.string()), LABELS),
+    key=("utterance_id",),
+    stage="create_superb_dataset",
+)
+
+CLASSES = schema(
+    "classes",
+    field("slot", pa.int32(), "position of the label that it is for; 0 where labels are a sequence or segments"),
+    field("index", pa.int32(), "position among the classes of its slot, from 0, in the order of their names"),
+    field("label", pa.string(), "a class, a symbol or a speaker of the training split"),
+    field("num_rows", pa.int64(), "how often it occurs in the training rows that are used", unit="labels"),
+    key=("slot", "index"),
+    stage="create_superb_dataset",
+)
+
+HIDDEN_STATES = schema(
+    "hidden_states",
+    field("utterance_id", pa.string(), "as in the manifest"),
+    field("split", pa.string(), "train, dev or test"),
+    field("num_states", pa.int32(), "layers and the input of the first one, L + 1"),
+    field("num_frames", pa.int32(), "frames T", unit="frames"),
+    field("states", pa.list_(pa.float16()), "L + 1 times T times D values; reshape(L + 1, T, -1) gives the states"),
+    key=("utterance_id",),
+    stage="extract_hidden_states",
+)
+
+PREDICTIONS = schema(
+    "predictions",
+    field("seed", pa.int32(), "seed of what was trained"),
+    field("utterance_id", pa.string(), "as in the manifest"),
+    field("split", pa.string(), "dev or test"),
+    field("labels", pa.list_(pa.string()), LABELS),
+    field("predicted_labels", pa.list_(pa.string()), "what the model says, in the same form"),
+    field(
+        "lm_predicted_labels",
+        pa.list_(pa.string()),
+        "what it says with the language model of its training transcripts; null where there is none",
+        nullable=True,
+    ),
+    key=("seed", "utterance_id"),
+    stage="predict",
+)
+
+SUPERB_SUMMARY = schema(
+    "superb_summary",
+    field("superb_task", pa.string(), "row of config/superb_tasks.tsv"),
+    field("kind", pa.string(), "ASR, PR, KS, IC, SF, SID or SD"),
+    field("corpus", pa.string(), "row of config/corpora.tsv"),
+    field("encoder", pa.string(), "row of config/encoders.tsv"),
+    field("tuning", pa.string(), "preset of tune_encoder"),
+    field("head", pa.string(), "preset of superb_heads"),
+    field("fraction", pa.float64(), "of the training split that was used"),
+    field("seed", pa.int32(), "seed of what was trained"),
+    field("metric", pa.string(), "what value is"),
+    field("higher_is_better", pa.bool_(), "false of error rates"),
+    field("value", pa.float64(), "the metric on the test split with this seed"),
+    field("dev_value", pa.float64(), "the metric on the dev split with this seed"),
+    field("mean", pa.float64(), "mean over the seeds of the task, test split"),
+    field("deviation", pa.float64(), "standard deviation over them (0 with one seed)"),
+    field("low", pa.float64(), "lower end of the 95 % interval of the mean: Wilson's of an accuracy, else by a bootstrap"),
+    field("high", pa.float64(), "upper end"),
+    field("num_rows", pa.int64(), "test rows n", unit="rows"),
+    field("num_train_rows", pa.int64(), "training rows that were used", unit="rows"),
+    field("trained_parameters", pa.int64(), "parameters that were trained, those of the head included"),
+    field("encoder_parameters", pa.int64(), "those among them that change what the encoder yields: prompts, adapters, …"),
+    key=("superb_task", "seed"),
+    stage="summarize_superb",
+)
+
+SWEEP = schema(
+    "sweep",
+    field("factor", pa.float64(), "of the preset's learning rates"),
+    field("learning_rate", pa.float64(), "that of the head"),
+    field("seed", pa.int32(), "seed of what was trained"),
+    field("metric", pa.string(), "what value is"),
+    field("dev_value", pa.float64(), "the metric on the dev split: rates are chosen by it"),
+    field("value", pa.float64(), "the metric on the test split"),
+    field("best", pa.bool_(), "whether the factor's mean on the dev split is the best"),
+    key=("factor", "seed"),
+    stage="sweep_learning_rates",
+)

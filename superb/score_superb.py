@@ -1,0 +1,66 @@
+"""A SUPERB task's metric, with everything that one has to know to believe it."""
+
+from collections import Counter
+
+import numpy as np
+
+from speech2unit import provenance, tables
+from speech2unit.files import read_json, write_json
+from speech2unit.metrics import METRICS, metric_values
+from speech2unit.schemas import TRAINING
+from superb.diarization import der
+from superb.schemas import DATASET, PREDICTIONS
+
+METRICS_OF = dict(  # kind → its metrics, that of SUPERB's table first
+    ASR=("wer", "cer"), PR=("per",), KS=("accuracy",), IC=("accuracy",), SF=("slot_type_f1", "slot_value_cer"), SID=("accuracy",),
+    SD=("der",),
+)  # fmt: skip
+CLASSES_OF = ("KS", "IC", "SID")  # kinds whose most frequent answer is a baseline
+
+
+def values_of(frame, metric, collar_seconds, **bootstrap):
+    """`metric_values` of a metric by its name; `per` is the word error rate of phonemes."""
+    known = METRICS | dict(per=METRICS["wer"], der=der(collar_seconds))
+    return metric_values(frame, metric if metric == "accuracy" else known[metric], **bootstrap)
+
+
+def majority(train, test):
+    """Accuracy on the labels of `test` of the most frequent labels of `train` (lists of labels)."""
+    most = Counter(map(tuple, train)).most_common(1)[0][0]
+    return float(np.mean([tuple(labels) == most for labels in test]))
+
+
+def with_language_model(frame):
+    """Predictions with the language model in place of those without, where all rows have them; else None."""
+    if frame.lm_predicted_labels.isna().any():
+        return None
+    return frame.assign(predicted_labels=frame.lm_predicted_labels)
+
+
+def measures(frame, kind, collar_seconds, **bootstrap):
+    """What one split's predictions show: value, deviation, interval and each seed's, other metrics and those with an LM."""
+    first, *others = METRICS_OF[kind]
+    how = dict(collar_seconds=collar_seconds, **bootstrap)
+    report = values_of(frame, first, **how) | dict(num_rows=int(frame.utterance_id.nunique()))
+    report |= dict(other_metrics={name: values_of(frame, name, **how) for name in others})
+    if (second := with_language_model(frame)) is not None:
+        report |= dict(with_language_model={name: values_of(second, name, **how) for name in METRICS_OF[kind]})
+    return report
+
+
+def score_superb(
+    *, predictions, dataset, training, sizes, score, superb_task, kind, names, presets, collar_seconds, num_resamples, seed
+):  # fmt: skip
+    """Stage: the JSON report. `names`: the rows that the task is made of; `presets`: how it was trained."""
+    frame = tables.read(predictions, PREDICTIONS).to_pandas()
+    rows, how = tables.read(dataset, DATASET).to_pandas(), dict(kind=kind, num_resamples=num_resamples, seed=seed)
+    test, dev = (measures(frame[frame.split == split], collar_seconds=collar_seconds, **how) for split in ("test", "dev"))
+    labels = {split: part.labels.map(tuple) for split, part in rows.groupby("split")}
+    metric, record = METRICS_OF[kind][0], provenance.record()
+    report = dict(superb_task=superb_task, kind=kind, metric=metric, higher_is_better=metric in ("accuracy", "slot_type_f1"))
+    report |= test | dict(dev=dev, num_train_rows=len(labels["train"]))
+    report |= dict(baselines=dict(majority=majority(labels["train"], labels["test"])) if kind in CLASSES_OF else {})
+    report |= read_json(sizes) | dict(names=names, settings=presets)
+    report |= dict(seeds=sorted(report["value_by_seed"]), updates=max(tables.read(training, TRAINING)["update"].to_pylist()))
+    write_json(score, report | dict(usage=provenance.usage(record["history"]), provenance=record))
+    print(f"{superb_task}: {metric} {report['value']:.4f} ± {report['value_std']:.4f} on {report['num_rows']} rows")

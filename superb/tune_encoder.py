@@ -1,0 +1,75 @@
+"""Training of a SUPERB task: a head on the weighted hidden states of an encoder, and what its way of tuning puts into it."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from speech2unit import tables
+from speech2unit.device import choose_device
+from speech2unit.files import write_json
+from speech2unit.schemas import TRAINING
+from speech2unit.training import trained_state
+from speech2unit.weights import save_tensors
+from superb.inputs import endless_batches, length_batches, num_outputs, read_classes, reader, target_of
+from superb.model import build_model, warm_start
+from superb.schemas import DATASET
+from superb.tune import tune
+
+
+def of_seed(tensors, seed):
+    """The tensors of one seed, by the names that the model has for them: `seed1.head.weight` → `head.weight`."""
+    beginning = f"seed{seed}."
+    return {name.removeprefix(beginning): tensor for name, tensor in tensors.items() if name.startswith(beginning)}
+
+
+def sizes_of(model):
+    """Numbers of trained parameters, of those among them that change what the encoder yields, and of all there are."""
+    trained, inside = model.num_trained()
+    total = sum(parameter.numel() for parameter in model.parameters())
+    return dict(trained_parameters=trained, encoder_parameters=inside, total_parameters=total)
+
+
+def tune_encoder(
+    *, dataset, classes, hidden_states, start, model, config, tuned, training, sizes, root, kind, tuning, head, rate_factor, seeds,
+    batch_size, batches_per_update, num_updates, learning_rate, encoder_learning_rate, warmup_updates, clip_norm, adam_betas,
+    weight_decay, evaluate_every,
+):  # fmt: skip
+    """Stage: what is trained for each seed, in one file as `seed{n}.head.…`, the curves (`TRAINING`) and counts of parameters.
+
+    hidden_states: shards, or none where waveforms below `root` are read; start: the `tuned` of the task whose head it starts
+    from, or none; rate_factor: of both learning rates.
+    """
+    device, known, tensors, curves = choose_device(), read_classes(classes), {}, []
+    rows = tables.read(dataset, DATASET).to_pylist()
+    train, dev = ([row for row in rows if row["split"] == split] for split in ("train", "dev"))
+    how = dict(tuning=tuning, head=head, num_outputs=num_outputs(known))
+    read, lengths = None, [row["num_samples"] for row in train]
+    first = load_file(start[0]) if start else {}
+
+    def batch_of(rows):
+        return read(rows), [target_of(row["labels"], known, kind) for row in rows]
+
+    for seed in seeds:
+        torch.manual_seed(seed)
+        task_model = build_model(Path(model).parent, **how).to(device)
+        read = read or reader(hidden_states, root, task_model.trunk.sample_rate)
+        if first:
+            warm_start(task_model, of_seed(first, seed))
+
+        def batches(number, seed=seed):
+            drawn = endless_batches(lengths, batch_size, np.random.default_rng([seed, number]))
+            return (batch_of([train[i] for i in chosen]) for chosen in drawn)
+
+        curves += tune(
+            task_model, batches=batches, dev_batches=[batch_of([dev[i] for i in chosen]) for chosen in length_batches(
+                [row["num_samples"] for row in dev], batch_size)],
+            learning_rate=rate_factor * learning_rate, encoder_learning_rate=rate_factor * encoder_learning_rate,
+            batches_per_update=batches_per_update, num_updates=num_updates, warmup_updates=warmup_updates, clip_norm=clip_norm,
+            betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
+        )  # fmt: skip
+        tensors |= {f"seed{seed}.{name}": tensor for name, tensor in trained_state(task_model).items()}
+    save_tensors(tuned, tensors)
+    tables.write(training, curves, TRAINING)
+    write_json(sizes, sizes_of(task_model))

@@ -1,0 +1,114 @@
+"""Tiny encoders with drawn weights, in folders, and waveforms for them."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from speech2unit import tables
+from speech2unit.encoders.decoar2 import build
+from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel
+from speech2unit.wav2vec2_model import Wav2Vec2Config, Wav2Vec2Model
+from speech2unit.weights import save_config, save_tensors
+from superb.schemas import CLASSES, DATASET
+from superb.tune_encoder import tune_encoder
+
+SIZES = dict(num_layers=2, dim=16, ffn_dim=24, num_heads=2, pos_conv_kernel=6, pos_conv_groups=4)
+WAV2VEC2 = SIZES | dict(
+    conv_layers=[[16, 10, 5], [16, 128, 64]], conv_bias=False, conv_norm="group", normalize_waveform=False, pre_norm=False, num_buckets=0,
+    max_distance=0,
+)  # fmt: skip
+MELHUBERT = MelHuBERTConfig(num_layers=2, dim=16, ffn_dim=24, num_heads=2, conv_kernel=6, conv_groups=4, num_targets=(7,))
+MODELS = dict(
+    melhubert=lambda: (MelHuBERTModel(MELHUBERT), asdict(MELHUBERT) | dict(level_removed=True)),
+    wav2vec2=lambda: (Wav2Vec2Model(Wav2Vec2Config(**WAV2VEC2)), WAV2VEC2),
+    decoar2=lambda: (build(SIZES), SIZES),
+)
+
+
+def drawn(model):
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator) / max(parameter[0].numel(), 9) ** 0.5
+            parameter.copy_(noise + (name.endswith("weight") and parameter.ndim == 1))
+    return model.state_dict()
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory):
+    """Name of `MODELS` → folder of such an encoder."""
+
+    def make(name):
+        folder, (model, settings) = tmp_path_factory.mktemp(name), MODELS[name]()
+        own = dict(mean=torch.zeros(40), std=torch.ones(40)) if name == "melhubert" else {}
+        save_tensors(folder / "model.safetensors", drawn(model) | own)
+        save_config(folder / "config.json", settings | dict(architecture=name))
+        return folder
+
+    return make
+
+
+@pytest.fixture(params=MODELS)
+def folder(request, encoder_folder):
+    return encoder_folder(request.param)
+
+
+@pytest.fixture
+def melhubert(encoder_folder):
+    return encoder_folder("melhubert")
+
+
+@pytest.fixture
+def waveforms():
+    rng = np.random.default_rng(0)
+    return [torch.from_numpy(rng.standard_normal(n).astype(np.float32) / 10) for n in (4000, 2345, 6100)]
+
+
+@pytest.fixture(scope="session")
+def tones(tmp_path_factory):
+    """(folder, manifest rows) of 36 clips of 0.25 to 0.35 s, whose class `a`, `b` or `c` is their pitch."""
+    folder, rng, rows = tmp_path_factory.mktemp("tones"), np.random.default_rng(0), []
+    for i in range(36):
+        label, num_samples = "abc"[i % 3], int(rng.integers(4000, 5600))
+        wave = np.sin(2 * np.pi * (300, 900, 2700)[i % 3] * np.arange(num_samples) / 16_000)
+        soundfile.write(folder / f"u{i:02d}.wav", 0.1 * wave + rng.normal(0, 0.01, num_samples), 16_000)
+        row = dict(utterance_id=f"u{i:02d}", path=f"u{i:02d}.wav", start_seconds=0.0, end_seconds=None, speaker=None, speed=1.0)
+        row |= dict(split="train" if i < 24 else "dev" if i < 30 else "test", labels=[label], num_samples=num_samples)
+        rows.append(row | dict(sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=f"{i}"))
+    return folder, rows
+
+
+@pytest.fixture
+def task(tones, melhubert, tmp_path):
+    """Inputs of `tune_encoder` for the tones: a dataset, its classes, an encoder; no hidden states."""
+    folder, rows = tones
+    chosen = [{name: row[name] for name in DATASET.names} for row in rows]
+    tables.write(tmp_path / "dataset.parquet", chosen, DATASET)
+    classes = [dict(slot=0, index=i, label=label, num_rows=8) for i, label in enumerate("abc")]
+    tables.write(tmp_path / "classes.parquet", classes, CLASSES)
+    return dict(
+        dataset=tmp_path / "dataset.parquet", classes=tmp_path / "classes.parquet", hidden_states=[], root=str(folder), kind="KS",
+        model=melhubert / "model.safetensors", config=melhubert / "config.json", tuning=dict(method="weighted_sum"), seeds=[1, 2],
+        head=dict(architecture="mean_pooling", projection_dim=8), batch_size=8,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def tune(task, tmp_path):
+    """A function name, settings → paths of what `tune_encoder` writes for the tones."""
+
+    def run(name="tuned", **settings):
+        paths = dict(
+            tuned=tmp_path / f"{name}.safetensors", training=tmp_path / f"{name}.parquet", sizes=tmp_path / f"{name}.json"
+        )
+        how = dict(
+            start=[], rate_factor=1.0, batches_per_update=1, num_updates=12, learning_rate=0.02, encoder_learning_rate=0.01
+        )
+        how |= dict(warmup_updates=2, clip_norm=1.0, adam_betas=[0.9, 0.98], weight_decay=0.0, evaluate_every=6)
+        tune_encoder(**paths, **task | how | settings)
+        return paths
+
+    return run

@@ -1,0 +1,61 @@
+"""Training of a task's model: it learns, only what should change does, each part at its own rate."""
+
+import pytest
+import torch
+
+from superb.model import HEAD, build_model
+from superb.tune import tune
+
+HOW = dict(
+    batches_per_update=1, num_updates=25, learning_rate=0.02, encoder_learning_rate=0.01, warmup_updates=2, clip_norm=1.0, betas=[0.9, 0.98],
+    weight_decay=0.0, evaluate_every=25, seed=1,
+)  # fmt: skip
+METHODS = dict(
+    weighted_sum={}, prefix=dict(length=2, initialization="mean", init_scale=0.1), lora=dict(rank=2),
+    houlsby=dict(bottleneck=2, both=False), bitfit={}, full={},
+)  # fmt: skip
+
+
+def model_of(folder, method):
+    torch.manual_seed(0)
+    head = dict(architecture="mean_pooling", projection_dim=8)
+    return build_model(folder, tuning=dict(method=method, **METHODS[method]), head=head, num_outputs=[3])
+
+
+def trained(folder, waveforms, method="prefix", **changes):
+    model, batch = model_of(folder, method), (waveforms, [[0], [1], [2]])
+
+    def batches(number):
+        while True:
+            yield batch
+
+    curve = tune(model, batches=batches, dev_batches=[batch], **HOW | changes)
+    return model, curve
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_it_learns_and_changes_what_it_should_alone(melhubert, waveforms, method):
+    before = model_of(melhubert, method)
+    first = before.measures([(waveforms, [[0], [1], [2]])])["loss"]
+    model, curve = trained(melhubert, waveforms, method)
+    assert next(row["value"] for row in curve if row["split"] == "dev" and row["measure"] == "loss") < 0.7 * first
+    changed = {name for (name, a), b in zip(before.named_parameters(), model.parameters()) if not torch.equal(a, b)}
+    assert changed == {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert not model.training
+
+
+def test_head_and_encoder_have_learning_rates_of_their_own(melhubert, waveforms):
+    before = dict(model_of(melhubert, "prefix").named_parameters())
+    model, _ = trained(melhubert, waveforms, num_updates=1, encoder_learning_rate=1e-9)
+    moved = {name: float((p - before[name]).abs().max()) for name, p in model.named_parameters() if p.requires_grad}
+    assert all((step > 1e-3) for name, step in moved.items() if name.startswith(HEAD))
+    start = model_of(melhubert, "prefix")
+    start.inside.start(start.trunk, waveforms)  # mean: they move there before the first update, and then hardly
+    for name, parameter in start.inside.named_parameters():
+        torch.testing.assert_close(dict(model.inside.named_parameters())[name], parameter, atol=1e-7, rtol=0)
+
+
+def test_the_same_seed_gives_the_same_numbers(melhubert, waveforms):
+    (a, first), (b, second) = (trained(melhubert, waveforms, num_updates=3) for _ in "ab")
+    assert [row["value"] for row in first] == [row["value"] for row in second]
+    assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters()))

@@ -1,0 +1,151 @@
+"""Ways of tuning: exactly what trains, the published counts, nothing changed before the first update."""
+
+import pytest
+import torch
+
+from speech2unit.encoders import load_trunk
+from speech2unit.encoders.log_mel import FrontEnd
+from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel, MelHuBERTTrunk
+from speech2unit.encoders.wav2vec2 import Wav2Vec2Trunk
+from speech2unit.wav2vec2_model import Wav2Vec2Config, Wav2Vec2Model
+from superb.hidden_states import Unchanged, read_states
+from superb.tuning import METHODS, prepare
+
+PROMPT = dict(length=3, initialization="normal", init_scale=0.1)
+SETTINGS = dict(
+    weighted_sum={}, preinput=PROMPT, prefix=PROMPT, lora=dict(rank=4), houlsby=dict(bottleneck=5, both=True), bitfit={}, full={}
+)
+HUBERT_BASE = dict(
+    conv_layers=[[512, 10, 5]] + [[512, 3, 2]] * 4 + [[512, 2, 2]] * 2, conv_bias=False, conv_norm="group", normalize_waveform=False,
+    pre_norm=False, num_layers=12, dim=768, ffn_dim=3072, num_heads=12, pos_conv_kernel=128, pos_conv_groups=16, num_buckets=0, max_distance=0,
+)  # fmt: skip
+TRUNKS = dict(
+    hubert=lambda: Wav2Vec2Trunk(Wav2Vec2Model(Wav2Vec2Config(**HUBERT_BASE))),
+    melhubert=lambda: MelHuBERTTrunk(MelHuBERTModel(MelHuBERTConfig(12, 768, 3072, 12, 128, 16, (512,))), None),
+)
+
+
+def trained(*modules):
+    return sum(p.numel() for module in modules for p in module.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("method, settings, expected", [
+    ("weighted_sum", {}, 0), ("preinput", PROMPT | dict(length=10), 7_680), ("prefix", PROMPT | dict(length=10), 99_840),
+    ("lora", dict(rank=8), 294_912), ("houlsby", dict(bottleneck=32, both=False), 599_424),
+    ("houlsby", dict(bottleneck=32, both=True), 1_198_848), ("bitfit", {}, 101_376),
+])  # fmt: skip
+@pytest.mark.parametrize("architecture", TRUNKS)
+def test_the_counts_at_the_published_sizes(architecture, method, settings, expected):
+    with torch.device("meta"):
+        trunk = TRUNKS[architecture]()
+        assert trained(prepare(trunk, method=method, **settings), trunk) == expected
+
+
+def test_full_fine_tuning_of_hubert_base_trains_all_of_it():
+    with torch.device("meta"):
+        trunk = TRUNKS["hubert"]()
+        prepare(trunk, method="full")
+    assert (
+        trained(trunk) == sum(p.numel() for p in trunk.parameters()) == 94_370_816
+    )  # fairseq's, less 128 lengths of a normalised weight
+
+
+def test_every_method_is_tried():
+    assert SETTINGS.keys() == METHODS.keys()
+
+
+@pytest.mark.parametrize("method", SETTINGS)
+def test_what_trains_receives_a_gradient_and_nothing_else_changes(folder, waveforms, method):
+    torch.manual_seed(0)
+    trunk = load_trunk(folder)
+    inside = prepare(trunk, method=method, **SETTINGS[method])
+    for adapter in getattr(inside, "adapters", []):
+        torch.nn.init.normal_(adapter.up.weight)  # zeros hide the rest of it
+    for update in getattr(inside, "updates", []):
+        torch.nn.init.normal_(update.b)
+    states, _ = read_states(trunk, inside, waveforms)
+    own = dict(inside.named_parameters())
+    theirs = {name: p for name, p in trunk.named_parameters() if p.requires_grad}
+    if method == "weighted_sum":
+        assert not own and not theirs and not states.requires_grad
+        return
+    states[-1].square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in (*own.values(), *theirs.values()))
+    assert all(p.grad is None for p in trunk.parameters() if not p.requires_grad)
+    biases = {
+        name for name, p in trunk.named_parameters() if name.endswith("bias") and (".blocks." in name or ".layers." in name)
+    }
+    everything = {name for name, _ in trunk.named_parameters()}
+    assert theirs.keys() == dict(bitfit=biases, full=everything).get(method, set())
+
+
+@pytest.mark.parametrize("method", ["weighted_sum", "lora", "houlsby", "bitfit", "full"])
+def test_before_the_first_update_the_states_are_the_plain_encoders(folder, waveforms, method):
+    plain, _ = read_states(load_trunk(folder), Unchanged(), waveforms)
+    trunk = load_trunk(folder)
+    found, _ = read_states(trunk, prepare(trunk, method=method, **SETTINGS[method]), waveforms)
+    assert torch.equal(found, plain)
+
+
+def test_a_low_rank_update_is_that_of_the_weight(folder, waveforms):
+    torch.manual_seed(0)
+    trunk, changed = load_trunk(folder), load_trunk(folder)
+    inside = prepare(trunk, method="lora", rank=4)
+    with torch.no_grad():
+        for update in inside.updates:
+            update.b.normal_()
+        for block, (query, value) in zip(changed.blocks, zip(inside.updates[::2], inside.updates[1::2])):
+            if hasattr(block, "qkv"):
+                block.qkv.weight += torch.cat([query.b @ query.a, torch.zeros(16, 16), value.b @ value.a])
+            else:
+                block.q_proj.weight += query.b @ query.a
+                block.v_proj.weight += value.b @ value.a
+    expected, _ = read_states(changed, Unchanged(), waveforms)
+    torch.testing.assert_close(read_states(trunk, inside, waveforms)[0], expected, atol=1e-4, rtol=0)
+
+
+def test_an_adapter_acts_inside_the_residual(melhubert, waveforms):
+    trunk, changed = load_trunk(melhubert), load_trunk(melhubert)
+    inside = prepare(trunk, method="houlsby", bottleneck=5, both=False)
+    with torch.no_grad():
+        for adapter, block in zip(inside.adapters, changed.blocks):
+            adapter.up.bias.fill_(0.3)
+            block.fc2.bias += 0.3
+    expected, _ = read_states(changed, Unchanged(), waveforms)
+    torch.testing.assert_close(read_states(trunk, inside, waveforms)[0], expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("method", ["prefix", "lora", "houlsby"])
+def test_pruned_and_factorised_blocks_are_tuned_as_others(melhubert, waveforms, method):
+    trunk = load_trunk(melhubert)
+    block = trunk.blocks[0]
+    block.num_heads, block.k_proj, block.out_proj = 1, torch.nn.Linear(16, 8), torch.nn.Linear(8, 16)
+    block.q_proj, block.v_proj = (
+        torch.nn.Sequential(torch.nn.Linear(16, 3, bias=False), torch.nn.Linear(3, 8)) for _ in "qv"
+    )  # fmt: skip
+    block.fc2 = torch.nn.Sequential(torch.nn.Linear(24, 3, bias=False), torch.nn.Linear(3, 16))
+    inside = prepare(trunk, method=method, **SETTINGS[method])
+    read_states(trunk, inside, waveforms)[0][-1].square().sum().backward()
+    assert all(p.grad is not None for p in inside.parameters())
+    assert trained(inside) == dict(prefix=144, lora=2 * 4 * (16 + 8) + 2 * 4 * 32, houlsby=4 * (2 * 5 * 16 + 21))[method]
+
+
+@pytest.mark.parametrize("method", ["prefix", "lora", "houlsby", "bitfit"])
+def test_blocks_that_pass_several_times_share_what_is_put_into_them(waveforms, method):
+    """As in an encoder of few blocks that run again and again; prompts are each pass's own."""
+    model = MelHuBERTModel(MelHuBERTConfig(2, 16, 24, 2, 6, 4, (7,)))
+    model.layers = torch.nn.ModuleList([*model.layers, *model.layers])
+    trunk = MelHuBERTTrunk(model, FrontEnd(torch.zeros(40), torch.ones(40), True))
+    assert (trunk.num_layers, len(trunk.blocks)) == (4, 2)
+    inside = prepare(trunk, method=method, **SETTINGS[method])
+    states, _ = read_states(trunk, inside, waveforms)
+    assert len(states) == 5
+    sizes = dict(
+        prefix=5 * 3 * 16, lora=2 * 2 * 2 * 4 * 16, houlsby=2 * 2 * (2 * 5 * 16 + 5 + 16), bitfit=2 * (4 * 16 + 24 + 3 * 16)
+    )
+    assert trained(inside, trunk) == sizes[method]
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(ValueError, match="'method' names a way of tuning; .* got 'prefixes'; did you mean \"prefix\""):
+        prepare(torch.nn.Identity(), method="prefixes")

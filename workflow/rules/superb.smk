@@ -1,0 +1,159 @@
+localrules:
+    score_superb,
+    sweep_learning_rates,
+    summarize_superb,
+
+
+wildcard_constraints:
+    run=r"(/x[0-9.]+)?",
+
+
+rule create_superb_dataset:
+    input:
+        manifest=superb_manifest,
+        source=superb_lexicon,
+    output:
+        dataset="results/superb/{superb_task}/dataset.parquet",
+        classes="results/superb/{superb_task}/classes.parquet",
+    log:
+        "logs/create_superb_dataset/{superb_task}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(2000),
+    params:
+        **stage("superb.create_superb_dataset"),
+        **config["create_superb_dataset"],
+        row=superb_dataset_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule extract_hidden_states:
+    input:
+        manifest="results/corpora/{corpus}/manifest.parquet",
+        model="results/encoders/{encoder}/model.safetensors",
+        config="results/encoders/{encoder}/config.json",
+    output:
+        hidden_states="results/hidden_states/{encoder}/{corpus}/{shard}.parquet",
+    log:
+        "logs/extract_hidden_states/{encoder}/{corpus}/{shard}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(3000),
+        gpu=config["gpus_per_job"],
+    params:
+        **stage("superb.extract_hidden_states"),
+        row=states_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule tune_encoder:
+    input:
+        dataset="results/superb/{superb_task}/dataset.parquet",
+        classes="results/superb/{superb_task}/classes.parquet",
+        hidden_states=superb_states,
+        start=superb_start,
+        model=superb_encoder("model.safetensors"),
+        config=superb_encoder("config.json"),
+    output:
+        tuned=f"{RUN}/tuned.safetensors",
+        training=f"{RUN}/training.parquet",
+        sizes=f"{RUN}/sizes.json",
+    log:
+        "logs/tune_encoder/{superb_task}{run}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(4000),
+        gpu=config["gpus_per_job"],
+        runtime=720,
+    params:
+        **stage("superb.tune_encoder"),
+        row=superb_tuning_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule predict:
+    input:
+        dataset="results/superb/{superb_task}/dataset.parquet",
+        classes="results/superb/{superb_task}/classes.parquet",
+        hidden_states=superb_states,
+        model=superb_encoder("model.safetensors"),
+        config=superb_encoder("config.json"),
+        tuned=f"{RUN}/tuned.safetensors",
+    output:
+        predictions=f"{RUN}/predictions.parquet",
+    log:
+        "logs/predict/{superb_task}{run}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(4000),
+        gpu=config["gpus_per_job"],
+    params:
+        **stage("superb.predict"),
+        **config["predict"],
+        row=superb_prediction_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule score_superb:
+    input:
+        predictions=f"{RUN}/predictions.parquet",
+        dataset="results/superb/{superb_task}/dataset.parquet",
+        training=f"{RUN}/training.parquet",
+        sizes=f"{RUN}/sizes.json",
+    output:
+        score=f"{RUN}/score.json",
+    log:
+        "logs/score_superb/{superb_task}{run}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(1000),
+    params:
+        **stage("superb.score_superb"),
+        **config["score_superb"],
+        row=superb_score_settings,
+    script:
+        "../scripts/stage.py"
+
+
+rule sweep_learning_rates:
+    input:
+        scores=sweep_scores,
+    output:
+        sweep="results/superb/{superb_task}/sweep.parquet",
+    log:
+        "logs/sweep_learning_rates/{superb_task}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(1000),
+    params:
+        **stage("superb.sweep_learning_rates"),
+        **config["sweep_learning_rates"],
+    script:
+        "../scripts/stage.py"
+
+
+rule summarize_superb:
+    input:
+        scores=expand("results/superb/{name}/score.json", name=config["superb_tasks"]),
+    output:
+        summary="results/superb/summary.parquet",
+    log:
+        "logs/summarize_superb/summary.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(1000),
+    params:
+        **stage("superb.summarize_superb"),
+    script:
+        "../scripts/stage.py"
