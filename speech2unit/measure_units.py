@@ -20,7 +20,8 @@ def label_measures(counts):
     """Label purity, cluster purity and PNMI from joint counts `[K, L]` of units and labels; null for fewer than two labels.
 
     Label purity: how much of a unit is its most frequent label; cluster purity: how much of a label is its most frequent
-    unit; PNMI: the share of the labels' entropy that the units take away. **Source:** HuBERT, arXiv 2106.07447, on the quality of cluster assignments.
+    unit; PNMI: the share of the labels' entropy that the units take away.
+    **Source:** HuBERT, arXiv 2106.07447, on the quality of cluster assignments.
     """
     from sklearn.metrics import mutual_info_score
 
