@@ -12,12 +12,12 @@ import numpy as np
 from speech2unit import tables
 from speech2unit.activity import NUM_SPEAKERS, segments_of
 from speech2unit.errors import data_error, nearest
+from speech2unit.metrics import BLANK
 from speech2unit.schemas import MANIFEST
 from superb.schemas import CLASSES, DATASET
 
-BLANK = "|"  # between the words of characters
 LETTERS = "letters"  # instead of a lexicon: each word is spelled with its own letters
-SEQUENCES = ("ASR", "PR", "SF")
+SEQUENCES = ("ASR", "PR", "SF")  # kinds whose labels are a sequence of symbols
 
 
 def read_lexicon(path):

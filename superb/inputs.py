@@ -7,9 +7,9 @@ import torch
 
 from speech2unit import tables
 from speech2unit.audio import read_audio, stretch
+from superb.create_superb_dataset import SEQUENCES
 from superb.schemas import CLASSES, HIDDEN_STATES
 
-SEQUENCES = ("ASR", "PR", "SF")  # kinds whose labels are a sequence of symbols
 POOL_BATCHES = 8  # of which each is of utterances of similar length
 
 

@@ -6,6 +6,7 @@ from safetensors.torch import load_file
 
 from speech2unit import tables
 from speech2unit.device import choose_device
+from speech2unit.encoders import load_trunk
 from speech2unit.progress import progress
 from superb.beam_search import decode, fusion_of
 from superb.inputs import labels_of, length_batches, num_outputs, read_classes, reader
@@ -38,17 +39,17 @@ def predict(
     ngram_order, lm_weight, word_score, beam_size, prune_nats,
 ):  # fmt: skip
     """Stage: the answers of every seed's model. Inputs as of `tune_encoder`; ngram_order 0: no language model."""
-    device, known, tensors, read = choose_device(), read_classes(classes), load_file(tuned), None
+    folder, device, known, tensors = Path(model).parent, choose_device(), read_classes(classes), load_file(tuned)
+    read = reader(hidden_states, root, load_trunk(folder).sample_rate)
     rows = tables.read(dataset, DATASET).to_pylist()
     rest, fusion = [row for row in rows if row["split"] != "train"], None
     if kind == "ASR" and ngram_order:
         transcripts = [row["labels"] for row in rows if row["split"] == "train"]
         fusion = fusion_of(transcripts, known[0], order=ngram_order, lm_weight=lm_weight, word_score=word_score)
     search = dict(beam_size=beam_size, min_log_probability=-prune_nats)
+    how = dict(classes=known, kind=kind, batch_size=batch_size, fusion=fusion, search=search)
     with tables.writer(predictions, PREDICTIONS) as out:
         for seed in seeds:
-            task_model = build_model(Path(model).parent, tuning=tuning, head=head, num_outputs=num_outputs(known)).to(device)
+            task_model = build_model(folder, tuning=tuning, head=head, num_outputs=num_outputs(known)).to(device)
             restore(task_model, of_seed(tensors, seed))
-            read = read or reader(hidden_states, root, task_model.trunk.sample_rate)
-            how = dict(classes=known, kind=kind, batch_size=batch_size, fusion=fusion, search=search)
             out.write([dict(row, seed=seed) for row in predicted(task_model, rest, read, **how)])

@@ -2,14 +2,14 @@
 
 import pyarrow as pa
 
-from speech2unit.schemas import MANIFEST
+from speech2unit import schemas
 from speech2unit.tables import field, schema
 
 LABELS = "KS, SID: the class; IC: one of each slot; ASR, PR, SF: symbols; SD: segments such as `1 0.00 0.42` (speaker, seconds)"
 
 DATASET = schema(
     "dataset",
-    *(MANIFEST.field(name) for name in ("utterance_id", "path", "start_seconds", "end_seconds", "split", "num_samples")),
+    *(schemas.MANIFEST.field(name) for name in ("utterance_id", "path", "start_seconds", "end_seconds", "split", "num_samples")),
     field("labels", pa.list_(pa.string()), LABELS),
     key=("utterance_id",),
     stage="create_superb_dataset",

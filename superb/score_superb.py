@@ -18,10 +18,9 @@ METRICS_OF = dict(  # kind → its metrics, that of SUPERB's table first
 CLASSES_OF = ("KS", "IC", "SID")  # kinds whose most frequent answer is a baseline
 
 
-def values_of(frame, metric, collar_seconds, **bootstrap):
-    """`metric_values` of a metric by its name; `per` is the word error rate of phonemes."""
-    known = METRICS | dict(per=METRICS["wer"], der=der(collar_seconds))
-    return metric_values(frame, metric if metric == "accuracy" else known[metric], **bootstrap)
+def known_metrics(collar_seconds):
+    """Name → metric; `per` is the word error rate of phonemes."""
+    return METRICS | dict(per=METRICS["wer"], der=der(collar_seconds))
 
 
 def majority(train, test):
@@ -37,14 +36,16 @@ def with_language_model(frame):
     return frame.assign(predicted_labels=frame.lm_predicted_labels)
 
 
-def measures(frame, kind, collar_seconds, **bootstrap):
-    """What one split's predictions show: value, deviation, interval and each seed's, other metrics and those with an LM."""
-    first, *others = METRICS_OF[kind]
-    how = dict(collar_seconds=collar_seconds, **bootstrap)
-    report = values_of(frame, first, **how) | dict(num_rows=int(frame.utterance_id.nunique()))
-    report |= dict(other_metrics={name: values_of(frame, name, **how) for name in others})
+def measures(frame, names, known, **bootstrap):
+    """What one split's predictions show by the metrics `names`: that of the first with its interval, the others, with an LM."""
+
+    def values(frame, name):
+        return metric_values(frame, name if name in METRICS else known[name], **bootstrap)  # accuracy's interval is by name
+
+    report = values(frame, names[0]) | dict(num_rows=int(frame.utterance_id.nunique()))
+    report |= dict(other_metrics={name: values(frame, name) for name in names[1:]})
     if (second := with_language_model(frame)) is not None:
-        report |= dict(with_language_model={name: values_of(second, name, **how) for name in METRICS_OF[kind]})
+        report |= dict(with_language_model={name: values(second, name) for name in names})
     return report
 
 
@@ -53,11 +54,12 @@ def score_superb(
 ):  # fmt: skip
     """Stage: the JSON report. `names`: the rows that the task is made of; `presets`: how it was trained."""
     frame = tables.read(predictions, PREDICTIONS).to_pandas()
-    rows, how = tables.read(dataset, DATASET).to_pandas(), dict(kind=kind, num_resamples=num_resamples, seed=seed)
-    test, dev = (measures(frame[frame.split == split], collar_seconds=collar_seconds, **how) for split in ("test", "dev"))
+    rows, metrics, known = tables.read(dataset, DATASET).to_pandas(), METRICS_OF[kind], known_metrics(collar_seconds)
+    bootstrap = dict(num_resamples=num_resamples, seed=seed)
+    test, dev = (measures(frame[frame.split == split], metrics, known, **bootstrap) for split in ("test", "dev"))
     labels = {split: part.labels.map(tuple) for split, part in rows.groupby("split")}
-    metric, record = METRICS_OF[kind][0], provenance.record()
-    report = dict(superb_task=superb_task, kind=kind, metric=metric, higher_is_better=metric in ("accuracy", "slot_type_f1"))
+    metric, record = metrics[0], provenance.record()
+    report = dict(superb_task=superb_task, kind=kind, metric=metric, higher_is_better=known[metric].higher_is_better)
     report |= test | dict(dev=dev, num_train_rows=len(labels["train"]))
     report |= dict(baselines=dict(majority=majority(labels["train"], labels["test"])) if kind in CLASSES_OF else {})
     report |= read_json(sizes) | dict(names=names, settings=presets)

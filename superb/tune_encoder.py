@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from speech2unit import tables
 from speech2unit.device import choose_device
+from speech2unit.encoders import load_trunk
 from speech2unit.files import write_json
 from speech2unit.schemas import TRAINING
 from speech2unit.training import trained_state
@@ -41,33 +42,32 @@ def tune_encoder(
     hidden_states: shards, or none where waveforms below `root` are read; start: the `tuned` of the task whose head it starts
     from, or none; rate_factor: of both learning rates.
     """
-    device, known, tensors, curves = choose_device(), read_classes(classes), {}, []
+    folder, device, known, tensors, curves = Path(model).parent, choose_device(), read_classes(classes), {}, []
+    read = reader(hidden_states, root, load_trunk(folder).sample_rate)
     rows = tables.read(dataset, DATASET).to_pylist()
     train, dev = ([row for row in rows if row["split"] == split] for split in ("train", "dev"))
-    how = dict(tuning=tuning, head=head, num_outputs=num_outputs(known))
-    read, lengths = None, [row["num_samples"] for row in train]
-    first = load_file(start[0]) if start else {}
+    lengths, first = [row["num_samples"] for row in train], load_file(start[0]) if start else {}
 
-    def batch_of(rows):
+    def batch_of(rows, chosen):
+        rows = [rows[i] for i in chosen]
         return read(rows), [target_of(row["labels"], known, kind) for row in rows]
 
+    dev_batches = [batch_of(dev, chosen) for chosen in length_batches([row["num_samples"] for row in dev], batch_size)]
     for seed in seeds:
         torch.manual_seed(seed)
-        task_model = build_model(Path(model).parent, **how).to(device)
-        read = read or reader(hidden_states, root, task_model.trunk.sample_rate)
+        task_model = build_model(folder, tuning=tuning, head=head, num_outputs=num_outputs(known)).to(device)
         if first:
             warm_start(task_model, of_seed(first, seed))
 
         def batches(number, seed=seed):
-            drawn = endless_batches(lengths, batch_size, np.random.default_rng([seed, number]))
-            return (batch_of([train[i] for i in chosen]) for chosen in drawn)
+            rng = np.random.default_rng([seed, number])
+            return (batch_of(train, chosen) for chosen in endless_batches(lengths, batch_size, rng))
 
         curves += tune(
-            task_model, batches=batches, dev_batches=[batch_of([dev[i] for i in chosen]) for chosen in length_batches(
-                [row["num_samples"] for row in dev], batch_size)],
-            learning_rate=rate_factor * learning_rate, encoder_learning_rate=rate_factor * encoder_learning_rate,
-            batches_per_update=batches_per_update, num_updates=num_updates, warmup_updates=warmup_updates, clip_norm=clip_norm,
-            betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
+            task_model, batches=batches, dev_batches=dev_batches, learning_rate=rate_factor * learning_rate,
+            encoder_learning_rate=rate_factor * encoder_learning_rate, batches_per_update=batches_per_update,
+            num_updates=num_updates, warmup_updates=warmup_updates, clip_norm=clip_norm, betas=adam_betas,
+            weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
         )  # fmt: skip
         tensors |= {f"seed{seed}.{name}": tensor for name, tensor in trained_state(task_model).items()}
     save_tensors(tuned, tensors)
