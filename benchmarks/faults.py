@@ -30,7 +30,7 @@ CLASSES = {  # class → its tests, as pytest selects them
     "long audio": [f"{FAULTS}/test_long_audio.py"],
     "damaged intermediates": [f"{FAULTS}/test_damaged_results.py"],
     "config": ["tests/workflow/test_config.py", "tests/workflow/test_config_tables.py"],
-    "hostile files": ["tests/speech2unit/test_hostile_files.py"],
+    "hostile files": ["tests/speech2unit/test_hostile_files.py", "tests/speech2unit/test_hostile_settings.py"],
     "disk full, read-only": [f"{FAULTS}/test_full_disk.py"],
     "names and paths": [
         "tests/speech2unit/test_audio.py",

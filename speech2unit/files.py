@@ -45,7 +45,8 @@ def atomic(path):
             os.replace(name, path)
             _sync(path.parent)
     except BaseException:
-        Path(name or path.parent / "none").unlink(missing_ok=True)
+        if name:
+            Path(name).unlink(missing_ok=True)
         raise
 
 

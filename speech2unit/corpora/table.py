@@ -51,9 +51,11 @@ def _read(place):
     """All cells as text (empty where null), numbered as in a CSV whose header is row 1."""
     try:
         if place.suffix == ".parquet":
-            table = pandas.read_parquet(place)
+            table = pandas.read_parquet(place).reset_index(drop=True)
         else:
             table = pandas.read_csv(place, dtype=str, keep_default_na=False)
+            if not isinstance(table.index, pandas.RangeIndex):  # pandas takes the first cells for an index, and shifts the rest
+                raise ValueError("rows with more cells than the header has names")
     except (OSError, ValueError) as error:  # pandas' and pyarrow's errors are ValueErrors
         raise data_error(
             place, "the metadata must be readable", expected="CSV with a header (UTF-8), or Parquet", got=f"{error}",

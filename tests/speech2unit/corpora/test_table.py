@@ -112,3 +112,11 @@ def test_metadata_that_cannot_be_read(tmp_path):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ValueError, match=f"{name}: "):
             read_rows(root=str(tmp_path), **CELLS | dict(metadata=name))
+
+
+@pytest.mark.parametrize("extra", [",", ",x,y"])
+def test_rows_with_more_cells_than_names_are_not_shifted(tmp_path, extra):
+    lines = pandas.DataFrame(ROWS).to_csv(index=False).splitlines()
+    (tmp_path / "meta.csv").write_text("\n".join([lines[0], *(line + extra for line in lines[1:])]) + "\n")
+    with pytest.raises(ValueError, match="the metadata must be readable; .*got rows with more cells than the header has names"):
+        read_rows(root=str(tmp_path), **CELLS)
