@@ -8,7 +8,7 @@ rule convert_encoder:
     log:
         "logs/convert_encoder/{encoder}.log",
     wildcard_constraints:
-        encoder=names("encoders", published=True),
+        encoder=names("encoders", recipe="convert_encoder"),
     conda:
         "../../environment.yaml"
     resources:
@@ -29,7 +29,7 @@ rule fit_log_mel:
     log:
         "logs/fit_log_mel/{encoder}.log",
     wildcard_constraints:
-        encoder=names("encoders", architecture="log_mel"),
+        encoder=names("encoders", recipe="fit_log_mel"),
     conda:
         "../../environment.yaml"
     threads: 2
@@ -55,7 +55,7 @@ rule pretrain_melhubert:
     log:
         "logs/pretrain_melhubert/{encoder}.log",
     wildcard_constraints:
-        encoder=names("encoders", architecture="melhubert"),
+        encoder=names("encoders", recipe="pretrain_melhubert"),
     conda:
         "../../environment.yaml"
     threads: 2

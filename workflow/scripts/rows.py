@@ -12,9 +12,11 @@ from speech2unit.errors import data_error, nearest
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = ("checkpoints", "corpora", "encoders", "codebooks", "ulms", "tasks")
-FITTED = ("log_mel", "melhubert")  # architectures that this project fits; those of published encoders are converted
+FITTED = dict(log_mel="fit_log_mel", melhubert="pretrain_melhubert")  # architecture → the stage that fits it from nothing
+SHRUNK = ("melhubert", "wav2vec2")  # architectures that pruning, factorising and distilling keep
 REFERENCES = (  # table, column, the table that it names
     ("encoders", "checkpoint", "checkpoints"),
+    ("encoders", "parent", "encoders"),
     ("codebooks", "checkpoint", "checkpoints"),
     ("ulms", "checkpoint", "checkpoints"),
     ("encoders", "corpora", "corpora"),
@@ -27,9 +29,9 @@ REFERENCES = (  # table, column, the table that it names
     ("tasks", "ulm", "ulms"),
 )
 PRESETS = (  # table, column, cells of the rows that are meant, the section of config.yaml whose presets it names
-    ("encoders", "preset", dict(architecture="log_mel"), "fit_log_mel"),
-    ("encoders", "preset", dict(architecture="melhubert"), "pretrain_melhubert"),
-    ("encoders", "preset", dict(published=True), "convert_encoder"),
+    ("encoders", "preset", dict(recipe="fit_log_mel"), "fit_log_mel"),
+    ("encoders", "preset", dict(recipe="pretrain_melhubert"), "pretrain_melhubert"),
+    ("encoders", "preset", dict(recipe="convert_encoder"), "convert_encoder"),
     ("ulms", "preset", dict(published=False), "pretrain_ulm"),
     ("ulms", "preset", dict(published=True), "convert_ulm"),
     ("tasks", "tuning", {}, "tune_prompt"),
@@ -67,7 +69,8 @@ def check_config(config, schema, files):
 def read_rows(config, schemas):
     """Table → name → row (column → text, or list of texts), checked. Raises `ValueError` that names the cell.
 
-    Rows of encoders, codebooks and unit LMs also say whether they are `published`: converted, not fitted here.
+    Rows of codebooks and unit LMs also say whether they are `published`: converted, not fitted here. The `recipe` of an
+    encoder is the stage that makes it.
     """
     rows = {table: _read(Path(config["tables"][table]), Path(schemas) / f"{table}.schema.yaml") for table in TABLES}
     _complete(rows, config)
@@ -80,23 +83,44 @@ def read_rows(config, schemas):
         for name, row in rows[table].items():
             if row[column] and row[column] not in config[section] and cells.items() <= row.items():
                 raise _unknown(config["tables"][table], name, f"preset of {section}", row[column], config[section])
+    _check_parents(rows["encoders"], config["tables"]["encoders"])
     _check_tasks(rows, config)
     return rows
 
 
 def _complete(rows, config):
-    """Fill in what cells stand for: roots, whether a model is published, hashes that are not known (`-`)."""
+    """Fill in what cells stand for: roots, whether a model is published, recipes, hashes that are not known (`-`)."""
     for row in rows["corpora"].values():
         row["root"] = row["root"].format(**config["paths"])
-    for table in ("encoders", "codebooks", "ulms"):
-        for row in rows[table].values():
-            row["published"] = row["architecture"] not in FITTED if table == "encoders" else bool(row["checkpoint"])
+    for row in rows["encoders"].values():
+        fitted = "convert_encoder" if row["checkpoint"] else FITTED.get(row["architecture"], "convert_encoder")
+        row["recipe"] = row["recipe"] or fitted
+    for row in [*rows["codebooks"].values(), *rows["ulms"].values()]:
+        row["published"] = bool(row["checkpoint"])
     for name, row in rows["checkpoints"].items():
         row["sha256"] = row["sha256"] or ["-"] * len(row["files"])
         if len(row["sha256"]) != len(row["files"]):
             raise data_error(
                 f"{config['tables']['checkpoints']}, row '{name}'", "each file has its SHA-256", expected=f"{len(row['files'])}, - where unknown",
                 got=f"{len(row['sha256'])}", remedy="complete the cell, or leave it empty",
+            )  # fmt: skip
+
+
+def _check_parents(encoders, path):
+    """An encoder cannot be its own ancestor; what is made of a transformer keeps its architecture, or has one of its own."""
+    for name, row in encoders.items():
+        line = [name]
+        while parent := encoders[line[-1]]["parent"]:
+            line.append(parent)
+            if parent in line[:-1]:
+                raise data_error(
+                    f"{path}, row '{name}'", "an encoder is not made of itself", expected="a line of parents that ends",
+                    got=" ← ".join(line), remedy="name another 'parent' in one of them",
+                )  # fmt: skip
+        if row["parent"] and row["architecture"] in SHRUNK and row["architecture"] != encoders[row["parent"]]["architecture"]:
+            raise data_error(
+                f"{path}, row '{name}'", "an encoder has the architecture of its parent", expected=encoders[row["parent"]]["architecture"],
+                got=row["architecture"], remedy="correct 'architecture' or 'parent'",
             )  # fmt: skip
 
 
