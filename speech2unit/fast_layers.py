@@ -77,9 +77,13 @@ class PositionalConv(nn.Module):
         self.spectra = None
 
     def prepare(self):
-        """Transform the weight: `[F, G, C_in, C_out]`. To be called whenever it has changed."""
-        spectra = torch.fft.rfft(self.weight.detach().flip(-1), self.block)
-        self.spectra = spectra.unflatten(0, (self.groups, -1)).permute(3, 0, 2, 1).contiguous()
+        """Transform the weight once and for all: it is not trained from then on."""
+        self.spectra = self.transformed().detach()
+
+    def transformed(self):
+        """The weight in the frequency domain, `[F, G, C_in, C_out]`."""
+        spectra = torch.fft.rfft(self.weight.flip(-1), self.block)
+        return spectra.unflatten(0, (self.groups, -1)).permute(3, 0, 2, 1).contiguous()
 
     def forward(self, x):
         """See the class."""
@@ -88,6 +92,7 @@ class PositionalConv(nn.Module):
         after = num_blocks * step + self.kernel - 1 - before - num_frames
         blocks = F.pad(x.float().transpose(1, 2), (before, after)).unfold(2, self.block, step)
         spectra = torch.fft.rfft(blocks).unflatten(1, (self.groups, -1)).permute(4, 1, 0, 3, 2)  # [F, G, B, blocks, C]
-        spectra = (spectra.flatten(2, 3) @ self.spectra).unflatten(2, (batch, num_blocks)).permute(2, 1, 4, 3, 0)
+        weight = self.transformed() if self.spectra is None else self.spectra
+        spectra = (spectra.flatten(2, 3) @ weight).unflatten(2, (batch, num_blocks)).permute(2, 1, 4, 3, 0)
         found = torch.fft.irfft(spectra, self.block)[..., self.kernel - 1 :]  # [B, G, C, blocks, step]
         return found.flatten(3).flatten(1, 2)[..., :num_frames].transpose(1, 2) + self.bias

@@ -1,7 +1,7 @@
-"""wav2vec 2.0, HuBERT and WavLM: convolutions over the waveform, then a transformer. For inference, and fast at it.
+"""wav2vec 2.0, HuBERT and WavLM: convolutions over the waveform, then a transformer. For training, and fast at inference.
 
 **Source:** wav2vec 2.0, arXiv 2006.11477; HuBERT, arXiv 2106.07447; WavLM, arXiv 2110.13900. The numbers are fairseq's, to
-rounding; nothing is masked or dropped.
+rounding; nothing is masked.
 """
 
 import math
@@ -133,9 +133,9 @@ class Gate(nn.Module):
 class Block(nn.Module):
     """Transformer block."""
 
-    def __init__(self, config):
+    def __init__(self, config, dropout):
         super().__init__()
-        self.num_heads, self.pre_norm = config.num_heads, config.pre_norm
+        self.num_heads, self.pre_norm, self.dropout = config.num_heads, config.pre_norm, nn.Dropout(dropout)
         self.qkv, self.out = Linear(config.dim, 3 * config.dim), Linear(config.dim, config.dim)
         self.fc1, self.fc2 = Linear(config.dim, config.ffn_dim), Linear(config.ffn_dim, config.dim)
         self.attention_norm, self.ffn_norm = nn.LayerNorm(config.dim), nn.LayerNorm(config.dim)
@@ -147,11 +147,11 @@ class Block(nn.Module):
         if positions is not None:
             bias = self.gate(x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)) * positions
             visible = bias if visible is None else bias.masked_fill(~visible, -math.inf)
-        return self.out(attention(q, k, v, attn_mask=visible).transpose(1, 2).flatten(2))
+        return self.dropout(self.out(attention(q, k, v, attn_mask=visible).transpose(1, 2).flatten(2)))
 
     def feed_forward(self, x):
         """Each frame by itself."""
-        return self.fc2(self.fc1(x, gelu=True))
+        return self.dropout(self.fc2(self.fc1(x, gelu=True)))
 
     def forward(self, x, visible, positions):
         """Arguments as `attend`."""
@@ -165,14 +165,14 @@ class Block(nn.Module):
 class Wav2Vec2Model(nn.Module):
     """Waveforms → frames → hidden states."""
 
-    def __init__(self, config):
+    def __init__(self, config, dropout=0.0):
         super().__init__()
-        self.config = config
+        self.config, self.dropout = config, nn.Dropout(dropout)
         self.front_end = FrontEnd(config)
         self.pos_conv = PositionalConv(config.dim, config.pos_conv_kernel, config.pos_conv_groups)
         self.input_norm = None if config.pre_norm else nn.LayerNorm(config.dim)
         self.positions = RelativePositions(config) if config.num_buckets else None
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.blocks = nn.ModuleList(Block(config, dropout) for _ in range(config.num_layers))
 
     def prepare(self):
         """Lay the weights out for the device they are on. The model is for inference from then on."""
@@ -184,7 +184,13 @@ class Wav2Vec2Model(nn.Module):
         return self.eval().requires_grad_(False)
 
     def state(self, frames, layer):
-        """List of frames `[T_i, D]` → hidden state `[B, T, D]`: the first block's input (layer 0) or the output of a block.
+        """List of frames `[T_i, D]` → hidden state `[B, T, D]`: the first block's input (layer 0) or the output of a block."""
+        for x in self.states(frames, layer):
+            state = x
+        return state
+
+    def states(self, frames, last_layer=None):
+        """Yields the hidden state `[B, T, D]` of layer 0, 1, … `last_layer` (None: of all).
 
         Above layer 0 no norm follows the last block, also not in models with norms before (`pre_norm`), as in fairseq.
         """
@@ -193,8 +199,9 @@ class Wav2Vec2Model(nn.Module):
             lengths = torch.tensor([len(f) for f in frames], device=x.device)
             visible = (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[:, None, None]
         x = x + F.gelu(self.pos_conv(x))
-        x = x if self.config.pre_norm else self.input_norm(x)
-        positions = self.positions(x.shape[1]) if self.positions is not None and layer else None
-        for block in self.blocks[:layer]:
+        x = self.dropout(x if self.config.pre_norm else self.input_norm(x))
+        yield x
+        positions = self.positions(x.shape[1]) if self.positions is not None and last_layer != 0 else None
+        for block in self.blocks[:last_layer]:
             x = block(x, visible, positions)
-        return x
+            yield x

@@ -96,14 +96,19 @@ class MelHuBERT:
         self.model, self.front_end, self.device = model.to(device).eval(), front_end, device
         self.dim, self.num_layers = model.config.dim, model.config.num_layers
 
+    def hidden_states(self, waveforms, last_layer=None):
+        """Waveforms → hidden states `[B, T, D]` of layers 0 to `last_layer`, and how many frames of each row are real `[B]`."""
+        frames = [self.front_end(waveform) for waveform in waveforms]
+        lengths = torch.tensor([len(f) for f in frames])
+        batch = nn.utils.rnn.pad_sequence(frames, batch_first=True).to(self.device)
+        real = lengths.to(self.device) if len(frames) > 1 else None
+        return self.model.hidden_states(batch, real, last_layer), lengths
+
     @torch.no_grad()
     def features(self, waveforms, layer):
         """See `Encoder.features`; layer 0 is the input of the first block."""
-        frames = [self.front_end(waveform) for waveform in waveforms]
-        lengths = torch.tensor([len(f) for f in frames], device=self.device) if len(frames) > 1 else None
-        batch = nn.utils.rnn.pad_sequence(frames, batch_first=True).to(self.device)
-        states = self.model.hidden_states(batch, lengths, layer)[layer].cpu().numpy()
-        return [state[: len(f)] for state, f in zip(states, frames)]
+        states, lengths = self.hidden_states(waveforms, layer)
+        return [state[:length] for state, length in zip(states[layer].cpu().numpy(), lengths)]
 
 
 def load(folder, device):

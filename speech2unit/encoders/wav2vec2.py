@@ -26,8 +26,13 @@ class Wav2Vec2:
     sample_rate = SAMPLE_RATE_HZ
 
     def __init__(self, model, device):
-        self.model, self.device = model.to(device).prepare(), device
+        self.model, self.device = model.to(device), device
         self.hop_length, self.dim, self.num_layers = model.config.hop_length, model.config.dim, model.config.num_layers
+
+    def hidden_states(self, waveforms):
+        """Waveforms → hidden states `[B, T, D]` of all layers from 0 on, and how many frames of each row are real `[B]`."""
+        frames = [self._frames(waveform) for waveform in waveforms]
+        return list(self.model.states(frames)), torch.tensor([len(f) for f in frames])
 
     @torch.no_grad()
     def features(self, waveforms, layer):
@@ -70,4 +75,4 @@ def load(folder, device):
     with torch.device("meta"):
         model = Wav2Vec2Model(Wav2Vec2Config(**{name: settings[name] for name in Wav2Vec2Config.__dataclass_fields__}))
     model.load_state_dict(load_file(folder / "model.safetensors"), assign=True)
-    return Wav2Vec2(model, device)
+    return Wav2Vec2(model.to(device).prepare(), device)
