@@ -128,7 +128,9 @@ def test_rows_say_whether_a_model_is_published(tables):
     published = {name for table in ("codebooks", "ulms") for name, row in rows[table].items() if row["published"]}
     assert published == {"cpc_14", "published"}
     recipes = {name: row["recipe"] for name, row in rows["encoders"].items()}
-    assert recipes == dict(log_mel="fit_log_mel", melhubert="pretrain_melhubert", cpc="convert_encoder", melhubert_heads="prune_heads")
+    assert recipes == dict(
+        log_mel="fit_log_mel", melhubert="pretrain_melhubert", cpc="convert_encoder", melhubert_heads="prune_heads"
+    )
 
 
 def add(config, table, *rows):
