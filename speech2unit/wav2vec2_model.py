@@ -136,6 +136,7 @@ class Block(nn.Module):
     def __init__(self, config, dropout):
         super().__init__()
         self.num_heads, self.pre_norm, self.dropout = config.num_heads, config.pre_norm, nn.Dropout(dropout)
+        self.heads = None  # numbers of the heads that pruning has left; None: all
         self.qkv, self.out = Linear(config.dim, 3 * config.dim), Linear(config.dim, config.dim)
         self.fc1, self.fc2 = Linear(config.dim, config.ffn_dim), Linear(config.ffn_dim, config.dim)
         self.attention_norm, self.ffn_norm = nn.LayerNorm(config.dim), nn.LayerNorm(config.dim)
@@ -145,7 +146,8 @@ class Block(nn.Module):
         """`x` `[B, T, D]`; boolean `visible` `[B, 1, 1, T]` or None; `positions` `[H, T, T]` or None."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         if positions is not None:
-            bias = self.gate(x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)) * positions
+            left = slice(None) if self.heads is None else self.heads
+            bias = self.gate(x.unflatten(-1, (len(positions), -1)).transpose(1, 2)[:, left]) * positions[left]
             visible = bias if visible is None else bias.masked_fill(~visible, -math.inf)
         return self.dropout(self.out(attention(q, k, v, attn_mask=visible).transpose(1, 2).flatten(2)))
 

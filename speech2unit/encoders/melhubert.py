@@ -5,15 +5,16 @@
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from speech2unit.compressed_layers import resize
 from speech2unit.device import attention
 from speech2unit.encoders.log_mel import HOP_SAMPLES, NUM_MELS, SAMPLE_RATE_HZ, load_front_end
 from speech2unit.files import read_json
+from speech2unit.weights import load_tensors
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Block(nn.Module):
 
     def __init__(self, config, dropout):
         super().__init__()
-        self.num_heads = config.num_heads
+        self.num_heads, self.heads = config.num_heads, None  # numbers of the heads that pruning has left; None: all
         self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(config.dim, config.dim) for _ in range(4))
         self.self_attn_layer_norm = nn.LayerNorm(config.dim)
         self.fc1, self.fc2 = nn.Linear(config.dim, config.ffn_dim), nn.Linear(config.ffn_dim, config.dim)
@@ -111,13 +112,16 @@ class MelHuBERT:
         return [state[:length] for state, length in zip(states[layer].cpu().numpy(), lengths)]
 
 
+def read_model(folder):
+    """The `MelHuBERTModel` in `folder`, to be used or trained on."""
+    settings, tensors = read_json(folder / "config.json"), load_tensors(folder / "model.safetensors")
+    sizes = {name: settings[name] for name in MelHuBERTConfig.__dataclass_fields__}
+    model = resize(MelHuBERTModel(MelHuBERTConfig(**sizes)), settings.get("layers", []))
+    model.load_state_dict({name: tensor for name, tensor in tensors.items() if name not in ("mean", "std")})
+    return model
+
+
 def load(folder, device):
     """The encoder in `folder`."""
-    from safetensors.torch import load_file
-
-    folder = Path(folder)
-    settings, tensors = read_json(folder / "config.json"), load_file(folder / "model.safetensors")
-    sizes = {name: settings[name] for name in MelHuBERTConfig.__dataclass_fields__}
-    model = MelHuBERTModel(MelHuBERTConfig(**sizes))
-    model.load_state_dict({name: tensor for name, tensor in tensors.items() if name not in ("mean", "std")})
-    return MelHuBERT(model, load_front_end(folder / "model.safetensors", folder / "config.json"), device)
+    front_end = load_front_end(folder / "model.safetensors", folder / "config.json")
+    return MelHuBERT(read_model(folder), front_end, device)

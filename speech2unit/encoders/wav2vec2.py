@@ -4,14 +4,14 @@ Layer 0 is the input of the first block, layer i the output of the i-th, never n
 torchaudio's `extract_features`.
 """
 
-from pathlib import Path
-
 import torch
 
+from speech2unit.compressed_layers import resize
 from speech2unit.errors import data_error
 from speech2unit.files import read_json
 from speech2unit.wav2vec2_model import Wav2Vec2Config, Wav2Vec2Model
 from speech2unit.wav2vec2_names import convert, sizes_from_transformers
+from speech2unit.weights import load_tensors
 
 __all__ = ["Wav2Vec2", "convert", "load", "sizes_from_transformers"]
 
@@ -66,13 +66,16 @@ def _in_pieces(frames, state):
     return torch.cat(parts)
 
 
-def load(folder, device):
-    """The encoder in `folder`."""
-    from safetensors.torch import load_file
-
-    folder = Path(folder)
+def read_model(folder):
+    """The `Wav2Vec2Model` in `folder`, to be used (after `prepare`) or trained on."""
     settings = read_json(folder / "config.json")
     with torch.device("meta"):
-        model = Wav2Vec2Model(Wav2Vec2Config(**{name: settings[name] for name in Wav2Vec2Config.__dataclass_fields__}))
-    model.load_state_dict(load_file(folder / "model.safetensors"), assign=True)
-    return Wav2Vec2(model.to(device).prepare(), device)
+        sizes = Wav2Vec2Config(**{name: settings[name] for name in Wav2Vec2Config.__dataclass_fields__})
+        model = resize(Wav2Vec2Model(sizes), settings.get("layers", []))
+    model.load_state_dict(load_tensors(folder / "model.safetensors"), assign=True)
+    return model
+
+
+def load(folder, device):
+    """The encoder in `folder`."""
+    return Wav2Vec2(read_model(folder).to(device).prepare(), device)
