@@ -68,3 +68,29 @@ rule pretrain_melhubert:
         row=melhubert_settings,
     script:
         "../scripts/stage.py"
+
+
+rule distil_layers:
+    input:
+        manifests=encoder_manifests,
+        parent_model=parent_file("model.safetensors"),
+        parent_config=parent_file("config.json"),
+    output:
+        model="results/encoders/{encoder}/model.safetensors",
+        config="results/encoders/{encoder}/config.json",
+        training="results/encoders/{encoder}/training.parquet",
+    log:
+        "logs/distil_layers/{encoder}.log",
+    wildcard_constraints:
+        encoder=names("encoders", recipe="distil_layers"),
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=4000,
+        gpu=config["gpus_per_job"],
+        runtime=720,
+    params:
+        **stage("speech2unit.distil_layers"),
+        row=distillation_settings,
+    script:
+        "../scripts/stage.py"

@@ -92,6 +92,19 @@ def melhubert_settings(wildcards):
     return encoder_roots(wildcards) | dict(num_targets=sizes) | config["pretrain_melhubert"][row["preset"]]
 
 
+def parent_file(file):
+    """Input function: `file` of the encoder that an encoder is made of."""
+
+    def path(wildcards):
+        return f"results/encoders/{ROWS['encoders'][wildcards.encoder]['parent']}/{file}"
+
+    return path
+
+
+def distillation_settings(wildcards):
+    return encoder_roots(wildcards) | config["distil_layers"][ROWS["encoders"][wildcards.encoder]["preset"]]
+
+
 def log_mel_settings(wildcards):
     return encoder_roots(wildcards) | config["fit_log_mel"][ROWS["encoders"][wildcards.encoder]["preset"]]
 

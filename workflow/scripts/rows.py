@@ -31,6 +31,7 @@ REFERENCES = (  # table, column, the table that it names
 PRESETS = (  # table, column, cells of the rows that are meant, the section of config.yaml whose presets it names
     ("encoders", "preset", dict(recipe="fit_log_mel"), "fit_log_mel"),
     ("encoders", "preset", dict(recipe="pretrain_melhubert"), "pretrain_melhubert"),
+    ("encoders", "preset", dict(recipe="distil_layers"), "distil_layers"),
     ("encoders", "preset", dict(recipe="convert_encoder"), "convert_encoder"),
     ("ulms", "preset", dict(published=False), "pretrain_ulm"),
     ("ulms", "preset", dict(published=True), "convert_ulm"),
