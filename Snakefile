@@ -11,6 +11,7 @@ include: "workflow/rules/speech2unit.smk"
 include: "workflow/rules/encoders.smk"
 include: "workflow/rules/verbalizer.smk"
 include: "workflow/rules/ulm.smk"
+include: "workflow/rules/encoder_summary.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 

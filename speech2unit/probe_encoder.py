@@ -83,15 +83,16 @@ def features_of(paths, names, num_stretches):
 
 
 def probe_encoder(
-    *, manifest, features, units, parent_units, probe, encoder, corpus, codebook, layer, label, num_stretches, regularisation
-):
-    """Stage: features of one layer and units of one codebook against the label at position `label`. See `PROBE`.
+    *, manifest, features, units, parent_units, probe, encoder, corpus, corpus_labels, codebook, layer, label, num_stretches,
+    regularisation,
+):  # fmt: skip
+    """Stage: features of one layer and units of one codebook against `label`, one of `corpus_labels`. See `PROBE`.
 
     The class of a frame is the label and the stretch of the utterance that it lies in: about what a phone is in a word.
     """
     from sklearn.metrics import adjusted_mutual_info_score
 
-    said = recorded(manifest, label)
+    said = recorded(manifest, corpus_labels.index(label))
     own, parents = units_of(units, said), units_of(parent_units, said)
     names = sorted(said)
     frames = np.concatenate([own[name] for name in names])

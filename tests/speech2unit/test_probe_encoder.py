@@ -92,7 +92,19 @@ def files(tmp_path):
 
 
 def probed(files, **changed):
-    how = dict(encoder="e", corpus="c", codebook="mine", layer=2, label=1, num_stretches=2, regularisation=1.0) | changed
+    how = (
+        dict(
+            encoder="e",
+            corpus="c",
+            codebook="mine",
+            layer=2,
+            label="word",
+            corpus_labels=["x", "word", "none"],
+            num_stretches=2,
+            regularisation=1.0,
+        )
+        | changed
+    )
     inputs = {name: files[name] for name in ("manifest", "units", "parent_units", "probe")}
     probe_encoder(**inputs, features=[files["one"], files["two"]], **how)
     return tables.read(files["probe"], PROBE).to_pylist()[0]
@@ -111,7 +123,7 @@ def test_without_stretches_a_class_is_the_label(files):
     assert row["purity"] == pytest.approx(0.75) and row["pnmi"] == pytest.approx(0.5) and row["probe_accuracy"] == 1
 
 
-@pytest.mark.parametrize("label", [0, 2])
+@pytest.mark.parametrize("label", ["x", "none"])
 def test_a_corpus_without_labels_that_differ_is_refused(files, label):
     with pytest.raises(ValueError, match="manifest.parquet: a probe needs labels to tell apart, .*; take another corpus"):
         probed(files, label=label)

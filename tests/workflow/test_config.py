@@ -17,7 +17,7 @@ SCHEMAS = ROOT / "workflow/schemas"
 PACKAGES = ("speech2unit", "verbalizer", "ulm", "superb")
 FILES = sorted([*(ROOT / "config").glob("*.y*ml"), *(ROOT / "tests/config").glob("*.y*ml")])
 PRESETS = {section for *_, section in config_rows.PRESETS}
-NO_STAGE = {"tasks", "tables", "paths", "num_shards", "keep_features", "gpus_per_job"}
+NO_STAGE = {"tasks", "encoders", "tables", "paths", "num_shards", "keep_features", "gpus_per_job"}
 
 
 def load(file):

@@ -69,6 +69,15 @@ def test_an_unknown_task_of_the_config_names_the_nearest(tables):
     assert text.startswith("config.tasks: ") and "got 'SCR_lage'; did you mean \"SCR_large\"?" in text
 
 
+def test_what_encoders_are_compared_by_must_be_there(tables):
+    tables["encoders"] = ["melhuber"]
+    text = row_refusal(tables)
+    assert text.startswith("config.encoders: ") and "got 'melhuber'; did you mean \"melhubert\"?" in text
+    tables["encoders"], tables["probe_encoder"]["label"] = ["melhubert"], "lable"
+    text = row_refusal(tables)
+    assert text.startswith("config.probe_encoder.label: ") and "expected one of ['label'], got 'lable'" in text
+
+
 @pytest.mark.parametrize("table", config_rows.TABLES)
 def test_a_name_stands_once(tables, table):
     path = Path(tables["tables"][table])

@@ -86,6 +86,7 @@ def read_rows(config, schemas):
                 raise _unknown(config["tables"][table], name, f"preset of {section}", row[column], config[section])
     _check_parents(rows["encoders"], config["tables"]["encoders"])
     _check_tasks(rows, config)
+    _check_named(rows, config)
     return rows
 
 
@@ -133,12 +134,25 @@ def _check_tasks(rows, config):
                 raise _unknown(
                     config["tables"]["tasks"], name, f"labels (label_columns of corpus {row['corpus']})", label, columns
                 )
-    for task in config["tasks"]:
-        if task not in rows["tasks"]:
-            raise data_error(
-                "config.tasks", "a task is a row of its table", expected=f"some of {sorted(rows['tasks'])}", got=f"'{task}'",
-                remedy=f"{nearest(task, rows['tasks'])}correct it or add a row to {config['tables']['tasks']}",
-            )  # fmt: skip
+
+
+def _check_named(rows, config):
+    """What config.yaml names is there: the tasks and encoders that are compared, the corpus of the probe and its label."""
+    probe = config["probe_encoder"]
+    named = [(f"config.{table}", name, rows[table]) for table in ("tasks", "encoders") for name in config[table]]
+    named.append(("config.probe_encoder.corpus", probe["corpus"], rows["corpora"]))
+    for place, name, valid in named:
+        _check_name(place, name, valid)
+    columns = rows["corpora"][probe["corpus"]]["label_columns"].split(",")
+    _check_name("config.probe_encoder.label", probe["label"], columns)
+
+
+def _check_name(place, name, valid):
+    if name not in valid:
+        raise data_error(
+            place, "what is named must be there", expected=f"one of {sorted(valid)}", got=f"'{name}'",
+            remedy=f"{nearest(name, valid)}correct it or add a row to its table",
+        )  # fmt: skip
 
 
 def _read(path, schema):
