@@ -23,6 +23,7 @@ from speech2unit.schemas import MEASUREMENTS
 from speech2unit.weights import load_tensors
 
 FRONT_END = ("mean", "std")  # of log-Mel frames: measured, not learned
+NUM_PEAKS = 3  # measured, of which the smallest counts: what else the machine does only adds to it
 BYTES_A_UNIT = 1 if sys.platform == "darwin" else 1024  # of the system's count of peak memory
 
 
@@ -74,8 +75,11 @@ def peak_memory_mb(folder, seconds):
     """Megabytes that a fresh process needs on top of Python and torch to load an encoder and pass `seconds` of audio through it."""
     import torchaudio.compliance.kaldi  # noqa: F401  (it brings torch along; neither is to count)
 
-    with ProcessPoolExecutor(1, get_context("fork")) as pool:
-        return pool.submit(_peak, folder, seconds).result()
+    found = []
+    for _ in range(NUM_PEAKS):
+        with ProcessPoolExecutor(1, get_context("fork")) as pool:
+            found.append(pool.submit(_peak, folder, seconds).result())
+    return min(found)
 
 
 def _peak(folder, seconds):
