@@ -53,6 +53,10 @@ def test_a_task_on_published_models_has_none_of_their_training(tmp_path):
     assert planned(tmp_path, "SCR_asc_hubert100") == expected - {"results/ulm/hubert100_gslm/plots/training.svg"}
 
 
+def test_an_encoder_that_is_made_of_another_one_shows_how_it_was_trained(tmp_path):
+    assert "results/encoders/distilalhubert_real/plots/training.svg" in planned(tmp_path, "SCR_asc_distilalhubert")
+
+
 def test_each_figure_has_its_own_caption_and_no_caption_is_left_over():
     assert len(CAPTIONS) == len(set(CAPTIONS)) == RULES.count("=report(")
     assert {*CAPTIONS, "workflow.rst"} == {path.name for path in (ROOT / "workflow/report").iterdir()}
