@@ -18,8 +18,9 @@ def planned(folder, task):
     """Figures and pages that a dry run would make for a task, in an empty folder with this project's config."""
     shutil.copytree(ROOT / "config", folder / "config")
     (folder / "units_gsc_hubert100").mkdir()
-    (folder / "speech").mkdir()
-    (folder / "speech/metadata.csv").touch()
+    for name in ("speech", "speech_unlabelled"):
+        (folder / name).mkdir()
+        (folder / name / "metadata.csv").touch()
     for split in ("train", "valid", "test"):
         (folder / "units_gsc_hubert100" / f"{split}.parquet").touch()
     settings = [f'tasks=["{task}"]', f'paths={{"data": "{folder}"}}']
