@@ -1,6 +1,5 @@
 """What is cut out of a block is gone from its matrices, and what is left computes what it computed."""
 
-import pytest
 import torch
 from torch import nn
 
@@ -16,32 +15,7 @@ from speech2unit.compressed_layers import (
     reader_of_heads,
     resize,
 )
-from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel
-from speech2unit.wav2vec2_model import Wav2Vec2Config, Wav2Vec2Model
-
-HUBERT = dict(
-    conv_layers=[[8, 10, 5], [8, 3, 2]], conv_bias=False, conv_norm="group", normalize_waveform=False, pre_norm=False,
-    num_layers=2, dim=16, ffn_dim=24, num_heads=4, pos_conv_kernel=4, pos_conv_groups=2, num_buckets=0, max_distance=0,
-)  # fmt: skip
-MODELS = dict(
-    melhubert=lambda: MelHuBERTModel(MelHuBERTConfig(2, 16, 24, 4, 4, 2, (5,))),
-    hubert=lambda: Wav2Vec2Model(Wav2Vec2Config(**HUBERT)),
-    wavlm=lambda: Wav2Vec2Model(Wav2Vec2Config(**HUBERT | dict(num_buckets=8, max_distance=20))),
-    large=lambda: Wav2Vec2Model(Wav2Vec2Config(**HUBERT | dict(pre_norm=True))),
-)
-
-
-@pytest.fixture(params=MODELS)
-def build(request):
-    return MODELS[request.param]
-
-
-def drawn(model):
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) / parameter[0].numel() ** 0.5)
-    return model.eval()
+from speech2unit.encoders.melhubert import MelHuBERTModel
 
 
 @torch.no_grad()
@@ -57,8 +31,8 @@ def outputs(model, padding=0.0):
     return torch.cat([states[0], states[1, :4]])
 
 
-def test_heads_that_put_out_nothing_can_go(build):
-    model = drawn(build())
+def test_heads_that_put_out_nothing_can_go(transformer):
+    model = transformer()
     for block, gone in zip(blocks_of(model), ([1], [0, 3])):
         reader = reader_of_heads(block)
         with torch.no_grad():
@@ -76,8 +50,8 @@ def model_block(model, i):
     return blocks_of(model)[i]
 
 
-def test_a_head_takes_its_rows_of_every_matrix_along(build):
-    model = build()
+def test_a_head_takes_its_rows_of_every_matrix_along(transformer):
+    model = transformer()
     before = sum(p.numel() for p in model_block(model, 0).parameters())
     gate = getattr(model_block(model, 0), "gate", None)
     keep_heads(model_block(model, 0), [0, 1])
@@ -85,8 +59,8 @@ def test_a_head_takes_its_rows_of_every_matrix_along(build):
     assert before - after == 2 * (4 * 4 * 16 + 3 * 4) + (2 if gate else 0)
 
 
-def test_rows_that_put_out_nothing_can_go(build):
-    model = drawn(build())
+def test_rows_that_put_out_nothing_can_go(transformer):
+    model = transformer()
     block, kept = model_block(model, 1), torch.tensor([0, 3, 5, 20])
     with torch.no_grad():
         block.fc2.weight[:, [i for i in range(24) if i not in kept]] = 0
@@ -96,8 +70,8 @@ def test_rows_that_put_out_nothing_can_go(build):
     assert before - sum(p.numel() for p in block.parameters()) == 20 * (16 + 1 + 16)
 
 
-def test_at_full_rank_a_product_is_the_matrix(build):
-    model = drawn(build())
+def test_at_full_rank_a_product_is_the_matrix(transformer):
+    model = transformer()
     expected = outputs(model)
     for block in blocks_of(model):
         for name in matrices_of(block):
@@ -105,8 +79,8 @@ def test_at_full_rank_a_product_is_the_matrix(build):
     torch.testing.assert_close(outputs(model), expected, atol=1e-4, rtol=1e-4)
 
 
-def test_a_low_rank_is_the_nearest_matrix_of_that_rank():
-    block = model_block(drawn(MODELS["melhubert"]()), 0)
+def test_a_low_rank_is_the_nearest_matrix_of_that_rank(melhubert):
+    block = model_block(melhubert, 0)
     weight, bias = block.fc1.weight.detach().clone(), block.fc1.bias.detach().clone()
     make_low_rank(block, "fc1", 5)
     left, values, right = torch.linalg.svd(weight, full_matrices=False)
@@ -117,8 +91,8 @@ def test_a_low_rank_is_the_nearest_matrix_of_that_rank():
     assert sum(p.numel() for p in block.fc1.parameters()) == 5 * (16 + 24) + 24
 
 
-def test_a_whole_model_becomes_what_its_sizes_say(build):
-    model = drawn(build())
+def test_a_whole_model_becomes_what_its_sizes_say(transformer):
+    model = transformer()
     assert layer_sizes(model) == 2 * [dict(heads=[0, 1, 2, 3], ffn_dim=24, ranks={})]
     name = next(iter(matrices_of(model_block(model, 0))))
     make_low_rank(model_block(model, 0), name, 3)
@@ -129,16 +103,15 @@ def test_a_whole_model_becomes_what_its_sizes_say(build):
     sizes = layer_sizes(model)
     assert sizes[0] == dict(heads=[1, 3], ffn_dim=10, ranks={name: 3, "fc2": 2}) and sizes[1]["heads"] == [2]
     with torch.device("meta"):
-        other = resize(build(), sizes)
+        other = resize(transformer(), sizes)
     other.load_state_dict(model.state_dict(), assign=True)
     assert layer_sizes(other) == sizes
     torch.testing.assert_close(outputs(other.eval()), outputs(model))
 
 
-def test_padding_still_changes_nothing():
-    model = drawn(MODELS["melhubert"]())
-    keep_heads(model_block(model, 0), [2])
-    torch.testing.assert_close(outputs(model, padding=100.0), outputs(model))
+def test_padding_still_changes_nothing(melhubert):
+    keep_heads(model_block(melhubert, 0), [2])
+    torch.testing.assert_close(outputs(melhubert, padding=100.0), outputs(melhubert))
 
 
 def test_a_product_does_gelu_as_a_matrix_does():

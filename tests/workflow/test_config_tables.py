@@ -166,7 +166,8 @@ def test_what_is_made_of_a_transformer_keeps_its_architecture(tables):
 
 @pytest.mark.parametrize("cells, place", [
     (dict(parent=""), "parent"), (dict(recipe=""), "parent"), (dict(corpora=""), "corpora"), (dict(preset=""), "preset"),
-    (dict(checkpoint="tiny_cpc"), "checkpoint"), (dict(recipe="prune_head"), "recipe"), (dict(architecture="log_mel"), "recipe"),
+    (dict(checkpoint="tiny_cpc"), "checkpoint"), (dict(recipe="prune_head"), "recipe"), (dict(architecture="log_mel"), "architecture"),
+    (dict(targets=""), "targets"), (dict(architecture="wav2vec2"), "targets"), (dict(recipe="distil_posteriors"), "targets"),
 ])  # fmt: skip
 def test_a_row_with_a_parent_says_how_it_is_made(tables, cells, place):
     row = dict(architecture="melhubert", parent="melhubert") | cells

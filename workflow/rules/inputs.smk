@@ -105,6 +105,17 @@ def distillation_settings(wildcards):
     return encoder_roots(wildcards) | config["distil_layers"][ROWS["encoders"][wildcards.encoder]["preset"]]
 
 
+def recipe_settings(wildcards):
+    row = ROWS["encoders"][wildcards.encoder]
+    return encoder_roots(wildcards) | config[row["recipe"]][row["preset"]]
+
+
+def compression_settings(wildcards):
+    targets = ROWS["encoders"][wildcards.encoder]["targets"]
+    sizes = [int(ROWS["codebooks"][name]["num_clusters"]) for name in targets]
+    return recipe_settings(wildcards) | dict(num_targets=sizes)
+
+
 def log_mel_settings(wildcards):
     return encoder_roots(wildcards) | config["fit_log_mel"][ROWS["encoders"][wildcards.encoder]["preset"]]
 
