@@ -2,42 +2,21 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 
 from speech2unit import encoders, tables
-from speech2unit.audio import read_audio, stretch
 from speech2unit.device import choose_device
 from speech2unit.encoders.distilalhubert import BODIES, build, encoder_of
-from speech2unit.encoders.log_mel import HOP_SAMPLES, MIN_SAMPLES, SAMPLE_RATE_HZ
 from speech2unit.errors import data_error
 from speech2unit.files import read_json
 from speech2unit.fit_log_mel import training_rows
-from speech2unit.pretrain_melhubert import _split, examples_by_length
+from speech2unit.objectives import layer_losses, objective, random_stretch, waveforms
 from speech2unit.schemas import TRAINING
 from speech2unit.training import fit
 from speech2unit.weights import load_tensors, save_config, save_tensors
 
 NORMS = ("front_end.frame_norm.", "input_norm.", "layer_norm.")  # of the frames and of the first block's input
 CNN = ("front_end.convs.", "front_end.norms.")
-DEV_ROWS = 32  # a batch
-
-
-def layer_losses(states, targets, lengths, layers, cosine_weight):
-    """Sum over the layers and real frames of the distance of the student's states from the teacher's; number of real frames.
-
-    states, targets: a list `[B, T, D]` each, layer 0 first; `lengths` `[B]`: what lies behind them counts for nothing.
-    The distance is the mean squared error plus `cosine_weight` · −log σ(cosine similarity). **Source:** DistilALHuBERT; the
-    published code averages over padding as well.
-    """
-    real, total = torch.arange(states[0].shape[1])[None] < lengths[:, None], 0
-    real = real.to(states[0].device)
-    for layer in layers:
-        student, teacher = states[layer][real].float(), targets[layer][real].float()
-        error = (student - teacher).square().mean(-1)
-        total = total + (error - cosine_weight * F.logsigmoid(F.cosine_similarity(student, teacher, dim=-1))).sum()
-    return total, int(lengths.sum())
 
 
 def distillation_loss(student, teacher, waveforms, layers, cosine_weight):
@@ -84,13 +63,6 @@ def slow_down_cnn(student, factor):
             parameter.register_hook(lambda gradient: gradient * factor)
 
 
-def random_stretch(waveform, max_frames, rng):
-    """At most `max_frames` 20 ms frames of a waveform `[N]`."""
-    length = max_frames * HOP_SAMPLES + MIN_SAMPLES - HOP_SAMPLES
-    first = int(rng.integers(0, max(len(waveform) - length, 0) + 1))
-    return waveform[first : first + length]
-
-
 def distil_layers(
     *, manifests, parent_model, parent_config, model, config, training, roots, num_layers, num_repeats, layer_interval, cosine_weight, norms_from_teacher,
     cnn_gradient_factor, dropout, max_crop_frames, batch_frames, batches_per_update, dev_fraction, num_updates, learning_rate, warmup_updates,
@@ -105,27 +77,19 @@ def distil_layers(
     slow_down_cnn(student, cnn_gradient_factor)
     encoder = encoder_of(student, getattr(teacher, "front_end", None), device)
     layers = range(layer_interval, num_layers * num_repeats + 1, layer_interval)
-    dev, rows = _split(list(training_rows(manifests, roots)), dev_fraction, seed)
 
-    def batch(chosen, rng):
-        read = (read_audio(path, sample_rate=SAMPLE_RATE_HZ, **stretch(row))[0] for path, row in chosen)
-        return [random_stretch(waveform, max_crop_frames, rng) for waveform in read]
+    def make(chosen, rng):
+        return [random_stretch(waveform, max_crop_frames, rng) for waveform, _ in waveforms(chosen)]
 
-    def batches(number):
-        rng = np.random.default_rng([seed, number])
-        for chosen in examples_by_length(rows, batch_frames, max_crop_frames, rng):
-            yield batch([rows[i] for i in chosen], rng)
+    def loss(batch):
+        return distillation_loss(encoder, teacher, batch, layers, cosine_weight)
 
-    def loss(waveforms):
-        return distillation_loss(encoder, teacher, waveforms, layers, cosine_weight)
-
-    def dev_loss():
-        rng = np.random.default_rng(seed)
-        losses = [loss(batch(dev[i : i + DEV_ROWS], rng)) for i in range(0, len(dev), DEV_ROWS)]
-        return dict(loss=float(sum(total for total, _ in losses)) / sum(n for _, n in losses))
-
+    learned = objective(
+        list(training_rows(manifests, roots)), make, loss, loss, max_crop_frames=max_crop_frames, batch_frames=batch_frames,
+        dev_fraction=dev_fraction, seed=seed,
+    )  # fmt: skip
     curve = fit(
-        student, loss=loss, batches=batches, batches_per_update=batches_per_update, evaluate=dev_loss, num_updates=num_updates,
+        student, loss=learned.loss, batches=learned.batches, batches_per_update=batches_per_update, evaluate=learned.evaluate, num_updates=num_updates,
         learning_rate=learning_rate, rate_factors={}, warmup_updates=warmup_updates, clip_norm=clip_norm, betas=adam_betas,
         weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
     )  # fmt: skip

@@ -15,8 +15,7 @@ import torch.nn.functional as F
 
 from speech2unit.audio import read_audio, stretch
 from speech2unit.augment import Augmentation
-from speech2unit.distil_layers import layer_losses, random_stretch
-from speech2unit.encoders.log_mel import SAMPLE_RATE_HZ
+from speech2unit.encoders.log_mel import HOP_SAMPLES, MIN_SAMPLES, SAMPLE_RATE_HZ
 from speech2unit.pretrain_melhubert import IGNORED, _split, collate, example, examples_by_length, masked_loss
 
 DEV_ROWS = 32  # utterances a batch that judges the loss
@@ -133,10 +132,33 @@ def state_loss(student, teacher, batch):
     return total / len(layers), number
 
 
+def layer_losses(states, targets, lengths, layers, cosine_weight):
+    """Sum over the layers and real frames of the distance of the student's states from the teacher's; number of real frames.
+
+    states, targets: a list `[B, T, D]` each, layer 0 first; `lengths` `[B]`: what lies behind them counts for nothing.
+    The distance is the mean squared error plus `cosine_weight` · −log σ(cosine similarity). **Source:** DistilALHuBERT; the
+    published code averages over padding as well.
+    """
+    real, total = torch.arange(states[0].shape[1])[None] < lengths[:, None], 0
+    real = real.to(states[0].device)
+    for layer in layers:
+        student, teacher = states[layer][real].float(), targets[layer][real].float()
+        error = (student - teacher).square().mean(-1)
+        total = total + (error - cosine_weight * F.logsigmoid(F.cosine_similarity(student, teacher, dim=-1))).sum()
+    return total, int(lengths.sum())
+
+
 def waveforms(chosen):
     """(waveform `[N]` float32 at 16 kHz, manifest row) of each utterance."""
     for path, row in chosen:
         yield read_audio(path, sample_rate=SAMPLE_RATE_HZ, **stretch(row))[0], row
+
+
+def random_stretch(waveform, max_frames, rng):
+    """At most `max_frames` 20 ms frames of a waveform `[N]`."""
+    length = max_frames * HOP_SAMPLES + MIN_SAMPLES - HOP_SAMPLES
+    first = int(rng.integers(0, max(len(waveform) - length, 0) + 1))
+    return waveform[first : first + length]
 
 
 def num_frames(num_samples):

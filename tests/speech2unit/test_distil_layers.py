@@ -12,17 +12,10 @@ import torch.nn.functional as F
 import yaml
 
 from speech2unit import encoders, tables
-from speech2unit.distil_layers import (
-    distil_layers,
-    distillation_loss,
-    layer_losses,
-    random_stretch,
-    slow_down_cnn,
-    start,
-    student_settings,
-)
+from speech2unit.distil_layers import distil_layers, distillation_loss, slow_down_cnn, start, student_settings
 from speech2unit.encoders.distilalhubert import build, encoder_of
 from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel
+from speech2unit.objectives import layer_losses, random_stretch
 from speech2unit.schemas import MANIFEST, TRAINING
 from speech2unit.wav2vec2_model import Wav2Vec2Config, Wav2Vec2Model
 from speech2unit.weights import load_tensors, save_config, save_tensors

@@ -91,6 +91,6 @@ rule distil_layers:
         runtime=720,
     params:
         **stage("speech2unit.distil_layers"),
-        row=distillation_settings,
+        row=recipe_settings,
     script:
         "../scripts/stage.py"

@@ -101,10 +101,6 @@ def parent_file(file):
     return path
 
 
-def distillation_settings(wildcards):
-    return encoder_roots(wildcards) | config["distil_layers"][ROWS["encoders"][wildcards.encoder]["preset"]]
-
-
 def recipe_settings(wildcards):
     row = ROWS["encoders"][wildcards.encoder]
     return encoder_roots(wildcards) | config[row["recipe"]][row["preset"]]
