@@ -12,6 +12,7 @@ import torch.nn.functional as F
 import yaml
 
 from speech2unit import encoders, tables
+from speech2unit.compressed_layers import keep_heads, keep_rows, layer_sizes, make_low_rank
 from speech2unit.distil_layers import distil_layers, distillation_loss, slow_down_cnn, start, student_settings
 from speech2unit.encoders.distilalhubert import build, encoder_of
 from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel
@@ -117,6 +118,21 @@ def test_a_student_of_all_layers_run_once_is_its_teacher(teacher):
             torch.testing.assert_close(x[: lengths[row]], y[: lengths[row]], atol=1e-4, rtol=1e-4)
     loss, num_frames = layer_losses(mine, theirs, lengths, **EVEN)
     assert loss.item() == pytest.approx(2 * num_frames * np.log1p(np.exp(-1)), rel=1e-4)
+
+
+def test_a_pruned_teacher_has_a_student_of_its_own_sizes(tmp_path):
+    torch.manual_seed(0)
+    model = MelHuBERTModel(MelHuBERTConfig(**SIZES["melhubert"]))
+    keep_heads(model.layers[0], [1])
+    keep_rows(model.layers[1], torch.arange(8))
+    make_low_rank(model.layers[1], "q_proj", 3)
+    save_tensors(tmp_path / "model.safetensors", model.state_dict() | dict(mean=torch.zeros(40), std=torch.ones(40)))
+    about = dict(architecture="melhubert", level_removed=False, layers=layer_sizes(model))
+    save_config(tmp_path / "config.json", about | SIZES["melhubert"])
+    found, student, _ = pair(tmp_path, num_layers=2, num_repeats=2)
+    mine, theirs = (encoder.hidden_states(WAVEFORMS[:1])[0] for encoder in (student, found))
+    torch.testing.assert_close(mine[2], theirs[2], atol=1e-4, rtol=1e-4)
+    assert len(mine) == 5 and not torch.allclose(mine[3], theirs[3], atol=1e-2)
 
 
 def test_as_published_some_norms_start_anew(teacher):
