@@ -22,7 +22,7 @@ from speech2unit.errors import data_error
 from speech2unit.files import sha256
 from speech2unit.unpickling import Inert, Record, Unpickler, sizes
 
-WEIGHTS = ("model", "model_weight", "weights")  # where fairseq, s3prl and CPC keep the state dict
+WEIGHTS = ("model", "model_weight", "weights", "alhubert")  # where fairseq, s3prl, CPC and DistilALHuBERT keep the state dict
 MAX_HEADER_BYTES = 8 * 2**20  # of a safetensors file
 MAX_DEPTH = 16  # of mappings and lists in each other
 MAX_CODEBOOK_BYTES = 256 * 2**20  # of a codebook, decompressed

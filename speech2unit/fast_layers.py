@@ -77,12 +77,15 @@ class PositionalConv(nn.Module):
         self.spectra = None
 
     def prepare(self):
-        """Transform the weight once for all, `[F, G, C_in, C_out]`; to be called whenever it has changed. Without it every call
-        transforms the weight, which may be trained."""
-        self.spectra = self.transformed(self.weight.detach()).contiguous()
+        """Transform the weight once for all; to be called whenever it has changed. Without it every call transforms the weight,
+        which may be trained.
+        """
+        self.spectra = self.transformed().detach()
 
-    def transformed(self, weight):
-        return torch.fft.rfft(weight.flip(-1), self.block).unflatten(0, (self.groups, -1)).permute(3, 0, 2, 1)
+    def transformed(self):
+        """The weight in the frequency domain, `[F, G, C_in, C_out]`."""
+        spectra = torch.fft.rfft(self.weight.flip(-1), self.block)
+        return spectra.unflatten(0, (self.groups, -1)).permute(3, 0, 2, 1).contiguous()
 
     def forward(self, x):
         """See the class."""
@@ -91,7 +94,7 @@ class PositionalConv(nn.Module):
         after = num_blocks * step + self.kernel - 1 - before - num_frames
         blocks = F.pad(x.float().transpose(1, 2), (before, after)).unfold(2, self.block, step)
         spectra = torch.fft.rfft(blocks).unflatten(1, (self.groups, -1)).permute(4, 1, 0, 3, 2)  # [F, G, B, blocks, C]
-        own = self.transformed(self.weight) if self.spectra is None else self.spectra
-        spectra = (spectra.flatten(2, 3) @ own).unflatten(2, (batch, num_blocks)).permute(2, 1, 4, 3, 0)
+        weight = self.transformed() if self.spectra is None else self.spectra
+        spectra = (spectra.flatten(2, 3) @ weight).unflatten(2, (batch, num_blocks)).permute(2, 1, 4, 3, 0)
         found = torch.fft.irfft(spectra, self.block)[..., self.kernel - 1 :]  # [B, G, C, blocks, step]
         return found.flatten(3).flatten(1, 2)[..., :num_frames].transpose(1, 2) + self.bias

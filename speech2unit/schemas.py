@@ -155,3 +155,43 @@ LOAD_REPORT = schema(
     key=("source", "name"),
     stage="convert_encoder",
 )
+
+COSTS = (
+    field("encoder", pa.string(), "row of config/encoders.tsv"),
+    field("parent", pa.string(), "the encoder that it is made of; null where there is none", nullable=True),
+    field("architecture", pa.string(), "file of speech2unit/encoders/"),
+    field("parameters", pa.int64(), "learned values, those of heads for pre-training too"),
+    field("density", pa.float64(), "fraction of them that is not 0"),
+    field("multiply_adds", pa.float64(), "of matrix products and convolutions, for a second of speech", unit="1/s"),
+    field("real_time_factor", pa.float64(), "median time to encode a second of speech, all layers, one CPU thread", unit="s/s"),
+    field("speedup", pa.float64(), "median time of the parent over its own, in turns; 1 without a parent"),
+    field("memory_mb", pa.float64(), "peak memory of loading and encoding beyond that of Python and torch", unit="MB"),
+    field("file_size_mb", pa.float64(), "size of model.safetensors", unit="MB"),
+)
+WORTH = (
+    field("corpus", pa.string(), "row of config/corpora.tsv that the columns from here on are of"),
+    field("codebook", pa.string(), "the encoder's codebook whose layer and units are judged"),
+    field("layer", pa.int32(), "the layer that it clusters; 0 is the front end"),
+    field("probe_accuracy", pa.float64(), "of a linear classifier of the label on mean features, on the test split"),
+    field("num_test_rows", pa.int64(), "utterances of the test split", unit="rows"),
+    field("purity", pa.float64(), "fraction of frames whose class is the most frequent one of their unit"),
+    field("pnmi", pa.float64(), "fraction of the classes' entropy that the units explain"),
+    field("agreement", pa.float64(), "adjusted mutual information with the units of the parent, of the same frames"),
+)
+
+MEASUREMENTS = schema("measurements", *COSTS, key=("encoder",), stage="measure_encoders")
+
+PROBE = schema("probe", COSTS[0], *WORTH, key=("encoder",), stage="probe_encoder")
+
+ENCODERS_SUMMARY = schema(
+    "encoders_summary",
+    *COSTS,
+    *WORTH,
+    field("task", pa.string(), "the first of config.tasks whose units are the encoder's; null: none", nullable=True),
+    field("accuracy", pa.float64(), "of this task on the test split, mean over seeds; null without one", nullable=True),
+    field("accuracy_low", pa.float64(), "lower end of its 95 % interval; null without a task", nullable=True),
+    field("accuracy_high", pa.float64(), "upper end; null without a task", nullable=True),
+    field("unit_lm", pa.string(), "the unit LM that reads the units; null without a task", nullable=True),
+    key=("encoder",),
+    stage="summarize_encoders",
+)

@@ -1,7 +1,7 @@
-"""wav2vec 2.0, HuBERT and WavLM: convolutions over the waveform, then a transformer. For inference, and fast at it.
+"""wav2vec 2.0, HuBERT and WavLM: convolutions over the waveform, then a transformer. For training, and fast at inference.
 
 **Source:** wav2vec 2.0, arXiv 2006.11477; HuBERT, arXiv 2106.07447; WavLM, arXiv 2110.13900. The numbers are fairseq's, to
-rounding; nothing is masked or dropped.
+rounding; nothing is masked.
 """
 
 import math
@@ -134,9 +134,10 @@ class Gate(nn.Module):
 class Block(nn.Module):
     """Transformer block."""
 
-    def __init__(self, config):
+    def __init__(self, config, dropout):
         super().__init__()
-        self.num_heads, self.pre_norm = config.num_heads, config.pre_norm
+        self.num_heads, self.pre_norm, self.dropout = config.num_heads, config.pre_norm, nn.Dropout(dropout)
+        self.heads = None  # numbers of the heads that pruning has left; None: all
         self.qkv, self.out = Linear(config.dim, 3 * config.dim), Linear(config.dim, config.dim)
         self.fc1, self.fc2 = Linear(config.dim, config.ffn_dim), Linear(config.ffn_dim, config.dim)
         self.attention_norm, self.ffn_norm = nn.LayerNorm(config.dim), nn.LayerNorm(config.dim)
@@ -146,13 +147,14 @@ class Block(nn.Module):
         """`x` `[B, T, D]`; boolean `visible` `[B, 1, 1, T]` or None; `positions` `[H, T, T]` or None."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         if positions is not None:
-            bias = self.gate(x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)) * positions
+            left = slice(None) if self.heads is None else self.heads
+            bias = self.gate(x.unflatten(-1, (len(positions), -1)).transpose(1, 2)[:, left]) * positions[left]
             visible = bias if visible is None else bias.masked_fill(~visible, -math.inf)
-        return self.out(attention(q, k, v, attn_mask=visible).transpose(1, 2).flatten(2))
+        return self.dropout(self.out(attention(q, k, v, attn_mask=visible).transpose(1, 2).flatten(2)))
 
     def feed_forward(self, x):
         """Each frame by itself."""
-        return self.fc2(self.fc1(x, gelu=True))
+        return self.dropout(self.fc2(self.fc1(x, gelu=True)))
 
     def forward(self, x, visible, positions):
         """Arguments as `attend`."""
@@ -166,15 +168,15 @@ class Block(nn.Module):
 class Wav2Vec2Model(nn.Module):
     """Waveforms → frames → hidden states."""
 
-    def __init__(self, config, front_end=None):
+    def __init__(self, config, dropout=0.0, front_end=None):
         """`front_end`: a module that turns a waveform into frames `[T, D]` in place of convolutions."""
         super().__init__()
-        self.config = config
+        self.config, self.dropout = config, nn.Dropout(dropout)
         self.front_end = front_end or FrontEnd(config)
         self.pos_conv = PositionalConv(config.dim, config.pos_conv_kernel, config.pos_conv_groups)
         self.input_norm = None if config.pre_norm else nn.LayerNorm(config.dim)
         self.positions = RelativePositions(config) if config.num_buckets else None
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.blocks = nn.ModuleList(Block(config, dropout) for _ in range(config.num_layers))
 
     def prepare(self):
         """Lay the weights out for the device they are on. The model is for inference from then on."""
@@ -186,7 +188,13 @@ class Wav2Vec2Model(nn.Module):
         return self.eval().requires_grad_(False)
 
     def state(self, frames, layer):
-        """List of frames `[T_i, D]` → hidden state `[B, T, D]`: the first block's input (layer 0) or the output of a block.
+        """List of frames `[T_i, D]` → hidden state `[B, T, D]`: the first block's input (layer 0) or the output of a block."""
+        for x in self.states(frames, layer):
+            state = x
+        return state
+
+    def states(self, frames, last_layer=None):
+        """Yields the hidden state `[B, T, D]` of layer 0, 1, … `last_layer` (None: of all).
 
         Above layer 0 no norm follows the last block, also not in models with norms before (`pre_norm`), as in fairseq.
         """
@@ -195,14 +203,15 @@ class Wav2Vec2Model(nn.Module):
             lengths = torch.tensor([len(f) for f in frames], device=x.device)
             real = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
         x = self.embed(x)
-        for step in self.steps(x.shape[1], real, layer):
+        yield x
+        for step in self.steps(x.shape[1], real, last_layer):
             x = step(x)
-        return x
+            yield x
 
     def embed(self, x):
         """Frames `[B, T, D]`, zeros where there are none, → the first block's input."""
         x = x + F.gelu(self.pos_conv(x))
-        return x if self.config.pre_norm else self.input_norm(x)
+        return self.dropout(x if self.config.pre_norm else self.input_norm(x))
 
     def steps(self, num_frames, real=None, last_layer=None):
         """The blocks up to `last_layer` as functions `[B, T, D]` → `[B, T, D]`; boolean `real` `[B, T]`: frames to look at."""

@@ -55,7 +55,7 @@ class FrontEnd(nn.Module):
 def build(sizes):
     """A model with sizes by the names of `SIZES`."""
     none = dict(conv_layers=(), conv_bias=False, conv_norm="group", normalize_waveform=False, num_buckets=0, max_distance=0)
-    return Wav2Vec2Model(DeCoAR2Config(**none, pre_norm=False, **sizes), FrontEnd(sizes["dim"]))
+    return Wav2Vec2Model(DeCoAR2Config(**none, pre_norm=False, **sizes), front_end=FrontEnd(sizes["dim"]))
 
 
 def convert(tensors, sizes):
@@ -66,7 +66,7 @@ def convert(tensors, sizes):
 
 def load(folder, device):
     """The encoder in `folder`."""
-    return Wav2Vec2(read_model(folder), device)
+    return Wav2Vec2(read_model(folder).to(device).prepare(), device)
 
 
 def load_trunk(folder):

@@ -14,10 +14,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from speech2unit import pieces
+from speech2unit.compressed_layers import resize
 from speech2unit.device import attention
 from speech2unit.encoders.log_mel import NUM_MELS, SAMPLE_RATE_HZ, load_front_end
 from speech2unit.files import read_json
 from speech2unit.melhubert_names import convert
+from speech2unit.weights import load_tensors
 
 __all__ = ["MelHuBERT", "MelHuBERTConfig", "MelHuBERTModel", "convert", "load"]
 
@@ -41,7 +43,7 @@ class Block(nn.Module):
 
     def __init__(self, config, dropout):
         super().__init__()
-        self.num_heads = config.num_heads
+        self.num_heads, self.heads = config.num_heads, None  # numbers of the heads that pruning has left; None: all
         self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(config.dim, config.dim) for _ in range(4))
         self.self_attn_layer_norm = nn.LayerNorm(config.dim)
         self.fc1, self.fc2 = nn.Linear(config.dim, config.ffn_dim), nn.Linear(config.ffn_dim, config.dim)
@@ -110,20 +112,25 @@ class MelHuBERT:
         self.model, self.front_end, self.device = model.to(device).eval(), front_end, device
         self.dim, self.num_layers, self.hop_length = model.config.dim, model.config.num_layers, front_end.hop_length
 
+    def hidden_states(self, waveforms, last_layer=None):
+        """Waveforms → hidden states `[B, T, D]` of layers 0 to `last_layer`, and how many frames of each row are real `[B]`."""
+        return self._states([self.front_end(waveform) for waveform in waveforms], last_layer)
+
     @torch.no_grad()
     def features(self, waveforms, layer):
         """See `Encoder.features`; layer 0 is the input of the first block."""
         frames = [self.front_end(waveform) for waveform in waveforms]
         if max(map(len, frames)) > pieces.MAX_FRAMES:
-            return [pieces.in_pieces(f, lambda piece: self._states([piece], layer)[0]).numpy() for f in frames]
-        return [state.numpy() for state in self._states(frames, layer)]
+            return [pieces.in_pieces(f, lambda piece: self._states([piece], layer)[0][layer][0].cpu()).numpy() for f in frames]
+        states, lengths = self._states(frames, layer)
+        return [state[:length] for state, length in zip(states[layer].cpu().numpy(), lengths)]
 
-    def _states(self, frames, layer):
-        """List of frames `[T_i, 80]` → list of `[T_i, D]` on the CPU."""
-        lengths = torch.tensor([len(f) for f in frames], device=self.device) if len(frames) > 1 else None
+    def _states(self, frames, last_layer):
+        """As `hidden_states`, of the front end's frames."""
+        lengths = torch.tensor([len(f) for f in frames])
         batch = nn.utils.rnn.pad_sequence(frames, batch_first=True).to(self.device)
-        states = self.model.hidden_states(batch, lengths, layer)[layer].cpu()
-        return [state[: len(f)] for state, f in zip(states, frames)]
+        real = lengths.to(self.device) if len(frames) > 1 else None
+        return self.model.hidden_states(batch, real, last_layer), lengths
 
 
 class MelHuBERTTrunk(nn.Module):
@@ -153,21 +160,23 @@ class MelHuBERTTrunk(nn.Module):
 
 def load(folder, device):
     """The encoder in `folder`."""
-    return MelHuBERT(*read_model(folder), device)
+    return MelHuBERT(read_model(folder), read_front_end(folder), device)
 
 
 def load_trunk(folder):
     """The encoder in `folder` as a `Trunk`."""
-    return MelHuBERTTrunk(*read_model(folder))
+    return MelHuBERTTrunk(read_model(folder), read_front_end(folder))
 
 
 def read_model(folder):
-    """The model in `folder` and its front end."""
-    from safetensors.torch import load_file
-
-    folder = Path(folder)
-    settings, tensors = read_json(folder / "config.json"), load_file(folder / "model.safetensors")
+    """The `MelHuBERTModel` in `folder`, to be used or trained on."""
+    settings, tensors = read_json(Path(folder) / "config.json"), load_tensors(Path(folder) / "model.safetensors")
     sizes = {name: settings[name] for name in MelHuBERTConfig.__dataclass_fields__ if name in settings}
-    model = MelHuBERTModel(MelHuBERTConfig(**sizes))
+    model = resize(MelHuBERTModel(MelHuBERTConfig(**sizes)), settings.get("layers", []))
     model.load_state_dict({name: tensor for name, tensor in tensors.items() if name not in ("mean", "std")})
-    return model, load_front_end(folder / "model.safetensors", folder / "config.json")
+    return model
+
+
+def read_front_end(folder):
+    """The front end in `folder`."""
+    return load_front_end(Path(folder) / "model.safetensors", Path(folder) / "config.json")

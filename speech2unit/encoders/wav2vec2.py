@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from speech2unit import pieces
+from speech2unit.compressed_layers import resize
 from speech2unit.errors import data_error
 from speech2unit.files import read_json
 from speech2unit.wav2vec2_model import Wav2Vec2Config, Wav2Vec2Model
 from speech2unit.wav2vec2_names import convert, sizes_from_transformers
+from speech2unit.weights import load_tensors
 
 __all__ = ["Wav2Vec2", "convert", "load", "sizes_from_transformers"]
 
@@ -26,8 +28,13 @@ class Wav2Vec2:
     sample_rate = SAMPLE_RATE_HZ
 
     def __init__(self, model, device):
-        self.model, self.device = model.to(device).prepare(), device
+        self.model, self.device = model.to(device), device
         self.hop_length, self.dim, self.num_layers = model.config.hop_length, model.config.dim, model.config.num_layers
+
+    def hidden_states(self, waveforms):
+        """Waveforms → hidden states `[B, T, D]` of all layers from 0 on, and how many frames of each row are real `[B]`."""
+        frames = [self._frames(waveform) for waveform in waveforms]
+        return list(self.model.states(frames)), torch.tensor([len(f) for f in frames])
 
     @torch.no_grad()
     def features(self, waveforms, layer):
@@ -80,7 +87,7 @@ def front_end_frames(model, waveform):
 
 def load(folder, device):
     """The encoder in `folder`."""
-    return Wav2Vec2(read_model(folder), device)
+    return Wav2Vec2(read_model(folder).to(device).prepare(), device)
 
 
 def load_trunk(folder):
@@ -89,17 +96,15 @@ def load_trunk(folder):
 
 
 def read_model(folder):
-    """The model in `folder`, as it can be trained."""
+    """The `Wav2Vec2Model` in `folder`, to be used (after `prepare`) or trained on."""
     settings = read_json(Path(folder) / "config.json")
     sizes = {name: settings[name] for name in Wav2Vec2Config.__dataclass_fields__}
-    return filled(lambda: Wav2Vec2Model(Wav2Vec2Config(**sizes)), folder)
+    return filled(lambda: resize(Wav2Vec2Model(Wav2Vec2Config(**sizes)), settings.get("layers", [])), folder)
 
 
 def filled(build, folder):
     """The model that `build` makes, with the tensors in `folder`."""
-    from safetensors.torch import load_file
-
     with torch.device("meta"):
         model = build()
-    model.load_state_dict(load_file(Path(folder) / "model.safetensors"), assign=True)
+    model.load_state_dict(load_tensors(Path(folder) / "model.safetensors"), assign=True)
     return model

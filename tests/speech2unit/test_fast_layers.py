@@ -65,7 +65,11 @@ def test_silence_is_the_bias_of_the_group_norm():
 @pytest.mark.parametrize("kernel", [1, 7, 8])
 @pytest.mark.parametrize("num_frames", [1, 8, 9, 10, 57])
 def test_positional_convolutions_are_those_of_pytorch(kernel, num_frames):
-    conv, x = drawn(PositionalConv(12, kernel, 3)), torch.randn(2, num_frames, 12)
-    conv.prepare()
+    conv, x = drawn(PositionalConv(12, kernel, 3)).requires_grad_(), torch.randn(2, num_frames, 12)
     expected = F.conv1d(x.transpose(1, 2), conv.weight, conv.bias, padding=kernel // 2, groups=3)[..., :num_frames]
-    torch.testing.assert_close(conv(x), expected.transpose(1, 2), atol=1e-5, rtol=1e-5)
+    found = conv(x)
+    torch.testing.assert_close(found, expected.transpose(1, 2), atol=1e-5, rtol=1e-5)
+    gradients = (torch.autograd.grad(y.square().sum(), [conv.weight, conv.bias]) for y in (found, expected))
+    torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-4)
+    conv.prepare()
+    assert torch.equal(conv(x), found)

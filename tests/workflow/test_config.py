@@ -20,6 +20,7 @@ PRESETS = {section for *_, section in config_rows.PRESETS}
 NO_STAGE = {
     "tasks",
     "superb_tasks",
+    "encoders",
     "superb_heads",
     "cache_hidden_states",
     "tables",

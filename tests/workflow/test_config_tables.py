@@ -99,6 +99,15 @@ def test_settings_of_another_way_of_tuning_are_refused():
             config_rows.check_config(changed, SCHEMAS / "config.schema.yaml", [])
 
 
+def test_what_encoders_are_compared_by_must_be_there(tables):
+    tables["encoders"] = ["melhuber"]
+    text = row_refusal(tables)
+    assert text.startswith("config.encoders: ") and "got 'melhuber'; did you mean \"melhubert\"?" in text
+    tables["encoders"], tables["probe_encoder"]["label"] = ["melhubert"], "lable"
+    text = row_refusal(tables)
+    assert text.startswith("config.probe_encoder.label: ") and "expected one of ['label'], got 'lable'" in text
+
+
 @pytest.mark.parametrize("table", config_rows.TABLES)
 def test_a_name_stands_once(tables, table):
     path = Path(tables["tables"][table])
@@ -137,7 +146,7 @@ def test_a_row_has_as_many_cells_as_columns(tables, table, change):
     ("ulms", "\ntiny\t", "\ntíny\t", "ulm"),
     ("encoders", "\tlog_mel\t", "\tlogmel\t", "architecture"), ("corpora", "\ttable\t", "\ttabel\t", "adapter"),
     ("checkpoints", "\tkm.bin\t", "\t../km.bin\t", "files"), ("checkpoints", "tiny_km\t\t", "tiny_km\tftp://x/y\t", "address"),
-    ("checkpoints", "\tkm.bin\t\t", "\tkm.bin\tabc\t", "sha256"), ("encoders", "\tpublished\t\n", "\tpublished\ttiny_cpc\n", "checkpoint"),
+    ("checkpoints", "\tkm.bin\t\t", "\tkm.bin\tabc\t", "sha256"), ("encoders", "\tpublished\t\t\t\n", "\tpublished\ttiny_cpc\t\t\n", "checkpoint"),
     ("codebooks", "\t0\t0\t\ttiny_km", "\t1\t0\t\ttiny_km", "context_frames"), ("ulms", "\ttiny\ttiny_lm", "\t\ttiny_lm", "preset"),
     ("corpora", "\t0.9\t", "\tfast\t", "speeds"), ("corpora", "\tbad_audio\t", "\t\t", "root"),
 ])  # fmt: skip
@@ -156,8 +165,45 @@ def test_each_file_of_a_checkpoint_has_its_hash_or_none(tables):
 
 def test_rows_say_whether_a_model_is_published(tables):
     rows = config_rows.read_rows(tables, SCHEMAS)
-    published = {name for table in ("encoders", "codebooks", "ulms") for name, row in rows[table].items() if row["published"]}
-    assert published == {"cpc", "cpc_14", "published"}
+    published = {name for table in ("codebooks", "ulms") for name, row in rows[table].items() if row["published"]}
+    assert published == {"cpc_14", "published"}
+    recipes = {name: row["recipe"] for name, row in rows["encoders"].items()}
+    assert recipes == dict(
+        log_mel="fit_log_mel", melhubert="pretrain_melhubert", cpc="convert_encoder", melhubert_heads="prune_heads"
+    )
+
+
+def add(config, table, *rows):
+    path = Path(config["tables"][table])
+    path.write_text(path.read_text() + "".join("\t".join(row) + "\n" for row in rows))
+
+
+def child(name, parent, architecture="melhubert", **cells):
+    row = dict(corpora="commands", targets="log_mel_12", preset="tiny", checkpoint="", parent=parent, recipe="prune_heads")
+    return [name, architecture, *(row | cells).values()]
+
+
+def test_an_encoder_is_not_its_own_ancestor(tables):
+    add(tables, "encoders", child("a", "melhubert_heads"), child("b", "a"))
+    config_rows.read_rows(tables, SCHEMAS)
+    add(tables, "encoders", child("c", "e"), child("d", "c"), child("e", "d"))
+    assert "row 'c': an encoder is not made of itself; " in (text := row_refusal(tables)) and "got c ← e ← d ← c" in text
+
+
+def test_what_is_made_of_a_transformer_keeps_its_architecture(tables):
+    add(tables, "encoders", child("a", "cpc"))
+    assert "row 'a': an encoder has the architecture of its parent; expected cpc, got melhubert; " in row_refusal(tables)
+
+
+@pytest.mark.parametrize("cells, place", [
+    (dict(parent=""), "parent"), (dict(recipe=""), "parent"), (dict(corpora=""), "corpora"), (dict(preset=""), "preset"),
+    (dict(checkpoint="tiny_cpc"), "checkpoint"), (dict(recipe="prune_head"), "recipe"), (dict(architecture="log_mel"), "architecture"),
+    (dict(targets=""), "targets"), (dict(architecture="wav2vec2"), "targets"), (dict(recipe="distil_posteriors"), "targets"),
+])  # fmt: skip
+def test_a_row_with_a_parent_says_how_it_is_made(tables, cells, place):
+    row = dict(architecture="melhubert", parent="melhubert") | cells
+    add(tables, "encoders", child("a", **row))
+    assert row_refusal(tables).startswith(f"{tables['tables']['encoders']}, encoder 'a'.{place}: ")
 
 
 def test_comments_blank_lines_and_line_ends_of_windows_change_nothing(tables):

@@ -18,8 +18,9 @@ def planned(folder, task):
     """Figures and pages that a dry run would make for a task, in an empty folder with this project's config."""
     shutil.copytree(ROOT / "config", folder / "config")
     (folder / "units_gsc_hubert100").mkdir()
-    (folder / "speech").mkdir()
-    (folder / "speech/metadata.csv").touch()
+    for name in ("speech", "speech_unlabelled"):
+        (folder / name).mkdir()
+        (folder / name / "metadata.csv").touch()
     for split in ("train", "valid", "test"):
         (folder / "units_gsc_hubert100" / f"{split}.parquet").touch()
     settings = [f'tasks=["{task}"]', f'paths={{"data": "{folder}"}}']
@@ -51,6 +52,10 @@ def test_a_task_on_published_models_has_none_of_their_training(tmp_path):
     figures = {"results/corpora/asc/plots/durations.svg", f"results/units/{units}/plots/utterances.svg"}
     expected = common("SCR_asc_hubert100", "hubert100_gslm", units) | figures
     assert planned(tmp_path, "SCR_asc_hubert100") == expected - {"results/ulm/hubert100_gslm/plots/training.svg"}
+
+
+def test_an_encoder_that_is_made_of_another_one_shows_how_it_was_trained(tmp_path):
+    assert "results/encoders/distilalhubert_real/plots/training.svg" in planned(tmp_path, "SCR_asc_distilalhubert")
 
 
 def test_each_figure_has_its_own_caption_and_no_caption_is_left_over():

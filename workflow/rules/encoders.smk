@@ -8,7 +8,7 @@ rule convert_encoder:
     log:
         "logs/convert_encoder/{encoder}.log",
     wildcard_constraints:
-        encoder=names("encoders", published=True),
+        encoder=names("encoders", recipe="convert_encoder"),
     conda:
         "../../environment.yaml"
     resources:
@@ -29,7 +29,7 @@ rule fit_log_mel:
     log:
         "logs/fit_log_mel/{encoder}.log",
     wildcard_constraints:
-        encoder=names("encoders", architecture="log_mel"),
+        encoder=names("encoders", recipe="fit_log_mel"),
     conda:
         "../../environment.yaml"
     threads: 2
@@ -55,7 +55,7 @@ rule pretrain_melhubert:
     log:
         "logs/pretrain_melhubert/{encoder}.log",
     wildcard_constraints:
-        encoder=names("encoders", architecture="melhubert", published=False),
+        encoder=names("encoders", recipe="pretrain_melhubert"),
     conda:
         "../../environment.yaml"
     threads: 2
@@ -88,5 +88,32 @@ rule export_melhubert:
         mem_mb=memory(2000),
     params:
         **stage("speech2unit.export_melhubert"),
+    script:
+        "../scripts/stage.py"
+
+
+rule distil_layers:
+    input:
+        manifests=encoder_manifests,
+        parent_model=parent_file("model.safetensors"),
+        parent_config=parent_file("config.json"),
+    output:
+        model="results/encoders/{encoder}/model.safetensors",
+        config="results/encoders/{encoder}/config.json",
+        training="results/encoders/{encoder}/training.parquet",
+    log:
+        "logs/distil_layers/{encoder}.log",
+    wildcard_constraints:
+        encoder=names("encoders", recipe="distil_layers"),
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(4000),
+        gpu=config["gpus_per_job"],
+        gpu_processes=config["gpus_per_job"],
+        runtime=720,
+    params:
+        **stage("speech2unit.distil_layers"),
+        row=recipe_settings,
     script:
         "../scripts/stage.py"

@@ -2,12 +2,13 @@
 
 
 def audio_figures(corpus, codebook):
-    """Figures that need the audio behind the units, and the training curve of an encoder that was pre-trained."""
+    """Figures that need the audio behind the units, and the training curve of an encoder that was trained here."""
     row = ROWS["corpora"][corpus]
     if row["codebook"]:
         return []
     encoder = ROWS["codebooks"][codebook]["encoder"]
-    trained = [f"encoders/{encoder}/plots/training"] if encoder and ROWS["encoders"][encoder]["targets"] else []
+    recipe = ROWS["encoders"][encoder]["recipe"] if encoder else None
+    trained = [f"encoders/{encoder}/plots/training"] if recipe not in (None, "fit_log_mel", "convert_encoder") else []
     return [f"corpora/{corpus}/plots/durations", f"units/{codebook}/{corpus}/plots/utterances", *trained]
 
 

@@ -8,6 +8,7 @@ localrules:
     plot_unit_usage,
     plot_training,
     plot_confusion,
+    plot_encoders,
     render_summary,
     render_units,
 
@@ -183,6 +184,28 @@ rule plot_confusion:
     params:
         **stage("ulm.plot_confusion"),
         **config["plot_confusion"],
+    script:
+        "../scripts/stage.py"
+
+
+rule plot_encoders:
+    input:
+        summary="results/encoders/summary.parquet",
+    output:
+        figure=report(
+            "results/encoders/plots/encoders.svg",
+            caption="../report/encoders.rst",
+            category="Results",
+            labels={"figure": "What encoders are worth"},
+        ),
+    log:
+        "logs/plot_encoders/encoders.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(1000),
+    params:
+        **stage("speech2unit.plot_encoders"),
     script:
         "../scripts/stage.py"
 

@@ -69,6 +69,7 @@ rule tune_encoder:
     resources:
         mem_mb=memory(4000),
         gpu=config["gpus_per_job"],
+        gpu_processes=config["gpus_per_job"],
         runtime=720,
     params:
         **stage("superb.tune_encoder"),

@@ -13,9 +13,11 @@ from speech2unit.errors import data_error, nearest, one_of
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = ("checkpoints", "corpora", "encoders", "codebooks", "ulms", "tasks", "superb_tasks")
-FITTED = ("log_mel", "melhubert")  # architectures that this project fits; those of published encoders are converted
+FITTED = dict(log_mel="fit_log_mel", melhubert="pretrain_melhubert")  # architecture → the stage that fits it from nothing
+SHRUNK = ("melhubert", "wav2vec2")  # architectures that pruning, factorising and distilling keep
 REFERENCES = (  # table, column, the table that it names
     ("encoders", "checkpoint", "checkpoints"),
+    ("encoders", "parent", "encoders"),
     ("codebooks", "checkpoint", "checkpoints"),
     ("ulms", "checkpoint", "checkpoints"),
     ("encoders", "corpora", "corpora"),
@@ -31,9 +33,15 @@ REFERENCES = (  # table, column, the table that it names
     ("superb_tasks", "warm_start", "superb_tasks"),
 )
 PRESETS = (  # table, column, cells of the rows that are meant, the section of config.yaml whose presets it names
-    ("encoders", "preset", dict(architecture="log_mel"), "fit_log_mel"),
-    ("encoders", "preset", dict(architecture="melhubert", published=False), "pretrain_melhubert"),
-    ("encoders", "preset", dict(published=True), "convert_encoder"),
+    ("encoders", "preset", dict(recipe="fit_log_mel"), "fit_log_mel"),
+    ("encoders", "preset", dict(recipe="pretrain_melhubert"), "pretrain_melhubert"),
+    ("encoders", "preset", dict(recipe="distil_layers"), "distil_layers"),
+    ("encoders", "preset", dict(recipe="convert_encoder"), "convert_encoder"),
+    ("encoders", "preset", dict(recipe="prune_weights"), "prune_weights"),
+    ("encoders", "preset", dict(recipe="prune_heads"), "prune_heads"),
+    ("encoders", "preset", dict(recipe="prune_rows"), "prune_rows"),
+    ("encoders", "preset", dict(recipe="factorize_layers"), "factorize_layers"),
+    ("encoders", "preset", dict(recipe="distil_posteriors"), "distil_posteriors"),
     ("ulms", "preset", dict(published=False), "pretrain_ulm"),
     ("ulms", "preset", dict(published=True), "convert_ulm"),
     ("tasks", "tuning", {}, "tune_prompt"),
@@ -77,7 +85,8 @@ def check_config(config, schema, files):
 def read_rows(config, schemas):
     """Table → name → row (column → text, or list of texts), checked. Raises `ValueError` that names the cell.
 
-    Rows of encoders, codebooks and unit LMs also say whether they are `published`: converted, not fitted here.
+    Rows of codebooks and unit LMs also say whether they are `published`: converted, not fitted here. The `recipe` of an
+    encoder is the stage that makes it.
     """
     rows = {table: _read(Path(config["tables"][table]), Path(schemas) / f"{table}.schema.yaml") for table in TABLES}
     _complete(rows, config)
@@ -90,13 +99,15 @@ def read_rows(config, schemas):
         for name, row in rows[table].items():
             if row[column] and row[column] not in config[section] and cells.items() <= row.items():
                 raise _unknown(config["tables"][table], name, f"preset of {section}", row[column], config[section])
+    _check_parents(rows["encoders"], config["tables"]["encoders"])
     _check_tasks(rows, config)
+    _check_named(rows, config)
     return rows
 
 
 def _complete(rows, config):
-    """Fill in what cells stand for: roots, addresses (s3://…) of corpora that are fetched, whether a model is published,
-    hashes that are not known (`-`).
+    """Fill in what cells stand for: roots, addresses (s3://…) of corpora that are fetched, recipes, whether a model is
+    published, hashes that are not known (`-`).
     """
     for name, row in rows["corpora"].items():
         row["root"] = row["root"].format(**config["paths"])
@@ -105,9 +116,11 @@ def _complete(rows, config):
             row["root"] = f"results/corpora/{name}/fetched"
     for row in rows["superb_tasks"].values():
         row["lexicon"] = row["lexicon"].format(**config["paths"])
-    for table in ("encoders", "codebooks", "ulms"):
-        for row in rows[table].values():
-            row["published"] = bool(row["checkpoint"]) or row.get("architecture", "log_mel") not in FITTED
+    for row in rows["encoders"].values():
+        fitted = "convert_encoder" if row["checkpoint"] else FITTED.get(row["architecture"], "convert_encoder")
+        row["recipe"] = row["recipe"] or fitted
+    for row in [*rows["codebooks"].values(), *rows["ulms"].values()]:
+        row["published"] = bool(row["checkpoint"])
     for row in rows["ulms"].values():
         row["in_pieces"] = bool(row["num_pieces"])
     for name, row in rows["checkpoints"].items():
@@ -119,8 +132,26 @@ def _complete(rows, config):
             )  # fmt: skip
 
 
+def _check_parents(encoders, path):
+    """An encoder cannot be its own ancestor; what is made of a transformer keeps its architecture, or has one of its own."""
+    for name, row in encoders.items():
+        line = [name]
+        while parent := encoders[line[-1]]["parent"]:
+            line.append(parent)
+            if parent in line[:-1]:
+                raise data_error(
+                    f"{path}, row '{name}'", "an encoder is not made of itself", expected="a line of parents that ends",
+                    got=" ← ".join(line), remedy="name another 'parent' in one of them",
+                )  # fmt: skip
+        if row["parent"] and row["architecture"] in SHRUNK and row["architecture"] != encoders[row["parent"]]["architecture"]:
+            raise data_error(
+                f"{path}, row '{name}'", "an encoder has the architecture of its parent", expected=encoders[row["parent"]]["architecture"],
+                got=row["architecture"], remedy="correct 'architecture' or 'parent'",
+            )  # fmt: skip
+
+
 def _check_tasks(rows, config):
-    """Labels are columns of the corpus, and what the config lists are rows."""
+    """Labels are columns of the corpus."""
     for table in ("tasks", "superb_tasks"):
         for name, row in rows[table].items():
             columns = [column.strip() for column in rows["corpora"][row["corpus"]]["label_columns"].split(",")]
@@ -128,12 +159,25 @@ def _check_tasks(rows, config):
                 if label not in columns:
                     column = f"labels (label_columns of corpus {row['corpus']})"
                     raise _unknown(config["tables"][table], name, column, label, columns)
-        for task in config[table]:
-            if task not in rows[table]:
-                raise data_error(
-                    f"config.{table}", "a task is a row of its table", expected=one_of(task, rows[table]), got=f"'{task}'",
-                    remedy=f"{nearest(task, rows[table])}correct it or add a row to {config['tables'][table]}",
-                )  # fmt: skip
+
+
+def _check_named(rows, config):
+    """What config.yaml names is there: the tasks and encoders that are compared, the corpus of the probe and its label."""
+    probe = config["probe_encoder"]
+    named = [(f"config.{table}", name, rows[table]) for table in ("tasks", "superb_tasks", "encoders") for name in config[table]]
+    named.append(("config.probe_encoder.corpus", probe["corpus"], rows["corpora"]))
+    for place, name, valid in named:
+        _check_name(place, name, valid)
+    columns = rows["corpora"][probe["corpus"]]["label_columns"].split(",")
+    _check_name("config.probe_encoder.label", probe["label"], columns)
+
+
+def _check_name(place, name, valid):
+    if name not in valid:
+        raise data_error(
+            place, "what is named must be there", expected=one_of(name, valid), got=f"'{name}'",
+            remedy=f"{nearest(name, valid)}correct it or add a row to its table",
+        )  # fmt: skip
 
 
 def unknown_paths(rows):

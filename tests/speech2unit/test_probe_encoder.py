@@ -1,0 +1,129 @@
+"""What features and units know: pooling, the probe, purity and agreement against scikit-learn's own words, the table."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speech2unit import tables
+from speech2unit.probe_encoder import in_time, pnmi, pooled, probe_accuracy, probe_encoder, purity, stretch_of
+from speech2unit.schemas import FEATURES, MANIFEST, PROBE, UNITS
+
+
+@given(st.integers(1, 60), st.integers(1, 9))
+def test_stretches_follow_each_other_and_are_as_long_as_each_other(num_frames, num_stretches):
+    stretches = stretch_of(num_frames, num_stretches)
+    assert len(stretches) == num_frames and (np.diff(stretches) >= 0).all() and set(stretches) <= set(range(num_stretches))
+    if num_frames >= num_stretches:
+        sizes = np.bincount(stretches, minlength=num_stretches)
+        assert sizes.max() - sizes.min() <= 1
+
+
+@given(st.integers(1, 30), st.integers(1, 9))
+def test_pooled_features_are_means_of_the_stretches(num_frames, num_stretches):
+    frames = np.arange(num_frames, dtype=float)[:, None] * [1.0, 10.0]
+    found = pooled(frames, num_stretches).reshape(num_stretches, 2)
+    assert (found[:, 1] == 10 * found[:, 0]).all() and (np.diff(found[:, 0]) >= 0).all()
+    assert found.min() >= 0 and found[:, 0].max() <= num_frames - 1
+    if num_stretches == 1:
+        assert found[0, 0] == pytest.approx(frames[:, 0].mean())
+    if num_frames == num_stretches:
+        assert np.array_equal(found, frames)
+
+
+def test_units_of_another_frame_rate_are_compared_in_time():
+    units = np.array([1, 2, 3, 4])
+    assert in_time(units, 4).tolist() == [1, 2, 3, 4] and in_time(units, 2).tolist() == [2, 4]
+    assert in_time(units, 8).tolist() == [1, 1, 2, 2, 3, 3, 4, 4] and in_time(units, 5).tolist() == [1, 2, 3, 3, 4]
+
+
+def test_purity_and_mutual_information_of_known_cases():
+    classes = np.array(["a", "a", "b", "b"])
+    assert purity(np.array([3, 3, 5, 5]), classes) == 1 and pnmi(np.array([3, 3, 5, 5]), classes) == pytest.approx(1)
+    assert purity(np.array([1, 1, 1, 1]), classes) == 0.5 and pnmi(np.array([1, 1, 1, 1]), classes) == pytest.approx(0)
+    units = np.array([0, 0, 1, 1, 1, 2])
+    classes = np.array(list("aabbca"))
+    assert purity(units, classes) == pytest.approx(5 / 6)
+    h = -sum(p * np.log(p) for p in (1 / 2, 1 / 3, 1 / 6))
+    assert pnmi(units, classes) == pytest.approx((h - 0.5 * -(2 / 3 * np.log(2 / 3) + 1 / 3 * np.log(1 / 3))) / h)
+
+
+def test_the_probe_is_fitted_on_the_training_split_alone():
+    rng = np.random.default_rng(0)
+    labels = np.array(["a", "b"] * 50)
+    vectors = rng.standard_normal((100, 4)) + 4 * (labels == "a")[:, None]
+    splits = np.array(["train"] * 60 + ["dev"] * 20 + ["test"] * 20)
+    assert probe_accuracy(vectors, labels, splits, 1.0) >= 0.95
+    wrong = np.where(splits == "train", np.where(labels == "a", "b", "a"), labels)
+    assert probe_accuracy(vectors, wrong, splits, 1.0) <= 0.05
+
+
+# the stage
+
+
+def manifest_row(i, labels, speed=1.0):
+    split = ("train", "train", "dev", "test")[i % 4]
+    return dict(
+        utterance_id=f"u{i}", path=f"{i}.wav", split=split, speaker=f"s{i}", labels=labels, speed=speed, num_samples=9_000,
+        sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=str(i), start_seconds=0.0, end_seconds=None,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two words of which the second half of the frames tells, and copies at another speed that are not to count."""
+    rng, rows, features, units, parents = np.random.default_rng(0), [], [], [], []
+    for i in range(40):
+        word = i // 4 % 2
+        rows.append(manifest_row(i, ["x", ("yes", "no")[word]], 1.0 if i < 32 else 0.9))
+        own = np.array([0, 0, 0, 1 + word, 1 + word, 1 + word]) if i < 32 else rng.integers(0, 3, 6)
+        frames = np.eye(3)[own] + 0.01 * rng.standard_normal((6, 3))
+        about = dict(utterance_id=f"u{i}", split=rows[-1]["split"])
+        features.append(about | dict(speed=rows[-1]["speed"], num_frames=6, features=frames.flatten()))
+        units.append(about | dict(codebook="mine", units=own))
+        parents.append(about | dict(codebook="theirs", units=np.repeat(5 - own, 2)))
+    paths = {name: tmp_path / f"{name}.parquet" for name in ("manifest", "one", "two", "units", "parent_units", "probe")}
+    for name, table, schema in (
+        ("manifest", rows, MANIFEST), ("one", features[1::2], FEATURES), ("two", features[::2], FEATURES), ("units", units, UNITS),
+        ("parent_units", parents, UNITS),
+    ):  # fmt: skip
+        tables.write(paths[name], table, schema)
+    return paths
+
+
+def probed(files, **changed):
+    how = (
+        dict(
+            encoder="e",
+            corpus="c",
+            codebook="mine",
+            layer=2,
+            label="word",
+            corpus_labels=["x", "word", "none"],
+            num_stretches=2,
+            regularisation=1.0,
+        )
+        | changed
+    )
+    inputs = {name: files[name] for name in ("manifest", "units", "parent_units", "probe")}
+    probe_encoder(**inputs, features=[files["one"], files["two"]], **how)
+    return tables.read(files["probe"], PROBE).to_pylist()[0]
+
+
+def test_the_row_of_an_encoder_whose_units_are_another_name_of_its_parents(files):
+    row = probed(files)
+    assert row["probe_accuracy"] == 1 and row["num_test_rows"] == 8 and row["agreement"] == pytest.approx(1)
+    assert row["purity"] == pytest.approx(0.75)  # the first half sounds alike in both words
+    assert row["pnmi"] == pytest.approx(0.75)
+    assert (row["encoder"], row["corpus"], row["codebook"], row["layer"]) == ("e", "c", "mine", 2)
+
+
+def test_without_stretches_a_class_is_the_label(files):
+    row = probed(files, num_stretches=1)
+    assert row["purity"] == pytest.approx(0.75) and row["pnmi"] == pytest.approx(0.5) and row["probe_accuracy"] == 1
+
+
+@pytest.mark.parametrize("label", ["x", "none"])
+def test_a_corpus_without_labels_that_differ_is_refused(files, label):
+    with pytest.raises(ValueError, match="manifest.parquet: a probe needs labels to tell apart, .*; take another corpus"):
+        probed(files, label=label)

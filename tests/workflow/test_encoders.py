@@ -1,0 +1,41 @@
+"""What an encoder is worth, end to end: one row each, and the figure."""
+
+import re
+from pathlib import Path
+
+import pandas
+import rows as config_rows
+import yaml
+from snakemake.utils import update_config
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_comparison_has_every_kind_of_encoder_beside_its_parent(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    update_config(config, yaml.safe_load((ROOT / "config/encoder_comparison.yaml").read_text()))
+    rows = config_rows.read_rows(config, ROOT / "workflow/schemas")
+    compared = [rows["encoders"][name] for name in config["encoders"]]
+    kinds = {"prune_heads", "prune_rows", "prune_weights", "factorize_layers", "distil_posteriors", "distil_layers"}
+    assert len(compared) >= 8 and {row["recipe"] for row in compared} == kinds | {"pretrain_melhubert"}
+    assert {row["parent"] for row in compared} == {"", "melhubert_real"}
+    codebooks = [rows["ulms"][rows["tasks"][task]["ulm"]]["codebook"] for task in config["tasks"]]
+    assert [rows["codebooks"][name]["encoder"] for name in codebooks] == config["encoders"]
+
+
+def test_the_summary_of_encoders_costs_three_more_jobs(project):
+    """`project` is what the other tests look at: nothing may be left that was not there."""
+    summary, figure = project / "results/encoders/summary.parquet", project / "results/encoders/plots/encoders.svg"
+    made = [
+        summary,
+        figure,
+        project / "results/encoders/measurements.parquet",
+        project / "results/encoders/melhubert/probe.parquet",
+    ]
+    project.snakemake("--cores", 2, "--", "results/encoders/plots/encoders.svg")
+    (row,) = pandas.read_parquet(summary).to_dict("records")
+    assert (row["encoder"], row["codebook"], row["task"], row["speedup"]) == ("melhubert", "melhubert_16", "SCR", 1.0)
+    assert row["agreement"] == 1 and 0 < row["purity"] <= 1 and row["multiply_adds"] > 1e5
+    assert re.search("</svg>", figure.read_text())
+    [path.unlink() for path in made]
