@@ -1,6 +1,7 @@
 """Distillation of posteriors: a smaller student of its own, the published size."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -26,8 +27,8 @@ def test_a_student_has_its_sizes_and_its_parents_front_end(lineage, masked):
 
 
 def test_the_published_student_has_the_published_size():
-    with open("config/config.yaml") as stream:
-        sizes = yaml.safe_load(stream)["distil_posteriors"]["published"]["sizes"]
+    config = yaml.safe_load((Path(__file__).parents[2] / "config/config.yaml").read_text())
+    sizes = config["distil_posteriors"]["published"]["sizes"]
     with torch.device("meta"):
         student = MelHuBERTModel(replace(MelHuBERTConfig(12, 768, 3072, 12, 128, 16, (512,)), **sizes))
     assert sum(p.numel() for p in student.parameters()) == 47_704_192
