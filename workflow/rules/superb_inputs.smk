@@ -62,10 +62,10 @@ def superb_root(wildcards):
 
 
 def superb_presets(wildcards):
-    """How the task is trained: its presets, learning rates times the factor that the folder of a sweep names."""
+    """How the task is trained: its presets, learning rates times the factor that the folder of a sweep names (`/x0.3`)."""
     row = superb_row(wildcards)
     presets = config["superb_heads"][row["head"]] | config["tune_encoder"][row["tuning"]]
-    return presets | dict(kind=row["kind"], rate_factor=float(wildcards.run.removeprefix("/x") or 1))
+    return presets | dict(kind=row["kind"], rate_factor=float(wildcards.run[2:] or 1))
 
 
 def superb_seeds(wildcards):
@@ -90,5 +90,5 @@ def superb_score_settings(wildcards):
 
 def sweep_scores(wildcards):
     """Reports of the runs of a task's sweep; factor 1 is the task itself."""
-    runs = ["" if float(factor) == 1 else f"/x{factor}" for factor in config["sweep_learning_rates"]["factors"]]
-    return expand(f"{RUN}/score.json", superb_task=wildcards.superb_task, run=runs)
+    folder, factors = f"results/superb/{wildcards.superb_task}", config["sweep_learning_rates"]["factors"]
+    return [f"{folder}/score.json" if float(factor) == 1 else f"{folder}/x{factor}/score.json" for factor in factors]

@@ -1,0 +1,101 @@
+"""SUPERB tasks in the DAG: from the encoder to the table of results, once; what runs again; a run that is killed and resumed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from speech2unit import tables
+from superb.schemas import SUPERB_SUMMARY
+
+TARGETS = ("--", "results/superb/summary.parquet", "results/superb/plots/methods.svg")
+TINY = ("tests/config/tiny.yaml",)
+
+
+@pytest.fixture(scope="module")
+def superb(project, new_project):
+    """A copy of the project that has run, in which the tasks of the table of results have run as well."""
+    made = new_project("superb")
+    for part in ("results", "logs", ".snakemake"):
+        shutil.copytree(project / part, made / part, ignore=shutil.ignore_patterns("locks", "incomplete"))
+    made.snakemake("--cores", 2, *TARGETS)
+    return made
+
+
+def report_of(project, task):
+    """A score.json without what differs from run to run."""
+    report = json.loads((project / f"results/superb/{task}/score.json").read_text())
+    return {name: value for name, value in report.items() if name not in ("usage", "provenance")}
+
+
+def test_a_report_says_what_was_trained_on_what(superb):
+    plain, prefix = report_of(superb, "KS_weighted_sum"), report_of(superb, "KS_prefix")
+    assert plain["metric"] == "accuracy" and plain["num_rows"] == 16 and plain["seeds"] == [1, 2]
+    assert plain["baselines"] == dict(majority=0.25) and 0 <= plain["value_low"] <= plain["value"] <= plain["value_high"] <= 1
+    head = 2 + (16 + 1) * 16 + (16 + 1) * 4
+    assert (plain["trained_parameters"], plain["encoder_parameters"]) == (head, 0)
+    assert (prefix["trained_parameters"], prefix["encoder_parameters"]) == (head + 2 * 10 * 16, 2 * 10 * 16)
+    assert plain["num_train_rows"] == 2 * prefix["num_train_rows"] == 48
+    assert prefix["settings"]["tuning"]["method"] == "prefix" and prefix["settings"]["rate_factor"] == 1.0
+    usage = json.loads((superb / "results/superb/KS_weighted_sum/score.json").read_text())["usage"]
+    assert usage["superb.extract_hidden_states"]["jobs"] == 4 and usage["superb.tune_encoder"]["jobs"] == 1
+
+
+def test_the_table_of_results_has_a_row_a_task_and_seed(superb):
+    rows = tables.read(superb / "results/superb/summary.parquet", SUPERB_SUMMARY).to_pylist()
+    assert [(row["superb_task"], row["seed"], row["fraction"]) for row in rows] == [
+        ("KS_weighted_sum", 1, 1.0), ("KS_weighted_sum", 2, 1.0), ("KS_prefix", 1, 0.5), ("KS_prefix", 2, 0.5)
+    ]  # fmt: skip
+    assert [row["value"] for row in rows[:2]] == list(report_of(superb, "KS_weighted_sum")["value_by_seed"].values())
+
+
+def test_tables_open_and_match_their_schemas(superb, open_every_table):
+    found = {path.relative_to(superb / "results") for path in open_every_table(superb / "results")}
+    stems = {path.stem for path in found if path.parts[0] == "superb"}
+    assert stems == {"dataset", "classes", "training", "predictions", "summary"}
+    assert len([path for path in found if path.parts[0] == "hidden_states"]) == 4
+
+
+def test_a_second_run_has_nothing_to_do(superb):
+    output, _ = superb.snakemake("--cores", 2, *TARGETS)
+    assert "Nothing to be done" in output
+
+
+def test_what_a_changed_setting_and_a_sweep_run(superb):
+    (superb / "rate.yaml").write_text("tune_encoder:\n  prefix10:\n    encoder_learning_rate: 0.005\n")
+    jobs = superb.planned(*TARGETS, configs=(*TINY, "rate.yaml"))
+    assert jobs == dict(tune_encoder=1, predict=1, score_superb=1, summarize_superb=1, plot_superb=1)
+    jobs = superb.planned("--", "results/superb/KS_prefix/plots/sweep.svg")
+    assert jobs == dict(tune_encoder=1, predict=1, score_superb=1, sweep_learning_rates=1, plot_sweep=1)
+    (superb / "cache.yaml").write_text("cache_hidden_states: false\n")
+    jobs = superb.planned("--forceall", *TARGETS, configs=(*TINY, "cache.yaml"))
+    assert "extract_hidden_states" not in jobs and jobs["tune_encoder"] == 2
+
+
+def test_a_run_that_is_killed_and_resumed_gives_the_same_scores(superb):
+    before, folder = report_of(superb, "KS_prefix"), superb / "results/superb/KS_prefix"
+    log = superb / "logs/tune_encoder/KS_prefix.log"
+    gone = [
+        folder / name for name in ("tuned.safetensors", "training.parquet", "sizes.json", "predictions.parquet", "score.json")
+    ]
+    for path in (*gone, log, superb / "results/superb/summary.parquet"):
+        path.unlink()
+    call = [sys.executable, "-m", "snakemake", "--configfile", *TINY, "--cores", "1", *TARGETS]
+    run = subprocess.Popen(
+        call, cwd=superb.folder, env=os.environ | dict(OMP_NUM_THREADS="1"), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not log.exists() and run.poll() is None:
+        time.sleep(0.1)
+    assert run.poll() is None
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    assert not (folder / "tuned.safetensors").exists() and not (folder / "score.json").exists()
+    superb.snakemake("--unlock", *TARGETS)
+    superb.snakemake("--cores", 2, "--rerun-incomplete", *TARGETS)
+    assert report_of(superb, "KS_prefix") == before
