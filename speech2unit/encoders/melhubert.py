@@ -142,7 +142,11 @@ class MelHuBERTTrunk(nn.Module):
         super().__init__()
         model.final_proj = nn.ModuleList()  # logits of pre-training
         self.model, self.front_end, self.blocks = model.eval(), front_end, list(dict.fromkeys(model.layers))
-        self.dim, self.num_layers, self.hop_length = model.config.dim, len(model.layers), front_end.hop_length
+        self.dim, self.num_layers, self.hop_length = (
+            model.config.dim,
+            len(model.layers),
+            model.config.frame_ms * SAMPLE_RATE_HZ // 1000,
+        )
 
     def frames(self, waveform):
         """See `Trunk.frames`."""
