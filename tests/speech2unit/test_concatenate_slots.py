@@ -8,8 +8,8 @@ import soundfile
 from speech2unit import tables
 from speech2unit.concatenate_slots import concatenate_slots, draw_commands, slot_of_labels, slot_symbols
 from speech2unit.corpora.table import read_rows
+from speech2unit.metrics import slots as slots_of_text
 from speech2unit.schemas import MANIFEST
-from ulm.metrics import slots as slots_of_text
 
 SLOTS = dict(direction=["left", "right"], action=["stop"], number=["3", "7"])
 HOW = dict(

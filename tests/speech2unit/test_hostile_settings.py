@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
-from rows import check_config
+from config_files import check_config
 
 from speech2unit.checkpoints import read_tensors
 from speech2unit.corpora.table import read_rows

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import rows as config_rows
 import yaml
+from config_files import check_config
 from snakemake.utils import update_config
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +44,7 @@ CONFIG = load(ROOT / "config/config.yaml")
 
 
 def check(config, files=()):
-    config_rows.check_config(config, SCHEMAS / "config.schema.yaml", files)
+    check_config(config, SCHEMAS / "config.schema.yaml", files)
 
 
 def refusal(config):

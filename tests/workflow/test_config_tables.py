@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import rows as config_rows
 import yaml
+from config_files import check_config
 from snakemake.utils import update_config
 
 ROOT = Path(__file__).parents[2]
@@ -96,7 +97,7 @@ def test_settings_of_another_way_of_tuning_are_refused():
         changed = copy.deepcopy(config)
         changed["tune_encoder" if section == "tuning" else "superb_heads"][preset][section][key] = 1
         with pytest.raises(ValueError, match=f"{preset}.{section}: .* has too many properties"):
-            config_rows.check_config(changed, SCHEMAS / "config.schema.yaml", [])
+            check_config(changed, SCHEMAS / "config.schema.yaml", [])
 
 
 def test_what_encoders_are_compared_by_must_be_there(tables):

@@ -11,7 +11,8 @@ ROOT = Path(workflow.current_basedir).parents[1]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
-from rows import check_config, read_rows, unknown_name, unknown_paths
+from config_files import check_config
+from rows import read_rows, unknown_name, unknown_paths
 
 check_config(config, ROOT / "workflow/schemas/config.schema.yaml", workflow.configfiles)
 ROWS = read_rows(config, ROOT / "workflow/schemas")

@@ -2,6 +2,7 @@
 
 
 localrules:
+    plot_encoders,
     summarize_encoders,
 
 
@@ -63,5 +64,27 @@ rule summarize_encoders:
         mem_mb=memory(1000),
     params:
         **stage("speech2unit.summarize_encoders"),
+    script:
+        "../scripts/stage.py"
+
+
+rule plot_encoders:
+    input:
+        summary="results/encoders/summary.parquet",
+    output:
+        figure=report(
+            "results/encoders/plots/encoders.svg",
+            caption="../report/encoders.rst",
+            category="Results",
+            labels={"figure": "What encoders are worth"},
+        ),
+    log:
+        "logs/plot_encoders/encoders.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(1000),
+    params:
+        **stage("speech2unit.plot_encoders"),
     script:
         "../scripts/stage.py"

@@ -8,7 +8,6 @@ localrules:
     plot_unit_usage,
     plot_training,
     plot_confusion,
-    plot_encoders,
     render_summary,
     render_units,
 
@@ -188,28 +187,6 @@ rule plot_confusion:
         "../scripts/stage.py"
 
 
-rule plot_encoders:
-    input:
-        summary="results/encoders/summary.parquet",
-    output:
-        figure=report(
-            "results/encoders/plots/encoders.svg",
-            caption="../report/encoders.rst",
-            category="Results",
-            labels={"figure": "What encoders are worth"},
-        ),
-    log:
-        "logs/plot_encoders/encoders.log",
-    conda:
-        "../../environment.yaml"
-    resources:
-        mem_mb=memory(1000),
-    params:
-        **stage("speech2unit.plot_encoders"),
-    script:
-        "../scripts/stage.py"
-
-
 rule render_summary:
     input:
         summary="results/summary.parquet",
@@ -250,50 +227,5 @@ rule render_units:
         mem_mb=memory(1000),
     params:
         **stage("speech2unit.render_units"),
-    script:
-        "../scripts/stage.py"
-
-
-rule plot_superb:
-    input:
-        summary="results/superb/summary.parquet",
-    output:
-        figure=report(
-            "results/superb/plots/methods.svg",
-            caption="../report/methods.rst",
-            category="Results",
-            labels={"figure": "SUPERB tasks, ways of tuning"},
-        ),
-    log:
-        "logs/plot_superb/methods.log",
-    conda:
-        "../../environment.yaml"
-    resources:
-        mem_mb=memory(1000),
-    params:
-        **stage("superb.plot_superb"),
-    script:
-        "../scripts/stage.py"
-
-
-rule plot_sweep:
-    input:
-        sweep="results/superb/{superb_task}/sweep.parquet",
-    output:
-        figure=report(
-            "results/superb/{superb_task}/plots/sweep.svg",
-            caption="../report/sweep.rst",
-            category="SUPERB",
-            subcategory="{superb_task}",
-            labels={"figure": "Learning rates"},
-        ),
-    log:
-        "logs/plot_sweep/{superb_task}.log",
-    conda:
-        "../../environment.yaml"
-    resources:
-        mem_mb=memory(1000),
-    params:
-        **stage("superb.plot_sweep"),
     script:
         "../scripts/stage.py"

@@ -158,3 +158,48 @@ rule summarize_superb:
         **stage("superb.summarize_superb"),
     script:
         "../scripts/stage.py"
+
+
+rule plot_superb:
+    input:
+        summary="results/superb/summary.parquet",
+    output:
+        figure=report(
+            "results/superb/plots/methods.svg",
+            caption="../report/methods.rst",
+            category="Results",
+            labels={"figure": "SUPERB tasks, ways of tuning"},
+        ),
+    log:
+        "logs/plot_superb/methods.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(1000),
+    params:
+        **stage("superb.plot_superb"),
+    script:
+        "../scripts/stage.py"
+
+
+rule plot_sweep:
+    input:
+        sweep="results/superb/{superb_task}/sweep.parquet",
+    output:
+        figure=report(
+            "results/superb/{superb_task}/plots/sweep.svg",
+            caption="../report/sweep.rst",
+            category="SUPERB",
+            subcategory="{superb_task}",
+            labels={"figure": "Learning rates"},
+        ),
+    log:
+        "logs/plot_sweep/{superb_task}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(1000),
+    params:
+        **stage("superb.plot_sweep"),
+    script:
+        "../scripts/stage.py"

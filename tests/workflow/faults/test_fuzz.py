@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from config_files import check_config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rows import check_config
 from safetensors.torch import save
 
 from speech2unit.audio import MIN_SAMPLES, BadAudio, read_audio

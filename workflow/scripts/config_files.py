@@ -1,0 +1,120 @@
+"""Files of config/, each held against its schema: YAML whose keys stand once, tables of text in columns."""
+
+import difflib
+import functools
+import math
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from speech2unit.errors import data_error, one_of
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML without duplicate keys, which plain YAML loaders silently drop."""
+
+
+def _mapping(loader, node):
+    keys = [loader.construct_object(key) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+    double = next((key for key in keys if keys.count(key) > 1), None)
+    if double is not None:
+        raise data_error(
+            f"{node.start_mark.name}, line {node.start_mark.line + 1}", "a key stands once", expected="unique keys", got=f"'{double}' twice",
+            remedy="remove one of them",
+        )  # fmt: skip
+    return loader.construct_mapping(node, deep=True)
+
+
+_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def check_config(config, schema, files):
+    """Raises `ValueError` for the first thing in the config that the schema forbids, with the nearest valid key."""
+    for file in files:
+        with open(file) as stream:
+            yaml.load(stream, _UniqueKeys)
+    _check(config, _schema(schema), "config")
+    _check_finite(config, "config")
+
+
+def read_table(path, schema, lists):
+    """Name → row (column → text; of the columns `lists` a list) of a table. Raises `ValueError` that names line or cell."""
+    (_, header), *lines = _lines(path)
+    key, schema, rows = header[0], _schema(schema), {}
+    for number, cells in lines:
+        if len(cells) != len(header):
+            raise data_error(
+                f"{path}, line {number}", "a row has as many cells as there are columns", expected=f"{len(header)} cells",
+                got=f"{len(cells)} cells", remedy="put tabs between the cells, also between and behind empty ones",
+            )  # fmt: skip
+        record = dict(zip(header, cells))
+        if record[key] in rows:
+            raise data_error(
+                path, f"a {key} stands once", expected="unique names", got=f"'{record[key]}' twice", remedy="rename one"
+            )
+        _check(record, schema, f"{path}, {key} '{record[key]}'")
+        rows[record[key]] = {
+            c: [v.strip() for v in cell.split(",") if v.strip()] if c in lists else cell for c, cell in record.items()
+        }
+    return rows
+
+
+@functools.cache
+def _schema(path):
+    """A schema; `modules_of: folder` in a property adds the names of that folder's modules to its `enum`."""
+    schema = yaml.safe_load(Path(path).read_text())
+    for cell in schema["properties"].values():
+        if "modules_of" in cell:
+            files = (ROOT / cell["modules_of"]).glob("*.py")
+            cell["enum"] += sorted(file.stem for file in files if file.stem != "__init__")
+    return schema
+
+
+def _lines(path):
+    """(line number, cells) of a table's lines, its header first; blank lines and comments (#) are left out."""
+    text = path.read_text("utf-8-sig").replace("\r\n", "\n")
+    lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip() and line[0] != "#"]
+    header = lines[0][1].split("\t") if lines else []
+    if len(set(header)) < len(header) or not header:
+        raise data_error(
+            path,
+            "a table begins with the names of its columns",
+            expected="unique names",
+            got=f"{header}",
+            remedy="correct the header",
+        )
+    return [(number, line.split("\t")) for number, line in lines]
+
+
+def _check_finite(value, place):
+    """JSON Schema lets NaN pass every bound."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise data_error(place, "a number must be finite", expected="a number", got=f"{value}", remedy="correct it")
+    for name, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        _check_finite(part, f"{place}.{name}")
+
+
+def _check(value, schema, place):
+    errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(value), key=lambda e: [str(p) for p in e.path])
+    if not errors:
+        return
+    error = errors[0]
+    where = ".".join([place, *map(str, error.path)])
+    if error.validator == "additionalProperties":
+        valid = error.schema.get("properties", {})
+        unknown = sorted(map(str, set(error.instance) - set(valid)))[0]
+        close = difflib.get_close_matches(unknown, valid, 1, 0.3)
+        raise data_error(
+            f"{where}.{unknown}", "the key must be known", expected=one_of(unknown, valid), got=f"'{unknown}'",
+            remedy=f'did you mean "{close[0]}"?' if close else "remove it",
+        )  # fmt: skip
+    raise data_error(
+        where,
+        error.message[:200],
+        expected=f"{error.validator} {error.validator_value}",
+        got=f"{error.instance!r:.80}",
+        remedy="correct it",
+    )
