@@ -42,7 +42,7 @@ CLASSES = {  # class → its tests, as pytest selects them
     "data integrity": ["tests/speech2unit/test_splits.py", "tests/speech2unit/test_make_manifest.py", "-k", "not notice"],
     "determinism": [f"{FAULTS}/test_determinism.py"],
     "downloads": ["tests/speech2unit/test_download_checkpoint.py"],
-    "metrics": ["tests/ulm/test_metrics.py"],
+    "metrics": ["tests/speech2unit/test_metrics.py"],
     "fuzzing": [f"{FAULTS}/test_fuzz.py"],
 }
 PATH = RESULTS / "faults.json"

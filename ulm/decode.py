@@ -1,5 +1,6 @@
 """Decoding: one pass over the source under the prompt, then token by token from the cache."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -19,26 +20,28 @@ def legal_continuations(sequences):
 
 
 @torch.no_grad()
-def greedy(tuned, sources, *, max_steps, following=None, begun=None):
+def greedy(tuned, sources, *, max_steps, following=None, begun=None, copies=1):
     """Token sequences that a `Tuned` unit LM says after `u1 … uN <s>` of each source `u1 … uN`, and their log probabilities.
 
     `following`: prefix → tokens that may come, as `legal_continuations(...)`: the most probable legal token is taken, with
     its probability among the legal ones; without it any token may come, until `</s>` or `max_steps` tokens. `</s>` is not
-    part of the result. `begun`: `begin(tuned, sources)`, where the sources were read before.
+    part of the result. `begun`: `begin(tuned, sources)`, where the sources were read before. `copies`: every so many sources
+    are one utterance as it might have come out, and get one answer, by the mean of their probabilities.
     """
     chosen, starts, past, visible = begun or begin(tuned, sources)
-    said, scores, done = [[] for _ in sources], [0.0] * len(sources), [False] * len(sources)
+    count = len(sources) // copies
+    said, scores, done = [[] for _ in range(count)], [0.0] * count, [False] * count
     for step in range(max_steps):
         if following and all(over or following[tuple(row)] == {END} for row, over in zip(said, done)):
             break  # every row must end here
         logits, past, visible = _next_logits(tuned, chosen, starts + step, past, visible)
-        best = _log_probabilities(logits, said, following).max(1)
+        best = _log_probabilities(_together(logits, copies), said, following).max(1)
         for i, (token, score) in enumerate(zip(best.indices.tolist(), best.values.tolist())):
             if not done[i]:
                 scores[i] += score
                 done[i] = token == END
                 said[i] += [] if done[i] else [token]
-        chosen = best.indices[:, None]
+        chosen = best.indices.repeat_interleave(copies)[:, None]
         if all(done):
             break
     return said, scores
@@ -124,6 +127,13 @@ def _next_logits(tuned, chosen, positions, past, visible):
     logits, past = target_logits(tuned.lm, tuned.prompt.separator, chosen, positions, past, visible)
     visible = torch.cat([visible, torch.ones_like(chosen, dtype=torch.bool)], 1)
     return (tuned.verbalizer(logits) if tuned.verbalizer else logits)[:, -1], past, visible
+
+
+def _together(logits, copies):
+    """Logits `[N · copies, V]` → the log of the mean probabilities of each N `[N, V]`, or as they are where there is one."""
+    if copies == 1:
+        return logits
+    return logits.double().log_softmax(-1).unflatten(0, (-1, copies)).logsumexp(1) - math.log(copies)
 
 
 def _log_probabilities(logits, prefixes, following):

@@ -79,6 +79,17 @@ def test_without_an_end_it_stops_after_max_steps(lm, prompt):
     assert [len(tokens) for tokens in said] == [4, 4]
 
 
+def test_copies_of_an_utterance_get_one_answer_by_the_mean_of_their_probabilities(lm, prompt):
+    rows, answers = sources(5, 9, 7, 3, 12, 4), [(token, END) for token in (4, 9, 17, 22)]
+    tuned, legal = Tuned(lm, prompt, "target", 0.0), [token for token, _ in answers]
+    said, scores = greedy(tuned, rows, copies=3, max_steps=2, following=legal_continuations(answers))
+    with torch.no_grad():
+        logits = tuned.target_logits(rows, [[SEPARATOR, 4, END]] * 6)[0][:, 0].double()
+    mean = logits.softmax(-1).unflatten(0, (2, 3)).mean(1)[:, legal]
+    assert said == [[legal[best]] for best in mean.argmax(1)]
+    assert scores == pytest.approx((mean / mean.sum(1, keepdim=True)).max(1).values.log().tolist(), abs=1e-4)
+
+
 def test_continuations_of_answers():
     assert legal_continuations([(7, 5, 2), (7, 2), (9, 2)]) == {(): {7, 9}, (7,): {5, 2}, (7, 5): {2}, (9,): {2}}
 

@@ -17,7 +17,8 @@ def random_prompts(lm, path):
     save_tensors(path, {f"seed{seed}.prompt.{name}": t for seed, p in prompts.items() for name, t in p.state_dict().items()})
 
 
-HOW = dict(scope="target", max_length_factor=1.0, length_penalty=0.5)
+CHANGES = dict(probability=1.0, drop=0.3, substitute=0.3, crop=0.2)
+HOW = dict(scope="target", max_length_factor=1.0, length_penalty=0.5, num_copies=0, augmentation=CHANGES)
 
 
 @pytest.fixture
@@ -100,3 +101,12 @@ def test_sequences_may_be_other_than_those_of_train_and_no_longer(strings, sampl
     assert len(found) == 2 * 36 and (found.score <= 1e-6).all()
     longer = sampled(strings, metric="wer", beam_size=beam_size, max_tokens=900, max_length_factor=2.0)
     assert max(map(len, longer.predicted_labels)) <= 6
+
+
+def test_copies_change_how_sure_an_answer_is_the_same_way_in_any_batch(task, sampled):
+    alone, one, many = (
+        sampled(task, metric="accuracy", beam_size=1, max_tokens=n, num_copies=c) for n, c in ((9, 0), (9, 3), (4000, 3))
+    )
+    assert one.score.tolist() == pytest.approx(many.score.tolist(), abs=1e-3)
+    assert one.predicted_labels.map(list).tolist() == many.predicted_labels.map(list).tolist()
+    assert (abs(one.score - alone.score) > 1e-4).mean() > 0.5
