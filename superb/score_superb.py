@@ -58,7 +58,7 @@ def score_superb(
     bootstrap = dict(num_resamples=num_resamples, seed=seed)
     test, dev = (measures(frame[frame.split == split], metrics, known, **bootstrap) for split in ("test", "dev"))
     labels = {split: part.labels.map(tuple) for split, part in rows.groupby("split")}
-    metric, record = metrics[0], provenance.record()
+    metric, record = metrics[0], provenance.record(score)
     report = dict(superb_task=superb_task, kind=kind, metric=metric, higher_is_better=known[metric].higher_is_better)
     report |= test | dict(dev=dev, num_train_rows=len(labels["train"]))
     report |= dict(baselines=dict(majority=majority(labels["train"], labels["test"])) if kind in CLASSES_OF else {})

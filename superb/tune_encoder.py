@@ -9,10 +9,9 @@ from safetensors.torch import load_file
 from speech2unit import tables
 from speech2unit.device import choose_device
 from speech2unit.encoders import load_trunk
-from speech2unit.files import write_json
 from speech2unit.schemas import TRAINING
 from speech2unit.training import trained_state
-from speech2unit.weights import save_tensors
+from speech2unit.weights import save_config, save_tensors
 from superb.inputs import endless_batches, length_batches, num_outputs, read_classes, reader, target_of
 from superb.model import build_model, warm_start
 from superb.schemas import DATASET
@@ -72,4 +71,4 @@ def tune_encoder(
         tensors |= {f"seed{seed}.{name}": tensor for name, tensor in trained_state(task_model).items()}
     save_tensors(tuned, tensors)
     tables.write(training, curves, TRAINING)
-    write_json(sizes, sizes_of(task_model))
+    save_config(sizes, sizes_of(task_model))

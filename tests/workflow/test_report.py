@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-RULES = (ROOT / "workflow/rules/report.smk").read_text()
-CAPTIONS = re.findall(r'caption="\.\./report/(\w+\.rst)"', RULES)
+FIGURES = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
+CAPTIONS = re.findall(r'caption="\.\./report/(\w+\.rst)"', FIGURES)
 AUDIO = {"results/corpora/commands/plots/durations.svg", "results/encoders/melhubert_commands/plots/training.svg"}
 
 
@@ -59,7 +59,7 @@ def test_an_encoder_that_is_made_of_another_one_shows_how_it_was_trained(tmp_pat
 
 
 def test_each_figure_has_its_own_caption_and_no_caption_is_left_over():
-    assert len(CAPTIONS) == len(set(CAPTIONS)) == RULES.count("=report(")
+    assert len(CAPTIONS) == len(set(CAPTIONS)) == FIGURES.count("=report(")
     assert {*CAPTIONS, "workflow.rst"} == {path.name for path in (ROOT / "workflow/report").iterdir()}
 
 

@@ -45,7 +45,8 @@ PRESETS = (  # table, column, cells of the rows that are meant, the section of c
     ("superb_tasks", "head", {}, "superb_heads"),
 )
 PLACES = dict(  # folder of results/ → tables that the names of the folders below it are rows of; other folders are tasks
-    corpora=("corpora",), encoders=("encoders",), features=("encoders",), units=("codebooks", "corpora"), ulm=("ulms",), superb=(),
+    corpora=("corpora",), encoders=("encoders",), features=("encoders",), hidden_states=("encoders", "corpora"),
+    units=("codebooks", "corpora"), ulm=("ulms",), superb=("superb_tasks",),
 )  # fmt: skip
 LISTS = ("corpora", "targets", "labels", "metric", "seeds", "source", "files", "sha256")  # comma-separated cells
 
@@ -155,7 +156,7 @@ def unknown_paths(rows):
     for folder, tables in PLACES.items():
         parts = [folder]
         for table in tables:
-            found.append("/".join([*parts, f"(?!({known[table]})/)[^/]+", ".+"]))
+            found.append("/".join([*parts, f"(?!({known[table]}|plots)/)[^/]+", ".+"]))
             parts.append(f"({known[table]})")
     return "|".join(found)
 
