@@ -16,7 +16,7 @@ from benchmarks.side_by_side import compare
 from speech2unit.device import mixed_precision
 from speech2unit.encoders.log_mel import NUM_MELS
 from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel, convert
-from speech2unit.pretrain_melhubert import collate, masked_loss
+from speech2unit.masked_frames import collate, masked_loss
 
 CROPS, RUNS = 2, 3
 COMPARED = {

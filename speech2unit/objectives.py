@@ -16,7 +16,9 @@ import torch.nn.functional as F
 from speech2unit.audio import read_audio, stretch
 from speech2unit.augment import Augmentation
 from speech2unit.encoders.log_mel import HOP_SAMPLES, MIN_SAMPLES, SAMPLE_RATE_HZ
-from speech2unit.pretrain_melhubert import IGNORED, _split, collate, example, examples_by_length, masked_loss
+from speech2unit.errors import data_error
+from speech2unit.masked_frames import IGNORED, collate, example, examples_by_length, masked_loss
+from speech2unit.training import Drawn
 
 DEV_ROWS = 32  # utterances a batch that judges the loss
 COSINE_WEIGHT = 1.0  # of layer_losses, as published
@@ -33,14 +35,16 @@ class Objective:
     once: Callable  # fraction of the training utterances → iterator of batches; the last one may be short
 
 
-def objective(rows, make, loss, dev_loss, *, max_crop_frames, batch_frames, dev_fraction, seed):
-    """The `Objective` on (path, manifest row) of utterances. `make`: list of them, generator of random numbers → batch."""
-    dev, rows = _split(rows, dev_fraction, seed)
+def objective(rows, make, loss, dev_loss, *, max_crop_frames, batch_frames, dev_fraction, seed, hop_length=HOP_SAMPLES):
+    """The `Objective` on (path, manifest row) of utterances. `make`: list of them, generator of random numbers → batch.
+
+    `batch_frames` and `max_crop_frames` are of `hop_length` samples.
+    """
+    dev, rows = held_out(rows, dev_fraction, seed)
 
     def batches(number):
-        rng = np.random.default_rng([seed, number])
-        for chosen in examples_by_length(rows, batch_frames, max_crop_frames, rng):
-            yield make([rows[i] for i in chosen], rng)
+        chosen = examples_by_length(rows, batch_frames, max_crop_frames, np.random.default_rng([seed, number]), hop_length)
+        return Drawn(chosen, lambda positions, rng: make([rows[i] for i in positions], rng), [seed, number])
 
     def in_turn(chosen):
         rng = np.random.default_rng(seed)
@@ -57,6 +61,18 @@ def objective(rows, make, loss, dev_loss, *, max_crop_frames, batch_frames, dev_
     return Objective(batches, loss, evaluate, once)
 
 
+def held_out(rows, dev_fraction, seed):
+    """Some utterances for the dev loss, the rest for training. Raises `ValueError` where one of them would be empty."""
+    order = np.random.default_rng(seed).permutation(len(rows))
+    num_dev = int(len(rows) * dev_fraction)
+    if not 0 < num_dev < len(rows):
+        raise data_error(
+            "pre-training", "some utterances train and some judge the loss", expected="at least one of each",
+            got=f"{num_dev} of {len(rows)} for the loss", remedy="raise dev_fraction or add speech",
+        )  # fmt: skip
+    return [rows[i] for i in order[:num_dev]], [rows[i] for i in order[num_dev:]]
+
+
 def masked_prediction(model, front_end, rows, labels, *, augmentation, mask, unmasked_weight, max_crop_frames, **settings):
     """A MelHuBERT's own pre-training, on pseudo-labels `labels` (utterance_id → `[T, sets]`)."""
 
@@ -66,7 +82,7 @@ def masked_prediction(model, front_end, rows, labels, *, augmentation, mask, unm
 
     return objective(
         rows, make, lambda batch: masked_loss(model, batch, unmasked_weight), lambda batch: masked_loss(model, batch, 0),
-        max_crop_frames=max_crop_frames, **settings,
+        max_crop_frames=max_crop_frames, hop_length=front_end.hop_length, **settings,
     )  # fmt: skip
 
 
@@ -77,14 +93,14 @@ def teacher_posteriors(model, teacher, front_end, rows, *, augmentation, mask, m
     frozen(teacher)
 
     def make(chosen, rng):
-        read = ((waveform, np.zeros((num_frames(len(waveform)), 1), np.int64)) for waveform, _ in waveforms(chosen))
+        read = ((waveform, np.zeros((front_end.num_frames(len(waveform)), 1), np.int64)) for waveform, _ in waveforms(chosen))
         examples = [example(w, t, front_end, Augmentation(**augmentation), max_crop_frames, rng) for w, t in read]
         return collate(examples, mask if masked else NO_MASK, rng)
 
     def loss(batch):
         return posterior_loss(model, teacher, batch, temperature, masked)
 
-    return objective(rows, make, loss, loss, max_crop_frames=max_crop_frames, **settings)
+    return objective(rows, make, loss, loss, max_crop_frames=max_crop_frames, hop_length=front_end.hop_length, **settings)
 
 
 def parent_states(model, rows, *, max_crop_frames, **settings):
@@ -159,11 +175,6 @@ def random_stretch(waveform, max_frames, rng):
     length = max_frames * HOP_SAMPLES + MIN_SAMPLES - HOP_SAMPLES
     first = int(rng.integers(0, max(len(waveform) - length, 0) + 1))
     return waveform[first : first + length]
-
-
-def num_frames(num_samples):
-    """20 ms frames of a waveform of so many samples."""
-    return (1 + (num_samples - 400) // 160 + 1) // 2
 
 
 def frozen(module):

@@ -6,173 +6,43 @@ rooms is worth nothing to the encoder.
 
 from dataclasses import asdict, replace
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 
 from speech2unit import tables
-from speech2unit.audio import read_audio, stretch
-from speech2unit.augment import Augmentation, augmented_mel, mask_bins
 from speech2unit.device import choose_device
-from speech2unit.encoders.log_mel import HOP_SAMPLES, MIN_SAMPLES, SAMPLE_RATE_HZ, SHIFT_SAMPLES, load_front_end
+from speech2unit.encoders.log_mel import load_front_end
 from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel
-from speech2unit.errors import data_error
 from speech2unit.fit_log_mel import training_rows
-from speech2unit.schemas import TRAINING, UNITS
-from speech2unit.training import Drawn, fit
+from speech2unit.masked_frames import read_targets
+from speech2unit.objectives import masked_prediction
+from speech2unit.schemas import TRAINING
+from speech2unit.training import fit
 from speech2unit.weights import save_config, save_tensors
-
-IGNORED = -100
-
-
-def read_targets(paths, names):
-    """utterance_id → pseudo-labels `[T, sets]`. `paths`: the units of every corpus, codebook after codebook."""
-    found = {}
-    for path in paths:
-        for batch in tables.stream(path, UNITS, ["utterance_id", "units"]):
-            for name, units in zip(batch["utterance_id"].to_pylist(), batch["units"]):
-                if name in names:
-                    found.setdefault(name, []).append(units.values.to_numpy())
-    return {name: np.stack(sets, 1) for name, sets in found.items()}
-
-
-def in_time(targets, num_frames, name):
-    """Pseudo-labels `[T, sets]` of `num_frames` frames: as they are, every second one, or each twice, as frames of 10 and 20 ms
-    need it. Raises `ValueError` where they are no labels of these frames.
-    """
-    times = {num_frames: 1, 2 * num_frames: 2, 2 * num_frames - 1: 2, (num_frames + 1) // 2: 0.5}.get(len(targets), 0)
-    if times in (1, 2):
-        return targets[::times]
-    if times:
-        return targets.repeat(2, 0)[:num_frames]
-    raise data_error(
-        f"pre-training, utterance '{name}'", "every frame has its pseudo-label", expected=f"{num_frames} of them, half or twice as many",
-        got=f"{len(targets)}", remedy="name targets of frames of 10 or 20 ms in config/encoders.tsv",
-    )  # fmt: skip
-
-
-def crop(waveform, targets, max_frames, rng, hop_length=HOP_SAMPLES):
-    """A random stretch of at most `max_frames` frames: waveform and the targets of its frames."""
-    num_frames = len(targets)
-    if num_frames <= max_frames:
-        return waveform, targets
-    start = int(rng.integers(0, num_frames - max_frames + 1))
-    end = start + max_frames
-    return waveform[start * hop_length : end * hop_length + MIN_SAMPLES - SHIFT_SAMPLES], targets[start:end]
-
-
-def span_mask(length, probability, span, min_spans, rng):
-    """Boolean `[length]`: spans of `span` frames, so many that about `probability` of the frames start out covered.
-
-    Spans may overlap. Source: wav2vec 2.0, arXiv 2006.11477, section 4.2.
-    """
-    num_spans = max(min_spans, int(probability * length / span + rng.random()))
-    starts = rng.choice(max(length - span + 1, 1), min(num_spans, max(length - span + 1, 1)), replace=False)
-    mask = np.zeros(length, bool)
-    for start in starts:
-        mask[start : start + span] = True
-    return mask
-
-
-def example(waveform, targets, front_end, augmentation, max_frames, rng):
-    """Augmented frames `[T, 80]` of a random stretch and the pseudo-labels `[T, sets]` that each of them has."""
-    waveform, targets = crop(waveform, targets, max_frames, rng, front_end.hop_length)
-    mel, tempo = augmented_mel(waveform, augmentation, rng)
-    frames = front_end.stack(mask_bins(front_end.normalize(mel), augmentation, rng))
-    recorded = np.round((np.arange(len(frames)) + 0.5) * tempo - 0.5).astype(int).clip(0, len(targets) - 1)
-    return frames, torch.from_numpy(targets[recorded].astype(np.int64))
-
-
-def collate(examples, mask_settings, rng):
-    """Padded frames `[B, T, 80]` with masked ones set to 0, lengths `[B]`, targets `[B, T, sets]`, mask `[B, T]`."""
-    frames, targets = zip(*examples)
-    lengths = torch.tensor([len(f) for f in frames])
-    masks = [torch.from_numpy(span_mask(len(f), rng=rng, **mask_settings)) for f in frames]
-    pad = torch.nn.utils.rnn.pad_sequence
-    mask = pad(masks, batch_first=True)
-    return pad(frames, batch_first=True) * ~mask[..., None], lengths, pad(targets, batch_first=True, padding_value=IGNORED), mask
-
-
-def masked_loss(model, batch, unmasked_weight):
-    """Summed cross entropy (nats) of masked frames, plus `unmasked_weight` of the other real ones; number of masked targets.
-
-    The sum over the other frames is scaled to the number of masked ones, so that the weight does not depend on it.
-    """
-    device = next(model.parameters()).device
-    frames, lengths, targets, mask = (part.to(device) for part in batch)
-    real, total = targets[..., 0] != IGNORED, 0
-    last, num_masked = model.hidden_states(frames, lengths)[-1], int((mask & real).sum())
-    for chosen, weight in ((mask & real, 1), (~mask & real, unmasked_weight)):
-        if weight and chosen.any():
-            states = last[chosen]  # the others need no logits
-            losses = (F.cross_entropy(p(states).float(), t) for p, t in zip(model.final_proj, targets[chosen].unbind(-1)))
-            total = total + weight * num_masked * sum(losses)
-    return total, num_masked * targets.shape[-1]
-
-
-def examples_by_length(rows, max_frames_per_batch, max_frames, rng, hop_length=HOP_SAMPLES):
-    """Endless batches of positions in `rows`; an utterance of n crops comes about n / 2 times an epoch."""
-    frames = np.array([row["num_samples"] // hop_length for _, row in rows])
-    copies = np.repeat(np.arange(len(rows)), np.maximum(1, np.round(frames / (2 * max_frames)).astype(int)))
-    while True:
-        order = rng.permutation(copies)
-        for chunk in np.array_split(order, max(1, len(order) // 1500)):
-            chunk = chunk[np.argsort(frames[chunk], kind="stable")]
-            sizes = np.minimum(frames[chunk], max_frames).cumsum() // max_frames_per_batch
-            batches = np.split(chunk, np.flatnonzero(np.diff(sizes)) + 1)
-            yield from (batches[i] for i in rng.permutation(len(batches)))
 
 
 def pretrain_melhubert(
     *, manifests, targets, front_end, front_end_config, model, config, training, roots, num_targets, frame_ms, num_layers, dim, ffn_dim,
     num_heads, conv_kernel, conv_groups, dropout, augmentation, mask_probability, mask_span_frames, min_mask_spans, unmasked_weight,
-    min_frames, max_crop_frames, batch_frames, batches_per_update, dev_fraction, num_updates, learning_rate, decay, warmup_updates, clip_norm, adam_betas, weight_decay,
-    evaluate_every, seed,
+    min_frames, max_crop_frames, batch_frames, batches_per_update, dev_fraction, num_updates, learning_rate, decay, warmup_updates,
+    clip_norm, adam_betas, weight_decay, evaluate_every, seed,
 ):  # fmt: skip
     """Stage: pre-train on the training splits of several corpora; `dev_fraction` of the utterances only judge the loss."""
     torch.manual_seed(seed)
-    end, augment = replace(load_front_end(front_end, front_end_config), frame_ms=frame_ms), Augmentation(**augmentation)
-    num_frames = {row["utterance_id"]: end.num_frames(row["num_samples"]) for _, row in training_rows(manifests, roots)}
-    rows = [(path, row) for path, row in training_rows(manifests, roots) if num_frames[row["utterance_id"]] >= min_frames]
-    labels = read_targets(targets, {row["utterance_id"] for _, row in rows})
-    labels = {name: in_time(found, num_frames[name], name) for name, found in labels.items()}
+    end = replace(load_front_end(front_end, front_end_config), frame_ms=frame_ms)
+    rows = [(path, row) for path, row in training_rows(manifests, roots) if end.num_frames(row["num_samples"]) >= min_frames]
+    labels = read_targets(targets, {row["utterance_id"]: end.num_frames(row["num_samples"]) for _, row in rows})
     mask = dict(probability=mask_probability, span=mask_span_frames, min_spans=min_mask_spans)
-    dev, rows = _split(rows, dev_fraction, seed)
-
-    def batch(chosen, rng):
-        read = (
-            (read_audio(path, sample_rate=SAMPLE_RATE_HZ, **stretch(row))[0], labels[row["utterance_id"]]) for path, row in chosen
-        )
-        return collate([example(w, t, end, augment, max_crop_frames, rng) for w, t in read], mask, rng)
-
-    def batches(number):
-        chosen = examples_by_length(rows, batch_frames, max_crop_frames, np.random.default_rng([seed, number]), end.hop_length)
-        return Drawn(chosen, lambda positions, rng: batch([rows[i] for i in positions], rng), [seed, number])
-
-    def dev_loss():
-        rng = np.random.default_rng(seed)
-        losses = [masked_loss(encoder, batch(dev[i : i + 32], rng), 0) for i in range(0, len(dev), 32)]
-        return dict(loss=float(sum(loss for loss, _ in losses)) / sum(n for _, n in losses))
-
     sizes = MelHuBERTConfig(num_layers, dim, ffn_dim, num_heads, conv_kernel, conv_groups, tuple(num_targets), frame_ms)
     encoder = MelHuBERTModel(sizes, dropout).to(choose_device())
+    found = masked_prediction(
+        encoder, end, rows, labels, augmentation=augmentation, mask=mask, unmasked_weight=unmasked_weight,
+        max_crop_frames=max_crop_frames, batch_frames=batch_frames, dev_fraction=dev_fraction, seed=seed,
+    )  # fmt: skip
     curve = fit(
-        encoder, loss=lambda b: masked_loss(encoder, b, unmasked_weight), batches=batches, batches_per_update=batches_per_update,
-        evaluate=dev_loss, num_updates=num_updates, learning_rate=learning_rate, rate_factors={}, warmup_updates=warmup_updates,
-        clip_norm=clip_norm, betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed, decay=decay,
+        encoder, loss=found.loss, batches=found.batches, batches_per_update=batches_per_update, evaluate=found.evaluate,
+        num_updates=num_updates, learning_rate=learning_rate, rate_factors={}, warmup_updates=warmup_updates, clip_norm=clip_norm,
+        betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed, decay=decay,
     )  # fmt: skip
     save_tensors(model, encoder.state_dict() | dict(mean=end.mean, std=end.std))
     save_config(config, dict(architecture="melhubert", level_removed=end.level_removed) | asdict(sizes))
     tables.write(training, curve, TRAINING)
-
-
-def _split(rows, dev_fraction, seed):
-    """Some utterances for the dev loss, the rest for training. Raises `ValueError` where one of them would be empty."""
-    order = np.random.default_rng(seed).permutation(len(rows))
-    num_dev = int(len(rows) * dev_fraction)
-    if not 0 < num_dev < len(rows):
-        raise data_error(
-            "pre-training", "some utterances train and some judge the loss", expected="at least one of each",
-            got=f"{num_dev} of {len(rows)} for the loss", remedy="raise dev_fraction or add speech",
-        )  # fmt: skip
-    return [rows[i] for i in order[:num_dev]], [rows[i] for i in order[num_dev:]]

@@ -13,8 +13,8 @@ from speech2unit.encoders.log_mel import load_front_end
 from speech2unit.errors import data_error
 from speech2unit.files import read_json
 from speech2unit.fit_log_mel import training_rows
+from speech2unit.masked_frames import read_targets
 from speech2unit.objectives import Objective, masked_prediction, parent_states
-from speech2unit.pretrain_melhubert import read_targets
 from speech2unit.provenance import KEY
 from speech2unit.schemas import TRAINING
 from speech2unit.training import fit
@@ -54,7 +54,7 @@ def read_pupil(parent_model, parent_config, manifests, roots, targets, num_targe
             parent_config, "the parent goes on predicting its pseudo-labels", expected=f"targets with {settings['num_targets']} clusters",
             got=f"{num_targets}", remedy="name the parent's targets in config/encoders.tsv",
         )  # fmt: skip
-    labels = read_targets(targets, {row["utterance_id"] for _, row in rows})
+    labels = read_targets(targets, {row["utterance_id"]: end.num_frames(row["num_samples"]) for _, row in rows})
     found = masked_prediction(model, end, rows, labels, **data, seed=seed)
     return Pupil(model, settings, dict(mean=end.mean, std=end.std), found)
 

@@ -10,8 +10,8 @@ import soundfile
 import torch
 
 from speech2unit import encoders, tables
+from speech2unit.encoders.log_mel import FrontEnd
 from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel
-from speech2unit.objectives import num_frames
 from speech2unit.schemas import MANIFEST, UNITS
 from speech2unit.wav2vec2_model import Wav2Vec2Config, Wav2Vec2Model
 from speech2unit.weights import save_config, save_tensors
@@ -100,6 +100,7 @@ def lineage(utterances, tmp_path):
         settings = dict(architecture=architecture, level_removed=False) if melhubert else dict(architecture=architecture)
         save_config(tmp_path / "parent/config.json", settings | asdict(model.config))
         tables.write(tmp_path / "manifest.parquet", [row for _, row in utterances], MANIFEST)
+        num_frames = FrontEnd(torch.zeros(40), torch.ones(40), False).num_frames
         units = [
             dict(utterance_id=f"u{i}", split="train", codebook="c", units=[k % 5 for k in range(num_frames(row["num_samples"]))])
             for i, (_, row) in enumerate(utterances)

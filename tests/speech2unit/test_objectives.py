@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from speech2unit.audio import read_audio
 from speech2unit.encoders.log_mel import FrontEnd
 from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel
+from speech2unit.masked_frames import collate
 from speech2unit.objectives import (
     DEV_ROWS,
     NO_MASK,
-    num_frames,
+    held_out,
     objective,
     parent_states,
     posterior_loss,
@@ -21,7 +22,6 @@ from speech2unit.objectives import (
     teacher_posteriors,
     waveforms,
 )
-from speech2unit.pretrain_melhubert import collate
 from speech2unit.training import fit
 
 SIZES = MelHuBERTConfig(1, 16, 24, 4, 4, 2, (5, 7))
@@ -103,12 +103,6 @@ def test_frames_are_masked_for_teacher_and_student_alike_or_not_at_all(utterance
     assert seen == {True: True, False: False}
 
 
-@pytest.mark.parametrize("num_samples", [400, 559, 560, 720, 16_000])
-def test_so_many_frames_has_a_waveform(num_samples):
-    front_end = FrontEnd(torch.zeros(40), torch.ones(40), False)
-    assert num_frames(num_samples) == len(front_end(np.zeros(num_samples, np.float32)))
-
-
 # wav2vec 2.0 style encoders
 
 
@@ -180,3 +174,12 @@ def test_the_held_out_loss_weighs_every_target_alike():
 def test_waveforms_are_read_at_the_rate_of_the_encoders(utterances):
     for (path, _), (waveform, row) in zip(utterances, waveforms(utterances)):
         assert len(waveform) == row["num_samples"] and np.array_equal(waveform, read_audio(path, sample_rate=16_000)[0])
+
+
+def test_too_few_utterances_to_judge_the_loss():
+    with pytest.raises(
+        ValueError, match="expected at least one of each, got 0 of 10 for the loss; raise dev_fraction or add speech"
+    ):
+        held_out(list(range(10)), 0.01, 1)
+    dev, rest = held_out(list(range(10)), 0.2, 1)
+    assert len(dev) == 2 and sorted(dev + rest) == list(range(10)) and held_out(list(range(10)), 0.2, 1) == (dev, rest)

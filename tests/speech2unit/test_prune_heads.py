@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from speech2unit.compressed_layers import blocks_of, heads_of, reader_of_heads
+from speech2unit.masked_frames import collate, masked_loss
 from speech2unit.objectives import NO_MASK
-from speech2unit.pretrain_melhubert import collate, masked_loss
 from speech2unit.prune_heads import head_influence, head_norms, heads_to_keep, lowest_of_all, lowest_of_each, prune_heads
 
 SCORES = [torch.tensor([0.5, 0.1, 0.4, 0.2]), torch.tensor([0.9, 0.05, 0.06, 0.07])]
