@@ -5,13 +5,14 @@ done here: a wide positional convolution is a product in the frequency domain, t
 too, and Fourier transforms, norms and activations are left out.
 """
 
+import os
+import re
 import resource
 import statistics
+import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from math import prod
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,6 @@ from speech2unit.schemas import MEASUREMENTS
 from speech2unit.weights import load_tensors
 
 FRONT_END = ("mean", "std")  # of log-Mel frames: measured, not learned
-NUM_PEAKS = 3  # measured, of which the smallest counts: what else the machine does only adds to it
-BYTES_A_UNIT = 1 if sys.platform == "darwin" else 1024  # of the system's count of peak memory
 
 
 def noise(seconds, sample_rate):
@@ -73,20 +72,28 @@ def _lstm(x, of_input, of_state, *_, **__):
 
 def peak_memory_mb(folder, seconds):
     """Megabytes that a fresh process needs on top of Python and torch to load an encoder and pass `seconds` of audio through it."""
+    code = f"from {__name__} import print_peak; print_peak({str(folder)!r}, {seconds!r})"
+    paths = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    done = subprocess.run([sys.executable, "-c", code], env=paths, stdout=subprocess.PIPE, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def print_peak(folder, seconds):
+    """What `peak_memory_mb` asks a process of its own: a fork of one that has computed already may wait for ever for its threads."""
     import torchaudio.compliance.kaldi  # noqa: F401  (it brings torch along; neither is to count)
 
-    found = []
-    for _ in range(NUM_PEAKS):
-        with ProcessPoolExecutor(1, get_context("fork")) as pool:
-            found.append(pool.submit(_peak, folder, seconds).result())
-    return min(found)
-
-
-def _peak(folder, seconds):
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _most_memory_mb()
     encoder = load(folder)
     encoder.features([noise(seconds, encoder.sample_rate)], encoder.num_layers)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * BYTES_A_UNIT / 1e6
+    print(_most_memory_mb() - before)
+
+
+def _most_memory_mb():
+    """Most memory so far. Linux counts what the starting process had into `ru_maxrss`, not into the one of /proc."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes, on macOS
 
 
 def take_turns(calls, num_turns):
