@@ -52,7 +52,7 @@ def test_an_unknown_name_in_a_row_names_the_nearest(tables, table, column, targe
     cells[at] = cells[at].replace(right, right + "x", 1)
     path.write_text("\n".join([header, *lines[:number], "\t".join(cells), *lines[number + 1 :]]))
     text = row_refusal(tables)
-    assert text.startswith(f"{path}, row '{cells[0]}': '{column}' names a row that exists; ") and f"got '{right}x'" in text
+    assert text.startswith(f"{path}, row '{cells[0]}': '{column}' names a row of its table; ") and f"got '{right}x'" in text
     assert f'did you mean "{right}"? correct it or add the row' in text
 
 
@@ -64,7 +64,7 @@ def test_an_unknown_name_in_a_row_names_the_nearest(tables, table, column, targe
 def test_an_unknown_preset_names_the_nearest(tables, table, row, section):
     edit(tables, table, f"\t{row}", f"\t{row}x")
     text = row_refusal(tables)
-    assert f"preset of {section}' names a row that exists" in text and f'did you mean "{row}"?' in text
+    assert f" names a preset of section {section} of the config" in text and f'did you mean "{row}"?' in text
 
 
 @pytest.mark.parametrize("table, name, right", [("tasks", "SCR_lage", "SCR_large"), ("superb_tasks", "SD_lore", "SD_lora")])
@@ -87,7 +87,7 @@ def test_a_cell_of_a_superb_task_that_does_not_fit_its_kind_is_named(tables, old
 
 def test_labels_of_a_superb_task_are_columns_of_its_corpus(tables):
     edit(tables, "superb_tasks", "\tlabel\t", "\tlable\t")
-    assert "'labels (label_columns of corpus commands)' names a row that exists" in (text := row_refusal(tables))
+    assert "'labels (label_columns of corpus commands)' names a row of its table" in (text := row_refusal(tables))
     assert 'did you mean "label"?' in text
 
 

@@ -89,6 +89,11 @@ def test_a_second_run_has_nothing_to_do(project):
     assert "Nothing to be done" in output
 
 
+def test_what_was_made_is_verified(project):
+    project.snakemake("--cores", 1, "verify")
+    assert ", 0 wrong\n" in (project / "logs/verify/verify.log").read_text()
+
+
 def test_a_changed_setting_reruns_what_follows(project):
     (project / "ngram.yaml").write_text("fit_baselines:\n  max_ngram: 3\n")
     jobs = project.planned(*TARGETS, configs=("tests/config/tiny.yaml", "ngram.yaml"))

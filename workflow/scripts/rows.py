@@ -67,7 +67,11 @@ def read_rows(config, schemas):
     for table, column, cells, section in PRESETS:
         for name, row in rows[table].items():
             if row[column] and row[column] not in config[section] and cells.items() <= row.items():
-                raise _unknown(config["tables"][table], name, f"preset of {section}", row[column], config[section])
+                place = f"{config['tables'][table]}, row '{name}'"
+                raise data_error(
+                    place, f"'{column}' names a preset of section {section} of the config", expected=one_of(row[column], config[section]),
+                    got=f"'{row[column]}'", remedy=f"{nearest(row[column], config[section])}correct it or add the preset",
+                )  # fmt: skip
     _check_parents(rows["encoders"], config["tables"]["encoders"])
     _check_tasks(rows, config)
     _check_named(rows, config)
@@ -174,6 +178,6 @@ def unknown_name(path, rows, config):
 
 def _unknown(path, name, column, value, valid):
     return data_error(
-        f"{path}, row '{name}'", f"'{column}' names a row that exists", expected=one_of(value, valid), got=f"'{value}'",
+        f"{path}, row '{name}'", f"'{column}' names a row of its table", expected=one_of(value, valid), got=f"'{value}'",
         remedy=f"{nearest(value, valid)}correct it or add the row",
     )  # fmt: skip

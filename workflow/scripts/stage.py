@@ -51,7 +51,7 @@ def run():
     job, inputs, outputs = snakemake.log[0], dict(snakemake.input), dict(snakemake.output)  # noqa: F821
     settings = {k: v for k, v in params.items() if k not in RESERVED} | dict(params.get("row", {}))
     paths = [path for value in inputs.values() for path in ([value] if isinstance(value, str) else value)]
-    state = dict(beside=snakemake.output[0], about=[params.stage, params.code, params.num_threads, settings])  # noqa: F821
+    state = dict(beside=next(iter(snakemake.output), job), about=[params.stage, params.code, params.num_threads, settings])  # noqa: F821
     curves, every_seconds = Path(job).with_suffix(""), snakemake.config["checkpoint_seconds"]  # noqa: F821
     started = time.monotonic()
     print(time.strftime("%F %T"), params.stage, settings)
