@@ -6,8 +6,6 @@ too, and Fourier transforms, norms and activations are left out.
 """
 
 import os
-import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -17,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from speech2unit import encoders, tables
+from speech2unit import encoders, provenance, tables
 from speech2unit.encoders import load
 from speech2unit.progress import progress
 from speech2unit.schemas import MEASUREMENTS
@@ -82,18 +80,10 @@ def print_peak(folder, seconds):
     """What `peak_memory_mb` asks a process of its own: a fork of one that has computed already may wait for ever for its threads."""
     import torchaudio.compliance.kaldi  # noqa: F401  (it brings torch along; neither is to count)
 
-    before = _most_memory_mb()
+    before = provenance.most_memory_mb()
     encoder = load(folder)
     encoder.features([noise(seconds, encoder.sample_rate)], encoder.num_layers)
-    print(_most_memory_mb() - before)
-
-
-def _most_memory_mb():
-    """Most memory so far. Linux counts what the starting process had into `ru_maxrss`, not into the one of /proc."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) * 1024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes, on macOS
+    print(provenance.most_memory_mb() - before)
 
 
 def take_turns(calls, num_turns):

@@ -9,7 +9,9 @@ import contextlib
 import importlib.metadata
 import json
 import platform
+import re
 import resource
+import sys
 import time
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from speech2unit.files import BLANK, damage, read_json, sha256
 KEY = "provenance"
 FORMAT = 1  # of records and of what they lie in; files of another one are made again
 RESULTS, KINDS = "results", (".parquet", ".safetensors", ".json")
+BYTES_A_UNIT = 1 if sys.platform == "darwin" else 1024  # of `ru_maxrss`
 LIBRARIES = ("torch", "torchaudio", "numpy", "pyarrow", "scikit-learn", "faiss-cpu", "fairseq-fixed", "snakemake")
 _job = None
 
@@ -131,5 +134,15 @@ def usage(history):
 
 def peak_memory_mb():
     """Largest resident memory so far of this process and, beside it, of the largest one that it started, in 10⁶ bytes."""
-    kilobytes = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return round(kilobytes * 1024 / 1e6)
+    return round(most_memory_mb() + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * BYTES_A_UNIT / 1e6)
+
+
+def most_memory_mb():
+    """Largest resident memory so far of this process alone, in 10⁶ bytes.
+
+    Linux counts into `ru_maxrss` what the process that started this one had, but not into what /proc says.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_A_UNIT / 1e6

@@ -18,10 +18,11 @@ RATE, HOP, SEAM_FRAMES = 16_000, 320, 60
 SECONDS = 3600 if ALL else 300
 MAX_MB = 1500  # of which 400 are torch's and torchaudio's code
 EXTRACT = """
-import json, resource, sys
+import json, sys
+from speech2unit import provenance
 from speech2unit.extract_features import extract_features
 extract_features(**json.loads(sys.argv[1]))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(round(provenance.most_memory_mb()))
 """
 
 
