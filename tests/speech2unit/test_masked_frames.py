@@ -28,11 +28,6 @@ from speech2unit.schemas import UNITS
 
 NONE = Augmentation(tempo=0.0, warp=0.0, equalizer_nats=0.0, noise_probability=0.0, max_masked_bins=0)
 FRONT_END = FrontEnd(torch.zeros(40), torch.ones(40), False)
-TINY = dict(
-    num_layers=1, dim=16, ffn_dim=32, num_heads=2, conv_kernel=6, conv_groups=4, max_crop_frames=15, batch_frames=60,
-    dev_fraction=0.2, min_frames=1,
-    num_updates=4, warmup_updates=1, evaluate_every=2,
-)  # fmt: skip
 
 
 def waveform(num_samples, seed=0):
@@ -185,6 +180,3 @@ def test_batches_keep_the_budget_and_every_utterance_comes():
         assert sum(min(rows[i][1]["num_samples"] // 320, 50) for i in batch[:-1]) <= 300
         seen += batch
     assert set(seen) == set(range(40))
-
-
-# the stage

@@ -11,13 +11,11 @@ import yaml
 from safetensors.torch import load_file
 
 from speech2unit import encoders, tables
-from speech2unit.augment import Augmentation
 from speech2unit.encoders.log_mel import FrontEnd, log_mel
 from speech2unit.pretrain_melhubert import pretrain_melhubert
 from speech2unit.schemas import MANIFEST, TRAINING, UNITS
 from speech2unit.weights import save_config, save_tensors
 
-NONE = Augmentation(tempo=0.0, warp=0.0, equalizer_nats=0.0, noise_probability=0.0, max_masked_bins=0)
 FRONT_END = FrontEnd(torch.zeros(40), torch.ones(40), False)
 TINY = dict(
     num_layers=1, dim=16, ffn_dim=32, num_heads=2, conv_kernel=6, conv_groups=4, max_crop_frames=15, batch_frames=60,
