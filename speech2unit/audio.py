@@ -83,6 +83,20 @@ def read_audio(path, *, sample_rate, speed=1.0, start_seconds=0.0, end_seconds=N
     return convert(samples, info.sample_rate, sample_rate=sample_rate, speed=speed, path=path), info
 
 
+def read_utterance(path, row, *, sample_rate):
+    """The float32 mono waveform `[N]` at `sample_rate` Hz that a row of a manifest stands for, played at the row's speed.
+
+    `path`: of its file. Raises `BadAudio`, and `ValueError` where the file is no longer what the manifest lists.
+    """
+    waveform, info = read_audio(path, sample_rate=sample_rate, speed=row["speed"], **stretch(row))
+    if info.audio_hash != row["audio_hash"]:
+        raise data_error(
+            path, "a recording must be the one that its manifest lists", expected=f"samples with the hash {row['audio_hash']}",
+            got=info.audio_hash, remedy="put the recording back, or read the corpus again: add --forcerun make_manifest",
+        )  # fmt: skip
+    return waveform
+
+
 def stretch(row):
     """The stretch of its file that a row of a manifest is, as `read_audio` takes it."""
     return dict(start_seconds=row["start_seconds"], end_seconds=row["end_seconds"])

@@ -10,7 +10,7 @@ import pandas
 import soundfile
 
 from speech2unit import tables
-from speech2unit.audio import read_audio, stretch
+from speech2unit.audio import read_utterance
 from speech2unit.errors import data_error
 from speech2unit.files import atomic, whole_folder
 from speech2unit.schemas import MANIFEST, SPLITS
@@ -78,7 +78,7 @@ def write_strings(audio, metadata, draw, *, column, symbols, seed, **pauses):
             rng = np.random.default_rng([seed, number])
             for index, parts in enumerate(draw(split, rng)):
                 rate, name = parts[0]["sample_rate"], Path(split, f"{index:05d}.flac")
-                waveforms = [read_audio(Path(p["root"]) / p["path"], sample_rate=rate, **stretch(p))[0] for p in parts]
+                waveforms = [read_utterance(Path(p["root"]) / p["path"], p, sample_rate=rate) for p in parts]
                 soundfile.write(folder / name, joined(waveforms, sample_rate=rate, rng=rng, **pauses), rate, subtype="PCM_16")
                 said, speakers = symbols([p["labels"][0] for p in parts]), dict.fromkeys(p["speaker"] for p in parts)
                 path = (audio / name).relative_to(metadata.parent).as_posix()

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from speech2unit import encoders, tables
-from speech2unit.audio import read_audio, stretch
+from speech2unit.audio import read_utterance
 from speech2unit.device import choose_device
 from speech2unit.progress import progress
 from speech2unit.schemas import FEATURES, MANIFEST
@@ -53,8 +53,5 @@ def extract_features(
     rows = shard_of(tables.read(manifest, MANIFEST).to_pylist(), shard, num_shards)
     with tables.writer(features, FEATURES) as out:
         for batch in progress(list(batches_of(rows, max_seconds * encoder.sample_rate)), "batches"):
-            waveforms = [
-                read_audio(Path(root) / row["path"], sample_rate=encoder.sample_rate, speed=row["speed"], **stretch(row))[0]
-                for row in batch
-            ]
+            waveforms = [read_utterance(Path(root) / row["path"], row, sample_rate=encoder.sample_rate) for row in batch]
             out.write(feature_rows(batch, encoder.features(waveforms, layer)))

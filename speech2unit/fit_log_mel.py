@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from speech2unit import tables
-from speech2unit.audio import read_audio, stretch
+from speech2unit.audio import read_utterance
 from speech2unit.encoders.log_mel import NUM_MELS, SAMPLE_RATE_HZ, log_mel, remove_level
 from speech2unit.progress import progress
 from speech2unit.schemas import MANIFEST
@@ -35,9 +35,7 @@ def fit_log_mel(*, manifests, model, config, roots, frame_ms, level_removed, dev
     deviation_per_bin: every bin is scaled to deviation 1, as published; else all by one number, which keeps loud bins loud.
     """
     rows = list(training_rows(manifests, roots))
-    mels = (
-        log_mel(read_audio(path, sample_rate=SAMPLE_RATE_HZ, **stretch(row))[0]) for path, row in progress(rows, "utterances")
-    )
+    mels = (log_mel(read_utterance(path, row, sample_rate=SAMPLE_RATE_HZ)) for path, row in progress(rows, "utterances"))
     mean, std = moments(remove_level(mel) if level_removed else mel for mel in mels)
     save_tensors(model, dict(mean=mean, std=std if deviation_per_bin else std.mean().expand(NUM_MELS)))
     save_config(config, dict(architecture="log_mel", level_removed=level_removed, frame_ms=frame_ms))

@@ -12,7 +12,7 @@ import soundfile
 
 from speech2unit import tables
 from speech2unit.activity import ACTIVITY_HZ, loud_frames, symbols_of
-from speech2unit.audio import read_audio, stretch
+from speech2unit.audio import read_utterance
 from speech2unit.concatenate_clips import joined
 from speech2unit.errors import data_error
 from speech2unit.files import atomic, whole_folder
@@ -78,7 +78,7 @@ def mix_speakers(
             pairs = draw_pairs(own, num_mixtures=num_mixtures[split], num_parts=num_parts, rng=rng)
             for index, pair in enumerate(pairs):
                 rate, name = pair[0][0]["sample_rate"], Path(split, f"{index:05d}.flac")
-                waves = [[read_audio(Path(root) / p["path"], sample_rate=rate, **stretch(p))[0] for p in parts] for parts in pair]
+                waves = [[read_utterance(Path(root) / p["path"], p, sample_rate=rate) for p in parts] for parts in pair]
                 voices = [joined(parts, sample_rate=rate, rng=rng, **pauses) for parts in waves]
                 mixture, symbols = mixed(voices, sample_rate=rate, rng=rng, **how)
                 soundfile.write(folder / name, mixture, rate, subtype="PCM_16")

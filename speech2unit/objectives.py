@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from speech2unit.audio import read_audio, stretch
+from speech2unit.audio import read_utterance
 from speech2unit.augment import Augmentation
 from speech2unit.encoders.log_mel import HOP_SAMPLES, MIN_SAMPLES, SAMPLE_RATE_HZ
 from speech2unit.errors import data_error
@@ -167,7 +167,7 @@ def layer_losses(states, targets, lengths, layers, cosine_weight):
 def waveforms(chosen):
     """(waveform `[N]` float32 at 16 kHz, manifest row) of each utterance."""
     for path, row in chosen:
-        yield read_audio(path, sample_rate=SAMPLE_RATE_HZ, **stretch(row))[0], row
+        yield read_utterance(path, row, sample_rate=SAMPLE_RATE_HZ), row
 
 
 def random_stretch(waveform, max_frames, rng):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from speech2unit import encoders, tables
-from speech2unit.audio import read_audio, stretch
+from speech2unit.audio import read_utterance
 from speech2unit.encoders.log_mel import NUM_MELS, log_mel
 from speech2unit.figures import SPLIT_COLOURS, new_figure, save
 from speech2unit.schemas import MANIFEST, REDUCED_UNITS
@@ -103,7 +103,7 @@ def plot_utterances(*, manifest, reduced_units, model, config, figure, root, num
     units = {row["utterance_id"]: row for row in tables.read(reduced_units, REDUCED_UNITS).to_pylist()}
     examples = []
     for row in chosen:
-        waveform = read_audio(Path(root) / row["path"], sample_rate=encoder.sample_rate, **stretch(row))[0]
+        waveform = read_utterance(Path(root) / row["path"], row, sample_rate=encoder.sample_rate)
         spoken = units[row["utterance_id"]]
         examples.append((f"{row['utterance_id']}: {' '.join(row['labels'])}", waveform, spoken["units"], spoken["durations"]))
     save(draw(examples, encoder.sample_rate, encoder.hop_length, max_seconds), figure)

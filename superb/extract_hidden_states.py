@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from speech2unit import tables
-from speech2unit.audio import read_audio, stretch
+from speech2unit.audio import read_utterance
 from speech2unit.device import choose_device
 from speech2unit.encoders import load_trunk
 from speech2unit.extract_features import shard_of
@@ -38,5 +38,5 @@ def extract_hidden_states(*, manifest, model, config, hidden_states, root, shard
     with tables.writer(hidden_states, HIDDEN_STATES) as out:
         for start in progress(range(0, len(rows), ROWS_AT_ONCE), "batches"):
             part = rows[start : start + ROWS_AT_ONCE]
-            waveforms = [read_audio(Path(root) / row["path"], sample_rate=rate, **stretch(row))[0] for row in part]
+            waveforms = [read_utterance(Path(root) / row["path"], row, sample_rate=rate) for row in part]
             out.write(state_rows(part, read_states(trunk, waveforms)))

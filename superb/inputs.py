@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from speech2unit import tables
-from speech2unit.audio import read_audio, stretch
+from speech2unit.audio import read_utterance
 from superb.create_superb_dataset import SEQUENCES
 from superb.schemas import CLASSES, HIDDEN_STATES
 
@@ -31,7 +31,7 @@ def reader(hidden_states, root, sample_rate):
     def read(row):
         if states:
             return torch.from_numpy(states[row["utterance_id"]].astype(np.float32))
-        return torch.from_numpy(read_audio(Path(root) / row["path"], sample_rate=sample_rate, **stretch(row))[0])
+        return torch.from_numpy(read_utterance(Path(root) / row["path"], row, sample_rate=sample_rate))
 
     return lambda rows: [read(row) for row in rows]
 

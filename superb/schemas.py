@@ -9,7 +9,8 @@ LABELS = "KS, SID: the class; IC: one of each slot; ASR, PR, SF: symbols; SD: se
 
 DATASET = schema(
     "dataset",
-    *(schemas.MANIFEST.field(name) for name in ("utterance_id", "path", "start_seconds", "end_seconds", "split", "num_samples")),
+    *(schemas.MANIFEST.field(name) for name in ("utterance_id", "path", "start_seconds", "end_seconds", "split", "speed")),
+    *(schemas.MANIFEST.field(name) for name in ("num_samples", "audio_hash")),
     field("labels", pa.list_(pa.string()), LABELS),
     key=("utterance_id",),
     stage="create_superb_dataset",

@@ -10,6 +10,7 @@ import soundfile
 import torch
 
 from speech2unit import encoders, tables
+from speech2unit.audio import decode
 from speech2unit.encoders.log_mel import FrontEnd
 from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.schemas import MANIFEST, UNITS
@@ -63,7 +64,7 @@ def utterances(tmp_path):
         soundfile.write(tmp_path / f"{i}.wav", noise.astype(np.float32), 16_000, subtype="FLOAT")
         row = dict(
             utterance_id=f"u{i}", path=f"{i}.wav", split="train", speaker=None, labels=[], speed=1.0, num_samples=num_samples,
-            sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=str(i), start_seconds=0.0, end_seconds=None,
+            sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=decode(tmp_path / f"{i}.wav")[1].audio_hash, start_seconds=0.0, end_seconds=None,
         )  # fmt: skip
         found.append((tmp_path / f"{i}.wav", row))
     return found

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from speech2unit.audio import RULES, BadAudio, check_name, decode, read_audio
+from speech2unit.audio import RULES, BadAudio, check_name, decode, read_audio, read_utterance
 
 RATE = 16_000
 FORMATS = ("wav", "flac", "ogg", "mp3")
@@ -209,3 +209,15 @@ def test_a_stretch_is_read_measured_and_checked_by_itself(tmp_path):
         with pytest.raises(BadAudio) as caught:
             read_audio(path, sample_rate=RATE, start_seconds=start, end_seconds=end)
         assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("speed", [1.0, 0.9])
+def test_a_recording_that_is_no_longer_what_its_manifest_lists_is_refused(tmp_path, speed):
+    path = written(tmp_path / "a.wav", tone())
+    row = dict(start_seconds=0.0, end_seconds=None, speed=speed, audio_hash=decode(path)[1].audio_hash)
+    assert np.array_equal(read_utterance(path, row, sample_rate=RATE), read_audio(path, sample_rate=RATE, speed=speed)[0])
+    written(path, 0.5 * tone())
+    with pytest.raises(
+        ValueError, match=r"a\.wav: a recording must be the one that its manifest lists; .*--forcerun make_manifest"
+    ):
+        read_utterance(path, row, sample_rate=RATE)

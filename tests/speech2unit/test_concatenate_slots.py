@@ -6,6 +6,7 @@ import pytest
 import soundfile
 
 from speech2unit import tables
+from speech2unit.audio import decode
 from speech2unit.concatenate_slots import concatenate_slots, draw_commands, slot_of_labels, slot_symbols
 from speech2unit.corpora.table import read_rows
 from speech2unit.metrics import slots as slots_of_text
@@ -28,7 +29,7 @@ def corpus(folder, speakers, labels, hertz):
             path = f"{speaker}_{label}.wav"
             soundfile.write(folder / path, 0.5 * np.sin(2 * np.pi * hertz * np.arange(3200) / RATE), RATE)
             same = dict(start_seconds=0.0, end_seconds=None, speed=1.0, num_samples=3200, sample_rate=RATE)
-            same |= dict(source_sample_rate=RATE, source_channels=1, audio_hash=path)
+            same |= dict(source_sample_rate=RATE, source_channels=1, audio_hash=decode(folder / path)[1].audio_hash)
             rows.append(dict(same, utterance_id=path[:-4], path=path, split=split, speaker=speaker, labels=[label]))
     tables.write(folder / "manifest.parquet", rows, MANIFEST)
     return folder

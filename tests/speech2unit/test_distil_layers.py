@@ -12,6 +12,7 @@ import torch.nn.functional as F
 import yaml
 
 from speech2unit import encoders, tables
+from speech2unit.audio import decode
 from speech2unit.compressed_layers import keep_heads, keep_rows, layer_sizes, make_low_rank
 from speech2unit.distil_layers import distil_layers, distillation_loss, slow_down_cnn, start, student_settings
 from speech2unit.encoders.distilalhubert import build, encoder_of
@@ -187,7 +188,7 @@ def rows(folder):
         soundfile.write(folder / f"{i}.wav", NOISE[i : i + num_samples], 16_000, subtype="FLOAT")
         yield dict(
             utterance_id=f"u{i}", path=f"{i}.wav", split="train", speaker=None, labels=[], speed=1.0, num_samples=num_samples,
-            sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=str(i), start_seconds=0.0, end_seconds=None,
+            sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=decode(folder / f"{i}.wav")[1].audio_hash, start_seconds=0.0, end_seconds=None,
         )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import torch
 
 from speech2unit import tables
 from speech2unit.assign_units import nearest_centroids
+from speech2unit.audio import decode
 from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.extract_features import batches_of, extract_features, shard_of
 from speech2unit.schemas import FEATURES, MANIFEST
@@ -29,7 +30,7 @@ def corpus(tmp_path_factory):
             dict(
                 utterance_id=f"u{i}", path=f"{i}.wav", split="train" if i % 2 else "test", speaker=None, labels=[],
                 speed=0.9 if i == 5 else 1.0, num_samples=10_001 if i == 5 else length, sample_rate=16_000,
-                source_sample_rate=16_000, source_channels=1, audio_hash=str(i),
+                source_sample_rate=16_000, source_channels=1, audio_hash=decode(folder / f"{i}.wav")[1].audio_hash,
                 start_seconds=0.0, end_seconds=None,
             )
         )  # fmt: skip

@@ -6,6 +6,7 @@ import soundfile
 import torch
 
 from speech2unit import encoders, tables
+from speech2unit.audio import decode
 from speech2unit.encoders.log_mel import log_mel, remove_level
 from speech2unit.fit_log_mel import fit_log_mel, moments, training_rows
 from speech2unit.schemas import MANIFEST
@@ -14,11 +15,11 @@ LENGTHS = dict(a=4000, b=6000, c=5000, d=3000)
 SPLITS = dict(a="train", b="train", c="dev", d="test")
 
 
-def row(name, split, speed=1.0):
+def row(folder, name, split, speed=1.0):
     return dict(
         utterance_id=f"{speed}{name}", path=f"{name}.wav", split=split, speaker=None, labels=[], speed=speed,
         num_samples=LENGTHS[name],
-        sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=name,
+        sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=decode(folder / f"{name}.wav")[1].audio_hash,
         start_seconds=0.0, end_seconds=None,
     )  # fmt: skip
 
@@ -29,7 +30,7 @@ def corpus(tmp_path):
     for i, (name, length) in enumerate(LENGTHS.items()):
         samples = (0.05 * (i + 1) * np.random.default_rng(i).standard_normal(length)).astype(np.float32)
         soundfile.write(tmp_path / f"{name}.wav", samples, 16_000, subtype="FLOAT")
-    rows = [row(name, split) for name, split in SPLITS.items()] + [row("a", "train", 0.9)]
+    rows = [row(tmp_path, name, split) for name, split in SPLITS.items()] + [row(tmp_path, "a", "train", 0.9)]
     tables.write(tmp_path / "m.parquet", rows, MANIFEST)
     return tmp_path
 

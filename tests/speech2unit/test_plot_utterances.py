@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from speech2unit import encoders, tables
+from speech2unit.audio import decode
 from speech2unit.encoders.log_mel import NUM_MELS, log_mel
 from speech2unit.plot_utterances import ENVELOPE_POINTS, choose, draw, envelope, mel_band, plot_utterances
 from speech2unit.schemas import MANIFEST, REDUCED_UNITS
@@ -75,6 +76,7 @@ def test_from_files_to_a_figure(tmp_path, monkeypatch):
     rows = [row(i, "ab"[i % 2]) for i in range(3)]
     for r in rows:
         soundfile.write(tmp_path / r["path"], TONE, RATE)
+        r["audio_hash"] = decode(tmp_path / r["path"])[1].audio_hash
     tables.write(tmp_path / "manifest.parquet", rows, MANIFEST)
     units = [
         dict(utterance_id=r["utterance_id"], split="dev", codebook="toy", units=UNITS, durations=DURATIONS) for r in rows[::-1]

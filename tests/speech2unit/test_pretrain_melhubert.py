@@ -11,6 +11,7 @@ import yaml
 from safetensors.torch import load_file
 
 from speech2unit import encoders, tables
+from speech2unit.audio import decode
 from speech2unit.encoders.log_mel import FrontEnd, log_mel
 from speech2unit.pretrain_melhubert import pretrain_melhubert
 from speech2unit.schemas import MANIFEST, TRAINING, UNITS
@@ -38,7 +39,7 @@ def run(tmp_path_factory):
         rows.append(
             dict(
                 utterance_id=f"u{i}", path=f"{i}.wav", split="train" if i < 10 else "test", speaker=None, labels=[], speed=1.0,
-                num_samples=num_samples, sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=str(i),
+                num_samples=num_samples, sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=decode(folder / f"{i}.wav")[1].audio_hash,
                 start_seconds=0.0, end_seconds=None,
             )
         )  # fmt: skip

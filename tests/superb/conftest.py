@@ -8,6 +8,7 @@ import soundfile
 import torch
 
 from speech2unit import tables
+from speech2unit.audio import decode
 from speech2unit.encoders.decoar2 import build
 from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.wav2vec2_model import Wav2Vec2Config, Wav2Vec2Model
@@ -74,10 +75,12 @@ def tones(tmp_path_factory):
     for i in range(36):
         label, num_samples = "abc"[i % 3], int(rng.integers(4000, 5600))
         wave = np.sin(2 * np.pi * (300, 900, 2700)[i % 3] * np.arange(num_samples) / 16_000)
-        soundfile.write(folder / f"u{i:02d}.wav", 0.1 * wave + rng.normal(0, 0.01, num_samples), 16_000)
-        row = dict(utterance_id=f"u{i:02d}", path=f"u{i:02d}.wav", start_seconds=0.0, end_seconds=None, speaker=None, speed=1.0)
+        path = folder / f"u{i:02d}.wav"
+        soundfile.write(path, 0.1 * wave + rng.normal(0, 0.01, num_samples), 16_000)
+        row = dict(utterance_id=path.stem, path=path.name, start_seconds=0.0, end_seconds=None, speaker=None, speed=1.0)
         row |= dict(split="train" if i < 24 else "dev" if i < 30 else "test", labels=[label], num_samples=num_samples)
-        rows.append(row | dict(sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=f"{i}"))
+        row |= dict(sample_rate=16_000, source_sample_rate=16_000, source_channels=1)
+        rows.append(row | dict(audio_hash=decode(path)[1].audio_hash))
     return folder, rows
 
 

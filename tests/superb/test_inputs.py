@@ -5,11 +5,13 @@ import pytest
 import soundfile
 
 from speech2unit import tables
+from speech2unit.audio import decode
 from superb.inputs import endless_batches, labels_of, length_batches, read_classes, reader, target_of
 from superb.schemas import CLASSES, HIDDEN_STATES
 
 ROWS = [
-    dict(utterance_id=f"u{i}", path=f"{i}.wav", start_seconds=0.0, end_seconds=None, num_samples=1600 * (i + 1)) for i in range(3)
+    dict(utterance_id=f"u{i}", path=f"{i}.wav", start_seconds=0.0, end_seconds=None, speed=1.0, num_samples=1600 * (i + 1))
+    for i in range(3)
 ]
 
 
@@ -17,10 +19,11 @@ def test_inputs_are_waveforms(tmp_path):
     waves = [np.sin(np.arange(1600 * (i + 1))) * 0.1 for i in range(3)]
     for row, wave in zip(ROWS, waves):
         soundfile.write(tmp_path / row["path"], wave, 16_000)
+    rows = [row | dict(audio_hash=decode(tmp_path / row["path"])[1].audio_hash) for row in ROWS]
     read = reader([], tmp_path, 16_000)
-    assert [len(each) for each in read(ROWS[::-1])] == [4800, 3200, 1600]
-    assert np.allclose(read(ROWS[1:2])[0], waves[1], atol=1e-4)
-    assert [len(each) for each in reader([], tmp_path, 8000)(ROWS[:1])] == [800]
+    assert [len(each) for each in read(rows[::-1])] == [4800, 3200, 1600]
+    assert np.allclose(read(rows[1:2])[0], waves[1], atol=1e-4)
+    assert [len(each) for each in reader([], tmp_path, 8000)(rows[:1])] == [800]
 
 
 def test_inputs_are_hidden_states_where_there_are_shards(tmp_path):

@@ -15,7 +15,7 @@ HOW = dict(collar_seconds=0.0, num_resamples=50, seed=1)
 
 def scored(tmp_path, kind, said, told, with_lm=None, **how):
     """The report where test and dev rows say `said` and the model says `told[seed]`."""
-    row = dict(path="x.wav", start_seconds=0.0, end_seconds=None, num_samples=1600)
+    row = dict(path="x.wav", start_seconds=0.0, end_seconds=None, speed=1.0, num_samples=1600, audio_hash="")
     rows = [
         row | dict(utterance_id=f"{s}{i}", split=s, labels=labels)
         for s in ("train", "dev", "test")

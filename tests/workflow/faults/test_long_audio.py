@@ -10,6 +10,7 @@ import soundfile
 
 from speech2unit import tables
 from speech2unit.assign_units import centroid_matrix, nearest_centroids
+from speech2unit.audio import decode
 from speech2unit.projection import load
 from speech2unit.schemas import FEATURES, MANIFEST
 from tests.workflow.faults.runs import ALL, ROOT
@@ -33,9 +34,10 @@ def test_an_hour_needs_little_memory_and_has_the_units_of_its_minutes(project, t
     paths = sorted((project / "results/corpora/commands/speech/audio").rglob("*.flac"))
     clips = [soundfile.read(path, dtype="float32")[0] for path in paths]
     hour = np.concatenate([clips[i] for i in rng.integers(len(clips), size=SECONDS)])
-    soundfile.write(tmp_path / "hour.wav", hour, RATE)
+    path = tmp_path / "hour.wav"
+    soundfile.write(path, hour, RATE)
     starts = [0.0, *(round(float(s), 2) // 0.02 * 0.02 for s in rng.uniform(60, SECONDS - 90, 5))]
-    tables.write(tmp_path / "m.parquet", [row(0.0, None, len(hour)), *(row(s, s + 60, 60 * RATE) for s in starts)], MANIFEST)
+    tables.write(tmp_path / "m.parquet", [row(path, 0.0, None), *(row(path, s, s + 60) for s in starts)], MANIFEST)
     encoder, codebook = (project / "results" / name for name in ("encoders/melhubert", "units/melhubert_16"))
     how = dict(manifest=tmp_path / "m.parquet", model=encoder / "model.safetensors", config=encoder / "config.json")
     how |= dict(features=tmp_path / "f.parquet", root=tmp_path, layer=layer, shard=1, num_shards=1)
@@ -62,9 +64,10 @@ def test_an_hour_needs_little_memory_and_has_the_units_of_its_minutes(project, t
     assert megabytes < MAX_MB and min(equal) >= least_equal, (megabytes, equal)
 
 
-def row(start, end, num_samples):
+def row(path, start, end):
+    samples, info = decode(path, start, end)
     return dict(
-        utterance_id=f"{start:.2f}-{end and round(end, 2)}", path="hour.wav", start_seconds=start, end_seconds=end, split="test",
-        speaker=None, labels=[], speed=1.0, num_samples=num_samples, sample_rate=RATE, source_sample_rate=RATE, source_channels=1,
-        audio_hash="",
+        utterance_id=f"{start:.2f}-{end and round(end, 2)}", path=path.name, start_seconds=start, end_seconds=end, split="test",
+        speaker=None, labels=[], speed=1.0, num_samples=len(samples), sample_rate=RATE, source_sample_rate=RATE, source_channels=1,
+        audio_hash=info.audio_hash,
     )  # fmt: skip
