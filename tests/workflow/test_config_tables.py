@@ -2,6 +2,7 @@
 
 import copy
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import rows as config_rows
 import yaml
 from config_files import check_config
 from snakemake.utils import update_config
+
+from speech2unit.encoders import architectures
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "workflow/schemas"
@@ -89,6 +92,23 @@ def test_labels_of_a_superb_task_are_columns_of_its_corpus(tables):
     edit(tables, "superb_tasks", "\tlabel\t", "\tlable\t")
     assert "'labels (label_columns of corpus commands)' names a row of its table" in (text := row_refusal(tables))
     assert 'did you mean "label"?' in text
+
+
+@pytest.mark.parametrize("old, new, rule, got", [
+    ("weighted_sum\tutterance", "weighted_sum\tcharacters", "'head' names a preset that can say what KS asks for", "'characters'"),
+    ("lora8\tdiarization", "lora8\tutterance", "'head' names a preset that can say what SD asks for", "'utterance'"),
+    ("melhubert\tlora8", "log_mel\tlora8", "'encoder' names an encoder with transformer blocks", "'log_mel', a log_mel"),
+    ("\tKS_weighted_sum\t", "\tSD_lora\t", "a warm start is from a task of the same kind and head", "'SD_lora', a SD with diarization"),
+])  # fmt: skip
+def test_a_superb_task_that_could_only_fail_when_it_runs_is_refused(tables, old, new, rule, got):
+    edit(tables, "superb_tasks", old, new)
+    text = row_refusal(tables)
+    assert rule in text and f"got {got}; " in text
+
+
+def test_the_architectures_with_blocks_are_those_with_a_trunk():
+    with_trunk = [name for name in architectures() if hasattr(import_module(f"speech2unit.encoders.{name}"), "load_trunk")]
+    assert sorted(config_rows.WITH_BLOCKS) == with_trunk
 
 
 def test_settings_of_another_way_of_tuning_are_refused():

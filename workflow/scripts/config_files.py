@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from speech2unit.errors import data_error, one_of
+from speech2unit.errors import data_error, nearest, one_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -111,10 +111,10 @@ def _check(value, schema, place):
             f"{where}.{unknown}", "the key must be known", expected=one_of(unknown, valid), got=f"'{unknown}'",
             remedy=f'did you mean "{close[0]}"?' if close else "remove it",
         )  # fmt: skip
-    raise data_error(
-        where,
-        error.message[:200],
-        expected=f"{error.validator} {error.validator_value}",
-        got=f"{error.instance!r:.80}",
-        remedy="correct it",
-    )
+    rule, expected, hint = error.message[:200], f"{error.validator} {error.validator_value}", ""
+    if error.validator == "enum":
+        valid = [value for value in error.validator_value if value != ""]
+        rule, expected, hint = "the value must be known", one_of(error.instance, valid), nearest(error.instance, valid)
+    elif "description" in error.schema:  # of a pattern: nobody should have to read a regular expression
+        rule, expected = "the text must be of its form", error.schema["description"]
+    raise data_error(where, rule, expected=expected, got=f"{error.instance!r:.80}", remedy=f"{hint}correct it")

@@ -9,6 +9,12 @@ from speech2unit.errors import data_error, nearest, one_of
 
 TABLES = ("checkpoints", "corpora", "encoders", "codebooks", "ulms", "tasks", "superb_tasks")
 FITTED = dict(log_mel="fit_log_mel", melhubert="pretrain_melhubert")  # architecture → the stage that fits it from nothing
+WITH_BLOCKS = ("melhubert", "wav2vec2", "distilalhubert", "decoar2")  # architectures that SUPERB's tasks can look into
+HEADS_OF = dict(  # kind of SUPERB task → architectures of heads that can say its labels
+    dict.fromkeys(("KS", "IC", "SID"), ("mean_pooling",)),
+    **dict.fromkeys(("ASR", "PR", "SF"), ("linear_ctc", "recurrent_ctc")),
+    SD=("diarization",),
+)
 SHRUNK = ("melhubert", "wav2vec2")  # architectures that pruning, factorising and distilling keep
 REFERENCES = (  # table, column, the table that it names
     ("encoders", "checkpoint", "checkpoints"),
@@ -74,6 +80,7 @@ def read_rows(config, schemas):
                 )  # fmt: skip
     _check_parents(rows["encoders"], config["tables"]["encoders"])
     _check_tasks(rows, config)
+    _check_superb_tasks(rows, config)
     _check_named(rows, config)
     return rows
 
@@ -132,6 +139,31 @@ def _check_tasks(rows, config):
                 if label not in columns:
                     column = f"labels (label_columns of corpus {row['corpus']})"
                     raise _unknown(config["tables"][table], name, column, label, columns)
+
+
+def _check_superb_tasks(rows, config):
+    """Heads can say what a task's kind asks for, encoders have blocks, and a warm start is from the same head."""
+    tasks, heads = rows["superb_tasks"], config["superb_heads"]
+    for name, row in tasks.items():
+        place = f"{config['tables']['superb_tasks']}, row '{name}'"
+        head, architecture = heads[row["head"]]["head"], rows["encoders"][row["encoder"]]["architecture"]
+        if head["architecture"] not in HEADS_OF[row["kind"]]:
+            fitting = [preset for preset, each in heads.items() if each["head"]["architecture"] in HEADS_OF[row["kind"]]]
+            raise data_error(
+                place, f"'head' names a preset that can say what {row['kind']} asks for", expected=f"one of {fitting}", got=f"'{row['head']}'",
+                remedy="correct 'head' or 'kind'",
+            )  # fmt: skip
+        if architecture not in WITH_BLOCKS:
+            raise data_error(
+                place, "'encoder' names an encoder with transformer blocks", expected=f"an architecture of {list(WITH_BLOCKS)}",
+                got=f"'{row['encoder']}', a {architecture}", remedy="name another encoder",
+            )  # fmt: skip
+        first = tasks.get(row["warm_start"], row)
+        if (first["kind"], heads[first["head"]]["head"]) != (row["kind"], head):
+            raise data_error(
+                place, "a warm start is from a task of the same kind and head", expected=f"a {row['kind']} with head {row['head']}",
+                got=f"'{row['warm_start']}', a {first['kind']} with {first['head']}", remedy="name another task, or empty 'warm_start'",
+            )  # fmt: skip
 
 
 def _check_named(rows, config):
