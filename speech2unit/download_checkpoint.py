@@ -92,6 +92,8 @@ def download_checkpoint(*, file, address, sha256, num_attempts, pause_seconds, t
         url = f"{address}/{file.name}"
         problem = download(url, part, sha256=sha256, **settings) if address else "no address in config/checkpoints.tsv"
         if problem:
+            if not part.seek(0, os.SEEK_END):
+                Path(part.name).unlink()
             raise data_error(
                 file, "a published file is fetched whole", expected=f"{url if address else file.name}, SHA-256 {sha256}", got=problem,
                 remedy=f"no network? put {file.name} here by hand: {file.resolve()}",

@@ -99,11 +99,13 @@ def check_rejected(rejected, num_files, max_reject_fraction):
     reasons = defaultdict(list)
     for row in rejected:
         reasons[row["reason"]].append(row["path"])
+        print(f"{row['path']!a}: {row['reason']}: {row['detail']}")  # as no table is left of a stage that fails
     lines = "".join(f"\n  {reason:12} {len(found):7}  {', '.join(found[:3])}" for reason, found in sorted(reasons.items()))
     raise data_error(
         "manifest", "most of a corpus must be usable", expected=f"at most {max_reject_fraction:.2%} of the files rejected",
         got=f"{len(rejected)} of {num_files} ({len(rejected) / num_files:.2%}):{lines}\n",
-        remedy="repair these files (reasons: speech2unit/audio.py), or raise make_manifest.max_reject_fraction in config/config.yaml",
+        remedy="repair these files (all of them are in the log, the reasons in speech2unit/audio.py), or raise "
+        "make_manifest.max_reject_fraction in config/config.yaml",
     )  # fmt: skip
 
 
@@ -112,7 +114,11 @@ def check_overlap(rows, column, *, allowed):
     found = defaultdict(dict)
     for row in rows:
         found[row[column]].setdefault(row["split"], row["utterance_id"])
-    shared = {value: splits for value, splits in found.items() if value is not None and len(splits) > 1}
+    shared = {
+        value: [f"{name} in {split}" for split, name in splits.items()]
+        for value, splits in found.items()
+        if value is not None and len(splits) > 1
+    }
     setting = f"allow_{column.removesuffix('_hash')}_overlap"
     if shared and not allowed:
         raise data_error(
@@ -125,8 +131,9 @@ def check_overlap(rows, column, *, allowed):
 
 
 def _first(found):
-    """The first three of a dict, as text that no odd name can break."""
-    return ascii(dict(list(found.items())[:3])) + (" …" if len(found) > 3 else "")
+    """The first three of name → texts, in a form that no odd name can break: `'ann': 'a1 in train', 'a2 in test'; …`."""
+    parts = [f"{name!a}: {', '.join(map(ascii, texts))}" for name, texts in list(found.items())[:3]]
+    return "; ".join(parts) + ("; …" if len(found) > 3 else "")
 
 
 def _speeds(text):

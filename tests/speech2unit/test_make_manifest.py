@@ -143,7 +143,7 @@ def test_a_shuffled_source_and_other_workers_give_the_same_manifest(tmp_path):
 def test_duplicate_ids_name_their_rows(tmp_path):
     rows = good_files(tmp_path)
     text = error(tmp_path, [*rows, rows[3] | dict(path="good003.wav")])
-    assert "must be unique; expected one row each, got 1 ids of several rows: {'good003': ['good003.mp3', 'good003.wav']}" in text
+    assert "must be unique; expected one row each, got 1 ids of several rows: 'good003': 'good003.mp3', 'good003.wav'" in text
 
 
 def test_an_empty_split_and_a_label_that_train_lacks(tmp_path):
@@ -159,7 +159,7 @@ def test_speakers_and_audio_in_two_splits_are_errors_or_counted(tmp_path, capsys
     rows = good_files(tmp_path)
     shared = [*rows[:-1], rows[-1] | dict(speaker="train0")]
     text = error(tmp_path, shared)
-    assert "must not share a value of speaker" in text and "{'train0': {'train': 'good000', 'test': 'good011'}}" in text
+    assert "must not share a value of speaker" in text and "'train0': 'good000 in train', 'good011 in test'" in text
     make(tmp_path, shared, allow_speaker_overlap=True)
     assert "allow_speaker_overlap: 1 values of speaker in several splits" in capsys.readouterr().out
     for path in (tmp_path / "out").iterdir():
