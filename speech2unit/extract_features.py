@@ -54,4 +54,4 @@ def extract_features(
     with tables.writer(features, FEATURES) as out:
         for batch in progress(list(batches_of(rows, max_seconds * encoder.sample_rate)), "batches"):
             waveforms = [read_utterance(Path(root) / row["path"], row, sample_rate=encoder.sample_rate) for row in batch]
-            out.write(feature_rows(batch, encoder.features(waveforms, layer)))
+            out.write(feature_rows(batch, encoders.encode(encoder, waveforms, layer)))

@@ -8,6 +8,7 @@ import pkgutil
 from pathlib import Path
 from typing import Protocol
 
+from speech2unit.audio import MIN_SAMPLES
 from speech2unit.errors import data_error, nearest, one_of
 from speech2unit.files import read_json
 
@@ -77,6 +78,21 @@ def _module(folder):
 def architectures():
     """Names of the architectures: the files of this folder."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def encode(encoder, waveforms, layer):
+    """`encoder.features` of what was checked before: mono waveforms `[N_i]` → arrays `[T_i, dim]`; of none, none.
+
+    Raises `ValueError` where the encoder lacks the layer, or a waveform has channels or is shorter than a frame.
+    """
+    check_layer(encoder, layer, "layer")
+    for number, waveform in enumerate(waveforms):
+        if len(waveform.shape) != 1 or len(waveform) < MIN_SAMPLES:
+            raise data_error(
+                f"waveform {number}", "a waveform is mono and fills a frame", expected=f"[N], at least {MIN_SAMPLES} samples",
+                got=f"{list(waveform.shape)}", remedy="average the channels, or leave it out",
+            )  # fmt: skip
+    return encoder.features(waveforms, layer) if len(waveforms) else []
 
 
 def check_layer(encoder, layer, place):

@@ -6,7 +6,7 @@ import torch
 from torchaudio.compliance import kaldi
 
 from speech2unit import encoders
-from speech2unit.encoders.log_mel import FrontEnd, log_mel, remove_level, stack_pairs
+from speech2unit.encoders.log_mel import FrontEnd, LogMel, log_mel, remove_level, stack_pairs
 from speech2unit.weights import save_config, save_tensors
 
 WAVEFORM = (0.1 * np.random.default_rng(0).standard_normal(5000)).astype(np.float32)
@@ -97,3 +97,14 @@ def test_an_unknown_architecture_and_layer_are_refused(tmp_path):
         encoders.load(tmp_path)
     with pytest.raises(ValueError, match="here: the encoder must have the layer; expected 0 to 0, got 1; change 'layer'"):
         encoders.check_layer(type("E", (), dict(num_layers=0)), 1, "here")
+
+
+def test_what_no_encoder_can_read_is_refused_by_its_number():
+    encoder = LogMel(FrontEnd(torch.zeros(40), torch.ones(40), False, 20))
+    assert np.array_equal(encoders.encode(encoder, [WAVEFORM], 0)[0], encoder.features([WAVEFORM], 0)[0])
+    assert encoders.encode(encoder, [], 0) == []
+    for wrong, got in ((WAVEFORM[:399], r"\[399\]"), (np.stack([WAVEFORM, WAVEFORM]), rf"\[2, {len(WAVEFORM)}\]")):
+        with pytest.raises(ValueError, match=f"waveform 1: a waveform is mono and fills a frame; .*got {got}"):
+            encoders.encode(encoder, [WAVEFORM, wrong], 0)
+    with pytest.raises(ValueError, match="layer: the encoder must have the layer; expected 0 to 0, got 3"):
+        encoders.encode(encoder, [WAVEFORM], 3)
