@@ -105,7 +105,7 @@ def run_stage():
 def tuning_settings():
     """Settings of `tune_prompt` for a few updates, with some changed."""
     return lambda **changed: (
-        settings("tune_prompt", "prompt5", **SMALL | dict(prompt_length=2) | changed) | dict(learn_verbalizer=False)
+        settings("tune_prompt", "prompt5_target", **SMALL | dict(prompt_length=2) | changed) | dict(learn_verbalizer=False)
     )
 
 

@@ -61,7 +61,7 @@ def test_an_unknown_name_in_a_row_names_the_nearest(tables, table, column, targe
 
 @pytest.mark.parametrize("table, row, section", [
     ("encoders", "published", "fit_log_mel"), ("encoders", "small", "pretrain_melhubert"), ("ulms", "small", "pretrain_ulm"),
-    ("tasks", "prompt5", "tune_prompt"), ("superb_tasks", "prefix10", "tune_encoder"), ("superb_tasks", "diarization", "superb_heads"),
+    ("tasks", "prompt5_target", "tune_prompt"), ("superb_tasks", "prefix10", "tune_encoder"), ("superb_tasks", "diarization", "superb_heads"),
     ("encoders", "tiny_cpc", "convert_encoder"), ("ulms", "tiny", "convert_ulm"),
 ])  # fmt: skip
 def test_an_unknown_preset_names_the_nearest(tables, table, row, section):

@@ -43,7 +43,7 @@ def test_acc_json(project, report):
         codebook="melhubert_16",
         ulm="tiny",
         verbalizer="freq",
-        tuning="prompt5",
+        tuning="prompt5_target",
         encoder="melhubert",
         sampling="greedy",
     )
