@@ -14,7 +14,7 @@ from ulm.augment_units import UnitAugmentation, augment, substitution_table
 from ulm.build_vocabulary import END, PAD, SEPARATOR, index_of_unit
 from ulm.data import endless_batches, length_batches, pad_rows
 from ulm.model import UnitLM, UnitLMConfig, num_parameters
-from ulm.prompt import after_source
+from ulm.prompt import after_source, target_logits
 from ulm.pseudo_tasks import TaskPrompts, pseudo_labels
 from ulm.schemas import VOCABULARY
 
@@ -26,27 +26,41 @@ class Pretraining(nn.Module):
         super().__init__()
         self.lm, self.prompts = lm, prompts
 
-    def unit_loss(self, rows):
-        """Summed loss of every unit and the `<s>` behind them, given those before; their number; the keys and values."""
+    def unit_loss(self, rows, past=None):
+        """Summed loss of every unit and the `<s>` behind them, given `past` and those before; their number; keys and values,
+        those of the past first; which inputs are real `[B, T]`.
+        """
         inputs = pad_rows([[END, *row] for row in rows], self.prompts.separators.device)
         wanted = pad_rows([[*row, SEPARATOR] for row in rows], inputs.device)
-        hidden, read = self.lm.hidden(self.lm.embed(inputs))
+        hidden, read = self.lm.hidden(self.lm.embed(inputs), past)
         logits = self.lm.logits(hidden).flatten(0, 1).float()
         loss = F.cross_entropy(logits, wanted.flatten(), ignore_index=PAD, reduction="sum")
         return loss, int((wanted != PAD).sum()), read, inputs != PAD
 
-    def task_loss(self, tasks, answers, read, visible):
-        """Mean loss of the answers `[B, M]` of each source to the pseudo-tasks `[B, M]`."""
-        tasks, answers = (torch.from_numpy(x).to(visible.device) for x in (tasks, answers))
-        logits = after_source(self.lm, self.prompts.past(self.lm, tasks), self.prompts.separators[tasks], read, visible)
+    def task_loss(self, tasks, answers, own, read, visible, under_prompt):
+        """Mean loss of the answers `[B, M]` of each source to the pseudo-tasks `[B, M]`, whose prompts are `own`.
+
+        under_prompt: the source was read under the prompt of its one task, which stands in `read` already.
+        """
+        separators = self.prompts.separators[tasks]
+        if under_prompt:
+            starts, seen = visible.sum(1, keepdim=True), F.pad(visible, (own[0][0].shape[2], 0), value=True)
+            logits = target_logits(self.lm, separators, torch.full_like(tasks, SEPARATOR), starts, read, seen)[0]
+        else:
+            logits = after_source(self.lm, own, separators, read, visible)
         return F.cross_entropy(logits.flatten(0, 1).float(), answers.flatten())
 
     def loss(self, batch, task_weight):
-        """(rows, tasks, answers) → summed loss and number of targets. Both parts are means; their sum is scaled by the targets."""
-        rows, tasks, answers = batch
-        loss, targets, read, visible = self.unit_loss(rows)
-        if tasks.shape[1]:
-            loss = loss + task_weight * targets * self.task_loss(tasks, answers, read, visible)
+        """(rows, tasks, answers, under_prompt) → summed loss and number of targets; see `task_loss`.
+
+        Both parts are means; their sum is scaled by the targets.
+        """
+        rows, *numbers, under_prompt = batch
+        tasks, answers = (torch.from_numpy(x).to(self.prompts.separators.device) for x in numbers)
+        own = self.prompts.past(self.lm, tasks) if tasks.shape[1] else None
+        loss, targets, read, visible = self.unit_loss(rows, own if under_prompt else None)
+        if own:
+            loss = loss + task_weight * targets * self.task_loss(tasks, answers, own, read, visible, under_prompt)
         return loss, targets
 
 
@@ -71,8 +85,9 @@ def answers_of(rows, vocabulary, num_tasks, rng):
 
 def pretrain_ulm(
     *, reduced_units, vocabulary, model, config, task_prompts, training, num_layers, dim, ffn_dim, num_heads, dropout,
-    num_pseudo_tasks, pseudo_tasks_a_row, pseudo_prompt_length, pseudo_task_weight, pseudo_prompt_rate_factor, augmentation,
-    max_tokens, batches_per_update, num_updates, learning_rate, warmup_updates, clip_norm, adam_betas, weight_decay, evaluate_every, seed,
+    num_pseudo_tasks, pseudo_tasks_a_row, under_prompt_fraction, pseudo_prompt_length, pseudo_task_weight,
+    pseudo_prompt_rate_factor, augmentation, max_tokens, batches_per_update, num_updates, learning_rate, warmup_updates, clip_norm,
+    adam_betas, weight_decay, evaluate_every, seed,
 ):  # fmt: skip
     """Stage: pre-train on the training splits of several corpora; the dev splits judge the loss of the next unit."""
     torch.manual_seed(seed)
@@ -86,9 +101,10 @@ def pretrain_ulm(
     both = Pretraining(lm, prompts).to(choose_device())
 
     def batch(chosen, rng):
-        """(rows, tasks, answers): rows as they might also have come out, each asked some pseudo-tasks."""
-        tasks = np.stack([rng.permutation(num_pseudo_tasks)[:pseudo_tasks_a_row] for _ in chosen])
-        return [augment(train[i], how, table, rng) for i in chosen], tasks, answers[chosen[:, None], tasks]
+        """See `Pretraining.loss`: rows as they might also have come out, each asked some pseudo-tasks."""
+        under_prompt = bool(under_prompt_fraction) and rng.random() < under_prompt_fraction
+        tasks = np.stack([rng.permutation(num_pseudo_tasks)[: 1 if under_prompt else pseudo_tasks_a_row] for _ in chosen])
+        return [augment(train[i], how, table, rng) for i in chosen], tasks, answers[chosen[:, None], tasks], under_prompt
 
     def batches(number):
         chosen = endless_batches([len(row) for row in train], max_tokens, np.random.default_rng([seed, number]))

@@ -34,6 +34,21 @@ def test_the_loss_is_that_of_every_unit_and_the_separator_given_those_before(lm)
     assert num_targets == 6 and math.isclose(float(loss), expected, rel_tol=1e-4)
 
 
+def test_a_source_can_be_read_under_the_prompt_of_its_task(lm):
+    torch.manual_seed(0)
+    both = Pretraining(lm, TaskPrompts(lm.config, 3, 2))
+    rows, tasks, answers = [np.array([5, 9, 7]), np.array([8, 4])], np.array([[2], [0]]), np.array([[6], [9]])
+    loss, num_targets = both.loss((rows, tasks, answers, True), 2.0)
+    units, answered = 0.0, 0.0
+    for row, task, answer in zip(rows, tasks, answers):
+        own = both.prompts.past(lm, torch.from_numpy(task)[None])
+        inputs = lm.embed(torch.tensor([[END, *row, SEPARATOR]]), 0, (SEPARATOR, both.prompts.separators[task]))
+        log_probabilities = lm.logits(lm.hidden(inputs, own)[0])[0].log_softmax(-1)
+        units -= sum(float(log_probabilities[i, token]) for i, token in enumerate([*row, SEPARATOR]))
+        answered -= float(log_probabilities[-1, answer]) / len(rows)
+    assert num_targets == 7 and math.isclose(float(loss), units + 2.0 * num_targets * answered, rel_tol=1e-4)
+
+
 def test_what_the_stage_writes_can_be_loaded(pretrained):
     lm = load(pretrained / "model.safetensors", pretrained / "config.json")
     assert read_json(pretrained / "config.json")["num_parameters"] == num_parameters(lm)
