@@ -22,7 +22,9 @@ CONFIG = Path(__file__).parents[2] / "config/config.yaml"
 NUM_UNITS = 20
 LABELS = dict(up=3, down=11, left=7)  # label → the unit that says it
 SMALL = dict(num_updates=6, warmup_updates=1, evaluate_every=3, max_tokens=400)
-SMALL_LM = SMALL | dict(num_layers=2, dim=16, ffn_dim=32, num_heads=4, num_pseudo_tasks=4, pseudo_tasks_a_row=2)
+SMALL_LM = SMALL | dict(
+    num_layers=2, dim=16, ffn_dim=32, num_heads=4, num_pseudo_tasks=4, pseudo_tasks_a_row=2, under_prompt_fraction=0.5
+)
 
 
 @pytest.fixture
