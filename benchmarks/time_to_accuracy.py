@@ -17,14 +17,14 @@ from ulm.tuned import Tuned
 
 ROOT = Path(__file__).parents[1]
 ROWS, ULM = ROOT / "results/SCR_gsc_units/binarized.parquet", ROOT / "results/ulm/gsc_units"
-ACCURACY = 0.88
+ACCURACY = 0.9
 PAPERS = dict(
     scope="all", initialization="normal", prompt_dropout=0.1, label_smoothing=0.0, balanced=False,
     augmentation=dict(probability=0.0, drop=0.0, substitute=0.0, crop=0.0),
     max_tokens=32 * 30, batches_per_update=1,  # 32 rows, which are 30 tokens long on average
     learning_rate=5e-3, separator_rate_factor=1.0, warmup_updates=0,
     num_updates=100_000,  # the rate stays where it is
-    evaluate_every=250,
+    evaluate_every=100,
 )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def main():
         raise SystemExit(
             f"time_to_accuracy: first run snakemake --cores 2 {ROWS.relative_to(ROOT)} {ULM.relative_to(ROOT)}/model.safetensors"
         )
-    preset = yaml.safe_load((ROOT / "config/config.yaml").read_text())["tune_prompt"]["prompt5_long"] | dict(evaluate_every=100)
+    preset = yaml.safe_load((ROOT / "config/config.yaml").read_text())["tune_prompt"]["prompt5_target"] | dict(evaluate_every=100)
     before = load()
     (ours, our_updates), (peer, peer_updates) = seconds_to(ACCURACY, preset), seconds_to(ACCURACY, preset | PAPERS)
     write(
