@@ -59,7 +59,7 @@ def download(url, part, *, sha256, num_attempts, pause_seconds, timeout_seconds)
         except requests.RequestException as error:
             problem = f"{error!s:.300}"
             status = error.response.status_code if error.response is not None else None
-        print(f"attempt {attempt} of {num_attempts}: {problem}")
+        print(f"attempt {attempt} of {num_attempts}: {problem}", flush=True)
         if status in FINAL and status not in PASSING:
             break
         if attempt < num_attempts:

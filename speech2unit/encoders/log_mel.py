@@ -6,6 +6,7 @@ values).
 """
 
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 
 import torch
@@ -36,14 +37,21 @@ def kaldi_frames(waveform, *, frame_shift=10.0, **settings):
     """Waveform `[N]` at 16 kHz → Kaldi's filter bank energies `[T, num_mel_bins]` every `frame_shift` ms, some blocks of
     frames after another: each frame is what it is in the whole, and memory stays that of a block.
     """
-    from torchaudio.compliance import kaldi
-
     hop = int(SAMPLE_RATE_HZ * frame_shift * 0.001)  # as Kaldi rounds it
     step = BLOCK_FRAMES * hop
     starts = range(0, max(len(waveform) - MIN_SAMPLES + 1, 1), step)
     pieces = [waveform[None, start : start + step - hop + MIN_SAMPLES] for start in starts]
     settings |= dict(sample_frequency=SAMPLE_RATE_HZ, frame_length=25, frame_shift=frame_shift)
-    return torch.cat([kaldi.fbank(piece, **settings) for piece in pieces])
+    return torch.cat([_kaldi().fbank(piece, **settings) for piece in pieces])
+
+
+@cache
+def _kaldi():
+    """torchaudio's Kaldi features, which make each set of Mel filters once here: for a clip of a second they are half the work."""
+    from torchaudio.compliance import kaldi
+
+    kaldi.get_mel_banks = lru_cache(maxsize=128)(kaldi.get_mel_banks)
+    return kaldi
 
 
 def remove_level(mel):
