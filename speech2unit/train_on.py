@@ -17,7 +17,7 @@ from speech2unit.masked_frames import read_targets
 from speech2unit.objectives import Objective, masked_prediction, parent_states
 from speech2unit.provenance import KEY
 from speech2unit.schemas import TRAINING
-from speech2unit.training import fit
+from speech2unit.training import fit, measured
 from speech2unit.weights import save_config, save_tensors
 
 
@@ -69,8 +69,8 @@ def train_on(pupil, cut, *, num_updates_before, num_updates, optimization, seed,
     curve, done = [], 0
 
     def note(measure):
-        pupil.model.eval()
-        curve.append(dict(seed=seed, update=done, split="dev", measure=measure, value=evaluate()["loss"], seconds=_last(curve)))
+        loss = measured(pupil.model, pupil.objective.evaluate)["loss"]
+        curve.append(dict(seed=seed, update=done, split="dev", measure=measure, value=loss, seconds=_last(curve)))
         print(f"update {done} dev {measure} {curve[-1]['value']:.4f}", flush=True)
 
     def train(number):
@@ -82,7 +82,6 @@ def train_on(pupil, cut, *, num_updates_before, num_updates, optimization, seed,
         curve.extend(row | dict(update=row["update"] + done, seconds=row["seconds"] + start) for row in found)
         return done + number
 
-    evaluate = _without_gradients(pupil.objective.evaluate)
     note("loss")
     done = train(num_updates_before)
     for step, number in enumerate(num_updates):
@@ -106,9 +105,3 @@ def write_pupil(pupil, curve, *, model, config, training, sparse=()):
 
 def _last(curve):
     return curve[-1]["seconds"] if curve else 0.0
-
-
-def _without_gradients(function):
-    import torch
-
-    return torch.no_grad()(function)

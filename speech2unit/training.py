@@ -102,7 +102,7 @@ class Run:
         """Note the mean loss since the last time and what `evaluate` measures; keep the best."""
         self.note("train", dict(loss=_finite(float(self.sums[0] / self.sums[1]), self.update)))
         self.sums.zero_()
-        measures = _evaluated(self.model, evaluate)
+        measures = measured(self.model, evaluate)
         self.note("dev", measures)
         dev_loss = _finite(float(measures["loss"]), self.update)
         if self.best is None or dev_loss < self.best[0]:
@@ -135,7 +135,7 @@ def fit(
     """
     trained = [p for p in model.parameters() if p.requires_grad]
     device = trained[0].device
-    optimizer = torch.optim.AdamW(_groups(model, learning_rate, weight_decay, rate_factors), betas=betas)
+    optimizer = torch.optim.AdamW(_groups(model, learning_rate, weight_decay, rate_factors), betas=betas, fused=True)
     factor = lambda update: learning_rate_factor(update, num_updates, warmup_updates, decay)  # noqa: E731
     run = Run(model, optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor), seed, next_run(seed))
     run.resume()
@@ -216,11 +216,13 @@ def _groups(model, learning_rate, weight_decay, rate_factors):
     return [group for group in groups.values() if group["params"]]
 
 
-def _evaluated(model, evaluate):
+def measured(model, evaluate):
+    """What `evaluate()` returns with the model in evaluation mode, without gradients and as precise as in training."""
+    was_training, device = model.training, next(model.parameters()).device
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), mixed_precision(device):
         measures = evaluate()
-    model.train()
+    model.train(was_training)
     return measures
 
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from speech2unit.device import attention
+from speech2unit.dropout import Dropout
 from speech2unit.errors import data_error
 from speech2unit.fast_layers import Conv, Linear, PositionalConv, fold_group_norm
 
@@ -136,7 +137,7 @@ class Block(nn.Module):
 
     def __init__(self, config, dropout):
         super().__init__()
-        self.num_heads, self.pre_norm, self.dropout = config.num_heads, config.pre_norm, nn.Dropout(dropout)
+        self.num_heads, self.pre_norm, self.dropout = config.num_heads, config.pre_norm, Dropout(dropout)
         self.heads = None  # numbers of the heads that pruning has left; None: all
         self.qkv, self.out = Linear(config.dim, 3 * config.dim), Linear(config.dim, config.dim)
         self.fc1, self.fc2 = Linear(config.dim, config.ffn_dim), Linear(config.ffn_dim, config.dim)
@@ -171,7 +172,7 @@ class Wav2Vec2Model(nn.Module):
     def __init__(self, config, dropout=0.0, front_end=None):
         """`front_end`: a module that turns a waveform into frames `[T, D]` in place of convolutions."""
         super().__init__()
-        self.config, self.dropout = config, nn.Dropout(dropout)
+        self.config, self.dropout = config, Dropout(dropout)
         self.front_end = front_end or FrontEnd(config)
         self.pos_conv = PositionalConv(config.dim, config.pos_conv_kernel, config.pos_conv_groups)
         self.input_norm = None if config.pre_norm else nn.LayerNorm(config.dim)

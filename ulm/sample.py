@@ -3,7 +3,7 @@
 import numpy as np
 
 from speech2unit import tables
-from speech2unit.device import choose_device, mixed_precision
+from speech2unit.device import cast_frozen, choose_device, mixed_precision
 from speech2unit.metrics import METRICS
 from speech2unit.progress import progress
 from ulm.answers import ListedAnswers, open_answers
@@ -80,4 +80,5 @@ def sample(
     rest, vary = [row for row in table if row["split"] != "train"], copying(table, len(symbols), num_copies, augmentation)
     with tables.writer(samples, SAMPLES) as out, mixed_precision(device):
         for seed, tuned in load_tuned(prompt, model, config, scope=scope, answers=trained_on, device=device).items():
+            cast_frozen(tuned.lm, device)
             out.write([dict(row, seed=seed) for row in sample_rows(tuned, rest, answers, symbols, vary, **how)])

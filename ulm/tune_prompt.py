@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file
 
 from speech2unit import tables
-from speech2unit.device import choose_device
+from speech2unit.device import cast_frozen, choose_device
 from speech2unit.errors import data_error
 from speech2unit.schemas import TRAINING
 from speech2unit.training import Drawn, fit, trained_state
@@ -67,7 +67,7 @@ def tune_prompt(
         verbalizer = LinearVerbalizer(vocabulary_size, answer_tokens(binarized)) if learn_verbalizer else None
         tuned = Tuned(lm, start, scope, label_smoothing, verbalizer)
         train_more(tuned, lora_rank=lora_rank, train_lm=train_lm)
-        tuned.to(device)
+        cast_frozen(tuned.to(device), device)
 
         def batches(number, seed=seed, tuned=tuned):
             chosen = endless_batches(lengths, max_tokens, np.random.default_rng([seed, number]), classes)

@@ -16,6 +16,7 @@ from torch import nn
 from speech2unit import pieces
 from speech2unit.compressed_layers import resize
 from speech2unit.device import attention
+from speech2unit.dropout import Dropout
 from speech2unit.encoders.log_mel import NUM_MELS, SAMPLE_RATE_HZ, load_front_end
 from speech2unit.files import read_json
 from speech2unit.melhubert_names import convert
@@ -48,7 +49,7 @@ class Block(nn.Module):
         self.self_attn_layer_norm = nn.LayerNorm(config.dim)
         self.fc1, self.fc2 = nn.Linear(config.dim, config.ffn_dim), nn.Linear(config.ffn_dim, config.dim)
         self.final_layer_norm = nn.LayerNorm(config.dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x, visible):
         """`x` `[B, T, D]`; boolean `visible` `[B, 1, 1, T]` or None: the frames that attention may look at."""
@@ -70,7 +71,7 @@ class MelHuBERTModel(nn.Module):
         nn.init.zeros_(conv.bias)
         self.pos_conv = nn.utils.parametrizations.weight_norm(conv, dim=2)
         self.layer_norm = nn.LayerNorm(config.dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.layers = nn.ModuleList(Block(config, dropout) for _ in range(config.num_layers))
         self.final_proj = nn.ModuleList(nn.Linear(config.dim, size) for size in config.num_targets)
 

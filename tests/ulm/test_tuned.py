@@ -1,11 +1,13 @@
 """What is trained: exactly what was asked for, and it comes back from its file."""
 
+import copy
 from collections import Counter
 from itertools import count, islice
 
 import pytest
 import torch
 
+from speech2unit.device import cast_frozen, mixed_precision
 from speech2unit.training import Drawn, trained_state
 from speech2unit.weights import save_config, save_tensors
 from ulm.build_vocabulary import END, SEPARATOR
@@ -58,6 +60,21 @@ def test_what_was_trained_comes_back_from_its_file(lm, way, tmp_path):
     loaded = load_tuned(*paths, scope="all", answers=[END, 7, 20], device="cpu")
     assert list(loaded) == [10] and not loaded[10].training
     torch.testing.assert_close(loaded[10].target_logits(*BATCH), tuned.eval().target_logits(*BATCH))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_frozen_matrices_that_are_cast_once_change_no_bit(lm, way):
+    cpu, found = torch.device("cpu"), []
+    for cast in (False, True):
+        tuned = build(copy.deepcopy(lm), way)
+        if cast:
+            cast_frozen(tuned, cpu)
+        with mixed_precision(cpu):
+            loss, _ = tuned.loss(BATCH)
+        loss.backward()
+        assert all(p.dtype == torch.float32 for p in tuned.parameters() if p.requires_grad)
+        found.append([loss, *(p.grad for p in tuned.parameters() if p.requires_grad)])
+    assert all(torch.equal(one, other) for one, other in zip(*found))
 
 
 def test_low_rank_updates_start_from_the_unit_lm_as_it_is(lm):
