@@ -128,7 +128,7 @@ def fit(
     loss: batch → (sum of losses in nats, number of targets), which draws from PyTorch's random numbers alone; batches: number
     from 0 → endless iterator, `Drawn` where an interrupted run is to go on without making the batches before anew; an update
     sums over the next batch of `batches_per_update` of them, on a CPU each in a process of its own; evaluate: () → dict of
-    measures with a `loss`, lower is better, called every `evaluate_every` updates with the model in evaluation mode;
+    measures with a `loss`, lower is better, called every `evaluate_every` updates, see `measured`;
     rate_factors: beginning of parameter names → factor of their learning rate, and no weight decay; decay: see `DECAYS`.
     Returns rows of `speech2unit.schemas.TRAINING`. Matrix products are in bfloat16 where the device computes with it.
     PyTorch's random state is afterwards what it was before. Raises `ValueError` where the loss stops being finite.
