@@ -20,7 +20,10 @@ from speech2unit.files import read_json, write_json
 
 FAULTS = "tests/workflow/faults"
 CLASSES = {  # class → its tests, as pytest selects them
-    "kill -9 and resume, every rule": [f"{FAULTS}/test_kill_and_resume.py::test_a_job_that_is_killed_is_made_again"],
+    "kill -9 and resume, every rule": [
+        f"{FAULTS}/test_kill_and_resume.py::test_a_job_that_is_killed_is_made_again",
+        f"{FAULTS}/test_kill_and_resume.py::test_a_job_of_another_rule_that_is_killed_is_made_again",
+    ],
     "kill -9 and resume, any moment": [f"{FAULTS}/test_kill_and_resume.py::test_runs_that_are_killed_at_any_moment_end_alike"],
     "kill within training": [f"{FAULTS}/test_kill_and_resume.py::test_training_that_is_killed_ends_as_if_it_were_not"],
     "bad audio": [

@@ -6,6 +6,7 @@ even where a table on the way was temporary.
 """
 
 import contextlib
+import hashlib
 import importlib.metadata
 import json
 import platform
@@ -49,7 +50,7 @@ def check(path):
     if found := problem(path):
         raise data_error(
             path, "a result must be what its stage wrote", expected="that file, with its checksum", got=found,
-            remedy="delete it and give the same command again; `snakemake verify` looks through all results",
+            remedy="delete it and give the same command again; `snakemake --cores 1 verify` looks through all results",
         )  # fmt: skip
 
 
@@ -104,11 +105,19 @@ def read(path):
 
 
 def digest(path):
-    """Digest of the content of a file: a table's own (of its rows, whatever the metadata), else SHA-256 of the bytes."""
+    """Digest of what a result holds, whenever and by whom it was made: rows of a table, tensors, JSON; of another file's bytes."""
     if Path(path).suffix == ".parquet":
         stored = (pq.read_metadata(path).metadata or {}).get(b"digest")
         if stored:
             return stored.decode()
+    if result_name(path) and Path(path).suffix == ".safetensors":
+        with open(path, "rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            names = json.dumps({name: about for name, about in header.items() if name != "__metadata__"}, sort_keys=True)
+            return hashlib.file_digest(file, lambda: hashlib.sha256(names.encode())).hexdigest()
+    if result_name(path) and Path(path).suffix == ".json":
+        content = {name: value for name, value in read_json(path).items() if name != KEY}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return sha256(path)
 
 

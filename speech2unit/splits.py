@@ -63,12 +63,15 @@ def check_splits(rows, place, label_columns=""):
             remedy="where the split is drawn by speaker (adapter folders), put the speakers into folders train/, dev/ and test/ "
             "yourself, or add speakers; else correct the corpus, its split_column or `where`",
         )  # fmt: skip
-    items = set if label_columns.endswith(SEQUENCE) else enumerate
+    sequence = label_columns.endswith(SEQUENCE)
+    items = set if sequence else enumerate
     known = {item for row in rows if row["split"] == "train" for item in items(row["labels"])}
     unknown = {label: row["utterance_id"] for row in rows for label in items(row["labels"]) if label not in known}
     if unknown:
+        labels = [f"'{item}'" if sequence else f"'{item[1]}' of label column {item[0] + 1}" for item in unknown]
+        shown = [f"{label} (in {utterance_id})" for label, utterance_id in zip(labels, unknown.values())]
         raise data_error(
-            place, "train must hold every label of dev and test", expected="each (label column, label) in train",
-            got=f"{len(unknown)} that it lacks: {dict(list(unknown.items())[:5])}",
+            place, "train must hold every label of dev and test", expected="each label of each label column in train",
+            got=f"{len(unknown)} that it lacks: {', '.join(shown[:5])}",
             remedy="correct the labels, or leave these rows out with `where`",
         )  # fmt: skip

@@ -96,7 +96,10 @@ class Run:
         rows = [same | dict(measure=name, value=float(value), seconds=seconds) for name, value in measures.items()]
         self.curve += rows
         self._write(rows)
-        print(f"update {self.update} {split} " + " ".join(f"{k} {v:.4f}" for k, v in measures.items()), flush=True)
+        print(
+            f"seed {self.seed}, update {self.update}: {split} " + " ".join(f"{k} {v:.4f}" for k, v in measures.items()),
+            flush=True,
+        )
 
     def judge(self, evaluate):
         """Note the mean loss since the last time and what `evaluate` measures; keep the best."""

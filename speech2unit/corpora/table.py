@@ -92,7 +92,7 @@ def _check_column(name, table, place):
     if name not in table.columns:
         raise data_error(
             place, "a column that config/corpora.tsv names must exist", expected=one_of(name, table.columns), got=f"'{name}'",
-            remedy=f"{nearest(name, table.columns)}correct the header, or the row of config/corpora.tsv",
+            remedy=f"{nearest(name, table.columns)}correct the header (a CSV is separated by commas), or the row of config/corpora.tsv",
         )  # fmt: skip
 
 

@@ -8,6 +8,8 @@ import pkgutil
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from speech2unit.audio import MIN_SAMPLES
 from speech2unit.errors import data_error, nearest, one_of
 from speech2unit.files import read_json
@@ -49,7 +51,7 @@ class Trunk(Protocol):
 
 
 def load(folder, device="cpu"):
-    """The encoder that lies in `folder`, ready to use. Raises `ValueError` for an unknown architecture."""
+    """The encoder that lies in `folder`, ready to use. Raises `ValueError` where there is none, or of an unknown architecture."""
     return _module(folder).load(Path(folder), device)
 
 
@@ -65,6 +67,12 @@ def load_trunk(folder):
 
 
 def _module(folder):
+    if not (Path(folder) / "config.json").is_file():
+        beside = sorted(path.parent.name for path in Path(folder).parent.glob("*/config.json"))
+        raise data_error(
+            folder, "an encoder is a folder with config.json and model.safetensors", expected=one_of(Path(folder).name, beside),
+            got="no such files", remedy=f"{nearest(Path(folder).name, beside)}or make it: snakemake --cores all {folder}/config.json",
+        )  # fmt: skip
     config = read_json(Path(folder) / "config.json")
     name, known = config["architecture"], architectures()
     if name not in known:
@@ -81,16 +89,18 @@ def architectures():
 
 
 def encode(encoder, waveforms, layer):
-    """`encoder.features` of what was checked before: mono waveforms `[N_i]` → arrays `[T_i, dim]`; of none, none.
+    """`encoder.features` of what was checked before: a list of mono waveforms `[N_i]`, of any type of floats, → arrays
+    `[T_i, dim]`; of none, none.
 
     Raises `ValueError` where the encoder lacks the layer, or a waveform has channels or is shorter than a frame.
     """
     check_layer(encoder, layer, "layer")
+    waveforms = [np.asarray(waveform, dtype=np.float32) for waveform in waveforms]
     for number, waveform in enumerate(waveforms):
         if len(waveform.shape) != 1 or len(waveform) < MIN_SAMPLES:
             raise data_error(
                 f"waveform {number}", "a waveform is mono and fills a frame", expected=f"[N], at least {MIN_SAMPLES} samples",
-                got=f"{list(waveform.shape)}", remedy="average the channels, or leave it out",
+                got=f"{list(waveform.shape)}", remedy="average the channels, or leave it out; one alone is a list of one",
             )  # fmt: skip
     return encoder.features(waveforms, layer) if len(waveforms) else []
 

@@ -108,6 +108,24 @@ def test_files_without_a_record(tmp_path):
     assert provenance.read(tmp_path / "a.json") == provenance.read(tmp_path / "a.txt") == {}
 
 
+def write_all(folder, job, number):
+    """A table, tensors and a config that hold `number`, and no more than their records differ from job to job."""
+    with provenance.running(job=job, stage=job, settings=dict(seed=job), inputs=[]):
+        write(folder / "out.parquet", str(number))
+        save_tensors(folder / "out.safetensors", dict(t=torch.full((3,), number), u=torch.ones(2)))
+        save_config(folder / "out.json", dict(dim=number))
+
+
+@pytest.mark.parametrize("kind", ["parquet", "safetensors", "json"])
+def test_a_results_digest_is_that_of_what_it_holds(tmp_path, kind):
+    folders = [tmp_path / name / "results" for name in "abc"]
+    for folder, number in zip(folders, (1.0, 1.0, 2.0)):
+        folder.mkdir(parents=True)
+        write_all(folder, f"logs/{folder.parent.name}.log", number)
+    a, b, c = (folder / f"out.{kind}" for folder in folders)
+    assert provenance.digest(a) == provenance.digest(b) != provenance.digest(c) and sha256(a) != sha256(b)
+
+
 def test_a_tables_digest_does_not_depend_on_the_job_and_other_files_are_hashed(tmp_path):
     write(tmp_path / "a.parquet", "a")
     with provenance.running(job="logs/x.log", stage="x", settings={}, inputs=[]):

@@ -26,8 +26,10 @@ def digest(copy):
     """The function `stage` of common.smk, on the copy: target → digest."""
     text = (ROOT / "workflow/rules/common.smk").read_text()
     constants = re.findall(r"^(?:PACKAGES|UNCHECKED) = .*$", text, re.MULTILINE)
-    functions = re.findall(r"^def (?:modules_of|first_party_imports|stage)\(.*?(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
-    assert len(constants) == 2 and len(functions) == 3
+    functions = re.findall(
+        r"^def (?:modules_of|first_party_imports|without_docstrings|stage)\(.*?(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL
+    )
+    assert len(constants) == 2 and len(functions) == 4
     names = dict(ast=ast, hashlib=hashlib, ROOT=copy)
     exec("\n".join(constants + functions), names)
     return lambda target: names["stage"](target)["code"]
@@ -81,8 +83,9 @@ def test_a_new_encoder_and_a_new_corpus_change_the_stages_that_may_load_them(cop
     assert all(a != b for a, b in zip(after, before))
 
 
-def test_comments_blank_lines_and_touch_change_nothing(copy, digest):
+def test_comments_docstrings_blank_lines_and_touch_change_nothing(copy, digest):
     before = digest("ulm.score")
+    edit(copy, "ulm/score.py", '    """Stage: ', '    """Now it is said in other words: ')
     edit(copy, "ulm/score.py", "NOTHING =", "# a comment\n\n\nNOTHING =")
     (copy / "speech2unit/files.py").touch()
     assert digest("ulm.score") == before

@@ -65,13 +65,21 @@ def first_party_imports(tree):
         yield from (n for n in names if n.split(".")[0] in PACKAGES and n.split(".")[-1] not in UNCHECKED)
 
 
+def without_docstrings(tree):
+    """The syntax tree of what runs."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return tree
+
+
 def stage(target, num_threads=1):
     """Reserved params for scripts/stage.py: the function to call, a digest of its code, and its compute threads."""
     seen, todo = {}, modules_of(target)
     while todo:
         path = todo.pop()
         if path not in seen:
-            tree = ast.parse(path.read_text())
+            tree = without_docstrings(ast.parse(path.read_text()))
             seen[path] = ast.dump(tree)
             todo += [file for name in first_party_imports(tree) for file in modules_of(name)]
     text = "".join(seen[path] for path in sorted(seen))

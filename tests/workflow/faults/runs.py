@@ -21,13 +21,15 @@ ALL = os.environ.get("FAULTS") == "all"  # make faults; else the small part that
 INJECTOR = str(Path(__file__).parent / "injector")
 TINY = ("--configfile", "tests/config/tiny.yaml")
 VARYING = {"usage", "provenance"}  # of JSON: seconds and memory
+MEASURED = {"seconds", "real_time_factor", "speedup", "memory_mb"}  # columns
+MADE = ("results", "resources", "imported")
 
 
 def content(path):
-    """Digest of what a result says, without the seconds that it took."""
+    """Digest of what a result says, without the seconds and the memory that it took."""
     if path.suffix == ".parquet":
         table = pq.read_table(path)
-        said = table.select([name for name in table.column_names if name != "seconds"]).to_pylist()
+        said = table.select([name for name in table.column_names if name not in MEASURED]).to_pylist()
     elif path.suffix == ".safetensors":
         said = sorted((name, tensor.shape, tensor.tobytes()) for name, tensor in load_file(path).items())
     elif path.suffix == ".json":
@@ -45,10 +47,14 @@ def contents(folder, outputs=("results",)):
 
 
 def restore(project, source, copy=os.link):
-    """Give `project` the results of `source` and what Snakemake knows about them; links will do where nobody changes files."""
-    for name in ("results", ".snakemake"):
+    """Give `project` the results of `source`, what they are made of and what Snakemake knows about them; links will do where
+    nobody changes files.
+    """
+    for name in (*MADE, ".snakemake"):
         shutil.rmtree(project / name, ignore_errors=True)
-    shutil.copytree(source / "results", project / "results", copy_function=copy, dirs_exist_ok=True)
+    for name in MADE:
+        if (source / name).exists():
+            shutil.copytree(source / name, project / name, copy_function=copy, dirs_exist_ok=True)
     shutil.copytree(source / ".snakemake", project / ".snakemake", ignore=shutil.ignore_patterns("locks", "incomplete", "log"))
 
 

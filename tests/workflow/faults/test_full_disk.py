@@ -6,17 +6,17 @@ import subprocess
 
 import pytest
 
+from tests.workflow.faults.rules import OUTPUTS
 from tests.workflow.faults.runs import ALL, contents, is_clean, remove, restore, resume
-from tests.workflow.faults.test_kill_and_resume import OUTPUTS, TARGETS
 
 QUICK = ["verbalizer.fit_verbalizer"]
 READ_ONLY = ["ulm.tune_prompt", "verbalizer.fit_verbalizer", "speech2unit.make_manifest"] if ALL else []
 
 
 @pytest.fixture(scope="module")
-def finished(project):
-    project.snakemake("--cores", 2, "--", *TARGETS)
-    return project
+def source(request):
+    """The project whose results lie on the disk but for one stage's."""
+    return request.getfixturevalue("all_finished" if ALL else "finished")
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def small(new_project):
     """A project whose results/ is a small disk of its own."""
     made = new_project("small disk")
     (made / "results").mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", made / "results"], capture_output=True, text=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", made / "results"], capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"a small disk cannot be mounted here, which takes root: {done.stderr.strip()}")
     yield made
@@ -41,18 +41,18 @@ def fill(folder):
             return
 
 
-def prepare(small, finished, outputs):
+def prepare(small, source, outputs):
     """Everything that is finished but these outputs."""
     for path in (small / "results").iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    restore(small, finished, copy=shutil.copy2)
+    restore(small, source, copy=shutil.copy2)
     remove(small, outputs)
 
 
 @pytest.mark.parametrize("stage", OUTPUTS if ALL else QUICK)
-def test_a_full_disk_stops_the_run_and_nothing_is_left(small, finished, stage, record_property):
+def test_a_full_disk_stops_the_run_and_nothing_is_left(small, source, stage, record_property):
     outputs = OUTPUTS[stage]
-    prepare(small, finished, outputs)
+    prepare(small, source, outputs)
     fill(small / "results")
     output, status = small.snakemake("--cores", 1, "--", *outputs, check=False)
     assert status and "the disk must take the file; expected space and permission to write, got " in output
@@ -60,15 +60,15 @@ def test_a_full_disk_stops_the_run_and_nothing_is_left(small, finished, stage, r
     assert not any(os.path.lexists(small / name) for name in outputs) and is_clean(small)
     (small / "results/.ballast").unlink()
     resume(small, *outputs)
-    assert contents(small.folder, outputs) == contents(finished.folder, outputs) and is_clean(small)
+    assert contents(small.folder, outputs) == contents(source.folder, outputs) and is_clean(small)
     record_property("detected", 1)
     record_property("recovered", 1)
 
 
 @pytest.mark.parametrize("stage", READ_ONLY)
-def test_a_read_only_disk_stops_the_run(small, finished, stage, record_property):
+def test_a_read_only_disk_stops_the_run(small, source, stage, record_property):
     outputs = OUTPUTS[stage]
-    prepare(small, finished, outputs)
+    prepare(small, source, outputs)
     subprocess.run(["mount", "-o", "remount,ro", small / "results"], check=True)
     try:
         output, status = small.snakemake("--cores", 1, "--", *outputs, check=False)
@@ -76,6 +76,6 @@ def test_a_read_only_disk_stops_the_run(small, finished, stage, record_property)
         subprocess.run(["mount", "-o", "remount,rw", small / "results"], check=True)
     assert status and "Read-only file system" in output and any(name in output for name in outputs)
     resume(small, *outputs)
-    assert contents(small.folder, outputs) == contents(finished.folder, outputs) and is_clean(small)
+    assert contents(small.folder, outputs) == contents(source.folder, outputs) and is_clean(small)
     record_property("detected", 1)
     record_property("recovered", 1)

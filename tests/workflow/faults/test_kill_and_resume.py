@@ -3,6 +3,7 @@
 import os
 import queue
 import random
+import re
 import signal
 import threading
 import time
@@ -10,52 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.workflow.faults.runs import ALL, contents, is_clean, remove, restore, resume, start, wait_for_orphans
+from tests.workflow.faults.rules import ELSEWHERE, OF_A_TASK, OTHERS, OUTPUTS, TARGETS
+from tests.workflow.faults.runs import ALL, ROOT, contents, is_clean, remove, restore, resume, start, wait_for_orphans
 
-U, L, T = "results/units/melhubert_16", "results/ulm/tiny", "results/SCR"
-OUTPUTS = {  # package.rule → what it makes; the run is killed at the first of them
-    "speech2unit.synthesize_commands": ["results/corpora/commands/speech/audio", "results/corpora/commands/speech/metadata.csv"],
-    "speech2unit.make_manifest": ["results/corpora/commands/manifest.parquet", "results/corpora/commands/rejected.parquet"],
-    "speech2unit.concatenate_clips": ["results/corpora/commands/strings/audio", "results/corpora/commands/strings/metadata.csv"],
-    "speech2unit.fit_log_mel": [f"results/encoders/log_mel/{name}" for name in ("model.safetensors", "config.json")],
-    "speech2unit.extract_features": ["results/features/melhubert/layer1/commands/2-of-4.parquet"],
-    "speech2unit.fit_codebook": [f"{U}/centroids.parquet", f"{U}/projection.parquet"],
-    "speech2unit.assign_units": [f"{U}/commands/units.parquet"],
-    "speech2unit.reduce_units": [f"{U}/commands/reduced_units.parquet"],
-    "speech2unit.pretrain_melhubert": [
-        f"results/encoders/melhubert/{name}" for name in ("model.safetensors", "config.json", "training.parquet")
-    ],
-    "ulm.build_vocabulary": [f"{L}/vocabulary.parquet"],
-    "ulm.pretrain_ulm": [
-        f"{L}/{n}" for n in ("model.safetensors", "config.json", "task_prompts.safetensors", "training.parquet")
-    ],
-    "verbalizer.create_lm_dataset": [f"{T}/lm_dataset.parquet"],
-    "verbalizer.fit_verbalizer": [f"{T}/verbalizer.parquet"],
-    "verbalizer.apply_verbalizer": [f"{T}/verbalized.parquet"],
-    "ulm.binarize": [f"{T}/binarized", f"{T}/binarized.parquet"],
-    "ulm.tune_prompt": [f"{T}/prompt.safetensors", f"{T}/training.parquet"],
-    "ulm.sample": [f"{T}/samples.parquet"],
-    "ulm.fit_baselines": [f"{T}/baselines.parquet"],
-    "ulm.score": [f"{T}/acc.json", f"{T}/confusion.parquet"],
-    "ulm.summarize": ["results/summary.parquet"],
-    "ulm.render_summary": ["results/summary.html"],
-    "speech2unit.plot_unit_usage": [f"{U}/commands/plots/unit_usage.svg"],
-}
-TARGETS = (f"{T}/acc.json", "results/summary.html", *OUTPUTS["speech2unit.concatenate_clips"][1:])
-TARGETS += tuple(OUTPUTS["speech2unit.plot_unit_usage"])
 MOMENTS, SCOPES = ("start", "writing", "renamed"), ("group", "main")
-CASES = [(stage, moment, scope) for stage in OUTPUTS for moment in MOMENTS for scope in SCOPES]
+CASES = [(stage, moment, scope) for stage in OF_A_TASK for moment in MOMENTS for scope in SCOPES]
+OTHER_CASES = [(stage, moment, SCOPES[(i + j) % 2]) for i, stage in enumerate(OTHERS) for j, moment in enumerate(MOMENTS)]
 QUICK = [("ulm.score", "writing", "group"), ("verbalizer.apply_verbalizer", "start", "main")]
 TRAINED = ("speech2unit.pretrain_melhubert", "ulm.pretrain_ulm", "ulm.tune_prompt")
 UPDATES = {"speech2unit.pretrain_melhubert": 6, "ulm.pretrain_ulm": 20, "ulm.tune_prompt": 40}  # two seeds
 WORKERS = 2
-
-
-@pytest.fixture(scope="module")
-def finished(project):
-    """The finished project, with what the summary does not need."""
-    project.snakemake("--cores", 2, "--", *TARGETS)
-    return project
+RULES = [ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk")]
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +85,13 @@ def test_a_job_that_is_killed_is_made_again(finished, expected, in_parallel, rec
 
 
 @pytest.mark.skipif(not ALL, reason="only in make faults")
+def test_a_job_of_another_rule_that_is_killed_is_made_again(all_finished, in_parallel, record_property):
+    expected = contents(all_finished.folder)
+    problems = in_parallel(lambda project, case: killed(project, all_finished, expected, case), OTHER_CASES)
+    check(OTHER_CASES, problems, record_property)
+
+
+@pytest.mark.skipif(not ALL, reason="only in make faults")
 def test_training_that_is_killed_ends_as_if_it_were_not(finished, expected, in_parallel, record_property):
     rng = random.Random(1)
     cases = [(stage, rng.randint(1, UPDATES[stage]), "group") for stage in [*TRAINED] * 4][:10]
@@ -156,9 +129,6 @@ def kill(run, scope):
         (os.killpg if scope == "group" else os.kill)(run.pid, signal.SIGKILL)
 
 
-def test_every_rule_is_among_them(new_project):
-    """Those that the tiny DAG runs for a task. Others, which start through the same shim and write through the same functions,
-    are those of published models, of encoders made of others, of SUPERB tasks and of corpora that are put together.
-    """
-    jobs = new_project("rules").planned("results/SCR/acc.json", "results/summary.html")
-    assert set(jobs) - {"all"} <= {stage.split(".")[1] for stage in OUTPUTS}
+def test_every_rule_is_among_them():
+    rules = {name for path in RULES for name in re.findall(r"^rule (\w+):", path.read_text(), re.MULTILINE)}
+    assert {stage.split(".")[1] for stage in OUTPUTS} | {*ELSEWHERE} == rules

@@ -1,0 +1,105 @@
+"""What every rule makes, and what the rules beyond one task need that nobody computes: files put there by hand."""
+
+import numpy as np
+import pandas
+
+from tests.workflow.test_published import codebook, cpc_checkpoint, unit_lm
+
+U, L, T, S, E = "results/units/melhubert_16", "results/ulm/tiny", "results/SCR", "results/superb", "results/encoders"
+
+
+def trained(encoder):
+    return [f"{E}/{encoder}/{name}" for name in ("model.safetensors", "config.json", "training.parquet")]
+
+
+# package.rule → what it makes; a run is killed at the first of them
+OF_A_TASK = {
+    "speech2unit.synthesize_commands": ["results/corpora/commands/speech/audio", "results/corpora/commands/speech/metadata.csv"],
+    "speech2unit.make_manifest": ["results/corpora/commands/manifest.parquet", "results/corpora/commands/rejected.parquet"],
+    "speech2unit.concatenate_clips": ["results/corpora/commands/strings/audio", "results/corpora/commands/strings/metadata.csv"],
+    "speech2unit.fit_log_mel": [f"{E}/log_mel/{name}" for name in ("model.safetensors", "config.json")],
+    "speech2unit.extract_features": ["results/features/melhubert/layer1/commands/2-of-4.parquet"],
+    "speech2unit.fit_codebook": [f"{U}/centroids.parquet", f"{U}/projection.parquet"],
+    "speech2unit.assign_units": [f"{U}/commands/units.parquet"],
+    "speech2unit.reduce_units": [f"{U}/commands/reduced_units.parquet"],
+    "speech2unit.pretrain_melhubert": trained("melhubert"),
+    "ulm.build_vocabulary": [f"{L}/vocabulary.parquet"],
+    "ulm.pretrain_ulm": [
+        f"{L}/{n}" for n in ("model.safetensors", "config.json", "task_prompts.safetensors", "training.parquet")
+    ],
+    "verbalizer.create_lm_dataset": [f"{T}/lm_dataset.parquet"],
+    "verbalizer.fit_verbalizer": [f"{T}/verbalizer.parquet"],
+    "verbalizer.apply_verbalizer": [f"{T}/verbalized.parquet"],
+    "ulm.binarize": [f"{T}/binarized", f"{T}/binarized.parquet"],
+    "ulm.tune_prompt": [f"{T}/prompt.safetensors", f"{T}/training.parquet"],
+    "ulm.sample": [f"{T}/samples.parquet"],
+    "ulm.fit_baselines": [f"{T}/baselines.parquet"],
+    "ulm.score": [f"{T}/acc.json", f"{T}/confusion.parquet"],
+    "ulm.summarize": ["results/summary.parquet"],
+    "ulm.render_summary": ["results/summary.html"],
+    "speech2unit.plot_unit_usage": [f"{U}/commands/plots/unit_usage.svg"],
+}
+TARGETS = (f"{T}/acc.json", "results/summary.html", *OF_A_TASK["speech2unit.concatenate_clips"][1:])
+TARGETS += tuple(OF_A_TASK["speech2unit.plot_unit_usage"])
+
+OTHERS = {
+    "speech2unit.prune_heads": trained("melhubert_heads"),
+    "speech2unit.prune_rows": trained("melhubert_rows"),
+    "speech2unit.prune_weights": trained("melhubert_weights"),
+    "speech2unit.factorize_layers": trained("melhubert_lowrank"),
+    "speech2unit.distil_posteriors": trained("melhubert_distilled"),
+    "speech2unit.distil_layers": trained("distilalhubert"),
+    "speech2unit.export_melhubert": [f"{E}/melhubert/published/{name}" for name in ("melhubert.ckpt", "mean_std.npy")],
+    "speech2unit.measure_encoders": [f"{E}/measurements.parquet"],
+    "speech2unit.probe_encoder": [f"{E}/melhubert/probe.parquet"],
+    "speech2unit.summarize_encoders": [f"{E}/summary.parquet"],
+    "speech2unit.plot_encoders": [f"{E}/plots/encoders.svg"],
+    "speech2unit.convert_encoder": [f"{E}/cpc/{name}" for name in ("model.safetensors", "config.json", "load_report.parquet")],
+    "speech2unit.convert_codebook": [f"results/units/cpc_14/{name}.parquet" for name in ("centroids", "projection")],
+    "ulm.convert_ulm": [f"results/ulm/published/{n}" for n in ("model.safetensors", "config.json", "vocabulary.parquet")],
+    "speech2unit.import_units": [f"results/units/imported_9/imported/{n}.parquet" for n in ("reduced_units", "manifest")],
+    "speech2unit.mix_speakers": [f"results/corpora/commands/mixtures/{name}" for name in ("audio", "metadata.csv")],
+    "speech2unit.concatenate_slots": [f"results/corpora/commands/slots/commands/{name}" for name in ("audio", "metadata.csv")],
+    "speech2unit.measure_units": [f"{U}/commands/statistics.parquet"],
+    "speech2unit.render_units": ["results/units.html"],
+    "speech2unit.plot_durations": ["results/corpora/commands/plots/durations.svg"],
+    "speech2unit.plot_unit_lengths": [f"{U}/commands/plots/unit_lengths.svg"],
+    "speech2unit.plot_utterances": [f"{U}/commands/plots/utterances.svg"],
+    "verbalizer.plot_classes": [f"{T}/plots/classes.svg"],
+    "speech2unit.plot_training": [f"{T}/plots/training.svg"],
+    "ulm.plot_confusion": [f"{T}/plots/confusion.svg"],
+    "ulm.fit_pieces": [f"results/ulm/pieces/{name}" for name in ("pieces.model", "pieces.parquet")],
+    "ulm.encode_pieces": ["results/ulm/pieces/commands/reduced_units.parquet"],
+    "ulm.cluster_verbalizer": ["results/SCR_pieces/verbalizer.parquet"],
+    "superb.create_superb_dataset": [f"{S}/KS_prefix/{name}.parquet" for name in ("dataset", "classes")],
+    "superb.extract_hidden_states": ["results/hidden_states/melhubert/commands/2-of-4.parquet"],
+    "superb.tune_encoder": [f"{S}/KS_prefix/{name}" for name in ("tuned.safetensors", "training.parquet", "sizes.json")],
+    "superb.predict": [f"{S}/KS_prefix/predictions.parquet"],
+    "superb.score_superb": [f"{S}/KS_prefix/score.json"],
+    "superb.summarize_superb": [f"{S}/summary.parquet"],
+    "superb.plot_superb": [f"{S}/plots/methods.svg"],
+    "superb.sweep_learning_rates": [f"{S}/KS_prefix/sweep.parquet"],
+    "superb.plot_sweep": [f"{S}/KS_prefix/plots/sweep.svg"],
+}
+OUTPUTS = OF_A_TASK | OTHERS
+ELSEWHERE = {  # rules whose faults are put in by other tests, or that write nothing
+    "download_checkpoint": "class downloads", "fetch_corpus": "make slurm-test", "verify": "writes a log", "all": "a list",
+    "unknown_name": "an error",
+}  # fmt: skip
+
+
+def put_by_hand(project):
+    """Published files, tiny and random, and somebody's units: what converting and importing start from."""
+    for name in ("tiny_cpc", "tiny_km", "tiny_lm"):
+        (project / "resources" / name).mkdir(parents=True)
+    cpc_checkpoint(project / "resources/tiny_cpc/cpc.pt")
+    codebook(project / "resources/tiny_km/km.bin")
+    unit_lm(project / "resources/tiny_lm/lm.tgz")
+    (project / "imported").mkdir()
+    rng = np.random.default_rng(0)
+    rows = [
+        dict(utterance_id=f"{split}{i}", split=split, label="ab"[i % 2], units=rng.integers(9, size=8).tolist())
+        for split in ("train", "dev", "test")
+        for i in range(4)
+    ]
+    pandas.DataFrame(rows).to_parquet(project / "imported/rows.parquet")
