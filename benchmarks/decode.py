@@ -5,12 +5,14 @@ labels of one unit, so what they predict must agree; the weights are random, but
 does, with matrix products in bfloat16 where the processor has them; `ours_in_float32` is the same without.
 """
 
+import copy
+
 import torch
 
 from benchmarks.peers.fairseq_lm import PUBLISHED, OverwrittenRows, dictionary, fairseq_unit_lm, generate, our_unit_lm, prompt_of
 from benchmarks.peers.gsc_units import FIRST_UNIT, NUM_LABELS, NUM_UNITS, token_rows
 from benchmarks.side_by_side import compare, matmul_peak, seconds
-from speech2unit.device import mixed_precision
+from speech2unit.device import cast_frozen, mixed_precision
 from ulm.build_vocabulary import END
 from ulm.decode import greedy, legal_continuations
 from ulm.tuned import Tuned
@@ -52,22 +54,23 @@ def against(name, peer_model, what, *, num_batches, **settings):
     groups, origin = batches(num_batches)
     theirs, words = listening(fairseq_unit_lm(PUBLISHED, seed=0)), dictionary(NUM_UNITS)
     lm = our_unit_lm(theirs, PUBLISHED)
-    tuned = Tuned(lm, prompt_of(lm, LENGTH, seed=0), "all", label_smoothing=0.0)
-    model = peer_model(theirs, tuned)
+    tuned, device = Tuned(lm, prompt_of(lm, LENGTH, seed=0), "all", label_smoothing=0.0), torch.device("cpu")
+    model, cast = peer_model(theirs, tuned), copy.deepcopy(tuned)
+    cast_frozen(cast.requires_grad_(False), device)
 
-    def in_float32():
+    def labels_of(tuned):
         found = [greedy(tuned, group, max_steps=2, following=FOLLOWING)[0] for group in groups]
         return [label for said in found for (label,) in said]
 
     def ours():
-        with mixed_precision(torch.device("cpu")):
-            return in_float32()
+        with mixed_precision(device):
+            return labels_of(cast)
 
     def peer():
         return [label for group in groups for label in generate(model, words, group, NUM_LABELS)]
 
     def check(our_labels, peer_labels):
-        taken, labels = min((seconds(in_float32) for _ in range(3)), key=lambda timed: timed[0])
+        taken, labels = min((seconds(lambda: labels_of(tuned)) for _ in range(3)), key=lambda timed: timed[0])
         return same(our_labels, peer_labels) | same(labels, peer_labels) | dict(ours_in_float32=taken / len(labels))
 
     compare(

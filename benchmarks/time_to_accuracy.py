@@ -66,7 +66,9 @@ def main():
         raise SystemExit(
             f"time_to_accuracy: first run snakemake --cores 2 {ROWS.relative_to(ROOT)} {ULM.relative_to(ROOT)}/model.safetensors"
         )
-    preset = yaml.safe_load((ROOT / "config/config.yaml").read_text())["tune_prompt"]["prompt5_target"] | dict(evaluate_every=100)
+    preset = yaml.safe_load((ROOT / "config/config.yaml").read_text())["tune_prompt"]["prompt5_target_long"] | dict(
+        evaluate_every=100
+    )
     before = load()
     (ours, our_updates), (peer, peer_updates) = seconds_to(ACCURACY, preset), seconds_to(ACCURACY, preset | PAPERS)
     write(
