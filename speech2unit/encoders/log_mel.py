@@ -30,17 +30,17 @@ def log_mel(waveform, warp=1.0, tempo=1.0):
     """
     shift = 10 * tempo
     settings = dict(num_mel_bins=NUM_MELS, window_type="hamming", vtln_warp=warp, dither=0.0)
-    return kaldi_frames(torch.as_tensor(waveform) * 2**15, frame_shift=shift, **settings)
+    return kaldi_frames(torch.as_tensor(waveform), scale=2**15, frame_shift=shift, **settings)
 
 
-def kaldi_frames(waveform, *, frame_shift=10.0, **settings):
-    """Waveform `[N]` at 16 kHz → Kaldi's filter bank energies `[T, num_mel_bins]` every `frame_shift` ms, some blocks of
+def kaldi_frames(waveform, *, scale=1, frame_shift=10.0, **settings):
+    """Waveform `[N]` at 16 kHz, times `scale` → Kaldi's filter bank energies `[T, num_mel_bins]` every `frame_shift` ms, some blocks of
     frames after another: each frame is what it is in the whole, and memory stays that of a block.
     """
     hop = int(SAMPLE_RATE_HZ * frame_shift * 0.001)  # as Kaldi rounds it
     step = BLOCK_FRAMES * hop
     starts = range(0, max(len(waveform) - MIN_SAMPLES + 1, 1), step)
-    pieces = [waveform[None, start : start + step - hop + MIN_SAMPLES] for start in starts]
+    pieces = (waveform[None, start : start + step - hop + MIN_SAMPLES] * scale for start in starts)
     settings |= dict(sample_frequency=SAMPLE_RATE_HZ, frame_length=25, frame_shift=frame_shift)
     return torch.cat([_kaldi().fbank(piece, **settings) for piece in pieces])
 
