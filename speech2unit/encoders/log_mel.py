@@ -34,8 +34,8 @@ def log_mel(waveform, warp=1.0, tempo=1.0):
 
 
 def kaldi_frames(waveform, *, scale=1, frame_shift=10.0, **settings):
-    """Waveform `[N]` at 16 kHz, times `scale` → Kaldi's filter bank energies `[T, num_mel_bins]` every `frame_shift` ms, some blocks of
-    frames after another: each frame is what it is in the whole, and memory stays that of a block.
+    """Waveform `[N]` at 16 kHz, times `scale` → Kaldi's filter bank energies `[T, num_mel_bins]` every `frame_shift` ms, one
+    block of frames after another: each frame is what it is in the whole, and memory stays that of a block.
     """
     hop = int(SAMPLE_RATE_HZ * frame_shift * 0.001)  # as Kaldi rounds it
     step = BLOCK_FRAMES * hop

@@ -95,6 +95,8 @@ def test_an_unknown_architecture_and_layer_are_refused(tmp_path):
     save_config(tmp_path / "config.json", dict(architecture="logmel"))
     with pytest.raises(ValueError, match="'architecture' names a file of speech2unit/encoders; .* did you mean \"log_mel\""):
         encoders.load(tmp_path)
+    with pytest.raises(ValueError, match=f'an encoder is a folder with config.json .* did you mean "{tmp_path.name}"'):
+        encoders.load(f"{tmp_path}s")
     with pytest.raises(ValueError, match="here: the encoder must have the layer; expected 0 to 0, got 1; change 'layer'"):
         encoders.check_layer(type("E", (), dict(num_layers=0)), 1, "here")
 
@@ -102,7 +104,10 @@ def test_an_unknown_architecture_and_layer_are_refused(tmp_path):
 def test_what_no_encoder_can_read_is_refused_by_its_number():
     encoder = LogMel(FrontEnd(torch.zeros(40), torch.ones(40), False, 20))
     assert np.array_equal(encoders.encode(encoder, [WAVEFORM], 0)[0], encoder.features([WAVEFORM], 0)[0])
+    assert np.array_equal(encoders.encode(encoder, [WAVEFORM.astype(np.float64)], 0)[0], encoder.features([WAVEFORM], 0)[0])
     assert encoders.encode(encoder, [], 0) == []
+    with pytest.raises(ValueError, match=r"waveform 0: .*got \[\]; .*one alone is a list of one"):
+        encoders.encode(encoder, WAVEFORM, 0)
     for wrong, got in ((WAVEFORM[:399], r"\[399\]"), (np.stack([WAVEFORM, WAVEFORM]), rf"\[2, {len(WAVEFORM)}\]")):
         with pytest.raises(ValueError, match=f"waveform 1: a waveform is mono and fills a frame; .*got {got}"):
             encoders.encode(encoder, [WAVEFORM, wrong], 0)
