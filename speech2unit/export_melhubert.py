@@ -11,7 +11,7 @@ from speech2unit.melhubert_names import published_checkpoint
 def export_melhubert(*, model, config, checkpoint, mean_std):
     """Stage: write the checkpoint, and mean and deviation of the log-Mel bins `[2, 40]` as .npy."""
     found, moments = published_checkpoint(load_file(model), read_json(config), config)
-    with atomic(checkpoint) as temporary:
-        torch.save(found, temporary)
+    with atomic(checkpoint) as temporary, open(temporary, "wb") as file:  # a path would be kept within, and the name is random
+        torch.save(found, file)
     with atomic(mean_std) as temporary, open(temporary, "wb") as file:
         np.save(file, moments.numpy())

@@ -97,6 +97,13 @@ def written(tmp_path):
     return write
 
 
+def test_the_same_model_gives_the_same_bytes(written):
+    torch.manual_seed(1)
+    first = {name: path.read_bytes() for name, path in written(SIZES).items()}
+    torch.manual_seed(1)
+    assert {name: path.read_bytes() for name, path in written(SIZES).items()} == first
+
+
 def test_what_is_written_has_their_names_and_comes_back(written, tmp_path):
     files = written(SIZES)
     found = torch.load(files["checkpoint"], weights_only=True)
