@@ -78,7 +78,9 @@ def sample(
     how = dict(max_tokens=max_tokens, beam_size=beam_size, length_penalty=length_penalty)
     device, trained_on = choose_device(), answer_tokens(table)
     rest, vary = [row for row in table if row["split"] != "train"], copying(table, len(symbols), num_copies, augmentation)
+    # Loaded before the context begins, which keeps its first cast of a trained parameter whatever is loaded into it later.
+    by_seed = load_tuned(prompt, model, config, scope=scope, answers=trained_on, device=device)
     with tables.writer(samples, SAMPLES) as out, mixed_precision(device):
-        for seed, tuned in load_tuned(prompt, model, config, scope=scope, answers=trained_on, device=device).items():
+        for seed, tuned in by_seed.items():
             cast_frozen(tuned.lm, device)
             out.write([dict(row, seed=seed) for row in sample_rows(tuned, rest, answers, symbols, vary, **how)])

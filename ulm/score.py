@@ -87,22 +87,18 @@ def score(
 
     `metrics`: the first is the report's `value`, the others stand under `other_metrics`.
     """
-    from safetensors import safe_open
-
     frame = tables.read(samples, SAMPLES).to_pandas()
     frame, bootstrap = frame.assign(score=log_odds(frame.score)), dict(num_resamples=num_resamples, seed=seed)
     test, dev = (frame[frame.split == split] for split in ("test", "dev"))
     base = tables.read(baselines, BASELINES).to_pandas().query("split == 'test'")
-    with safe_open(prompt, "np") as file:
-        shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118  (not a dict)
-    trained = sum(int(np.prod(shape)) for shape in shapes) // test.seed.nunique()
+    trained, added = _sizes(prompt, test.seed.nunique())
     (metric, *_), values = metrics, [metric_report(test, dev, base, each, **bootstrap) for each in metrics]
     record, pairs = provenance.record(acc), list(label_pairs(test, METRICS[metric].open_answers))
     report = dict(task=task) | values[0] | measures(test) | dict(other_metrics={each["metric"]: each for each in values[1:]})
     report["dev"] |= measures(dev)
     report |= dict(baselines={name: accuracy(part) for name, part in base.groupby("method")})
     report |= dict(per_class=per_class(pairs, test.seed.nunique()))
-    report |= dict(trained_parameters=trained, total_parameters=trained + read_json(config)["num_parameters"])
+    report |= dict(trained_parameters=trained, total_parameters=added + read_json(config)["num_parameters"])
     report |= dict(
         names=names,
         seeds=sorted(report["accuracy_by_seed"]),
@@ -114,3 +110,13 @@ def score(
     for each in values:
         others = ", ".join(f"{name} {found['value']:.4f}" for name, found in each["baseline_values"].items())
         print(f"{each['metric']} {each['value']:.4f}; {others}")
+
+
+def _sizes(prompt, num_seeds):
+    """How many numbers tuning trained, and how many of them the unit LM did not have before."""
+    from safetensors import safe_open
+
+    with safe_open(prompt, "np") as file:
+        sizes = {name: int(np.prod(file.get_slice(name).get_shape())) for name in file.keys()}  # noqa: SIM118  (not a dict)
+    added = [size for name, size in sizes.items() if ".lm." not in name or ".parametrizations." in name]
+    return sum(sizes.values()) // num_seeds, sum(added) // num_seeds

@@ -4,11 +4,17 @@ import pytest
 import torch
 
 from speech2unit import tables
+from speech2unit.device import mixed_precision
+from speech2unit.training import trained_state
 from speech2unit.weights import save_tensors
+from ulm.answers import ListedAnswers
 from ulm.build_vocabulary import END, SEPARATOR
+from ulm.decode import greedy
+from ulm.model import load
 from ulm.prompt import DeepPrompt
-from ulm.sample import sample
+from ulm.sample import sample, source_of
 from ulm.schemas import BINARIZED, SAMPLES
+from ulm.tuned import Tuned, train_more
 
 
 def random_prompts(lm, path):
@@ -24,8 +30,6 @@ HOW = dict(scope="target", max_length_factor=1.0, length_penalty=0.5, num_copies
 @pytest.fixture
 def sampled(pretrained, tmp_path, run_stage):
     """A function (folder of a task, settings) → its samples as a data frame, under prompts of two seeds drawn at random."""
-    from ulm.model import load
-
     for name in ("model.safetensors", "config.json"):
         (tmp_path / name).symlink_to(pretrained / name)
     random_prompts(load(tmp_path / "model.safetensors", tmp_path / "config.json"), tmp_path / "prompt.safetensors")
@@ -61,6 +65,21 @@ def test_free_output_has_labels_exactly_where_it_is_an_answer(samples):
     for units, labels in zip(samples[0].free_units, samples[0].free_labels):
         expected = said.get(units[0]) if len(units) == 1 else None
         assert (labels is None and expected is None) or list(labels) == expected
+
+
+def test_low_rank_updates_count(task, sampled, tmp_path):
+    """A cast that autocast kept from before they were loaded would leave them out."""
+    lm, rows = load(tmp_path / "model.safetensors", tmp_path / "config.json"), tables.read(task / "binarized.parquet", BINARIZED)
+    tuned = Tuned(lm, DeepPrompt(lm.config, 0), "all", 0.0).eval()
+    train_more(tuned, lora_rank=2, train_lm=False)
+    for parameter in tuned.parameters():
+        parameter.data += torch.randn_like(parameter) * parameter.requires_grad
+    save_tensors(tmp_path / "prompt.safetensors", {f"seed1.{name}": t for name, t in trained_state(tuned).items()})
+    found = sampled(task, metric="accuracy", beam_size=1, max_tokens=4000, scope="all").set_index("utterance_id").score
+    rest, answers = [row for row in rows.to_pylist() if row["split"] != "train"], ListedAnswers(rows.to_pylist())
+    with mixed_precision(torch.device("cpu")):
+        _, scores = greedy(tuned, [source_of(row) for row in rest], max_steps=answers.max_steps, following=answers)
+    assert found[[row["utterance_id"] for row in rest]].tolist() == pytest.approx(scores, abs=1e-3)
 
 
 @pytest.fixture

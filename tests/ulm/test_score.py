@@ -168,7 +168,9 @@ def test_the_report(tmp_path, metric, others):
     tables.write(tmp_path / "baselines.parquet", base, BASELINES)
     curve = [dict(seed=1, update=u, split="dev", measure="loss", value=1.0, seconds=0.1) for u in (100, 200)]
     tables.write(tmp_path / "training.parquet", curve, TRAINING)
-    save_tensors(tmp_path / "prompt.safetensors", {f"seed{s}.keys": torch.zeros(2, 3, 4) for s in (1, 2)})
+    sizes = {"prompt.keys": (2, 3, 4), "lm.embed_tokens.weight": (10,), "lm.q_proj.parametrizations.weight.0.a": (5,)}
+    trained = {f"seed{s}.{tensor}": torch.zeros(size) for s in (1, 2) for tensor, size in sizes.items()}
+    save_tensors(tmp_path / "prompt.safetensors", trained)
     save_config(tmp_path / "config.json", dict(num_parameters=1000))
     names = [
         "samples.parquet",
@@ -185,7 +187,7 @@ def test_the_report(tmp_path, metric, others):
     report = json.loads((tmp_path / "acc.json").read_text())
     assert report["accuracy"] == pytest.approx(measures(pandas.DataFrame(sample_rows()))["accuracy"])
     assert report["baselines"] == dict(majority=0.25, ngram_svm=0.75)
-    assert (report["trained_parameters"], report["total_parameters"]) == (24, 1024)
+    assert (report["trained_parameters"], report["total_parameters"]) == (39, 1029)  # the embeddings are the LM's own
     assert (report["seeds"], report["updates"], report["num_rows"], report["dev"]["num_rows"]) == ([1, 2], 200, 60, 20)
     assert (report["task"], report["names"]) == ("T", NAMES)
     sign = 1 if metric == "accuracy" else -1  # one label a row: wrong words are wrong rows
