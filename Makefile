@@ -72,6 +72,7 @@ $(VENV)/cluster/installed: $(VENV)/installed workflow/profiles/requirements.txt
 $(VENV)/installed: requirements.lock
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 		{ echo "make: Python 3.11 is needed and was not found; install it, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "make: installing 5.8 GB of packages into $(VENV), which takes some minutes"
 	$(PYTHON) -m venv --clear $(VENV)
 	grep -v '^fairseq\|^s3prl' requirements.lock > $(VENV)/first.txt
 	$(PIP) -r $(VENV)/first.txt

@@ -11,6 +11,7 @@ import soundfile
 from speech2unit.corpora.table import utterance_id
 from speech2unit.errors import data_error, nearest, one_of
 
+OR_CORRECT = "or correct `root` in config/corpora.tsv, or the folder that it begins with: `paths` in config/config.yaml"
 STRETCH_SECONDS = 1.0  # of recordings without words; a clip of Google Speech Commands is as long
 
 
@@ -19,7 +20,7 @@ def need(path, source):
     if not path.exists():
         raise data_error(
             path, "the corpus must lie in its published layout", expected=f"'{path.name}'", got=_around(path.parent),
-            remedy=f"get it from {source}, or correct `root` in config/corpora.tsv",
+            remedy=f"get it from {source}, {OR_CORRECT}",
         )  # fmt: skip
     return path
 
@@ -30,7 +31,7 @@ def found(folder, pattern, source):
     if not paths:
         raise data_error(
             folder, "the corpus must lie in its published layout", expected=f"'{pattern}'", got=_around(folder),
-            remedy=f"get it from {source}, or correct `root` in config/corpora.tsv",
+            remedy=f"get it from {source}, {OR_CORRECT}",
         )  # fmt: skip
     return paths
 
@@ -48,7 +49,7 @@ def one(folder, pattern, source):
 
 def _around(folder):
     if not folder.is_dir():
-        return f"a file named '{folder.name}'" if folder.exists() else f"not even a folder '{folder.name}' for it"
+        return f"a file named '{folder.name}'" if folder.exists() else f"no folder '{folder}' either"
     names = sorted(path.name for path in folder.iterdir())
     return f"{names[:5]}{' …' if len(names) > 5 else ''}" if names else "an empty folder"
 

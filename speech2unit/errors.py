@@ -1,13 +1,22 @@
 """The one form in which this project says that data or settings are wrong."""
 
 import difflib
+import sys
 
 SHOWN = 8  # names of a list of valid ones
+SIMILAR = 0.6  # of difflib's ratio, as its get_close_matches has it
 
 
 def data_error(place, rule, *, expected, got, remedy):
     """`place: rule; expected …, got …; what to do` as a `ValueError` to raise."""
     return ValueError(f"{place}: {rule}; expected {expected}, got {got}; {remedy}")
+
+
+def notice(text):
+    """Tell the user, who sees Snakemake's output and not the stage's log; the log has it too."""
+    print(text)
+    if sys.stdout is not sys.__stdout__:
+        print(text, file=sys.__stderr__)
 
 
 def nearest(name, valid):
@@ -19,10 +28,16 @@ def nearest(name, valid):
 def one_of(name, valid):
     """`one of ['SCR', 'SCR_asc', … 43 more]`: the valid names, the closest to `name` first, cut where they are many."""
     names, first = sorted(map(str, valid)), _closest(name, valid)
-    names.sort(key=lambda each: ([each] == first, difflib.SequenceMatcher(None, each, str(name)).ratio()), reverse=True)
+    names.sort(key=lambda each: ([each] == first, _likeness(each, name)), reverse=True)
     more = f", … {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"one of [{', '.join(map(repr, names[:SHOWN]))}{more}]"
 
 
 def _closest(name, valid):
-    return difflib.get_close_matches(str(name), [str(v) for v in valid], n=1)
+    """A list of the most similar name, or of none, whatever is written in capitals."""
+    likeness, close = max(((_likeness(each, name), str(each)) for each in valid), default=(0, ""))
+    return [close] if likeness >= SIMILAR else []
+
+
+def _likeness(one, other):
+    return difflib.SequenceMatcher(None, str(one).casefold(), str(other).casefold()).ratio()

@@ -3,14 +3,14 @@
 import importlib
 import inspect
 import pkgutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 from joblib import Parallel, delayed
 
 from speech2unit import corpora, tables
 from speech2unit.audio import BadAudio, check_name, convert, decode, stretch
-from speech2unit.errors import data_error, nearest, one_of
+from speech2unit.errors import data_error, nearest, notice, one_of
 from speech2unit.schemas import MANIFEST, REJECTED
 from speech2unit.splits import SEQUENCE, check_splits
 
@@ -172,5 +172,8 @@ def make_manifest(
     tables.write(manifest, good, MANIFEST)
     tables.write(rejected, bad, REJECTED)
     converted = sum((row["source_sample_rate"], row["source_channels"]) != (sample_rate, 1) for row in originals)
-    print(f"{len(originals)} files and {len(good) - len(originals)} speed copies; {len(bad)} files rejected")
+    print(f"{len(originals)} files and {len(good) - len(originals)} speed copies")
+    if bad:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(row["reason"] for row in bad).most_common())
+        notice(f"{len(bad)} of {len(found)} files of {corpus['root']} rejected: {reasons}; see {rejected}")
     print(f"{converted} files converted to {sample_rate} Hz mono, {sum(one[2] for one in checked)} clipped")

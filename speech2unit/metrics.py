@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from speech2unit.errors import data_error
+from speech2unit.splits import two_classes
 
 BLANK = "|"  # stands between words where labels are characters
 CLOSE = "</>"  # ends the slot that <slot> began
@@ -77,12 +78,8 @@ def eer_statistics(frame):
     `score` of the frame: how sure the decoded class is, on one scale for both. Raises `ValueError` where classes are not two.
     """
     said, told = ([" ".join(labels) for labels in column] for column in (frame.labels, frame.predicted_labels))
-    classes = sorted({*said, *told})
-    if len(set(said)) != 2 or len(classes) != 2:
-        raise data_error(
-            "metric eer", "an equal error rate is of two classes", expected="both in every split", got=f"{classes[:5]}",
-            remedy="choose another metric in config/tasks.tsv, or correct the corpus",
-        )  # fmt: skip
+    two_classes(said, "metric eer")
+    classes = two_classes(said + told, "metric eer")
     return np.array(
         [[s == classes[1], score if t == classes[1] else -score] for s, t, score in zip(said, told, frame.score)], float
     )

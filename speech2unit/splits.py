@@ -56,12 +56,12 @@ def check_splits(rows, place, label_columns=""):
     sizes = Counter(row["split"] for row in rows)
     needed = SPLITS if any(row["labels"] for row in rows) else SPLITS[:1]
     if not set(needed) <= set(sizes):
-        num_speakers = len({row.get("speaker") for row in rows} - {None})
+        speakers = sorted({row.get("speaker") for row in rows} - {None})
         raise data_error(
             place, "no split may be empty", expected=f"usable rows in {', '.join(needed)}",
-            got=f"{dict(sizes)} from {num_speakers} speakers",
-            remedy="where the split is drawn by speaker (adapter folders), put the speakers into folders train/, dev/ and test/ "
-            "yourself, or add speakers; else correct the corpus, its split_column or `where`",
+            got=f"{dict(sizes)} from {len(speakers)} speakers: {', '.join(speakers[:3])}",
+            remedy="where the split is drawn by speaker (adapter folders), see that `speaker_pattern` finds the speaker in file names, add "
+            "speakers, or put them into folders train/, dev/ and test/ yourself; else correct the corpus, its split_column or `where`",
         )  # fmt: skip
     sequence = label_columns.endswith(SEQUENCE)
     items = set if sequence else enumerate
@@ -75,3 +75,14 @@ def check_splits(rows, place, label_columns=""):
             got=f"{len(unknown)} that it lacks: {', '.join(shown[:5])}",
             remedy="correct the labels, or leave these rows out with `where`",
         )  # fmt: skip
+
+
+def two_classes(labels, place):
+    """The two classes that stand among `labels`, in their order. Raises `ValueError` where it is another number."""
+    classes = sorted(set(labels))
+    if len(classes) != 2:
+        raise data_error(
+            place, "an equal error rate is of two classes", expected="both in every split", got=f"{classes[:5]}",
+            remedy="choose another metric in config/tasks.tsv, or rows of two labels with 'where' in config/corpora.tsv",
+        )  # fmt: skip
+    return classes

@@ -16,15 +16,18 @@ def shown_columns(frame):
         metric=[f"{metric} {'↑' if higher else '↓'}" for metric, higher in zip(frame.metric, frame.higher_is_better)],
         interval=[f"{100 * low:.1f} – {100 * high:.1f} %" for low, high in zip(frame.value_low, frame.value_high)],
         deviation=[percent(std) if seeds > 1 else "–" for std, seeds in zip(frame.value_std, frame.num_seeds)],
+        examples=frame.examples_per_class.map(lambda number: number or "all"),
+        num_illegal=frame.num_illegal.map("{:.1f}".format),
         trained=frame.trained_parameters.map("{:,}".format), total=frame.total_parameters.map("{:,}".format),
         **{name: frame[name].map(percent) for name in ("value", "ngram_value", "majority_value", "accuracy", "free_accuracy")},
     ).rename(columns=HEADINGS)[list(HEADINGS.values())]  # fmt: skip
 
 
 HEADINGS = dict(
-    task="task", metric="metric", value="test value", interval="95 % interval", deviation="standard deviation over seeds",
+    task="task", verbalizer="verbalizer", tuning="tuning", examples="examples per class", sampling="sampling", metric="metric",
+    value="test value", interval="95 % interval", deviation="standard deviation over seeds",
     num_seeds="seeds", num_rows="test rows", ngram_value="n-gram baseline", majority_value="majority baseline",
-    accuracy="accuracy", free_accuracy="accuracy, free decoding", num_illegal="illegal outputs, free decoding",
+    accuracy="accuracy", free_accuracy="accuracy, free decoding", num_illegal="rows with illegal outputs, free decoding",
     trained="trained parameters", total="all parameters", corpus="corpus", codebook="codebook", ulm="unit LM",
 )  # fmt: skip
 

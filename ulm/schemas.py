@@ -110,6 +110,10 @@ SUMMARY = schema(
     field("corpus", pa.string(), "row of config/corpora.tsv"),
     field("codebook", pa.string(), "row of config/codebooks.tsv"),
     field("ulm", pa.string(), "row of config/ulms.tsv"),
+    field("verbalizer", pa.string(), "how labels are said in units"),
+    field("tuning", pa.string(), "preset of tune_prompt: what was trained"),
+    field("examples_per_class", pa.int32(), "so many training rows of every class, 0: all", unit="rows"),
+    field("sampling", pa.string(), "preset of sample: how answers were decoded"),
     key=("task",),
     stage="summarize",
 )

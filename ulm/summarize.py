@@ -11,7 +11,8 @@ def summary_row(report):
     for method, accuracy in report["baselines"].items():
         kind = method.partition("_")[0]  # majority, or ngram of either kind
         row |= {f"{kind}_accuracy": accuracy, f"{kind}_value": report["baseline_values"][method]["value"]}
-    return row | dict(num_seeds=len(report["seeds"]), **{k: names[k] for k in ("corpus", "codebook", "ulm")})
+    row |= {name: names[name] for name in ("corpus", "codebook", "ulm", "verbalizer", "tuning", "sampling")}
+    return row | dict(num_seeds=len(report["seeds"]), examples_per_class=int(names["examples_per_class"] or 0))
 
 
 def summarize(*, acc, summary):

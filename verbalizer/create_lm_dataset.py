@@ -3,11 +3,12 @@
 from collections import Counter
 
 import numpy as np
+import pyarrow.compute as pc
 
 from speech2unit import tables
-from speech2unit.errors import data_error, nearest
+from speech2unit.errors import data_error, nearest, notice
 from speech2unit.schemas import MANIFEST, REDUCED_UNITS, SPLITS
-from speech2unit.splits import SEQUENCE
+from speech2unit.splits import SEQUENCE, two_classes
 from verbalizer.schemas import LM_DATASET
 
 
@@ -54,13 +55,29 @@ def few_examples(rows, examples_per_class, seed):
     return mask
 
 
-def create_lm_dataset(*, reduced_units, manifest, lm_dataset, labels, corpus_labels, examples_per_class, seed):
+def report_scarce(rows, examples_per_class, place):
+    """Tell the user of classes that have fewer training rows than were asked for."""
+    training = [labels for split, labels in zip(rows["split"].to_pylist(), rows["labels"].to_pylist()) if split == SPLITS[0]]
+    scarce = {name: n for name, n in Counter(map(" ".join, training)).items() if n < examples_per_class}
+    if scarce:
+        fewest = min(scarce, key=scarce.get)
+        notice(
+            f"{place}: {len(scarce)} classes have fewer than {examples_per_class} training rows; '{fewest}' has {scarce[fewest]}"
+        )
+
+
+def create_lm_dataset(*, reduced_units, manifest, lm_dataset, labels, corpus_labels, of_two_classes, examples_per_class, seed):
     """Stage: rows (units, labels) of every utterance. `labels`: the task's, `corpus_labels`: those of the manifest.
 
-    `examples_per_class`: so many training rows of every class are left, 0: all.
+    `of_two_classes`: whether other labels than two are an error (of the metric eer); `examples_per_class`: so many training
+    rows of every class are left, 0: all.
     """
     units = tables.read(reduced_units, REDUCED_UNITS)
     rows = join(units, tables.read(manifest, MANIFEST), label_positions(labels, corpus_labels, manifest), reduced_units)
+    for split in SPLITS if of_two_classes else ():
+        told = rows.filter(pc.field("split") == split)["labels"].to_pylist()
+        two_classes(map(" ".join, told), f"metric eer, {split}")
     if examples_per_class:
         rows = rows.filter(few_examples(rows, examples_per_class, seed))
+        report_scarce(rows, examples_per_class, lm_dataset)
     tables.write(lm_dataset, rows, LM_DATASET)

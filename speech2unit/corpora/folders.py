@@ -23,11 +23,12 @@ def read_rows(*, root, speaker_pattern):
     """
     root = Path(root)
     folders = _folders(root)
-    if all(folder.name.lower() in NAMES for folder in folders):
+    _check_mixed(root, folders)
+    if all(_names_a_split(folder) for folder in folders):
         classes = [(folder.name, label) for folder in folders for label in _folders(folder)]
     else:
         classes = [(None, label) for label in folders]
-    pattern = re.compile(speaker_pattern or SPEAKER_PATTERN)
+    pattern = _compiled(speaker_pattern or SPEAKER_PATTERN)
     return [_row(root, path, split, label.name, pattern) for split, label in classes for path in _clips(label)]
 
 
@@ -47,10 +48,35 @@ def _folders(place):
     folders = [path for path in _listed(place, "*") if path.is_dir()]
     if not folders:
         raise data_error(
-            place, "a tree of classes must have folders", expected="{train,dev,test}/label/ or label/", got="no folder",
-            remedy="correct `root` in config/corpora.tsv",
+            place, "a tree of classes must have folders", expected="{train,dev,test}/label/ or label/",
+            got="no folder in it" if place.is_dir() else "no such folder", remedy="correct `root` in config/corpora.tsv",
         )  # fmt: skip
     return folders
+
+
+def _names_a_split(folder):
+    return folder.name.lower() in NAMES
+
+
+def _check_mixed(root, folders):
+    """A class may be called `train` (of ESC-50 one is), but what holds classes of its own is a split, and has only splits beside it."""
+    splits = [each.name for each in folders if _names_a_split(each) and any(path.is_dir() for path in _listed(each, "*"))]
+    others = [each.name for each in folders if not _names_a_split(each)]
+    if splits and others:
+        raise data_error(
+            root, "folders of splits stand beside each other alone", expected=f"train, dev and test, as {splits[0]}", got=f"also {others[:5]}",
+            remedy="move these elsewhere or into the splits, or give them names that start with _",
+        )  # fmt: skip
+
+
+def _compiled(pattern):
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise data_error(
+            "config/corpora.tsv", "`speaker_pattern` is a regular expression", expected="one of Python's", got=f"'{pattern}': {error}",
+            remedy="correct the cell",
+        ) from error  # fmt: skip
 
 
 def _clips(folder):

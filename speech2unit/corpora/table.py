@@ -18,6 +18,12 @@ def read_rows(*, root, metadata, path_column, split_column, speaker_column, labe
     `digits[]` is the column `digits`, whose cells hold a sequence: `3 7 1` → labels [3, 7, 1]. Raises `ValueError` naming
     the file and the row.
     """
+    for cell, value in dict(metadata=metadata, path_column=path_column).items():
+        if not value:
+            raise data_error(
+                f"config/corpora.tsv, root {root}", f"adapter table needs the cell '{cell}'", expected="a CSV or Parquet file below the root, "
+                "and the column of it that holds paths", got="an empty cell", remedy="fill it, or take the adapter folders",
+            )  # fmt: skip
     place = Path(root) / metadata
     labels = _split_list(label_columns)
     table = _select(_read(place), where, place)
@@ -111,7 +117,7 @@ def _inside(path, place):
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or not pure.name:
         raise data_error(
-            place, "audio must lie under the corpus root", expected="a relative path without '..'", got=f"'{path}'",
-            remedy="move the file, or choose a `root` that holds all",
+            place, "paths are relative to the corpus root, and audio lies under it", expected="a relative path without '..'",
+            got=f"'{path}'", remedy="leave the root out of the path, move the file, or choose a `root` that holds all",
         )  # fmt: skip
     return path

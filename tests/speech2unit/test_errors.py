@@ -18,3 +18,4 @@ def test_short_lists_are_whole():
 
 def test_a_hint_only_where_something_is_near():
     assert nearest("SRC", TASKS) == 'did you mean "SCR"? ' and nearest("xyz", TASKS) == ""
+    assert nearest("scr", TASKS) == 'did you mean "SCR"? '

@@ -12,7 +12,7 @@ ROW = dict(
     task="SCR", metric="wer", higher_is_better=False, value=0.0725, value_std=0.0, value_low=0.06, value_high=0.0846,
     majority_value=0.9, ngram_value=0.35, accuracy=0.9125, accuracy_std=0.0, accuracy_low=0.88, accuracy_high=0.9345, num_rows=480, num_seeds=1,
     majority_accuracy=0.0833, ngram_accuracy=0.85, free_accuracy=0.9, num_illegal=3.0, trained_parameters=7872,
-    total_parameters=1_807_872, corpus="commands", codebook="km100", ulm="commands",
+    total_parameters=1_807_872, corpus="commands", codebook="km100", ulm="commands", verbalizer="freq", tuning="prompt5", examples_per_class=0, sampling="greedy",
 )  # fmt: skip
 
 

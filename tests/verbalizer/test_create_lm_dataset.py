@@ -19,12 +19,13 @@ def manifest_row(name, labels):
     return dict(utterance_id=name, split="train", labels=labels, audio_hash="") | nothing
 
 
-def created(folder, units, names, labels=("word",)):
+def created(folder, units, names, labels=("word",), **settings):
     rows = [dict(utterance_id=n, split="train", codebook="c", units=[i, 9], durations=[1, 2]) for i, n in enumerate(units)]
     tables.write(folder / "u.parquet", rows, REDUCED_UNITS)
     tables.write(folder / "m.parquet", [manifest_row(name, NAMES.get(name, ["x", "y"])) for name in names], MANIFEST)
     files = dict(reduced_units=folder / "u.parquet", manifest=folder / "m.parquet", lm_dataset=folder / "lm.parquet")
-    create_lm_dataset(**files, labels=list(labels), corpus_labels=["word", "colour"], examples_per_class=0, seed=1)
+    settings = dict(of_two_classes=False, examples_per_class=0) | settings
+    create_lm_dataset(**files, labels=list(labels), corpus_labels=["word", "colour"], seed=1, **settings)
     return tables.read(folder / "lm.parquet", LM_DATASET).to_pylist()
 
 
@@ -70,3 +71,14 @@ def test_few_examples_of_every_class_and_all_of_dev_and_test():
     for mask in chosen:
         assert mask[60:].all() and Counter(str(labels[i]) for i in range(60) if mask[i]) == dict.fromkeys(map(str, labels), 4)
     assert few_examples(rows, 100, 1).all()
+
+
+def test_classes_with_fewer_rows_than_were_asked_for_are_told(tmp_path, capfd):
+    assert len(created(tmp_path, "abc", "abc", examples_per_class=2)) == 3
+    assert "lm.parquet: 1 classes have fewer than 2 training rows; 'down' has 1" in capfd.readouterr().err
+
+
+def test_an_equal_error_rate_of_one_class_is_refused_before_anything_is_trained(tmp_path):
+    with pytest.raises(ValueError, match="metric eer, dev: an equal error rate is of two classes; expected both in every split"):
+        created(tmp_path, "abc", "abc", of_two_classes=True)
+    assert not (tmp_path / "lm.parquet").exists()

@@ -9,6 +9,7 @@ import pytest
 import rows as config_rows
 import yaml
 from config_files import check_config
+from result_paths import unknown_name, unknown_paths
 from snakemake.utils import update_config
 
 from speech2unit.encoders import architectures
@@ -68,6 +69,12 @@ def test_an_unknown_preset_names_the_nearest(tables, table, row, section):
     edit(tables, table, f"\t{row}", f"\t{row}x")
     text = row_refusal(tables)
     assert f" names a preset of section {section} of the config" in text and f'did you mean "{row}"?' in text
+
+
+def test_a_root_may_begin_at_home(tables, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ann")
+    edit(tables, "corpora", "\tbad_audio\t", "\t~/mine\t")
+    assert config_rows.read_rows(tables, SCHEMAS)["corpora"]["bad"]["root"] == "/home/ann/mine"
 
 
 @pytest.mark.parametrize("table, name, right", [("tasks", "SCR_lage", "SCR_large"), ("superb_tasks", "SD_lore", "SD_lora")])
@@ -237,6 +244,19 @@ def test_comments_blank_lines_and_line_ends_of_windows_change_nothing(tables):
     assert config_rows.read_rows(tables, SCHEMAS) == expected
 
 
+@pytest.mark.parametrize("table, old, new, rule", [
+    ("tasks", "\t1,2\t", "\t1,01\t", "each seed is another run; expected different numbers in 'seeds', got 1, 01"),
+    ("tasks", "\nSCR\t", "\nulm\t", "results of a task are in a folder of its name; expected none of ['corpora', "),
+    ("tasks", "labels[]\twer", "labels[]\teer", "f1 and eer are of classes; "),
+    ("codebooks", "\tmelhubert\t1\t", "\tmelhubert\t7\t", "'layer' is one of encoder melhubert; expected 0 to "),
+    ("corpora", "\tbad_audio\t", "\t{dat}/bad\t", "a path names folders of `paths` of the config in braces; expected of ['checkpoints', "),
+])  # fmt: skip
+def test_what_could_only_fail_after_hours_is_refused_at_once(tables, table, old, new, rule):
+    edit(tables, table, old, new)
+    text = row_refusal(tables)
+    assert text.startswith(f"{tables['tables'][table]}, row '") and rule in text
+
+
 @pytest.mark.parametrize("path, table, name", [
     ("SCRR/acc.json", "tasks", "SCR"), ("units/melhubert_15/commands/units.parquet", "codebooks", "melhubert_16"),
     ("units/melhubert_16/comands/units.parquet", "corpora", "commands"), ("corpora/comands/manifest.parquet", "corpora", "commands"),
@@ -245,9 +265,9 @@ def test_comments_blank_lines_and_line_ends_of_windows_change_nothing(tables):
 ])  # fmt: skip
 def test_a_path_with_an_unknown_name_is_told_from_others(tables, path, table, name):
     rows = config_rows.read_rows(tables, SCHEMAS)
-    unknown = re.compile(config_rows.unknown_paths(rows))
+    unknown = re.compile(unknown_paths(rows))
     assert unknown.fullmatch(path)
-    message = str(config_rows.unknown_name(path, rows, tables))
+    message = str(unknown_name(path, rows, tables))
     assert message.startswith(
         f"results/{path}: results are named after rows of {tables['tables'][table]}; expected one of ['{name}'"
     )

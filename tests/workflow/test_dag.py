@@ -86,6 +86,12 @@ def test_metadata_that_is_gone_is_an_error_even_beside_a_manifest(planner):
     assert status != 0 and "corpus 'large': its metadata must exist; got no large/metadata.csv; correct" in output
 
 
+def test_a_corpus_that_is_not_there_is_missed_before_anything_is_downloaded(planner):
+    output, status = planner.snakemake("--cores", 1, "--", "results/IC/acc.json", configs=(), check=False)
+    assert status != 0 and "corpus 'fluent': its root must exist; got no ../corpora/fluent_speech_commands_dataset; get" in output
+    assert "download_checkpoint" not in output
+
+
 def test_a_mistake_in_the_config_stops_before_anything_runs(planner):
     (planner / "wrong.yaml").write_text("fit_baselines:\n  max_ngrams: 3\n")
     output, status = planner.snakemake("--dry-run", configs=("tests/config/tiny.yaml", "wrong.yaml"), check=False)

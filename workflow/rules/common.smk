@@ -4,6 +4,7 @@ import re
 import sys
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -12,10 +13,14 @@ sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 from config_files import check_config
-from rows import read_rows, unknown_name, unknown_paths
+from result_paths import unknown_name, unknown_paths
+from rows import read_rows
 
-check_config(config, ROOT / "workflow/schemas/config.schema.yaml", workflow.configfiles)
-ROWS = read_rows(config, ROOT / "workflow/schemas")
+try:
+    check_config(config, ROOT / "workflow/schemas/config.schema.yaml", workflow.configfiles)
+    ROWS = read_rows(config, ROOT / "workflow/schemas")
+except ValueError as error:  # as a WorkflowError it is shown without the stack
+    raise WorkflowError(str(error)) from None
 FEATURES_FILE = "results/features/{encoder}/layer{layer}/{corpus}/{shard}.parquet"
 CHECKPOINT_FILE = f"{config['paths']['checkpoints']}/{{checkpoint}}/{{file}}"
 FEATURES_FILE = FEATURES_FILE if config["keep_features"] else temp(FEATURES_FILE)

@@ -1,7 +1,5 @@
 # Input functions: which files a row of config/ stands for.
 
-from snakemake.exceptions import WorkflowError
-
 FETCHED_CORPORA = "|".join(re.escape(name) for name, row in ROWS["corpora"].items() if row["address"]) or "none"
 
 
@@ -25,7 +23,13 @@ def corpus_source(wildcards):
     row = ROWS["corpora"][wildcards.corpus]
     if row["address"]:
         return [local(row["root"])]
-    path = Path(row["root"]) / row["metadata"]
+    root, manifest = Path(row["root"]), Path("results/corpora", wildcards.corpus, "manifest.parquet")
+    if not (workflow.dryrun or "results" in root.parts or root.exists() or manifest.exists()):
+        raise WorkflowError(
+            f"config/corpora.tsv, corpus '{wildcards.corpus}': its root must exist; got no {root}; get the corpus "
+            f"(speech2unit/corpora/{row['adapter']}.py says where from), or correct 'root', or paths of config/config.yaml"
+        )
+    path = root / row["metadata"]
     if row["metadata"] and "results" not in path.parts and not path.exists():  # without this an old manifest would do
         raise WorkflowError(
             f"config/corpora.tsv, corpus '{wildcards.corpus}': its metadata must exist; got no {path}; "
@@ -167,7 +171,8 @@ def label_settings(wildcards):
     row = task_row(wildcards)
     columns = ROWS["corpora"][row["corpus"]]["label_columns"]
     few = int(row["examples_per_class"] or 0)
-    return dict(labels=row["labels"], corpus_labels=columns.split(","), examples_per_class=few)
+    two = "eer" in row["metric"]
+    return dict(labels=row["labels"], corpus_labels=columns.split(","), of_two_classes=two, examples_per_class=few)
 
 
 def class_settings(wildcards):
@@ -219,7 +224,8 @@ def score_settings(wildcards):
     return dict(
         task=wildcards.task,
         metrics=row["metric"],
-        names={k: row[k] for k in ("corpus", "codebook", "ulm", "verbalizer", "tuning", "sampling")} | dict(encoder=encoder),
+        names={k: row[k] for k in ("corpus", "codebook", "ulm", "verbalizer", "tuning", "examples_per_class", "sampling")}
+        | dict(encoder=encoder),
     )
 
 

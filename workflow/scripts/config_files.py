@@ -97,6 +97,13 @@ def _check_finite(value, place):
         _check_finite(part, f"{place}.{name}")
 
 
+def _is_number(text):
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
 def _check(value, schema, place):
     errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(value), key=lambda e: [str(p) for p in e.path])
     if not errors:
@@ -117,4 +124,6 @@ def _check(value, schema, place):
         rule, expected, hint = "the value must be known", one_of(error.instance, valid), nearest(error.instance, valid)
     elif "description" in error.schema:  # of a pattern: nobody should have to read a regular expression
         rule, expected = "the text must be of its form", error.schema["description"]
+    elif error.validator == "type" and isinstance(error.instance, str) and _is_number(error.instance):
+        hint = f"write {float(error.instance)!r} (YAML takes 1e-2 for text, 1.0e-2 for a number): "
     raise data_error(where, rule, expected=expected, got=f"{error.instance!r:.80}", remedy=f"{hint}correct it")

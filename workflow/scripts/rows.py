@@ -1,9 +1,10 @@
 """The rows of config/: read, and held against each other and the YAML, before anything runs."""
 
-import re
+import os
 from pathlib import Path
 
 from config_files import read_table
+from result_paths import PLACES
 
 from speech2unit.errors import data_error, nearest, one_of
 
@@ -50,10 +51,6 @@ PRESETS = (  # table, column, cells of the rows that are meant, the section of c
     ("superb_tasks", "tuning", {}, "tune_encoder"),
     ("superb_tasks", "head", {}, "superb_heads"),
 )
-PLACES = dict(  # folder of results/ → tables that the names of the folders below it are rows of; other folders are tasks
-    corpora=("corpora",), encoders=("encoders",), features=("encoders",), hidden_states=("encoders", "corpora"),
-    units=("codebooks", "corpora"), ulm=("ulms",), superb=("superb_tasks",),
-)  # fmt: skip
 LISTS = ("corpora", "targets", "labels", "metric", "seeds", "source", "files", "sha256")  # comma-separated cells
 
 
@@ -79,6 +76,7 @@ def read_rows(config, schemas):
                     got=f"'{row[column]}'", remedy=f"{nearest(row[column], config[section])}correct it or add the preset",
                 )  # fmt: skip
     _check_parents(rows["encoders"], config["tables"]["encoders"])
+    _check_layers(rows, config)
     _check_tasks(rows, config)
     _check_superb_tasks(rows, config)
     _check_named(rows, config)
@@ -90,12 +88,12 @@ def _complete(rows, config):
     published, hashes that are not known (`-`).
     """
     for name, row in rows["corpora"].items():
-        row["root"] = row["root"].format(**config["paths"])
+        row["root"] = _path(row["root"], config, f"{config['tables']['corpora']}, row '{name}'")
         row["address"] = row["root"] if "://" in row["root"] and row["adapter"] != "units" else ""
         if row["address"]:
             row["root"] = f"results/corpora/{name}/fetched"
-    for row in rows["superb_tasks"].values():
-        row["lexicon"] = row["lexicon"].format(**config["paths"])
+    for name, row in rows["superb_tasks"].items():
+        row["lexicon"] = _path(row["lexicon"], config, f"{config['tables']['superb_tasks']}, row '{name}'")
     for row in rows["encoders"].values():
         fitted = "convert_encoder" if row["checkpoint"] else FITTED.get(row["architecture"], "convert_encoder")
         row["recipe"] = row["recipe"] or fitted
@@ -110,6 +108,17 @@ def _complete(rows, config):
                 f"{config['tables']['checkpoints']}, row '{name}'", "each file has its SHA-256", expected=f"{len(row['files'])}, - where unknown",
                 got=f"{len(row['sha256'])}", remedy="complete the cell, or leave it empty",
             )  # fmt: skip
+
+
+def _path(text, config, place):
+    """`{data}/speech` → that folder, with what `paths` of the config has for `data`; `~` → one's home."""
+    try:
+        return os.path.expanduser(text.format(**config["paths"]))
+    except (KeyError, ValueError, IndexError) as error:
+        raise data_error(
+            place, "a path names folders of `paths` of the config in braces", expected=f"of {sorted(config['paths'])}", got=f"'{text}'",
+            remedy="correct it",
+        ) from error  # fmt: skip
 
 
 def _check_parents(encoders, path):
@@ -131,14 +140,50 @@ def _check_parents(encoders, path):
 
 
 def _check_tasks(rows, config):
-    """Labels are columns of the corpus."""
+    """Names are free, seeds differ, labels are columns of the corpus, and the metric can judge them."""
     for table in ("tasks", "superb_tasks"):
         for name, row in rows[table].items():
+            _check_task(f"{config['tables'][table]}, row '{name}'", name, row)
             columns = [column.strip() for column in rows["corpora"][row["corpus"]]["label_columns"].split(",")]
             for label in row["labels"]:
                 if label not in columns:
                     column = f"labels (label_columns of corpus {row['corpus']})"
                     raise _unknown(config["tables"][table], name, column, label, columns)
+
+
+def _check_task(place, name, row):
+    if name in PLACES or name == "plots":
+        raise data_error(
+            place, "results of a task are in a folder of its name", expected=f"none of {[*PLACES, 'plots']}", got=f"'{name}'",
+            remedy="rename the task",
+        )  # fmt: skip
+    if len(set(map(int, row["seeds"]))) < len(row["seeds"]):
+        raise data_error(
+            place,
+            "each seed is another run",
+            expected="different numbers in 'seeds'",
+            got=", ".join(row["seeds"]),
+            remedy="remove the repeated",
+        )
+    if row["labels"][0].endswith("[]") and {"f1", "eer"} & set(row.get("metric", ())):
+        raise data_error(
+            place, "f1 and eer are of classes", expected="a metric of sequences for labels that are one (name[])",
+            got=", ".join(row["metric"]), remedy="name wer, cer, slot_type_f1, slot_value_cer or accuracy",
+        )  # fmt: skip
+
+
+def _check_layers(rows, config):
+    """A codebook reads a layer that its encoder has, as far as the preset of that says how many these are."""
+    for name, row in rows["codebooks"].items():
+        encoder = rows["encoders"].get(row["encoder"])
+        preset = config[encoder["recipe"]].get(encoder["preset"], {}) if encoder and encoder["preset"] else {}
+        sizes = preset.get("sizes", preset)
+        num_layers = sizes["num_layers"] * sizes.get("num_repeats", 1) if "num_layers" in sizes else None
+        if num_layers is not None and int(row["layer"]) > num_layers:
+            raise data_error(
+                f"{config['tables']['codebooks']}, row '{name}'", f"'layer' is one of encoder {row['encoder']}", expected=f"0 to {num_layers}",
+                got=row["layer"], remedy="correct the cell, or the preset of the encoder",
+            )  # fmt: skip
 
 
 def _check_superb_tasks(rows, config):
@@ -183,29 +228,6 @@ def _check_name(place, name, valid):
             place, "what is named must be there", expected=one_of(name, valid), got=f"'{name}'",
             remedy=f"{nearest(name, valid)}correct it or add a row to its table",
         )  # fmt: skip
-
-
-def unknown_paths(rows):
-    """A regular expression of the paths below results/ that hold a name which no row has."""
-    known = {table: "|".join(map(re.escape, rows[table])) for table in TABLES}
-    found = [f"(?!({'|'.join([*PLACES, known['tasks']])})/)[^/]+/.+"]
-    for folder, tables in PLACES.items():
-        parts = [folder]
-        for table in tables:
-            found.append("/".join([*parts, f"(?!({known[table]}|plots)/)[^/]+", ".+"]))
-            parts.append(f"({known[table]})")
-    return "|".join(found)
-
-
-def unknown_name(path, rows, config):
-    """The `ValueError` about a path below results/ that `unknown_paths` matches."""
-    folder, *names = path.split("/")
-    pairs = list(zip(PLACES[folder], names)) if folder in PLACES else [("tasks", folder)]
-    table, name = next((table, name) for table, name in pairs if name not in rows[table])
-    return data_error(
-        f"results/{path}", f"results are named after rows of {config['tables'][table]}", expected=one_of(name, rows[table]),
-        got=f"'{name}'", remedy=f"{nearest(name, rows[table])}correct it or add the row",
-    )  # fmt: skip
 
 
 def _unknown(path, name, column, value, valid):

@@ -63,3 +63,18 @@ def test_errors(tmp_path):
         ValueError, match=r"ann_1.wav: every file name must tell its speaker; expected a match of '\^x', got 'ann_1'"
     ):
         read_rows(root=tree(tmp_path, "yes/ann_1.wav"), speaker_pattern="^x")
+    with pytest.raises(ValueError, match=r"nowhere: .* got no such folder; correct `root`"):
+        read_rows(root=str(tmp_path / "nowhere"), speaker_pattern="")
+    with pytest.raises(ValueError, match=r"`speaker_pattern` is a regular expression; .* got '\[a': unterminated character set"):
+        read_rows(root=tree(tmp_path, "yes/ann_1.wav"), speaker_pattern="[a")
+
+
+def test_splits_and_classes_do_not_mix(tmp_path):
+    root = tree(tmp_path, "train/yes/7_01.wav", "test/yes/8_01.wav", "noise/hum_1.wav")
+    with pytest.raises(ValueError, match=r"folders of splits stand beside each other alone; .* got also \['noise'\]; move these"):
+        read_rows(root=root, speaker_pattern="")
+
+
+def test_a_class_may_be_called_like_a_split(tmp_path):
+    rows = read_rows(root=tree(tmp_path, "train/a_1.wav", "dog/b_1.wav"), speaker_pattern="")
+    assert [row["labels"] for row in rows] == [["dog"], ["train"]]

@@ -76,7 +76,7 @@ def test_names_with_dots_keep_them(tmp_path):
 
 def test_a_missing_column_names_the_nearest(tmp_path):
     assert 'did you mean "speaker"?' in error(tmp_path, speaker_column="speakers")
-    assert "expected one of ['" in error(tmp_path, path_column="")
+    assert "adapter table needs the cell 'path_column'" in error(tmp_path, path_column="")
     assert 'did you mean "language"?' in error(tmp_path, where="langage=en")
 
 
@@ -88,7 +88,7 @@ def test_an_unknown_split_names_its_row(tmp_path):
 @pytest.mark.parametrize("path", ["../1.wav", "/etc/1.wav", "a/../../1.wav", "", "."])
 def test_files_outside_the_root_are_refused(tmp_path, path):
     text = error(tmp_path, [ROWS[0] | dict(path=path)])
-    assert "row 2: audio must lie under the corpus root; expected a relative path without '..'" in text
+    assert "row 2: paths are relative to the corpus root, and audio lies under it; expected a relative path without '..'" in text
 
 
 def test_an_empty_label_names_its_row(tmp_path):
