@@ -99,7 +99,7 @@ def calls(folder):
         ),
         "verbalizer.create_lm_dataset": dict(
             reduced_units=at("reduced_units"), manifest=at("manifest"), lm_dataset=at("lm_dataset"), labels=["label"],
-            corpus_labels=["label"], examples_per_class=0, **config["create_lm_dataset"],
+            corpus_labels=["label"], of_two_classes=False, examples_per_class=0, **config["create_lm_dataset"],
         ),
         "verbalizer.fit_verbalizer": dict(
             lm_dataset=at("lm_dataset"), verbalizer=at("verbalizer"), method="freq", num_units=NUM_UNITS, **config["fit_verbalizer"]
