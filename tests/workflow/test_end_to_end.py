@@ -45,6 +45,7 @@ def test_acc_json(project, report):
         verbalizer="freq",
         tuning="prompt5_target",
         encoder="melhubert",
+        examples_per_class="",
         sampling="greedy",
     )
     assert report["updates"] == 20
