@@ -96,7 +96,10 @@ class Cluster:
         return found and found[1]
 
     def wait_for(self, rule):
-        return wait_until(lambda: self.running(rule), f"a job of {rule} runs")
+        """Number of a job of the rule, once its step runs: without a step, a node that dies makes a job fail on its own."""
+        job = wait_until(lambda: self.running(rule), f"a job of {rule} runs")
+        wait_until(lambda: f"{job}.0" in self.ask("squeue", "-h", "-s", "-o", "%i").split(), f"job {job} has its step")
+        return job
 
     def state(self, job):
         return self.ask("squeue", "-h", "-t", "all", "-j", job, "-o", "%T")

@@ -94,8 +94,10 @@ def test_a_node_that_dies_costs_its_job_a_further_attempt(run, report, cluster):
     def node_dies():
         job = cluster.wait_for("sample")
         cluster.kill_node()
-        wait_until(lambda: cluster.state(job) == "NODE_FAIL", "SLURM misses the node")
-        cluster.start_node()
+        try:
+            wait_until(lambda: cluster.state(job) == "NODE_FAIL", "SLURM misses the node", seconds=60)
+        finally:  # else the run would wait for it without an end
+            cluster.start_node()
 
     breakdown = meanwhile(node_dies)
     output, _ = again(run)
