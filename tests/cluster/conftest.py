@@ -73,9 +73,10 @@ class Cluster:
         wait_until(lambda: "idle" in self.ask("sinfo", "-h", "-o", "%T"), "the node is idle")
 
     def kill_node(self):
-        """The node's daemon dies at once; the jobs that it started live on."""
+        """The node's daemons die at once, also those that watch the steps and would tell of their end; the jobs live on."""
         self.daemons["slurmd"].kill()
         self.daemons.pop("slurmd").wait()
+        subprocess.run(["pkill", "-KILL", "-x", "slurmstepd"], check=True)
 
     def stop(self):
         with contextlib.suppress(subprocess.SubprocessError):
