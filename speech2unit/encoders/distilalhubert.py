@@ -112,8 +112,7 @@ def _read(folder):
     """The model in `folder`, the front end of a MelHuBERT (else None), and the settings."""
     settings = read_json(Path(folder) / "config.json")
     tensors = load_tensors(Path(folder) / "model.safetensors")
-    with torch.device("meta"):
-        model = build(settings)
+    model = build(settings)  # not on the meta device: drawing from a normal distribution there brings torch._dynamo in, 100 MB
     model.load_state_dict({name: t for name, t in tensors.items() if name not in FRONT_END}, assign=True)
     return model, read_front_end(folder) if settings["body"] == "melhubert" else None, settings
 

@@ -1,5 +1,7 @@
 """DistilALHuBERT: published sizes and checkpoints, the numbers of fairseq's layers run again and again, its Python API."""
 
+import subprocess
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -148,3 +150,14 @@ def test_layers_beyond_the_passes_are_refused(of_melhubert):
     assert of_melhubert.num_layers == 4
     with pytest.raises(ValueError, match="expected 0 to 4, got 5"):
         encoders.check_layer(of_melhubert, 5, "codebook")
+
+
+def test_loading_brings_no_compiler_along(of_melhubert, tmp_path):
+    """torch._dynamo takes 100 MB and seconds, in each job that reads the encoder."""
+    code = (
+        f"import sys; from speech2unit import encoders; encoders.load({str(tmp_path)!r}); print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert done.stdout.split() == ["False"]
