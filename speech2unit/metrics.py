@@ -178,11 +178,12 @@ METRICS = dict(
 )
 
 
-def measured(frames, metric, *, num_resamples, seed):
-    """Values of data frames (a seed each, the same utterances in the same order), and the 95 % interval of their mean.
+def resampled(frames, metric, *, num_resamples, seed):
+    """Values of data frames (a seed each, the same utterances in the same order), and their means over resamples `[R]`.
 
     metric: the name of one of `METRICS`, or a `Metric`.
-    The interval: percentiles over `num_resamples` samples of the utterances, drawn with replacement from `seed`.
+    A resample is a sample of the utterances drawn with replacement from `seed`: of tables with as many rows the same one, so
+    that means of two systems on the same utterances are paired (Efron and Tibshirani 1993, chapter 6).
     Raises `ValueError` where there is nothing to measure.
     """
     metric = METRICS.get(metric, metric)
@@ -195,9 +196,24 @@ def measured(frames, metric, *, num_resamples, seed):
         )  # fmt: skip
     rng, rows = np.random.default_rng(seed), len(parts[0])
     drawn = (rng.integers(rows, size=rows) for _ in range(num_resamples))
-    means = [np.mean([metric.value(part[chosen]) for part in parts]) for chosen in drawn]
+    return values, np.array([np.mean([metric.value(part[chosen]) for part in parts]) for chosen in drawn])
+
+
+def percentile_interval(means):
+    """95 % interval (low, high) from resampled means, those apart that are NaN: resamples without what the metric counts."""
     low, high = np.nanpercentile(means, INTERVAL)
-    return values, float(low), float(high)
+    return float(low), float(high)
+
+
+def measured(frames, metric, **bootstrap):
+    """Values of data frames and the 95 % interval of their mean; see `resampled`."""
+    values, means = resampled(frames, metric, **bootstrap)
+    return values, *percentile_interval(means)
+
+
+def frames_by_seed(frame):
+    """Seed → its rows, in the order of their utterances."""
+    return {int(seed): part.sort_values("utterance_id") for seed, part in frame.groupby("seed")}
 
 
 def wilson_interval(right, n):
@@ -209,7 +225,7 @@ def wilson_interval(right, n):
 
 def metric_values(frame, metric, **bootstrap):
     """The metric as mean over seeds with a 95 % interval (of accuracy Wilson's, else see `measured`), and each seed's."""
-    seeds, frames = zip(*((int(seed), part.sort_values("utterance_id")) for seed, part in frame.groupby("seed")))
+    seeds, frames = zip(*frames_by_seed(frame).items())
     values, low, high = measured(frames, metric, **bootstrap)
     if metric == "accuracy":
         rows = len(frames[0])

@@ -117,3 +117,21 @@ SUMMARY = schema(
     key=("task",),
     stage="summarize",
 )
+
+DIFFERENCES = schema(
+    "differences",
+    field("task", pa.string(), "row of config/tasks.tsv"),
+    field(
+        "reference",
+        pa.string(),
+        "an earlier task of config.tasks with the same metric on the same test rows, or a baseline of the task",
+    ),
+    field("metric", pa.string(), "of both: an entry of METRICS in speech2unit/metrics.py"),
+    field("higher_is_better", pa.bool_(), "false of error rates, where a difference below 0 is a gain"),
+    field("num_rows", pa.int64(), "test rows n, the same of both", unit="rows"),
+    field("difference", pa.float64(), "value of the task less that of the reference, each the mean over its seeds"),
+    field("difference_low", pa.float64(), "lower end of its 95 % interval: a bootstrap over utterances, both on the same ones"),
+    field("difference_high", pa.float64(), "upper end"),
+    key=("task", "reference"),
+    stage="compare_tasks",
+)

@@ -1,5 +1,6 @@
 localrules:
     build_vocabulary,
+    compare_tasks,
     score,
     summarize,
 
@@ -228,5 +229,25 @@ rule summarize:
         mem_mb=memory(1000),
     params:
         **stage("ulm.summarize"),
+    script:
+        "../scripts/stage.py"
+
+
+rule compare_tasks:
+    input:
+        acc=expand("results/{task}/acc.json", task=config["tasks"]),
+        samples=expand("results/{task}/samples.parquet", task=config["tasks"]),
+        baselines=expand("results/{task}/baselines.parquet", task=config["tasks"]),
+    output:
+        differences="results/differences.parquet",
+    log:
+        "logs/compare_tasks/differences.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(1000),
+    params:
+        **stage("ulm.compare_tasks"),
+        **config["score"],
     script:
         "../scripts/stage.py"

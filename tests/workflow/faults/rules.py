@@ -36,10 +36,16 @@ OF_A_TASK = {
     "ulm.fit_baselines": [f"{T}/baselines.parquet"],
     "ulm.score": [f"{T}/acc.json", f"{T}/confusion.parquet"],
     "ulm.summarize": ["results/summary.parquet"],
+    "ulm.compare_tasks": ["results/differences.parquet"],
     "ulm.render_summary": ["results/summary.html"],
     "speech2unit.plot_unit_usage": [f"{U}/commands/plots/unit_usage.svg"],
 }
-TARGETS = (f"{T}/acc.json", "results/summary.html", *OF_A_TASK["speech2unit.concatenate_clips"][1:])
+TARGETS = (
+    f"{T}/acc.json",
+    "results/summary.html",
+    "results/differences.parquet",
+    *OF_A_TASK["speech2unit.concatenate_clips"][1:],
+)
 TARGETS += tuple(OF_A_TASK["speech2unit.plot_unit_usage"])
 
 OTHERS = {

@@ -1,0 +1,79 @@
+"""Differences between systems: paired on the same rows, only of systems that answer the same."""
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap
+
+from speech2unit import tables
+from speech2unit.files import write_json
+from ulm.compare_tasks import compare_tasks
+from ulm.schemas import BASELINES, DIFFERENCES, SAMPLES
+
+SEEDS, ROWS = (1, 2), 200
+
+
+def rights(probability, seed):
+    """`[seeds, rows]`: which rows a system has right; some are hard for all, as they are in real data."""
+    rng = np.random.default_rng(seed)
+    return np.random.default_rng(0).random(ROWS) + rng.normal(0, 0.05, (len(SEEDS), ROWS)) < probability
+
+
+def write_task(folder, name, right, metric="accuracy", said="a", prefix="u"):
+    (folder / name).mkdir()
+    write_json(folder / name / "acc.json", dict(task=name, metric=metric))
+    common = dict(split="test", labels=[said])
+    samples = [
+        common
+        | dict(seed=seed, utterance_id=f"{prefix}{i:03}", predicted_labels=[said if right[s, i] else "wrong"], score=-1.0)
+        | dict(free_units=["5"], free_labels=None)
+        for s, seed in enumerate(SEEDS)
+        for i in range(ROWS)
+    ]
+    tables.write(folder / name / "samples.parquet", samples + [samples[0] | dict(utterance_id="d", split="dev")], SAMPLES)
+    base = [
+        common | dict(method="majority", utterance_id=f"{prefix}{i:03}", predicted_labels=["a"], score=0.0) for i in range(ROWS)
+    ]
+    tables.write(folder / name / "baselines.parquet", base, BASELINES)
+    return folder / name
+
+
+def compare(tmp_path, folders, num_resamples=2000):
+    compare_tasks(
+        acc=[f / "acc.json" for f in folders], samples=[f / "samples.parquet" for f in folders],
+        baselines=[f / "baselines.parquet" for f in folders], differences=tmp_path / "differences.parquet",
+        num_resamples=num_resamples, seed=1,
+    )  # fmt: skip
+    return {
+        (row["task"], row["reference"]): row for row in tables.read(tmp_path / "differences.parquet", DIFFERENCES).to_pylist()
+    }
+
+
+def test_a_difference_has_the_interval_of_a_paired_bootstrap(tmp_path):
+    one, other = rights(0.8, 1), rights(0.75, 2)
+    found = compare(tmp_path, [write_task(tmp_path, "other", other), write_task(tmp_path, "one", one)])
+    assert list(found) == [("other", "majority"), ("one", "majority"), ("one", "other")]
+    row = found["one", "other"]
+    assert (row["metric"], row["higher_is_better"], row["num_rows"]) == ("accuracy", True, ROWS)
+    assert row["difference"] == pytest.approx(one.mean() - other.mean())
+    theirs = bootstrap(
+        (one.mean(0), other.mean(0)), lambda a, b, axis: a.mean(axis) - b.mean(axis), paired=True, n_resamples=2000,
+        method="percentile", rng=np.random.default_rng(2),
+    ).confidence_interval  # fmt: skip
+    assert (row["difference_low"], row["difference_high"]) == pytest.approx(tuple(theirs), abs=0.006)
+    assert row["difference_high"] - row["difference_low"] < 0.06  # of two samples of rows it would be .16
+    assert found["one", "majority"]["difference"] == pytest.approx(one.mean() - 1)
+
+
+@pytest.mark.parametrize("changed", [dict(metric="wer"), dict(said="b"), dict(prefix="v")])
+def test_another_metric_other_answers_and_other_rows_are_not_compared(tmp_path, changed):
+    found = compare(
+        tmp_path, [write_task(tmp_path, "one", rights(0.8, 1)), write_task(tmp_path, "two", rights(0.8, 2), **changed)], 20
+    )
+    assert list(found) == [("one", "majority"), ("two", "majority")]
+    assert found["two", "majority"]["higher_is_better"] == (changed.get("metric") != "wer")
+
+
+def test_a_system_does_not_differ_from_itself(tmp_path):
+    right = rights(0.7, 1)
+    row = compare(tmp_path, [write_task(tmp_path, name, right) for name in ("one", "two")])["two", "one"]
+    assert row["difference"] == row["difference_low"] == row["difference_high"] == 0

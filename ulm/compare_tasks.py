@@ -1,0 +1,56 @@
+"""Which task does better: differences on the same test utterances, which tell more than two intervals side by side."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from speech2unit import tables
+from speech2unit.files import read_json
+from speech2unit.metrics import METRICS, frames_by_seed, log_odds, percentile_interval, resampled
+from ulm.schemas import BASELINES, DIFFERENCES, SAMPLES
+
+
+@dataclass
+class System:
+    """What answers test rows: a task's tuned unit LM or a baseline. `asked`: (utterance_id, labels) of each row."""
+
+    name: str
+    metric: str
+    asked: list
+    value: float
+    means: np.ndarray  # [R] of paired resamples, see `resampled`
+
+
+def system(name, metric, frame, **bootstrap):
+    """A `System` from its rows of the test split, of all seeds."""
+    frames = list(frames_by_seed(frame).values())
+    values, means = resampled(frames, metric, **bootstrap)
+    asked = [(utterance, list(labels)) for utterance, labels in zip(frames[0].utterance_id, frames[0].labels)]
+    return System(name, metric, asked, float(np.mean(values)), means)
+
+
+def difference(one, reference):
+    """Row of `DIFFERENCES` of two systems on the same rows."""
+    low, high = percentile_interval(one.means - reference.means)
+    return dict(
+        task=one.name, reference=reference.name, metric=one.metric, higher_is_better=METRICS[one.metric].higher_is_better,
+        num_rows=len(one.asked), difference=one.value - reference.value, difference_low=low, difference_high=high,
+    )  # fmt: skip
+
+
+def of_test_split(path, schema):
+    return tables.read(path, schema).to_pandas().query("split == 'test'")
+
+
+def compare_tasks(*, acc, samples, baselines, differences, num_resamples, seed):
+    """Stage: `acc`, `samples` and `baselines` are of the same tasks in the same order. See `DIFFERENCES`."""
+    earlier, rows, bootstrap = [], [], dict(num_resamples=num_resamples, seed=seed)
+    for report, answers, base in zip(map(read_json, acc), samples, baselines, strict=True):
+        name, metric, frame = report["task"], report["metric"], of_test_split(answers, SAMPLES)
+        one = system(name, metric, frame.assign(score=log_odds(frame.score)), **bootstrap)
+        own = of_test_split(base, BASELINES).assign(seed=0).groupby("method")
+        others = [system(method, metric, part, **bootstrap) for method, part in own]
+        others += [other for other in earlier if (other.metric, other.asked) == (metric, one.asked)]
+        rows += [difference(one, other) for other in others]
+        earlier.append(one)
+    tables.write(differences, rows, DIFFERENCES)
