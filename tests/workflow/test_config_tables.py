@@ -56,8 +56,8 @@ def test_an_unknown_name_in_a_row_names_the_nearest(tables, table, column, targe
     cells[at] = cells[at].replace(right, right + "x", 1)
     path.write_text("\n".join([header, *lines[:number], "\t".join(cells), *lines[number + 1 :]]))
     text = row_refusal(tables)
-    assert text.startswith(f"{path}, row '{cells[0]}': '{column}' names a row of its table; ") and f"got '{right}x'" in text
-    assert f'did you mean "{right}"? correct it or add the row' in text
+    assert text.startswith(f"{path}, row '{cells[0]}': '{column}' names a row of {tables['tables'][target]}; ")
+    assert f"got '{right}x'" in text and f'did you mean "{right}"? correct it' in text
 
 
 @pytest.mark.parametrize("table, row, section", [
@@ -97,7 +97,7 @@ def test_a_cell_of_a_superb_task_that_does_not_fit_its_kind_is_named(tables, old
 
 def test_labels_of_a_superb_task_are_columns_of_its_corpus(tables):
     edit(tables, "superb_tasks", "\tlabel\t", "\tlable\t")
-    assert "'labels (label_columns of corpus commands)' names a row of its table" in (text := row_refusal(tables))
+    assert "'labels' names label_columns of corpus 'commands' in " in (text := row_refusal(tables))
     assert 'did you mean "label"?' in text
 
 
@@ -249,6 +249,7 @@ def test_comments_blank_lines_and_line_ends_of_windows_change_nothing(tables):
     ("tasks", "\nSCR\t", "\nulm\t", "results of a task are in a folder of its name; expected none of ['corpora', "),
     ("tasks", "labels[]\twer", "labels[]\teer", "f1 and eer are of classes; "),
     ("codebooks", "\tmelhubert\t1\t", "\tmelhubert\t7\t", "'layer' is one of encoder melhubert; expected 0 to "),
+    ("codebooks", "\tlog_mel\t0\t", "\tlog_mel\t3\t", "'layer' is one of encoder log_mel; expected 0 to 0, got 3"),
     ("corpora", "\tbad_audio\t", "\t{dat}/bad\t", "a path names folders of `paths` of the config in braces; expected of ['checkpoints', "),
 ])  # fmt: skip
 def test_what_could_only_fail_after_hours_is_refused_at_once(tables, table, old, new, rule):

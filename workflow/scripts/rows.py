@@ -66,7 +66,8 @@ def read_rows(config, schemas):
         for name, row in rows[table].items():
             for value in row[column] if isinstance(row[column], list) else [row[column]]:
                 if value and value not in rows[target]:
-                    raise _unknown(config["tables"][table], name, column, value, rows[target])
+                    whose = f"'{column}' names a row of {config['tables'][target]}"
+                    raise _unknown(f"{config['tables'][table]}, row '{name}'", whose, value, rows[target])
     for table, column, cells, section in PRESETS:
         for name, row in rows[table].items():
             if row[column] and row[column] not in config[section] and cells.items() <= row.items():
@@ -147,8 +148,8 @@ def _check_tasks(rows, config):
             columns = [column.strip() for column in rows["corpora"][row["corpus"]]["label_columns"].split(",")]
             for label in row["labels"]:
                 if label not in columns:
-                    column = f"labels (label_columns of corpus {row['corpus']})"
-                    raise _unknown(config["tables"][table], name, column, label, columns)
+                    whose = f"'labels' names label_columns of corpus '{row['corpus']}' in {config['tables']['corpora']}"
+                    raise _unknown(f"{config['tables'][table]}, row '{name}'", whose, label, columns)
 
 
 def _check_task(place, name, row):
@@ -173,11 +174,13 @@ def _check_task(place, name, row):
 
 
 def _check_layers(rows, config):
-    """A codebook reads a layer that its encoder has, as far as the preset of that says how many these are."""
+    """A codebook reads a layer that its encoder has (log-Mel: 0), as far as a preset says how many these are."""
     for name, row in rows["codebooks"].items():
         encoder = rows["encoders"].get(row["encoder"])
         preset = config[encoder["recipe"]].get(encoder["preset"], {}) if encoder and encoder["preset"] else {}
         sizes = preset.get("sizes", preset)
+        if encoder and encoder["architecture"] == "log_mel":
+            sizes = dict(num_layers=0)
         num_layers = sizes["num_layers"] * sizes.get("num_repeats", 1) if "num_layers" in sizes else None
         if num_layers is not None and int(row["layer"]) > num_layers:
             raise data_error(
@@ -230,8 +233,6 @@ def _check_name(place, name, valid):
         )  # fmt: skip
 
 
-def _unknown(path, name, column, value, valid):
-    return data_error(
-        f"{path}, row '{name}'", f"'{column}' names a row of its table", expected=one_of(value, valid), got=f"'{value}'",
-        remedy=f"{nearest(value, valid)}correct it or add the row",
-    )  # fmt: skip
+def _unknown(place, rule, value, valid):
+    remedy = f"{nearest(value, valid)}correct it, or add what it names"
+    return data_error(place, rule, expected=one_of(value, valid), got=f"'{value}'", remedy=remedy)
