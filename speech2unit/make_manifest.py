@@ -11,7 +11,7 @@ from joblib import Parallel, delayed
 from speech2unit import corpora, tables
 from speech2unit.audio import BadAudio, check_name, convert, decode, stretch
 from speech2unit.errors import data_error, nearest, notice, one_of
-from speech2unit.schemas import MANIFEST, REJECTED
+from speech2unit.schemas import MANIFEST, REJECTED, SPLITS
 from speech2unit.splits import SEQUENCE, check_splits
 
 # of a row of config/corpora.tsv; the others are the adapter's
@@ -172,7 +172,8 @@ def make_manifest(
     tables.write(manifest, good, MANIFEST)
     tables.write(rejected, bad, REJECTED)
     converted = sum((row["source_sample_rate"], row["source_channels"]) != (sample_rate, 1) for row in originals)
-    print(f"{len(originals)} files and {len(good) - len(originals)} speed copies")
+    splits = Counter(row["split"] for row in originals)
+    notice(f"{manifest}: {', '.join(f'{splits[split]} {split}' for split in SPLITS)}, {len(good) - len(originals)} speed copies")
     if bad:
         reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(row["reason"] for row in bad).most_common())
         notice(f"{len(bad)} of {len(found)} files of {corpus['root']} rejected: {reasons}; see {rejected}")

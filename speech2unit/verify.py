@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from speech2unit import provenance, tables
-from speech2unit.errors import data_error
+from speech2unit.errors import data_error, notice
 from speech2unit.files import SUMS, damaged_files
 
 
@@ -78,9 +78,9 @@ def verify(*, folder, makers):
         if found:
             stage = maker(path, makers)
             wrong.append(f"\n  {path}: {found}; snakemake --cores all --forcerun {stage} {path}")
-    print(f"{len(paths)} files, {len(wrong)} wrong")
     if wrong:
         raise data_error(
             folder, "results must be what their stages wrote", expected=f"{len(paths)} right files", got=f"{len(wrong)} wrong ones:{''.join(wrong)}\n",
             remedy="run the commands above; a stage also reruns what follows it",
         )  # fmt: skip
+    notice(f"{folder}: {len(paths)} files, 0 wrong")

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 
 from speech2unit import provenance, tables
+from speech2unit.errors import notice
 from speech2unit.files import read_json, write_json
 from speech2unit.metrics import METRICS, metric_values
 from speech2unit.schemas import TRAINING
@@ -65,4 +66,4 @@ def score_superb(
     report |= read_json(sizes) | dict(names=names, settings=presets)
     report |= dict(seeds=sorted(report["value_by_seed"]), updates=max(tables.read(training, TRAINING)["update"].to_pylist()))
     write_json(score, report | dict(usage=provenance.usage(record["history"]), provenance=record))
-    print(f"{superb_task}: {metric} {report['value']:.4f} ± {report['value_std']:.4f} on {report['num_rows']} rows")
+    notice(f"{superb_task}: {metric} {report['value']:.4f} ± {report['value_std']:.4f} on {report['num_rows']} rows")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from speech2unit import tables
+from speech2unit.errors import notice
 from speech2unit.files import read_json
 from superb.schemas import SWEEP
 
@@ -26,4 +27,4 @@ def sweep_learning_rates(*, scores, sweep, factors):
     rows = sweep_rows([read_json(path) for path in scores], [float(factor) for factor in factors])
     tables.write(sweep, rows, SWEEP)
     best = next(row for row in rows if row["best"])
-    print(f"best on dev: {best['learning_rate']:g}, {best['factor']:g} of the preset's")
+    notice(f"{sweep}: best on dev {best['learning_rate']:g}, {best['factor']:g} of the preset's")

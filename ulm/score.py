@@ -6,6 +6,7 @@ from itertools import zip_longest
 import numpy as np
 
 from speech2unit import provenance, tables
+from speech2unit.errors import notice
 from speech2unit.files import read_json, write_json
 from speech2unit.metrics import METRICS, log_odds, metric_values, wilson_interval
 from speech2unit.schemas import TRAINING
@@ -106,10 +107,9 @@ def score(
     )
     write_json(acc, report | dict(usage=provenance.usage(record["history"]), provenance=record))
     tables.write(confusion, confusion_rows(pairs), CONFUSION)
-    print(f"{task}: accuracy {report['accuracy']:.4f} on {report['num_rows']} rows")
     for each in values:
         others = ", ".join(f"{name} {found['value']:.4f}" for name, found in each["baseline_values"].items())
-        print(f"{each['metric']} {each['value']:.4f}; {others}")
+        notice(f"{task}: {each['metric']} {each['value']:.4f} on {report['num_rows']} rows; {others}")
 
 
 def _sizes(prompt, num_seeds):

@@ -173,6 +173,11 @@ def test_speakers_and_audio_in_two_splits_are_errors_or_counted(tmp_path, capsys
     assert "allow_audio_overlap: 1 values of audio_hash in several splits" in capsys.readouterr().out
 
 
+def test_what_a_manifest_holds_is_said(tmp_path, capsys):
+    make(tmp_path, good_files(tmp_path), speeds="0.9")
+    assert f"{tmp_path}/out/manifest.parquet: 4 train, 4 dev, 4 test, 4 speed copies\n" in capsys.readouterr().out
+
+
 def test_unknown_speakers_overlap_with_nobody(tmp_path):
     assert make(tmp_path, good_files(tmp_path), speaker_column="")[0]["good000"]["speaker"] is None
 
