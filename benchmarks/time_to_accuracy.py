@@ -74,7 +74,7 @@ def main():
     write(
         "time_to_accuracy", [ours], [peer], unit="s", aim=3, load_before=before, accuracy=ACCURACY, updates=our_updates,
         peer_updates=peer_updates,
-        what=f"training of prompts of length 5 to {ACCURACY:.0%} on dev, published units, unit LM of 1.8 M; peer: the papers' recipe",
+        what=f"training of prompts of length 5 to {ACCURACY:.0%} on dev, published units, unit LM of 1.9 M; peer: the papers' recipe",
     )  # fmt: skip
 
 
