@@ -51,7 +51,7 @@ def _check_columns(rows, corpus):
         )  # fmt: skip
 
 
-def check_ids(rows):
+def check_ids(rows, place):
     """Refuse two rows with one utterance_id."""
     paths = defaultdict(list)
     for row in rows:
@@ -59,7 +59,7 @@ def check_ids(rows):
     double = {name: found for name, found in paths.items() if len(found) > 1}
     if double:
         raise data_error(
-            "manifest", "an utterance_id (the path without its extension, - for /) must be unique", expected="one row each",
+            place, "an utterance_id (the path without its extension, - for /) must be unique", expected="one row each",
             got=f"{len(double)} ids of several rows: {_first(double)}", remedy="remove rows or rename files",
         )  # fmt: skip
 
@@ -92,7 +92,7 @@ def _manifest_row(row, info, speed, num_samples, sample_rate):
     return row | measured | dict(source_sample_rate=info.sample_rate, source_channels=info.channels)
 
 
-def check_rejected(rejected, num_files, max_reject_fraction):
+def check_rejected(rejected, num_files, max_reject_fraction, place):
     """Stop, with a table of the reasons, where too large a part of the files cannot be used."""
     if len(rejected) <= max_reject_fraction * num_files:
         return
@@ -102,14 +102,14 @@ def check_rejected(rejected, num_files, max_reject_fraction):
         print(f"{row['path']!a}: {row['reason']}: {row['detail']}")  # as no table is left of a stage that fails
     lines = "".join(f"\n  {reason:12} {len(found):7}  {', '.join(found[:3])}" for reason, found in sorted(reasons.items()))
     raise data_error(
-        "manifest", "most of a corpus must be usable", expected=f"at most {max_reject_fraction:.2%} of the files rejected",
+        place, "most of a corpus must be usable", expected=f"at most {max_reject_fraction:.2%} of the files rejected",
         got=f"{len(rejected)} of {num_files} ({len(rejected) / num_files:.2%}):{lines}\n",
         remedy="repair these files (all of them are in the log, the reasons in speech2unit/audio.py), or raise "
         "make_manifest.max_reject_fraction in config/config.yaml",
     )  # fmt: skip
 
 
-def check_overlap(rows, column, *, allowed):
+def check_overlap(rows, column, place, *, allowed):
     """A speaker, or the same audio, must not stand in two splits; where that is `allowed` the number is printed."""
     found = defaultdict(dict)
     for row in rows:
@@ -122,7 +122,7 @@ def check_overlap(rows, column, *, allowed):
     setting = f"allow_{column.removesuffix('_hash')}_overlap"
     if shared and not allowed:
         raise data_error(
-            "manifest", f"splits must not share a value of {column}", expected="each in one split",
+            place, f"splits must not share a value of {column}", expected="each in one split",
             got=f"{len(shared)} in several: {_first(shared)}",
             remedy="correct the splits (or the speakers; adapter folders reads them by `speaker_pattern` of config/corpora.tsv), or "
             f"set make_manifest.{setting}: true to accept a flattering test",
@@ -159,16 +159,16 @@ def make_manifest(
     `corpus`: a row of config/corpora.tsv, with `speeds` such as "0.9,1.1" for extra copies of the train files; `source`: only
     orders the DAG; `sample_rate` in Hz as the encoder reads. Raises `ValueError` for whatever the corpus breaks.
     """
-    found = read_corpus(corpus)
-    check_ids(found)
+    found, place = read_corpus(corpus), f"corpus {corpus['corpus']}, {corpus['root']}"
+    check_ids(found, place)
     job, settings = delayed(check_file), dict(root=corpus["root"], speeds=_speeds(corpus["speeds"]), sample_rate=sample_rate)
     checked = Parallel(n_jobs=num_workers, prefer="threads")(job(row, **settings) for row in found)  # decoders free the lock
     good, bad = (sorted((row for one in checked for row in one[part]), key=lambda row: row["utterance_id"]) for part in (0, 1))
     originals = [row for row in good if row["speed"] == 1]
-    check_rejected(bad, len(found), max_reject_fraction)
-    check_splits(originals, "manifest", corpus["label_columns"])
-    check_overlap(originals, "speaker", allowed=allow_speaker_overlap)
-    check_overlap(originals, "audio_hash", allowed=allow_audio_overlap)
+    check_rejected(bad, len(found), max_reject_fraction, place)
+    check_splits(originals, place, corpus["label_columns"])
+    check_overlap(originals, "speaker", place, allowed=allow_speaker_overlap)
+    check_overlap(originals, "audio_hash", place, allowed=allow_audio_overlap)
     tables.write(manifest, good, MANIFEST)
     tables.write(rejected, bad, REJECTED)
     converted = sum((row["source_sample_rate"], row["source_channels"]) != (sample_rate, 1) for row in originals)

@@ -216,7 +216,10 @@ def test_a_key_that_stands_twice_is_refused(path, tmp_path):
     depth = len(path) - 1
     at = next(i for i, line in enumerate(lines) if re.match(rf"{'  ' * depth}{path[-1]}:", line))
     (tmp_path / "config.yaml").write_text("\n".join([*lines[:at], f"{'  ' * depth}{path[-1]}: 1", *lines[at:]]))
-    with pytest.raises(ValueError, match=rf"config\.yaml, line \d+: a key stands once; .* got '{path[-1]}' twice; remove one"):
+    with pytest.raises(
+        ValueError,
+        match=rf"config\.yaml, line \d+: a key stands once; .* got '{path[-1]}' twice; merge it with the one in line \d+",
+    ):
         check(CONFIG, [tmp_path / "config.yaml"])
 
 

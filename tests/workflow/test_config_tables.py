@@ -250,6 +250,7 @@ def test_comments_blank_lines_and_line_ends_of_windows_change_nothing(tables):
     ("tasks", "labels[]\twer", "labels[]\teer", "f1 and eer are of classes; "),
     ("codebooks", "\tmelhubert\t1\t", "\tmelhubert\t7\t", "'layer' is one of encoder melhubert; expected 0 to "),
     ("codebooks", "\tlog_mel\t0\t", "\tlog_mel\t3\t", "'layer' is one of encoder log_mel; expected 0 to 0, got 3"),
+    ("encoders", "\ttiny_cpc\ttiny_cpc\t", "\t\ttiny_cpc\t", "a published encoder has sizes; expected a preset of convert_encoder, or a config.json "),
     ("corpora", "\tbad_audio\t", "\t{dat}/bad\t", "a path names folders of `paths` of the config in braces; expected of ['checkpoints', "),
 ])  # fmt: skip
 def test_what_could_only_fail_after_hours_is_refused_at_once(tables, table, old, new, rule):

@@ -25,9 +25,11 @@ def corpus_source(wildcards):
         return [local(row["root"])]
     root, manifest = Path(row["root"]), Path("results/corpora", wildcards.corpus, "manifest.parquet")
     if not (workflow.dryrun or "results" in root.parts or root.exists() or manifest.exists()):
+        published = row["adapter"] not in ("table", "folders", "units")
+        get = f"get the corpus (speech2unit/corpora/{row['adapter']}.py says where from), or " if published else ""
         raise WorkflowError(
-            f"config/corpora.tsv, corpus '{wildcards.corpus}': its root must exist; got no {root}; get the corpus "
-            f"(speech2unit/corpora/{row['adapter']}.py says where from), or correct 'root', or paths of config/config.yaml"
+            f"config/corpora.tsv, corpus '{wildcards.corpus}': its root must exist; got no {root}; {get}correct 'root', or "
+            "paths of config/config.yaml"
         )
     path = root / row["metadata"]
     if row["metadata"] and "results" not in path.parts and not path.exists():  # without this an old manifest would do

@@ -11,6 +11,7 @@ import yaml
 from speech2unit.errors import data_error, nearest, one_of
 
 ROOT = Path(__file__).resolve().parents[2]
+MERGE = "tag:yaml.org,2002:merge"  # of the key `<<`
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -18,13 +19,14 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def _mapping(loader, node):
-    keys = [loader.construct_object(key) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-    double = next((key for key in keys if keys.count(key) > 1), None)
-    if double is not None:
-        raise data_error(
-            f"{node.start_mark.name}, line {node.start_mark.line + 1}", "a key stands once", expected="unique keys", got=f"'{double}' twice",
-            remedy="remove one of them",
-        )  # fmt: skip
+    lines = {}
+    for key, line in ((loader.construct_object(key), key.start_mark.line + 1) for key, _ in node.value if key.tag != MERGE):
+        if key in lines:
+            raise data_error(
+                f"{node.start_mark.name}, line {line}", "a key stands once", expected="unique keys", got=f"'{key}' twice",
+                remedy=f"merge it with the one in line {lines[key]}",
+            )  # fmt: skip
+        lines[key] = line
     return loader.construct_mapping(node, deep=True)
 
 

@@ -77,6 +77,7 @@ def read_rows(config, schemas):
                     got=f"'{row[column]}'", remedy=f"{nearest(row[column], config[section])}correct it or add the preset",
                 )  # fmt: skip
     _check_parents(rows["encoders"], config["tables"]["encoders"])
+    _check_published(rows, config)
     _check_layers(rows, config)
     _check_tasks(rows, config)
     _check_superb_tasks(rows, config)
@@ -137,6 +138,18 @@ def _check_parents(encoders, path):
             raise data_error(
                 f"{path}, row '{name}'", "an encoder has the architecture of its parent", expected=encoders[row["parent"]]["architecture"],
                 got=row["architecture"], remedy="correct 'architecture' or 'parent'",
+            )  # fmt: skip
+
+
+def _check_published(rows, config):
+    """A published encoder has the sizes of a preset, or those of a config.json beside its weights."""
+    for name, row in rows["encoders"].items():
+        files = rows["checkpoints"][row["checkpoint"]]["files"] if row["checkpoint"] else []
+        if files and not row["preset"] and not any(file.endswith(".json") for file in files):
+            raise data_error(
+                f"{config['tables']['encoders']}, row '{name}'", "a published encoder has sizes",
+                expected=f"a preset of convert_encoder, or a config.json among the files of checkpoint '{row['checkpoint']}'", got="neither",
+                remedy="name a preset, or add the file",
             )  # fmt: skip
 
 
