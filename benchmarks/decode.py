@@ -83,5 +83,5 @@ def against(name, peer_model, what, *, num_batches, **settings):
 if __name__ == "__main__":
     against(
         "decode", lambda theirs, tuned: OverwrittenRows(theirs, tuned.prompt), num_batches=2, runs=3, peer_runs=1, aim=40,
-        what="label of a test row, 151 M unit LM, prompts of length 6; peer: fairseq's generator, source forced, no cache",
+        what="label of a test row, 151 M unit LM in bfloat16, prompts of length 6; peer: fairseq's generator in float32, source forced, no cache",
     )  # fmt: skip

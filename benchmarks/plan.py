@@ -50,7 +50,10 @@ def plan_table(need):
         *((f"`{name}.parquet`", size[name], "stays") for name in ("manifest", "units", "reduced_units")),
         ("features and units, HuBERT Base to layer 6, two CPU threads", f"{need['cpu_hours']:,.0f} h", "measured (`units`)"),
         ("the same on a GPU", f"{need['gpu_hours']:,.0f} h", f"operations counted, {GPU_FLOPS / 1e12:.0f} TFLOP/s assumed"),
-        *((f"`{name}`", f"{hours:,.1f} h", "measured, one process") for name, hours in need["stage_hours"].items()),
+        *(
+            (f"`{name}`", f"{hours:,.1f} h", "measured on 100,000 utterances, one process")
+            for name, hours in need["stage_hours"].items()
+        ),
     ]
     lines = [f"| {need['hours']:,} hours | | |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
     return "\n".join(lines) + "\n"

@@ -199,7 +199,7 @@ def main(sizes=SIZES):
         "scale", totals[-1:], totals[:1], unit="CPU s/1000 rows", aim=round((sizes[-1] / sizes[0]) ** -0.1, 2), load_before=before,
         what=f"manifest to LM data, eight stages, {sizes[-1]:,} utterances of 12 s; beside it the same of {sizes[0]:,} (1: linear)",
         sizes=list(sizes), **planned, stages=stages, peak_memory_mb=max(max(s["peak_memory_mb"]) for s in stages.values()),
-        largest_exponent=max(s["exponent"] for s in stages.values()), bytes_an_utterance={k: v / sizes[-1] for k, v in bytes_written[-1].items()},
+        largest_exponent=max(max(s["exponent"], s["late_exponent"]) for s in stages.values()), bytes_an_utterance={k: v / sizes[-1] for k, v in bytes_written[-1].items()},
         hours=sizes[-1] * sum(FRAMES) / 2 * 0.02 / 3600,
     )  # fmt: skip
     plan.main()

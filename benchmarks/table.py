@@ -15,10 +15,16 @@ def table(records):
     """Markdown table of records as `side_by_side.write` makes them, a row each."""
     rows = [
         f"| `{r['name']}` | {r['ours']:.3g} {r['unit']} | {r['peer']:.3g} {r['unit']} | {r['ratio']:.2f} "
-        f"| {'≥ ' + format(r['aim'], 'g') if r['aim'] else '–'} | {r['what']} |"
+        f"| {'≥ ' + format(r['aim'], 'g') if r['aim'] else '–'} | {cpu_ratio(r)} | {r['machine']['load_before']:.1f} | {r['what']} |"
         for r in records
     ]
-    return "\n".join(["| benchmark | ours | peer | ratio | aim | what |", "|---|---|---|---|---|---|", *rows]) + "\n"
+    head = "| benchmark | ours | peer | ratio | aim | of CPU time | load before | what |"
+    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows]) + "\n"
+
+
+def cpu_ratio(record):
+    """The ratio of CPU times as text; – where it was not taken."""
+    return f"{record['ratio_of_cpu_time']:.2f}" if "ratio_of_cpu_time" in record else "–"
 
 
 def fault_table(records):

@@ -3,7 +3,7 @@
 from benchmarks import table
 from speech2unit.files import write_json
 
-RECORD = dict(name="nap", what="sleep", unit="s", ours=0.0123456, peer=0.5, ratio=40.5, aim=40)
+RECORD = dict(name="nap", what="sleep", unit="s", ours=0.0123456, peer=0.5, ratio=40.5, aim=40, machine=dict(load_before=0.04))
 
 
 def test_the_table_stands_between_its_marks(tmp_path, monkeypatch):
@@ -15,12 +15,16 @@ def test_the_table_stands_between_its_marks(tmp_path, monkeypatch):
         tmp_path / "faults.json", dict(classes=[{"class": "kill", "injected": 1200, "detected": 0, "recovered": 7, "silent": 3}])
     )
     write_json(tmp_path / "nap.json", RECORD)
-    write_json(tmp_path / "work.json", RECORD | dict(name="work", aim=None))
+    write_json(tmp_path / "work.json", RECORD | dict(name="work", aim=None, ratio_of_cpu_time=2))
     table.main()
     table.main()
     text = table.README.read_text()
     assert text.startswith("above\n") and text.endswith("below\n") and "old" not in text
-    assert "| `nap` | 0.0123 s | 0.5 s | 40.50 | ≥ 40 | sleep |\n| `work` | 0.0123 s | 0.5 s | 40.50 | – | sleep |\n" in text
+    for row in (
+        "| `nap` | 0.0123 s | 0.5 s | 40.50 | ≥ 40 | – | 0.0 | sleep |",
+        "| `work` | 0.0123 s | 0.5 s | 40.50 | – | 2.00 | 0.0 | sleep |",
+    ):
+        assert f"\n{row}\n" in text
     assert "|---|---:|---:|---:|---:|\n| kill | 1,200 | 0 | 7 | 3 |\n" in text.partition("between")[2]
 
 
