@@ -2,7 +2,7 @@
 # make test   environment, then lint, format, snakemake --lint and the tests
 # make resume after a crash: what was running goes on; TARGET=results/MINE/acc.json, ARGS="--profile …"
 # make verify every result against its checksum, schema and origin
-# make faults kills, damage, full disks and hostile files by the thousand (an hour); make test has a small part of it
+# make faults kills, damage, full disks and hostile files by the thousand (hours); make test has a small part of it
 # make env    the environment alone: .venv from requirements.lock
 # make slurm-test  the DAG on a SLURM of its own, with faults, and on other storage (root, Debian; a quarter of an hour)
 # make bench  every benchmark, one after another (half an hour); make bench-decode: one of them
