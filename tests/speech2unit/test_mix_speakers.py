@@ -38,7 +38,7 @@ def clips(tmp_path_factory):
 
 def manifest_of(folder, label_columns):
     corpus = dict(
-        adapter="table", root=str(folder), metadata="metadata.csv", path_column="path", split_column="split", where="",
+        corpus="tones", adapter="table", root=str(folder), metadata="metadata.csv", path_column="path", split_column="split", where="",
         speaker_column="speaker", label_columns=label_columns, speeds="",
     )  # fmt: skip
     settings = dict(
