@@ -182,16 +182,3 @@ WORTH = (
 MEASUREMENTS = schema("measurements", *COSTS, key=("encoder",), stage="measure_encoders")
 
 PROBE = schema("probe", COSTS[0], *WORTH, key=("encoder",), stage="probe_encoder")
-
-ENCODERS_SUMMARY = schema(
-    "encoders_summary",
-    *COSTS,
-    *WORTH,
-    field("task", pa.string(), "the first of config.tasks whose units are the encoder's; null: none", nullable=True),
-    field("accuracy", pa.float64(), "of this task on the test split, mean over seeds; null without one", nullable=True),
-    field("accuracy_low", pa.float64(), "lower end of its 95 % interval; null without a task", nullable=True),
-    field("accuracy_high", pa.float64(), "upper end; null without a task", nullable=True),
-    field("unit_lm", pa.string(), "the unit LM that reads the units; null without a task", nullable=True),
-    key=("encoder",),
-    stage="summarize_encoders",
-)

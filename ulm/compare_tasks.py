@@ -21,9 +21,8 @@ class System:
     means: np.ndarray  # [R] of paired resamples, see `resampled`
 
 
-def system(name, metric, frame, **bootstrap):
-    """A `System` from its rows of the test split, of all seeds."""
-    frames = list(frames_by_seed(frame).values())
+def system(name, metric, frames, **bootstrap):
+    """A `System` from its rows of the test split, a data frame each seed, with the same utterances in the same order."""
     values, means = resampled(frames, metric, **bootstrap)
     asked = [(utterance, list(labels)) for utterance, labels in zip(frames[0].utterance_id, frames[0].labels)]
     return System(name, metric, asked, float(np.mean(values)), means)
@@ -42,14 +41,20 @@ def of_test_split(path, schema):
     return tables.read(path, schema).to_pandas().query("split == 'test'")
 
 
+def answers_by_seed(samples):
+    """The test rows of a task, a data frame each seed, in the order of their utterances."""
+    frame = of_test_split(samples, SAMPLES)
+    return list(frames_by_seed(frame.assign(score=log_odds(frame.score))).values())
+
+
 def compare_tasks(*, acc, samples, baselines, differences, num_resamples, seed):
     """Stage: `acc`, `samples` and `baselines` are of the same tasks in the same order. See `DIFFERENCES`."""
     earlier, rows, bootstrap = [], [], dict(num_resamples=num_resamples, seed=seed)
     for report, answers, base in zip(map(read_json, acc), samples, baselines, strict=True):
-        name, metric, frame = report["task"], report["metric"], of_test_split(answers, SAMPLES)
-        one = system(name, metric, frame.assign(score=log_odds(frame.score)), **bootstrap)
-        own = of_test_split(base, BASELINES).assign(seed=0).groupby("method")
-        others = [system(method, metric, part, **bootstrap) for method, part in own]
+        name, metric = report["task"], report["metric"]
+        one = system(name, metric, answers_by_seed(answers), **bootstrap)
+        own = of_test_split(base, BASELINES).sort_values("utterance_id").groupby("method")
+        others = [system(method, metric, [part], **bootstrap) for method, part in own]
         others += [other for other in earlier if (other.metric, other.asked) == (metric, one.asked)]
         rows += [difference(one, other) for other in others]
         earlier.append(one)

@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+from speech2unit.schemas import COSTS, WORTH
 from speech2unit.tables import field, schema
 
 VOCABULARY = schema(
@@ -135,3 +136,33 @@ DIFFERENCES = schema(
     key=("task", "reference"),
     stage="compare_tasks",
 )
+
+OF_TASKS = (
+    field(
+        "tasks",
+        pa.list_(pa.string()),
+        "the first of config.tasks whose units are the encoder's, and those that repeat it with another seed of the unit LM",
+    ),
+    field("unit_lms", pa.list_(pa.string()), "the unit LM of each, which reads the units"),
+    field("accuracies", pa.list_(pa.float64()), "accuracy of each on the test split, mean over its seeds"),
+    field("accuracy", pa.float64(), "their mean; null without a task", nullable=True),
+    field(
+        "accuracy_low",
+        pa.float64(),
+        "lower end of its 95 % interval (Wilson's, over utterances); null without a task",
+        nullable=True,
+    ),
+    field("accuracy_high", pa.float64(), "upper end; null without a task", nullable=True),
+    field(
+        "difference", pa.float64(), "accuracy less the parent's; null without tasks of both on the same test rows", nullable=True
+    ),
+    field(
+        "difference_low",
+        pa.float64(),
+        "lower end of its 95 % interval: a bootstrap over utterances, both on the same ones; null as above",
+        nullable=True,
+    ),
+    field("difference_high", pa.float64(), "upper end; null as above", nullable=True),
+)
+
+ENCODERS_SUMMARY = schema("encoders_summary", *COSTS, *WORTH, *OF_TASKS, key=("encoder",), stage="summarize_encoders")

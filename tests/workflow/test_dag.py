@@ -54,6 +54,17 @@ def test_every_superb_task_can_be_planned(planner):
     assert set(jobs) <= set(RULES)
 
 
+@pytest.mark.parametrize("compared, num_tasks", [("encoder_comparison", 16), ("comparison", 1)])
+def test_an_encoder_is_worth_its_first_task_and_those_that_differ_in_the_unit_lms_seed_alone(planner, compared, num_tasks):
+    """Of the encoders, two unit LMs each; of many verbalizers, lengths and ways of tuning on one encoder's units, the first."""
+    if not (planner / "../shared/data").exists():
+        pytest.skip("plans with tables of real speech")
+    encoders = () if compared == "encoder_comparison" else ("--config", "encoders=[log_mel_real]")
+    files = ("config/config.yaml", f"config/{compared}.yaml")
+    jobs = planner.planned("results/encoders/summary.parquet", *encoders, configs=files)
+    assert jobs["score"] == jobs["sample"] == num_tasks
+
+
 def test_the_default_target_ends_with_the_summary(planner):
     jobs = planner.planned(configs=())
     assert jobs["summarize"] == jobs["all"] == 1

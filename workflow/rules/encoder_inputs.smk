@@ -101,11 +101,22 @@ def probe_settings(wildcards):
     return dict(codebook=codebook, layer=int(ROWS["codebooks"][codebook]["layer"]), corpus_labels=columns.split(","))
 
 
-def encoder_reports(wildcards):
-    """acc.json of the first of config.tasks that stands on each encoder of config.encoders, where one does."""
+def but_for_seed(task):
+    """What a task shares with those that repeat it with another seed of the unit LM."""
+    row = ROWS["tasks"][task]
+    lm = ROWS["ulms"][row["ulm"]]
+    preset = config["pretrain_ulm"].get(lm["preset"], {})
+    parts = (row, ("task", "ulm")), (lm, ("ulm", "preset")), (preset, ("seed",))
+    return [{name: value for name, value in part.items() if name not in apart} for part, apart in parts]
+
+
+def encoder_tasks(file):
+    """`file` of the first of config.tasks that stands on each of config.encoders, and of those that repeat it."""
     found = {}
     for task in config["tasks"]:
         codebook = ROWS["ulms"][ROWS["tasks"][task]["ulm"]]["codebook"]
-        found.setdefault(ROWS["codebooks"][codebook]["encoder"], task)
-    tasks = [found[encoder] for encoder in config["encoders"] if encoder in found]
-    return expand("results/{task}/acc.json", task=tasks)
+        tasks = found.setdefault(ROWS["codebooks"][codebook]["encoder"], [])
+        if not tasks or but_for_seed(task) == but_for_seed(tasks[0]):
+            tasks.append(task)
+    tasks = [task for encoder in config["encoders"] for task in found.get(encoder, [])]
+    return expand(f"results/{{task}}/{file}", task=tasks)

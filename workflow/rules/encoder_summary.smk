@@ -53,7 +53,8 @@ rule summarize_encoders:
     input:
         measurements="results/encoders/measurements.parquet",
         probes=expand("results/encoders/{encoder}/probe.parquet", encoder=config["encoders"]),
-        acc=encoder_reports,
+        acc=encoder_tasks("acc.json"),
+        samples=encoder_tasks("samples.parquet"),
     output:
         summary="results/encoders/summary.parquet",
     log:
@@ -63,7 +64,8 @@ rule summarize_encoders:
     resources:
         mem_mb=memory(1000),
     params:
-        **stage("speech2unit.summarize_encoders"),
+        **stage("ulm.summarize_encoders"),
+        **config["score"],
     script:
         "../scripts/stage.py"
 
@@ -85,6 +87,6 @@ rule plot_encoders:
     resources:
         mem_mb=memory(1000),
     params:
-        **stage("speech2unit.plot_encoders"),
+        **stage("ulm.plot_encoders"),
     script:
         "../scripts/stage.py"

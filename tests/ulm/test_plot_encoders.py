@@ -4,8 +4,9 @@ import pandas
 import pytest
 
 from speech2unit import tables
-from speech2unit.plot_encoders import COSTS, draw, plot_encoders, points
-from speech2unit.schemas import ENCODERS_SUMMARY
+from ulm.plot_encoders import COSTS, draw, plot_encoders, points
+from ulm.schemas import ENCODERS_SUMMARY
+from ulm.summarize_encoders import NO_TASK
 
 NAMES = ("parent", "child", "alone")
 
@@ -14,15 +15,13 @@ def row(encoder, **changed):
     return dict(
         encoder=encoder, parent=None, architecture="melhubert", parameters=4_000_000, density=1.0, multiply_adds=2e8,
         real_time_factor=0.01, speedup=1.0, memory_mb=20.0, file_size_mb=16.0, corpus="c", codebook="k", layer=2, probe_accuracy=0.5,
-        num_test_rows=9, purity=0.3, pnmi=0.2, agreement=1.0, task="t", accuracy=0.8, accuracy_low=0.7, accuracy_high=0.9,
-        unit_lm="lm",
+        num_test_rows=9, purity=0.3, pnmi=0.2, agreement=1.0, **NO_TASK | dict(tasks=["t"], accuracy=0.8),
     ) | changed  # fmt: skip
 
 
 @pytest.fixture
 def rows():
-    nothing = dict(task=None, accuracy=None, accuracy_low=None, accuracy_high=None, unit_lm=None)
-    return [row("parent"), row("child", parent="parent", density=0.25, accuracy=0.7, agreement=0.6), row("alone", **nothing)]
+    return [row("parent"), row("child", parent="parent", density=0.25, accuracy=0.7, agreement=0.6), row("alone", **NO_TASK)]
 
 
 def test_every_encoder_is_a_point_and_hangs_on_its_parent(rows):

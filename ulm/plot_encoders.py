@@ -2,7 +2,7 @@
 
 from speech2unit import tables
 from speech2unit.figures import ACCENT, GREY, SPLIT_COLOURS, new_figure, save
-from speech2unit.schemas import ENCODERS_SUMMARY
+from ulm.schemas import ENCODERS_SUMMARY
 
 COSTS = dict(  # column → label, factor
     parameters=("parameters that are not 0 (millions)", 1e-6),
