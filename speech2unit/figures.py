@@ -12,6 +12,7 @@ from speech2unit.schemas import SPLITS
 # Okabe and Ito 2008, "Color Universal Design": told apart with any colour vision
 SPLIT_COLOURS = dict(train="#0072B2", dev="#E69F00", test="#009E73")
 ACCENT, GREY = "#D55E00", "#767676"
+PALETTE = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")  # theirs but for yellow
 STYLE = {
     "font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False,
     "legend.frameon": False, "figure.constrained_layout.use": True, "savefig.facecolor": "white", "savefig.dpi": 110,

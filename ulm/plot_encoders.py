@@ -1,7 +1,11 @@
-"""What encoders are worth: how well each one does over its parameters, multiply-adds and time."""
+"""What encoders are worth: how well each one does over its parameters, multiply-adds and time, and how far below its parent."""
+
+from itertools import cycle
+
+import numpy as np
 
 from speech2unit import tables
-from speech2unit.figures import ACCENT, GREY, SPLIT_COLOURS, new_figure, save
+from speech2unit.figures import GREY, PALETTE, new_figure, save
 from ulm.schemas import ENCODERS_SUMMARY
 
 COSTS = dict(  # column → label, factor
@@ -9,10 +13,11 @@ COSTS = dict(  # column → label, factor
     multiply_adds=("multiply-adds a second of speech (millions)", 1e-6),
     real_time_factor=("ms to encode a second of speech", 1e3),
 )
-MEASURES = dict(  # column → label, colour, marker
-    accuracy=("task", ACCENT, "o"), probe_accuracy=("linear probe", SPLIT_COLOURS["train"], "s"),
-    agreement=("agreement with the parent's units", SPLIT_COLOURS["test"], "^"),
+MEASURES = dict(  # column → label, factor
+    difference=("accuracy less the parent's (points)", 100), probe_accuracy=("accuracy of a linear probe", 1),
+    agreement=("agreement with the parent's units", 1),
 )  # fmt: skip
+MARKERS = "osD^vP*X"
 
 
 def points(frame, cost):
@@ -21,26 +26,55 @@ def points(frame, cost):
     return values * COSTS[cost][1]
 
 
-def draw(frame):
-    """Figure of the rows of `ENCODERS_SUMMARY` as a data frame: a panel a cost, a marker a measure, a line to the parent."""
-    figure = new_figure(4.2 * len(COSTS), 5.5)
-    figure.suptitle(f"{len(frame)} encoders, {', '.join(sorted(set(frame.corpus)))}", fontsize=10)
-    place, heights = {name: i for i, name in enumerate(frame.encoder)}, frame.accuracy.fillna(frame.probe_accuracy)
-    panels = figure.subplots(1, len(COSTS), sharey=True, squeeze=False)[0]
-    for axes, (cost, (label, _)) in zip(panels, COSTS.items()):
+def errors(frame, column, factor=1):
+    """How far a column's interval reaches below and above it `[2, N]`; NaN where it has none."""
+    if f"{column}_low" not in frame:
+        return np.full((2, len(frame)), np.nan)
+    value, low, high = (frame[name].astype(float) * factor for name in (column, f"{column}_low", f"{column}_high"))
+    return np.array([value - low, high - value]).clip(0)  # a rounded −0 is refused as a length
+
+
+def draw_costs(panels, frame, styles):
+    """Accuracy over each cost, a line to the parent; where no encoder has a task, the probe's accuracy."""
+    column = "accuracy" if frame.accuracy.notna().any() else "probe_accuracy"
+    place, heights, spread = {name: i for i, name in enumerate(frame.encoder)}, frame[column].astype(float), errors(frame, column)
+    for axes, (cost, (title, _)) in zip(panels, COSTS.items()):
         x = points(frame, cost)
-        for column, (name, colour, marker) in MEASURES.items():
-            axes.plot(x, frame[column].astype(float), marker, color=colour, label=name, alpha=0.9)
-        for name, parent, right, height in zip(frame.encoder, frame.parent, x, heights):
+        for i, parent in enumerate(frame.parent):
+            axes.errorbar(x[i], heights[i], spread[:, [i]], **styles[i])
             if parent in place:
-                axes.plot(
-                    [x.iloc[place[parent]], right], [heights.iloc[place[parent]], height], color=GREY, linewidth=0.8, zorder=1
-                )
-            axes.annotate(name, (right, height), textcoords="offset points", xytext=(3, 4), fontsize=7, rotation=20)
-        axes.set(xlabel=label, xlim=(0, 1.25 * max(x.max(), 1e-9)), ylim=(0, 1.08))
+                ends = [place[parent], i]
+                axes.plot(x[ends], heights[ends], color=GREY, linewidth=0.6, zorder=1)
+        axes.set(xlabel=title, xlim=(0, 1.1 * max(x.max(), 1e-9)))
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel("fraction")
-    panels[0].legend(loc="lower right")
+    panels[0].set_ylabel("accuracy of the task" if column == "accuracy" else "accuracy of a linear probe")
+
+
+def draw_measures(panels, frame, styles):
+    """A row an encoder, as in the summary: how far it is below its parent, and what its features and units know."""
+    rows = np.arange(len(frame))
+    for axes, (column, (title, factor)) in zip(panels, MEASURES.items()):
+        spread, values = errors(frame, column, factor), frame[column].astype(float) * factor
+        for i in rows:
+            axes.errorbar(values[i], i, xerr=spread[:, [i]], **styles[i])
+        axes.set(xlabel=title, yticks=rows, yticklabels=frame.encoder)
+        axes.grid(alpha=0.3)
+        if column == "difference":
+            axes.axvline(0, color=GREY, linewidth=0.8)
+        else:
+            axes.set_xlim(0, 1.05)
+    panels[0].invert_yaxis()
+
+
+def draw(frame):
+    """Figure of the rows of `ENCODERS_SUMMARY` as a data frame, each in a colour and a marker of its own."""
+    figure = new_figure(4.2 * len(COSTS), 5 + 0.25 * len(frame))
+    figure.suptitle(f"{len(frame)} encoders, {', '.join(sorted(set(frame.corpus)))}", fontsize=10)
+    looks = zip(frame.encoder, cycle(PALETTE), cycle(MARKERS))
+    styles = [dict(color=colour, fmt=marker, elinewidth=0.8) for _, colour, marker in looks]
+    grid = figure.subplots(2, len(COSTS), sharey="row")
+    draw_costs(grid[0], frame, styles)
+    draw_measures(grid[1], frame, styles)
     return figure
 
 
