@@ -169,7 +169,7 @@ COSTS = (
     field("file_size_mb", pa.float64(), "size of model.safetensors", unit="MB"),
 )
 WORTH = (
-    field("corpus", pa.string(), "row of config/corpora.tsv that the columns from here on are of"),
+    field("corpus", pa.string(), "row of config/corpora.tsv that the columns from here to agreement are of"),
     field("codebook", pa.string(), "the encoder's codebook whose layer and units are judged"),
     field("layer", pa.int32(), "the layer that it clusters; 0 is the front end"),
     field("probe_accuracy", pa.float64(), "of a linear classifier of the label on mean features, on the test split"),

@@ -1,6 +1,6 @@
 """What encoders are worth: how well each one does over its parameters, multiply-adds and time, and how far below its parent."""
 
-from itertools import cycle
+from itertools import cycle, islice
 
 import numpy as np
 
@@ -35,13 +35,14 @@ def errors(frame, column, factor=1):
 
 
 def draw_costs(panels, frame, styles):
-    """Accuracy over each cost, a line to the parent; where no encoder has a task, the probe's accuracy."""
+    """Accuracy over each cost, a dash for each unit LM, a line to the parent; where no encoder has a task, the probe's."""
     column = "accuracy" if frame.accuracy.notna().any() else "probe_accuracy"
     place, heights, spread = {name: i for i, name in enumerate(frame.encoder)}, frame[column].astype(float), errors(frame, column)
     for axes, (cost, (title, _)) in zip(panels, COSTS.items()):
         x = points(frame, cost)
         for i, parent in enumerate(frame.parent):
             axes.errorbar(x[i], heights[i], spread[:, [i]], **styles[i])
+            axes.plot([x[i]] * len(frame.accuracies[i]), frame.accuracies[i], "_", color=styles[i]["color"])
             if parent in place:
                 ends = [place[parent], i]
                 axes.plot(x[ends], heights[ends], color=GREY, linewidth=0.6, zorder=1)
@@ -69,9 +70,9 @@ def draw_measures(panels, frame, styles):
 def draw(frame):
     """Figure of the rows of `ENCODERS_SUMMARY` as a data frame, each in a colour and a marker of its own."""
     figure = new_figure(4.2 * len(COSTS), 5 + 0.25 * len(frame))
-    figure.suptitle(f"{len(frame)} encoders, {', '.join(sorted(set(frame.corpus)))}", fontsize=10)
-    looks = zip(frame.encoder, cycle(PALETTE), cycle(MARKERS))
-    styles = [dict(color=colour, fmt=marker, elinewidth=0.8) for _, colour, marker in looks]
+    figure.suptitle(f"{len(frame)} encoders; probe and agreement: {', '.join(sorted(set(frame.corpus)))}", fontsize=10)
+    looks = islice(zip(cycle(PALETTE), cycle(MARKERS)), len(frame))
+    styles = [dict(color=colour, fmt=marker, elinewidth=0.8) for colour, marker in looks]
     grid = figure.subplots(2, len(COSTS), sharey="row")
     draw_costs(grid[0], frame, styles)
     draw_measures(grid[1], frame, styles)

@@ -154,7 +154,10 @@ OF_TASKS = (
     ),
     field("accuracy_high", pa.float64(), "upper end; null without a task", nullable=True),
     field(
-        "difference", pa.float64(), "accuracy less the parent's; null without tasks of both on the same test rows", nullable=True
+        "difference",
+        pa.float64(),
+        "accuracy less the parent's; null without tasks of both that differ in their units alone",
+        nullable=True,
     ),
     field(
         "difference_low",

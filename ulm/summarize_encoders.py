@@ -1,6 +1,7 @@
 """One row an encoder: what it costs, what its features and units know, and how well a task on them goes."""
 
 from speech2unit import tables
+from speech2unit.errors import notice
 from speech2unit.files import read_json
 from speech2unit.metrics import wilson_interval
 from speech2unit.schemas import MEASUREMENTS, PROBE
@@ -32,16 +33,20 @@ def task_columns(reports, tasks, parent):
     return NO_TASK | told
 
 
-def summarize_encoders(*, measurements, probes, acc, samples, summary, num_resamples, seed):
+def summarize_encoders(*, measurements, probes, acc, samples, summary, unlike_parent, num_resamples, seed):
     """Stage: `acc` and `samples` are of tasks on the encoders' units, in the same order: of an encoder none, or one and those
     that repeat it with another seed of the unit LM. See `ENCODERS_SUMMARY`.
+
+    unlike_parent: encoder → in what else than units its tasks differ from those of its parent; then they are not compared.
     """
     known = {row["encoder"]: row for row in tables.read_many(probes, PROBE).to_pylist()}
     systems = systems_of(acc, samples, num_resamples=num_resamples, seed=seed)
     rows = []
     for costs in tables.read(measurements, MEASUREMENTS).to_pylist():
-        encoder, (_, parent) = costs["encoder"], systems.get(costs["parent"], (None, None))
+        encoder, parent = costs["encoder"], costs["parent"]
+        if differing := unlike_parent.get(encoder):
+            notice(f"{encoder}: no difference from {parent}, as their tasks differ in {', '.join(differing)} too")
+        _, beside = systems.get(None if differing else parent, (None, None))
         if encoder in known:
-            about_tasks = task_columns(*systems[encoder], parent) if encoder in systems else NO_TASK
-            rows.append(costs | known[encoder] | about_tasks)
+            rows.append(costs | known[encoder] | (task_columns(*systems[encoder], beside) if encoder in systems else NO_TASK))
     tables.write(summary, rows, ENCODERS_SUMMARY)

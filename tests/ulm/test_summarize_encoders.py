@@ -41,7 +41,7 @@ def write_task(folder, task, encoder, right, prefix="u"):
     tables.write(folder / task / "samples.parquet", samples, SAMPLES)
 
 
-def summarize(folder, encoders, tasks):
+def summarize(folder, encoders, tasks, unlike_parent=()):
     """The summary of encoders (name → parent), in the order of their measurements."""
     tables.write(folder / "m.parquet", [costs(*item) for item in encoders.items()], MEASUREMENTS)
     for name in encoders:
@@ -50,7 +50,7 @@ def summarize(folder, encoders, tasks):
     summarize_encoders(
         measurements=folder / "m.parquet", probes=[folder / f"{name}.parquet" for name in reversed(probed)],
         acc=[folder / task / "acc.json" for task in tasks], samples=[folder / task / "samples.parquet" for task in tasks],
-        summary=folder / "summary.parquet", num_resamples=500, seed=1,
+        summary=folder / "summary.parquet", unlike_parent=dict(unlike_parent), num_resamples=500, seed=1,
     )  # fmt: skip
     return tables.read(folder / "summary.parquet", ENCODERS_SUMMARY).to_pylist()
 
@@ -86,3 +86,17 @@ def test_tasks_on_other_utterances_are_not_compared(tmp_path):
     write_task(tmp_path, "two", "child", 80, prefix="v")
     _, child = summarize(tmp_path, {"parent": None, "child": "parent"}, ["one", "two"])
     assert child["accuracy"] == pytest.approx(0.8) and child["difference"] is None and child["difference_low"] is None
+
+
+def test_tasks_that_differ_in_more_than_units_are_not_compared_and_the_user_is_told(tmp_path, capsys):
+    for name, right in dict(parent=90, child=80, like=70).items():
+        write_task(tmp_path, name, name, right)
+    parents = {"parent": None, "child": "parent", "like": "parent"}
+    unlike = dict(child=["tasks.tuning", "seeds of the unit LMs"], like=[])
+    _, child, like = summarize(tmp_path, parents, list(parents), unlike)
+    assert child["accuracy"] == pytest.approx(0.8) and child["difference"] is None
+    assert like["difference"] == pytest.approx(-0.2)
+    assert (
+        capsys.readouterr().out
+        == "child: no difference from parent, as their tasks differ in tasks.tuning, seeds of the unit LMs too\n"
+    )

@@ -134,6 +134,20 @@ def test_what_encoders_are_compared_by_must_be_there(tables):
     tables["encoders"], tables["probe_encoder"]["label"] = ["melhubert"], "lable"
     text = row_refusal(tables)
     assert text.startswith("config.probe_encoder.label: ") and "expected one of ['label'], got 'lable'" in text
+    tables["encoders"], tables["probe_encoder"]["label"] = ["melhubert_heads"], "label"
+    text = row_refusal(tables)
+    assert text.startswith("config.encoders, encoder 'melhubert_heads': ") and "expected a row of " in text
+    add(tables, "codebooks", ["heads_16", "melhubert_heads", "1", "16", "0", "8", "commands", ""])
+    config_rows.read_rows(tables, SCHEMAS)
+    edit(tables, "codebooks", "melhubert_16\tmelhubert\t", "melhubert_16\tmelhubert_heads\t")
+    assert row_refusal(tables).startswith(
+        "config.encoders, encoder 'melhubert': an encoder that is compared, or is the parent of one, "
+    )
+
+
+def test_blanks_between_label_columns_are_no_part_of_their_names(tables):
+    edit(tables, "corpora", "\tlabel\t", "\tword, label\t")
+    assert {"word,label"} & {row["label_columns"] for row in config_rows.read_rows(tables, SCHEMAS)["corpora"].values()}
 
 
 @pytest.mark.parametrize("table", config_rows.TABLES)
@@ -225,6 +239,14 @@ def test_what_is_made_of_a_transformer_keeps_its_architecture(tables):
     assert "row 'a': an encoder has the architecture of its parent; expected cpc, got melhubert; " in row_refusal(tables)
 
 
+def test_what_is_made_of_a_melhubert_goes_on_predicting_its_pseudo_labels(tables):
+    add(tables, "encoders", child("a", "melhubert_distilled"))
+    config_rows.read_rows(tables, SCHEMAS)
+    add(tables, "encoders", child("b", "melhubert_distilled", targets="melhubert_16"))
+    rule = "row 'b': an encoder goes on predicting the pseudo-labels of its parent; expected log_mel_12, got melhubert_16; "
+    assert rule in row_refusal(tables)
+
+
 @pytest.mark.parametrize("cells, place", [
     (dict(parent=""), "parent"), (dict(recipe=""), "parent"), (dict(corpora=""), "corpora"), (dict(preset=""), "preset"),
     (dict(checkpoint="tiny_cpc"), "checkpoint"), (dict(recipe="prune_head"), "recipe"), (dict(architecture="log_mel"), "architecture"),
@@ -233,7 +255,12 @@ def test_what_is_made_of_a_transformer_keeps_its_architecture(tables):
 def test_a_row_with_a_parent_says_how_it_is_made(tables, cells, place):
     row = dict(architecture="melhubert", parent="melhubert") | cells
     add(tables, "encoders", child("a", **row))
-    assert row_refusal(tables).startswith(f"{tables['tables']['encoders']}, encoder 'a'.{place}: ")
+    text = row_refusal(tables)
+    assert (
+        text.startswith(f"{tables['tables']['encoders']}, encoder 'a'.{place}: ")
+        and "const" not in text
+        and "minLength" not in text
+    )
 
 
 def test_comments_blank_lines_and_line_ends_of_windows_change_nothing(tables):

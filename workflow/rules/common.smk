@@ -12,6 +12,7 @@ ROOT = Path(workflow.current_basedir).parents[1]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
+from comparisons import compared_encoders, encoder_codebook, encoder_tasks, unlike_parent
 from config_files import check_config
 from result_paths import unknown_name, unknown_paths
 from rows import read_rows

@@ -1,7 +1,5 @@
 # What encoders are made of, and what they are measured by.
 
-from snakemake.exceptions import WorkflowError
-
 
 def encoder_manifests(wildcards):
     return expand("results/corpora/{corpus}/manifest.parquet", corpus=ROWS["encoders"][wildcards.encoder]["corpora"])
@@ -56,32 +54,18 @@ def log_mel_settings(wildcards):
     return encoder_roots(wildcards) | config["fit_log_mel"][ROWS["encoders"][wildcards.encoder]["preset"]]
 
 
-def encoder_codebook(encoder):
-    """The codebook that an encoder is judged by: its first row."""
-    found = next((name for name, row in ROWS["codebooks"].items() if row["encoder"] == encoder), None)
-    if not found:
-        raise WorkflowError(f"config.encoders: encoder '{encoder}' has no codebook; add a row to {config['tables']['codebooks']}")
-    return found
-
-
-def measured_encoders():
-    """The encoders of config.encoders and their parents, which must take turns with them."""
-    parents = [ROWS["encoders"][name]["parent"] for name in config["encoders"]]
-    return list(dict.fromkeys([*config["encoders"], *filter(None, parents)]))
-
-
 def measured_files(file):
-    return expand("results/encoders/{encoder}/{file}", encoder=measured_encoders(), file=file)
+    return expand("results/encoders/{encoder}/{file}", encoder=compared_encoders(ROWS, config), file=file)
 
 
 def measured_settings(wildcards):
-    names = measured_encoders()
+    names = compared_encoders(ROWS, config)
     parents = [ROWS["encoders"][name]["parent"] for name in names]
     return dict(names=names, parents=[parent if parent in names else "" for parent in parents])
 
 
 def probed_features(wildcards):
-    return feature_files(encoder_codebook(wildcards.encoder), config["probe_encoder"]["corpus"])
+    return feature_files(encoder_codebook(wildcards.encoder, ROWS), config["probe_encoder"]["corpus"])
 
 
 def probed_units(of_parent):
@@ -89,34 +73,22 @@ def probed_units(of_parent):
 
     def path(wildcards):
         parent = ROWS["encoders"][wildcards.encoder]["parent"] if of_parent else ""
-        codebook = encoder_codebook(parent or wildcards.encoder)
+        codebook = encoder_codebook(parent or wildcards.encoder, ROWS)
         return f"results/units/{codebook}/{config['probe_encoder']['corpus']}/units.parquet"
 
     return path
 
 
 def probe_settings(wildcards):
-    codebook = encoder_codebook(wildcards.encoder)
+    codebook = encoder_codebook(wildcards.encoder, ROWS)
     columns = ROWS["corpora"][config["probe_encoder"]["corpus"]]["label_columns"]
     return dict(codebook=codebook, layer=int(ROWS["codebooks"][codebook]["layer"]), corpus_labels=columns.split(","))
 
 
-def but_for_seed(task):
-    """What a task shares with those that repeat it with another seed of the unit LM."""
-    row = ROWS["tasks"][task]
-    lm = ROWS["ulms"][row["ulm"]]
-    preset = config["pretrain_ulm"].get(lm["preset"], {})
-    parts = (row, ("task", "ulm")), (lm, ("ulm", "preset")), (preset, ("seed",))
-    return [{name: value for name, value in part.items() if name not in apart} for part, apart in parts]
+def worth_files(file):
+    """`file` of the tasks that say what the encoders of the summary, and their parents, are worth."""
+    return expand(f"results/{{task}}/{file}", task=sum(encoder_tasks(ROWS, config).values(), []))
 
 
-def encoder_tasks(file):
-    """`file` of the first of config.tasks that stands on each of config.encoders, and of those that repeat it."""
-    found = {}
-    for task in config["tasks"]:
-        codebook = ROWS["ulms"][ROWS["tasks"][task]["ulm"]]["codebook"]
-        tasks = found.setdefault(ROWS["codebooks"][codebook]["encoder"], [])
-        if not tasks or but_for_seed(task) == but_for_seed(tasks[0]):
-            tasks.append(task)
-    tasks = [task for encoder in config["encoders"] for task in found.get(encoder, [])]
-    return expand(f"results/{{task}}/{file}", task=tasks)
+def worth_settings(wildcards):
+    return dict(unlike_parent=unlike_parent(ROWS, config))

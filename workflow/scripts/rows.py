@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from comparisons import compared_encoders, encoder_codebook
 from config_files import read_table
 from result_paths import PLACES
 
@@ -87,9 +88,10 @@ def read_rows(config, schemas):
 
 def _complete(rows, config):
     """Fill in what cells stand for: roots, addresses (s3://…) of corpora that are fetched, recipes, whether a model is
-    published, hashes that are not known (`-`).
+    published, hashes that are not known (`-`); label columns lose their blanks.
     """
     for name, row in rows["corpora"].items():
+        row["label_columns"] = ",".join(column.strip() for column in row["label_columns"].split(","))
         row["root"] = _path(row["root"], config, f"{config['tables']['corpora']}, row '{name}'")
         row["address"] = row["root"] if "://" in row["root"] and row["adapter"] != "units" else ""
         if row["address"]:
@@ -124,7 +126,9 @@ def _path(text, config, place):
 
 
 def _check_parents(encoders, path):
-    """An encoder cannot be its own ancestor; what is made of a transformer keeps its architecture, or has one of its own."""
+    """An encoder cannot be its own ancestor; what is made of a transformer keeps its architecture, or has one of its own, and
+    what predicts pseudo-labels, those of its parent.
+    """
     for name, row in encoders.items():
         line = [name]
         while parent := encoders[line[-1]]["parent"]:
@@ -138,6 +142,12 @@ def _check_parents(encoders, path):
             raise data_error(
                 f"{path}, row '{name}'", "an encoder has the architecture of its parent", expected=encoders[row["parent"]]["architecture"],
                 got=row["architecture"], remedy="correct 'architecture' or 'parent'",
+            )  # fmt: skip
+        predicted = next((encoders[parent]["targets"] for parent in line[1:] if encoders[parent]["targets"]), row["targets"])
+        if row["targets"] and row["parent"] and row["targets"] != predicted:
+            raise data_error(
+                f"{path}, row '{name}'", "an encoder goes on predicting the pseudo-labels of its parent", expected=", ".join(predicted),
+                got=", ".join(row["targets"]), remedy="correct 'targets'",
             )  # fmt: skip
 
 
@@ -158,7 +168,7 @@ def _check_tasks(rows, config):
     for table in ("tasks", "superb_tasks"):
         for name, row in rows[table].items():
             _check_task(f"{config['tables'][table]}, row '{name}'", name, row)
-            columns = [column.strip() for column in rows["corpora"][row["corpus"]]["label_columns"].split(",")]
+            columns = rows["corpora"][row["corpus"]]["label_columns"].split(",")
             for label in row["labels"]:
                 if label not in columns:
                     whose = f"'labels' names label_columns of corpus '{row['corpus']}' in {config['tables']['corpora']}"
@@ -228,22 +238,23 @@ def _check_superb_tasks(rows, config):
 
 
 def _check_named(rows, config):
-    """What config.yaml names is there: the tasks and encoders that are compared, the corpus of the probe and its label."""
+    """What config.yaml names is there: tasks and encoders that are compared, these with units, the probe's corpus and label."""
     probe = config["probe_encoder"]
+    corpora = rows["corpora"]
     named = [(f"config.{table}", name, rows[table]) for table in ("tasks", "superb_tasks", "encoders") for name in config[table]]
-    named.append(("config.probe_encoder.corpus", probe["corpus"], rows["corpora"]))
+    named.append(("config.probe_encoder.corpus", probe["corpus"], corpora))
     for place, name, valid in named:
-        _check_name(place, name, valid)
-    columns = rows["corpora"][probe["corpus"]]["label_columns"].split(",")
-    _check_name("config.probe_encoder.label", probe["label"], columns)
-
-
-def _check_name(place, name, valid):
-    if name not in valid:
-        raise data_error(
-            place, "what is named must be there", expected=one_of(name, valid), got=f"'{name}'",
-            remedy=f"{nearest(name, valid)}correct it or add a row to its table",
-        )  # fmt: skip
+        if name not in valid:
+            raise _unknown(place, "what is named must be there", name, valid)
+    columns = corpora[probe["corpus"]]["label_columns"].split(",")
+    if probe["label"] not in columns:
+        raise _unknown("config.probe_encoder.label", f"'label' is one of corpus '{probe['corpus']}'", probe["label"], columns)
+    for encoder in compared_encoders(rows, config):
+        if not encoder_codebook(encoder, rows):
+            raise data_error(
+                f"config.encoders, encoder '{encoder}'", "an encoder that is compared, or is the parent of one, has units",
+                expected=f"a row of {config['tables']['codebooks']} on it", got="none", remedy="add one, or leave the encoder out",
+            )  # fmt: skip
 
 
 def _unknown(place, rule, value, valid):
