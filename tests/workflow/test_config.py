@@ -238,3 +238,12 @@ def test_a_yaml_tag_runs_nothing(text, tmp_path, monkeypatch):
     with pytest.raises(yaml.YAMLError, match="could not determine a constructor"):
         check(CONFIG, [tmp_path / "config.yaml"])
     assert not (tmp_path / "ran").exists()
+
+
+def test_settings_of_another_way_of_tuning_are_refused():
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    for preset, section, key in [("prefix10", "tuning", "rank"), ("full", "tuning", "length"), ("phonemes", "head", "dropout")]:
+        changed = copy.deepcopy(config)
+        changed["tune_encoder" if section == "tuning" else "superb_heads"][preset][section][key] = 1
+        with pytest.raises(ValueError, match=f"{preset}.{section}: .* has too many properties"):
+            check_config(changed, SCHEMAS / "config.schema.yaml", [])

@@ -1,6 +1,5 @@
 """The tables of config/: a wrong row, cell or name is refused with its file and row."""
 
-import copy
 import re
 from importlib import import_module
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import pytest
 import rows as config_rows
 import yaml
-from config_files import check_config
 from result_paths import unknown_name, unknown_paths
 from snakemake.utils import update_config
 
@@ -116,15 +114,6 @@ def test_a_superb_task_that_could_only_fail_when_it_runs_is_refused(tables, old,
 def test_the_architectures_with_blocks_are_those_with_a_trunk():
     with_trunk = [name for name in architectures() if hasattr(import_module(f"speech2unit.encoders.{name}"), "load_trunk")]
     assert sorted(config_rows.WITH_BLOCKS) == with_trunk
-
-
-def test_settings_of_another_way_of_tuning_are_refused():
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    for preset, section, key in [("prefix10", "tuning", "rank"), ("full", "tuning", "length"), ("phonemes", "head", "dropout")]:
-        changed = copy.deepcopy(config)
-        changed["tune_encoder" if section == "tuning" else "superb_heads"][preset][section][key] = 1
-        with pytest.raises(ValueError, match=f"{preset}.{section}: .* has too many properties"):
-            check_config(changed, SCHEMAS / "config.schema.yaml", [])
 
 
 def test_what_encoders_are_compared_by_must_be_there(tables):
