@@ -12,7 +12,7 @@ import torch
 from benchmarks.peers.fairseq_lm import PUBLISHED, OverwrittenRows, dictionary, fairseq_unit_lm, generate, our_unit_lm, prompt_of
 from benchmarks.peers.gsc_units import FIRST_UNIT, NUM_LABELS, NUM_UNITS, token_rows
 from benchmarks.side_by_side import compare, matmul_peak, seconds
-from speech2unit.device import cast_frozen, mixed_precision
+from training.device import cast_frozen, mixed_precision
 from ulm.build_vocabulary import END
 from ulm.decode import greedy, legal_continuations
 from ulm.tuned import Tuned

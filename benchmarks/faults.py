@@ -15,8 +15,8 @@ from pathlib import Path
 
 from benchmarks import table
 from benchmarks.side_by_side import RESULTS, load, machine
-from speech2unit import provenance
-from speech2unit.files import read_json, write_json
+from storage import provenance
+from storage.files import read_json, write_json
 
 FAULTS = "tests/workflow/faults"
 CLASSES = {  # class → its tests, as pytest selects them
@@ -27,25 +27,30 @@ CLASSES = {  # class → its tests, as pytest selects them
     "kill -9 and resume, any moment": [f"{FAULTS}/test_kill_and_resume.py::test_runs_that_are_killed_at_any_moment_end_alike"],
     "kill within training": [f"{FAULTS}/test_kill_and_resume.py::test_training_that_is_killed_ends_as_if_it_were_not"],
     "bad audio": [
-        "tests/speech2unit/test_make_manifest.py::test_each_bad_file_is_one_row_with_its_code_and_the_good_ones_do_not_notice",
-        "tests/speech2unit/test_audio.py",
+        "tests/speech2unit/corpora/test_make_manifest.py::test_each_bad_file_is_one_row_with_its_code_and_the_good_ones_do_not_notice",
+        "tests/speech2unit/corpora/test_audio.py",
     ],
     "long audio": [f"{FAULTS}/test_long_audio.py"],
     "damaged intermediates": [f"{FAULTS}/test_damaged_results.py"],
     "config": ["tests/workflow/test_config.py", "tests/workflow/test_config_tables.py"],
-    "hostile files": ["tests/speech2unit/test_hostile_files.py", "tests/speech2unit/test_hostile_settings.py"],
+    "hostile files": ["tests/storage/untrusted/test_hostile_files.py", "tests/storage/untrusted/test_hostile_settings.py"],
     "disk full, read-only": [f"{FAULTS}/test_full_disk.py"],
     "names and paths": [
-        "tests/speech2unit/test_audio.py",
-        "tests/speech2unit/test_make_manifest.py",
+        "tests/speech2unit/corpora/test_audio.py",
+        "tests/speech2unit/corpora/test_make_manifest.py",
         "-k",
         "name or odd or notice",
     ],
     "scale": ["tests/workflow/test_dag.py::test_100_000_utterances_are_planned_in_10_seconds_and_300_jobs"],
-    "data integrity": ["tests/speech2unit/test_splits.py", "tests/speech2unit/test_make_manifest.py", "-k", "not notice"],
+    "data integrity": [
+        "tests/speech2unit/corpora/test_splits.py",
+        "tests/speech2unit/corpora/test_make_manifest.py",
+        "-k",
+        "not notice",
+    ],
     "determinism": [f"{FAULTS}/test_determinism.py"],
-    "downloads": ["tests/speech2unit/test_download_checkpoint.py"],
-    "metrics": ["tests/speech2unit/test_metrics.py"],
+    "downloads": ["tests/storage/untrusted/test_download_checkpoint.py"],
+    "metrics": ["tests/evaluation/test_metrics.py"],
     "fuzzing": [f"{FAULTS}/test_fuzz.py"],
 }
 PATH = RESULTS / "faults.json"

@@ -13,10 +13,11 @@ import yaml
 from benchmarks.peers.fairseq_melhubert import FairseqMelHuBERT
 from benchmarks.peers.hubert import ROOT
 from benchmarks.side_by_side import compare
-from speech2unit.device import mixed_precision
-from speech2unit.encoders.log_mel import NUM_MELS
-from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel, convert
-from speech2unit.masked_frames import collate, masked_loss
+from speech2unit.encoders.architectures.melhubert import convert
+from speech2unit.encoders.models.log_mel import NUM_MELS
+from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
+from speech2unit.recipes.masked_frames import collate, masked_loss
+from training.device import mixed_precision
 
 CROPS, RUNS = 2, 3
 COMPARED = {

@@ -2,7 +2,7 @@
 
 from benchmarks.side_by_side import RESULTS
 from benchmarks.table import replace
-from speech2unit.files import read_json
+from storage.files import read_json
 
 PAGE = RESULTS.parent / "scale.md"
 MARKS = "<!-- tables: make bench-scale writes them -->\n", "<!-- end of tables -->"

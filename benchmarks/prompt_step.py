@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from benchmarks.peers.fairseq_lm import PUBLISHED, OverwrittenRows, fairseq_unit_lm, our_unit_lm, prompt_of
 from benchmarks.peers.gsc_units import token_rows
 from benchmarks.side_by_side import compare, matmul_peak, seconds
-from speech2unit.device import mixed_precision
+from training.device import mixed_precision
 from ulm.build_vocabulary import END, PAD, SEPARATOR
 from ulm.data import pad_rows
 from ulm.tuned import Tuned

@@ -22,10 +22,10 @@ import yaml
 from benchmarks import plan
 from benchmarks.overhead import copy_project
 from benchmarks.side_by_side import load, seconds, write
-from speech2unit import tables
-from speech2unit.corpora.table import utterance_id
-from speech2unit.progress import progress
+from speech2unit.corpora.layouts import utterance_id
 from speech2unit.schemas import CENTROIDS, FEATURES, PROJECTION
+from storage import tables
+from storage.progress import progress
 
 ROOT = Path(__file__).parents[1]
 SIZES = (1000, 10_000, 100_000)  # utterances
@@ -87,7 +87,7 @@ def calls(folder):
     at, config = (lambda name: str(folder / f"{name}.parquet")), yaml.safe_load((ROOT / "config/config.yaml").read_text())
     shards = [str(folder / f"features/{shard}.parquet") for shard in range(NUM_SHARDS)]
     return {
-        "speech2unit.make_manifest": dict(
+        "speech2unit.corpora.make_manifest": dict(
             manifest=at("manifest"), rejected=at("rejected"), corpus=CORPUS | dict(root=str(folder / "audio")), **config["make_manifest"]
         ),
         "speech2unit.assign_units": dict(

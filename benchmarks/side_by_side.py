@@ -12,8 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from speech2unit import provenance
-from speech2unit.files import write_json
+from storage import provenance
+from storage.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -3,7 +3,7 @@
 import re
 
 from benchmarks.side_by_side import RESULTS
-from speech2unit.files import atomic, read_json
+from storage.files import atomic, read_json
 
 README = RESULTS.parent / "README.md"
 BEGIN, END = "<!-- table: make bench writes it -->\n", "<!-- end of table -->"

@@ -3,10 +3,10 @@
 import numpy as np
 import pyarrow as pa
 
-from speech2unit import tables
-from speech2unit.errors import data_error
 from speech2unit.projection import load
 from speech2unit.schemas import CENTROIDS, FEATURES, UNITS
+from storage import tables
+from storage.errors import data_error
 
 
 def nearest_centroids(frames, centroids):

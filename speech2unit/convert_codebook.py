@@ -1,9 +1,9 @@
 """A published k-means codebook in our tables: scikit-learn's km.bin of GSLM."""
 
-from speech2unit import tables
-from speech2unit.checkpoints import check_hashes, read_centroids
-from speech2unit.errors import data_error
 from speech2unit.schemas import CENTROIDS, PROJECTION
+from storage import tables
+from storage.errors import data_error
+from storage.untrusted.checkpoints import check_hashes, read_centroids
 
 
 def convert_codebook(*, checkpoint, centroids, projection, sha256, num_clusters):

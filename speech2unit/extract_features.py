@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from speech2unit import encoders, tables
-from speech2unit.audio import read_utterance
-from speech2unit.device import choose_device
-from speech2unit.progress import progress
-from speech2unit.schemas import FEATURES, MANIFEST
+from speech2unit import encoders
+from speech2unit.corpora.audio import read_utterance
+from speech2unit.corpora.schemas import MANIFEST
+from speech2unit.schemas import FEATURES
+from storage import tables
+from storage.progress import progress
+from training.device import choose_device
 
 
 def shard_of(rows, shard, num_shards):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from speech2unit import tables
-from speech2unit.errors import data_error
 from speech2unit.projection import Projection, fit_projection, with_context
 from speech2unit.schemas import CENTROIDS, FEATURES, PROJECTION
+from storage import tables
+from storage.errors import data_error
 
 
 def keep(utterance_id, fraction):

@@ -2,10 +2,11 @@
 
 import pandas as pd
 
-from speech2unit import tables
-from speech2unit.errors import data_error
-from speech2unit.schemas import MANIFEST, REDUCED_UNITS
-from speech2unit.splits import check_splits, standard_split
+from speech2unit.corpora.schemas import MANIFEST
+from speech2unit.corpora.splits import check_splits, standard_split
+from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
+from storage.errors import data_error
 
 
 def unit_list(value, place, num_clusters):

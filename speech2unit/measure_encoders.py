@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from speech2unit import encoders, provenance, tables
+from speech2unit import encoders
 from speech2unit.encoders import load
-from speech2unit.progress import progress
 from speech2unit.schemas import MEASUREMENTS
-from speech2unit.weights import load_tensors
+from storage import provenance, tables
+from storage.progress import progress
+from storage.weights import load_tensors
 
 FRONT_END = ("mean", "std")  # of log-Mel frames: measured, not learned
 

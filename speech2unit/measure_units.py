@@ -4,9 +4,11 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from speech2unit import tables
-from speech2unit.schemas import MANIFEST, REDUCED_UNITS, SPLITS, STATISTICS
-from speech2unit.splits import SEQUENCE
+from speech2unit.corpora.schemas import MANIFEST
+from speech2unit.corpora.splits import SEQUENCE
+from speech2unit.schemas import REDUCED_UNITS, STATISTICS
+from storage import tables
+from storage.schemas import SPLITS
 
 
 def entropy_bits(counts):

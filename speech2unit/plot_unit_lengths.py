@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from speech2unit import tables
-from speech2unit.figures import save, split_histograms
-from speech2unit.schemas import REDUCED_UNITS, SPLITS
+from evaluation.figures import save, split_histograms
+from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
+from storage.schemas import SPLITS
 
 MAX_BINS = 50
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from speech2unit import tables
-from speech2unit.figures import ACCENT, GREY, SPLIT_COLOURS, new_figure, save
+from evaluation.figures import ACCENT, GREY, SPLIT_COLOURS, new_figure, save
 from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
 
 
 def usage(reduced_units, num_clusters):

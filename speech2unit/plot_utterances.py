@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from speech2unit import encoders, tables
-from speech2unit.audio import read_utterance
-from speech2unit.encoders.log_mel import NUM_MELS, log_mel
-from speech2unit.figures import SPLIT_COLOURS, new_figure, save
-from speech2unit.schemas import MANIFEST, REDUCED_UNITS
+from evaluation.figures import SPLIT_COLOURS, new_figure, save
+from speech2unit import encoders
+from speech2unit.corpora.audio import read_utterance
+from speech2unit.corpora.schemas import MANIFEST
+from speech2unit.encoders.models.log_mel import NUM_MELS, log_mel
+from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
 
 MEL_HOP_SECONDS, MEL_WINDOW_SECONDS = 0.010, 0.025
 MEL_RANGE_HZ = (20, 8000)  # Kaldi's, at 16 kHz

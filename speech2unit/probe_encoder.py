@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from speech2unit import tables
-from speech2unit.errors import data_error
-from speech2unit.schemas import FEATURES, MANIFEST, PROBE, UNITS
+from speech2unit.corpora.schemas import MANIFEST
+from speech2unit.schemas import FEATURES, PROBE, UNITS
+from storage import tables
+from storage.errors import data_error
 
 
 def stretch_of(num_frames, num_stretches):

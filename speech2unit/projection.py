@@ -6,8 +6,8 @@ Scaling by the fourth root of the variance lies between plain PCA (which the lou
 
 import numpy as np
 
-from speech2unit import tables
 from speech2unit.schemas import PROJECTION
+from storage import tables
 
 SCALING_POWER = -0.25
 

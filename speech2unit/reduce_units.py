@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from speech2unit import tables
 from speech2unit.schemas import REDUCED_UNITS, UNITS
+from storage import tables
 
 
 def collapse_runs(units):

@@ -2,9 +2,9 @@
 
 import pandas
 
-from speech2unit import tables
-from speech2unit.pages import save_page
+from evaluation.pages import save_page
 from speech2unit.schemas import STATISTICS
+from storage import tables
 
 HEADINGS = dict(
     codebook="codebook", corpus="corpus", split="split", num_clusters="units", dead_units="dead", entropy="entropy, bits",

@@ -2,43 +2,7 @@
 
 import pyarrow as pa
 
-from speech2unit.tables import field, schema
-
-SPLITS = ("train", "dev", "test")
-
-MANIFEST = schema(
-    "manifest",
-    field("utterance_id", pa.string(), "name of the utterance, unique in the corpus"),
-    field("path", pa.string(), "audio file, relative to the corpus root; null where the corpus starts at units", nullable=True),
-    field("start_seconds", pa.float64(), "where in the file the utterance begins", unit="s"),
-    field("end_seconds", pa.float64(), "where in the file it ends; null: with the file", unit="s", nullable=True),
-    field("split", pa.string(), "train, dev or test"),
-    field("speaker", pa.string(), "speaker; null where unknown, and where every speaker is in every split", nullable=True),
-    field("labels", pa.list_(pa.string()), "what a task may ask for, in the order of the corpus's label_columns; or a sequence"),
-    field("speed", pa.float32(), "factor by which the audio is played faster (1: as recorded; others: training copies)"),
-    field(
-        "num_samples",
-        pa.int64(),
-        "length as the encoder reads it: mono, at the corpus's sample rate, after `speed`",
-        unit="samples",
-    ),
-    field("sample_rate", pa.int32(), "rate of the audio as the encoder reads it", unit="Hz"),
-    field("source_sample_rate", pa.int32(), "rate of the file", unit="Hz"),
-    field("source_channels", pa.int16(), "channels of the file (averaged to one)", unit="channels"),
-    field("audio_hash", pa.string(), "BLAKE2b of the decoded samples; equal audio has equal hashes"),
-    key=("utterance_id",),
-    stage="make_manifest",
-)
-
-REJECTED = schema(
-    "rejected",
-    field("utterance_id", pa.string(), "name that the utterance would have had"),
-    field("path", pa.string(), "audio file, relative to the corpus root"),
-    field("reason", pa.string(), "code of the rule that the file breaks, see speech2unit/audio.py"),
-    field("detail", pa.string(), "what was found"),
-    key=("utterance_id",),
-    stage="make_manifest",
-)
+from storage.tables import field, schema
 
 FEATURES = schema(
     "features",
@@ -134,32 +98,11 @@ STATISTICS = schema(
     stage="measure_units",
 )
 
-TRAINING = schema(
-    "training",
-    field("seed", pa.int32(), "seed of the run"),
-    field("update", pa.int32(), "optimiser updates done", unit="updates"),
-    field("split", pa.string(), "train (mean since the last row) or dev"),
-    field("measure", pa.string(), "loss, accuracy, …"),
-    field("value", pa.float64(), "loss in nats a target, accuracy as a fraction"),
-    field("seconds", pa.float64(), "since training began", unit="s"),
-    key=("seed", "update", "split", "measure"),
-    stage="pretrain_melhubert",
-)
-
-LOAD_REPORT = schema(
-    "load_report",
-    field("source", pa.string(), "tensor of the published checkpoint"),
-    field("name", pa.string(), "the tensor of ours that it became; empty where it is left out"),
-    field("shape", pa.list_(pa.int64()), "its sizes in the checkpoint"),
-    field("dtype", pa.string(), "its type in the checkpoint, such as float16"),
-    key=("source", "name"),
-    stage="convert_encoder",
-)
 
 COSTS = (
     field("encoder", pa.string(), "row of config/encoders.tsv"),
     field("parent", pa.string(), "the encoder that it is made of; null where there is none", nullable=True),
-    field("architecture", pa.string(), "file of speech2unit/encoders/"),
+    field("architecture", pa.string(), "file of speech2unit/encoders/architectures/"),
     field("parameters", pa.int64(), "learned values, those of heads for pre-training too"),
     field("density", pa.float64(), "fraction of them that is not 0"),
     field("multiply_adds", pa.float64(), "of matrix products and convolutions, for a second of speech", unit="1/s"),

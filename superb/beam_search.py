@@ -10,8 +10,8 @@ from math import exp, inf, log1p
 
 import numpy as np
 
-from speech2unit.metrics import BLANK as WORD_END
-from speech2unit.metrics import text
+from evaluation.metrics import BLANK as WORD_END
+from evaluation.metrics import text
 from superb.heads import BLANK
 from superb.language_model import END, NGram
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from speech2unit import tables
-from speech2unit.activity import NUM_SPEAKERS, segments_of
-from speech2unit.errors import data_error, nearest
-from speech2unit.metrics import BLANK
-from speech2unit.schemas import MANIFEST
+from evaluation.metrics import BLANK
+from speech2unit.corpora.activity import NUM_SPEAKERS, segments_of
+from speech2unit.corpora.schemas import MANIFEST
+from storage import tables
+from storage.errors import data_error, nearest
 from superb.schemas import CLASSES, DATASET
 
 LETTERS = "letters"  # instead of a lexicon: each word is spelled with its own letters

@@ -8,7 +8,7 @@ from math import ceil
 
 import numpy as np
 
-from speech2unit.metrics import Metric, ratio
+from evaluation.metrics import Metric, ratio
 
 
 def parsed(labels):
@@ -36,7 +36,7 @@ def segments_of_frames(active, hop_seconds, median_frames):
 
 
 def der(collar_seconds):
-    """The diarization error rate as a metric of `speech2unit.metrics`: seconds missed, invented or of the wrong speaker, over
+    """The diarization error rate as a metric of `evaluation.metrics`: seconds missed, invented or of the wrong speaker, over
     the seconds that speakers speak, both but for `collar_seconds` on either side of where a segment said begins or ends.
     """
     return Metric(lambda frame: der_statistics(frame, collar_seconds), ratio, False, True)

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from speech2unit import tables
-from speech2unit.audio import read_utterance
-from speech2unit.device import choose_device
+from speech2unit.corpora.audio import read_utterance
+from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.encoders import load_trunk
 from speech2unit.extract_features import shard_of
-from speech2unit.progress import progress
-from speech2unit.schemas import MANIFEST
+from storage import tables
+from storage.progress import progress
 from superb.hidden_states import hidden_states as read_states
 from superb.schemas import HIDDEN_STATES
+from training.device import choose_device
 
 ROWS_AT_ONCE = 16  # of which the states are in memory
 

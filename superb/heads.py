@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from speech2unit.errors import data_error
+from storage.errors import data_error
 from superb.diarization import frames_of, segments_of_frames
 
 BLANK = 0  # of CTC

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from speech2unit import tables
-from speech2unit.audio import read_utterance
+from speech2unit.corpora.audio import read_utterance
+from storage import tables
 from superb.create_superb_dataset import SEQUENCES
 from superb.schemas import CLASSES, HIDDEN_STATES
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from speech2unit.encoders import load_trunk
-from speech2unit.errors import data_error, nearest
+from storage.errors import data_error, nearest
 from superb.heads import HEADS
 from superb.hidden_states import read_states
 from superb.tuning import prepare
@@ -96,8 +96,8 @@ def _named(head):
 
 
 def restore(model, tensors):
-    """Fill in what was trained, from `speech2unit.training.trained_state` of such a model. Raises `ValueError` for another one's."""
-    from speech2unit.training import trained_state
+    """Fill in what was trained, from `training.fit.trained_state` of such a model. Raises `ValueError` for another one's."""
+    from training.fit import trained_state
 
     wanted, got = ({name: tuple(t.shape) for name, t in each.items()} for each in (trained_state(model), tensors))
     if wanted != got:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from speech2unit import tables
-from speech2unit.figures import ACCENT, GREY, new_figure, save
+from evaluation.figures import ACCENT, GREY, new_figure, save
+from storage import tables
 from superb.schemas import SUPERB_SUMMARY
 
 PANEL_COLUMNS = 3

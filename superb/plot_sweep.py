@@ -1,7 +1,7 @@
 """A task's metric against the learning rate."""
 
-from speech2unit import tables
-from speech2unit.figures import ACCENT, SPLIT_COLOURS, new_figure, save
+from evaluation.figures import ACCENT, SPLIT_COLOURS, new_figure, save
+from storage import tables
 from superb.schemas import SWEEP
 
 

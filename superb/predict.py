@@ -4,15 +4,15 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from speech2unit import tables
-from speech2unit.device import choose_device
 from speech2unit.encoders import load_trunk
-from speech2unit.progress import progress
+from storage import tables
+from storage.progress import progress
 from superb.beam_search import decode, fusion_of
 from superb.inputs import labels_of, length_batches, num_outputs, read_classes, reader
 from superb.model import build_model, restore
 from superb.schemas import DATASET, PREDICTIONS
 from superb.tune_encoder import of_seed
+from training.device import choose_device
 
 
 def with_language_model(model, inputs, fusion, search):

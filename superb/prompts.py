@@ -8,7 +8,7 @@ or a repeated mean give every row of a layer the same gradient for ever, so that
 import torch
 from torch import nn
 
-from speech2unit.errors import data_error
+from storage.errors import data_error
 from superb.hidden_states import Unchanged, read_states
 
 INITIALIZATIONS = ("normal", "mean", "ones")

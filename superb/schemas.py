@@ -2,15 +2,15 @@
 
 import pyarrow as pa
 
-from speech2unit import schemas
-from speech2unit.tables import field, schema
+from speech2unit.corpora.schemas import MANIFEST
+from storage.tables import field, schema
 
 LABELS = "KS, SID: the class; IC: one of each slot; ASR, PR, SF: symbols; SD: segments such as `1 0.00 0.42` (speaker, seconds)"
 
 DATASET = schema(
     "dataset",
-    *(schemas.MANIFEST.field(name) for name in ("utterance_id", "path", "start_seconds", "end_seconds", "split", "speed")),
-    *(schemas.MANIFEST.field(name) for name in ("num_samples", "audio_hash")),
+    *(MANIFEST.field(name) for name in ("utterance_id", "path", "start_seconds", "end_seconds", "split", "speed")),
+    *(MANIFEST.field(name) for name in ("num_samples", "audio_hash")),
     field("labels", pa.list_(pa.string()), LABELS),
     key=("utterance_id",),
     stage="create_superb_dataset",

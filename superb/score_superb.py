@@ -4,11 +4,11 @@ from collections import Counter
 
 import numpy as np
 
-from speech2unit import provenance, tables
-from speech2unit.errors import notice
-from speech2unit.files import read_json, write_json
-from speech2unit.metrics import METRICS, metric_values
-from speech2unit.schemas import TRAINING
+from evaluation.metrics import METRICS, metric_values
+from storage import provenance, tables
+from storage.errors import notice
+from storage.files import read_json, write_json
+from storage.schemas import TRAINING
 from superb.diarization import der
 from superb.schemas import DATASET, PREDICTIONS
 

@@ -1,7 +1,7 @@
 """One row per finished SUPERB task and seed."""
 
-from speech2unit import tables
-from speech2unit.files import read_json
+from storage import tables
+from storage.files import read_json
 from superb.schemas import SUPERB_SUMMARY
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from speech2unit import tables
-from speech2unit.errors import notice
-from speech2unit.files import read_json
+from storage import tables
+from storage.errors import notice
+from storage.files import read_json
 from superb.schemas import SWEEP
 
 

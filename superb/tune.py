@@ -1,13 +1,13 @@
 """Training of a `TaskModel`: the head and the weights of the layers at one learning rate, what is in the encoder at another."""
 
-from speech2unit.training import fit
+from training.fit import fit
 
 
 def tune(model, *, batches, dev_batches, learning_rate, encoder_learning_rate, **settings):
     """Train in place what the model's settings say, keep the best by dev loss, return the curve (rows of `TRAINING`).
 
     batches: number from 0 → endless iterator of (inputs, targets); dev_batches: a list of them; encoder_learning_rate: of
-    prompts, adapters and of the encoder itself; settings: the others of `speech2unit.training.fit`. Vectors that start from
+    prompts, adapters and of the encoder itself; settings: the others of `training.fit.fit`. Vectors that start from
     the encoder's own activations take them from the first training batch. **Source:** arXiv 2210.06175, whose two groups of
     parameters these are.
     """

@@ -6,16 +6,16 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from speech2unit import tables
-from speech2unit.device import choose_device
 from speech2unit.encoders import load_trunk
-from speech2unit.schemas import TRAINING
-from speech2unit.training import trained_state
-from speech2unit.weights import save_config, save_tensors
+from storage import tables
+from storage.schemas import TRAINING
+from storage.weights import save_config, save_tensors
 from superb.inputs import endless_batches, length_batches, num_outputs, read_classes, reader, target_of
 from superb.model import build_model, warm_start
 from superb.schemas import DATASET
 from superb.tune import tune
+from training.device import choose_device
+from training.fit import trained_state
 
 
 def of_seed(tensors, seed):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from speech2unit.errors import data_error, nearest
+from storage.errors import data_error, nearest
 from superb.hidden_states import Unchanged
 from superb.prompts import Prefix, Preinput
 

@@ -7,7 +7,8 @@ from itertools import count
 import pytest
 import torch
 
-from speech2unit import training, training_state
+from training import checkpointing as training_state
+from training import fit as training
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import math
 
-from speech2unit.errors import data_error
+from storage.errors import data_error
 from ulm.build_vocabulary import END
 from ulm.decode import legal_continuations
 

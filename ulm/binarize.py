@@ -3,9 +3,9 @@
 The only module that imports fairseq (5 seconds, 0.9 GB); everything else reads the Parquet file.
 """
 
-from speech2unit import tables
-from speech2unit.errors import data_error
-from speech2unit.files import whole_folder
+from storage import tables
+from storage.errors import data_error
+from storage.files import whole_folder
 from ulm.build_vocabulary import END, SEPARATOR, check_codebook, index_of_unit
 from ulm.schemas import BINARIZED, VOCABULARY
 from verbalizer.schemas import VERBALIZED

@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from speech2unit import tables
-from speech2unit.errors import data_error
 from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
+from storage.errors import data_error
 from ulm.schemas import VOCABULARY
 
 SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")  # fairseq's order: 0 separator, 1 padding, 2 begin and end, 3 unknown

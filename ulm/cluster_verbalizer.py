@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from speech2unit import tables
+from storage import tables
 from ulm.build_vocabulary import index_of_unit
 from ulm.schemas import VOCABULARY
 from verbalizer.fit_verbalizer import training_counts, write_label_map

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from speech2unit import tables
-from speech2unit.files import read_json
-from speech2unit.metrics import METRICS, frames_by_seed, log_odds, percentile_interval, resampled
+from evaluation.metrics import METRICS, frames_by_seed, log_odds, percentile_interval, resampled
+from storage import tables
+from storage.files import read_json
 from ulm.schemas import BASELINES, DIFFERENCES, SAMPLES
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
-from speech2unit import tables
-from speech2unit.archives import extract_members
-from speech2unit.checkpoints import check_hashes, read_weights
-from speech2unit.errors import data_error
-from speech2unit.schemas import LOAD_REPORT
-from speech2unit.weights import save_config, save_tensors
+from storage import tables
+from storage.errors import data_error
+from storage.schemas import LOAD_REPORT
+from storage.untrusted.archives import extract_members
+from storage.untrusted.checkpoints import check_hashes, read_weights
+from storage.weights import save_config, save_tensors
 from ulm.build_vocabulary import SPECIALS
 from ulm.model import UnitLM, UnitLMConfig
 from ulm.pseudo_tasks import TaskPrompts

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from speech2unit import tables
 from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
 from ulm.fit_pieces import as_text, as_units
 from ulm.schemas import PIECES
 

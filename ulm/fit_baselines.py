@@ -8,8 +8,8 @@ from collections import Counter
 
 import numpy as np
 
-from speech2unit import tables
-from speech2unit.metrics import METRICS
+from evaluation.metrics import METRICS
+from storage import tables
 from ulm.schemas import BASELINES
 from verbalizer.schemas import LM_DATASET
 

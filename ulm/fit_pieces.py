@@ -8,10 +8,10 @@ rest, and encoding loses nothing.
 
 import io
 
-from speech2unit import tables
-from speech2unit.errors import data_error
-from speech2unit.files import atomic
 from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
+from storage.errors import data_error
+from storage.files import atomic
 from ulm.schemas import PIECES
 
 FIRST_CHARACTER = 0xF0000  # 65,534 characters of private use that no normalisation and no font touches

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from speech2unit.device import attention
-from speech2unit.dropout import Dropout
-from speech2unit.files import read_json
+from storage.files import read_json
+from training.device import attention
+from training.dropout import Dropout
 
 FIRST_POSITION = 2  # fairseq: padding_idx + 1
 

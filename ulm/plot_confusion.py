@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from speech2unit import tables
-from speech2unit.figures import new_figure, save
+from evaluation.figures import new_figure, save
+from storage import tables
 from ulm.schemas import CONFUSION
 
 MAX_PRINTED = 20  # classes up to which the numbers fit into the cells

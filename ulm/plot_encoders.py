@@ -4,8 +4,8 @@ from itertools import cycle, islice
 
 import numpy as np
 
-from speech2unit import tables
-from speech2unit.figures import GREY, PALETTE, new_figure, save
+from evaluation.figures import GREY, PALETTE, new_figure, save
+from storage import tables
 from ulm.schemas import ENCODERS_SUMMARY
 
 COSTS = dict(  # column → label, factor

@@ -5,11 +5,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from speech2unit import tables
-from speech2unit.device import choose_device
-from speech2unit.schemas import REDUCED_UNITS, TRAINING
-from speech2unit.training import Drawn, fit
-from speech2unit.weights import save_config, save_tensors
+from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
+from storage.schemas import TRAINING
+from storage.weights import save_config, save_tensors
+from training.device import choose_device
+from training.fit import Drawn, fit
 from ulm.augment_units import UnitAugmentation, augment, substitution_table
 from ulm.build_vocabulary import END, PAD, SEPARATOR, index_of_unit
 from ulm.data import endless_batches, length_batches, pad_rows

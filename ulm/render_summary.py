@@ -1,7 +1,7 @@
 """The table of results as a page of the report."""
 
-from speech2unit import tables
-from speech2unit.pages import save_page
+from evaluation.pages import save_page
+from storage import tables
 from ulm.schemas import SUMMARY
 
 

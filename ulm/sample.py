@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from speech2unit import tables
-from speech2unit.device import cast_frozen, choose_device, mixed_precision
-from speech2unit.metrics import METRICS
-from speech2unit.progress import progress
+from evaluation.metrics import METRICS
+from storage import tables
+from storage.progress import progress
+from training.device import cast_frozen, choose_device, mixed_precision
 from ulm.answers import ListedAnswers, open_answers
 from ulm.augment_units import UnitAugmentation, augment, substitution_table
 from ulm.build_vocabulary import index_of_unit

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from speech2unit.schemas import COSTS, WORTH
-from speech2unit.tables import field, schema
+from storage.tables import field, schema
 
 VOCABULARY = schema(
     "vocabulary",
@@ -82,7 +82,7 @@ CONFUSION = schema(
 SUMMARY = schema(
     "summary",
     field("task", pa.string(), "row of config/tasks.tsv"),
-    field("metric", pa.string(), "what value is: an entry of METRICS in speech2unit/metrics.py"),
+    field("metric", pa.string(), "what value is: an entry of METRICS in evaluation/metrics.py"),
     field("higher_is_better", pa.bool_(), "false of error rates"),
     field("value", pa.float64(), "the metric on the test split, mean over seeds"),
     field("value_std", pa.float64(), "standard deviation over seeds (0 with one seed)"),
@@ -127,7 +127,7 @@ DIFFERENCES = schema(
         pa.string(),
         "an earlier task of config.tasks with the same metric on the same test rows, or a baseline of the task",
     ),
-    field("metric", pa.string(), "of both: an entry of METRICS in speech2unit/metrics.py"),
+    field("metric", pa.string(), "of both: an entry of METRICS in evaluation/metrics.py"),
     field("higher_is_better", pa.bool_(), "false of error rates, where a difference below 0 is a gain"),
     field("num_rows", pa.int64(), "test rows n, the same of both", unit="rows"),
     field("difference", pa.float64(), "value of the task less that of the reference, each the mean over its seeds"),

@@ -5,11 +5,11 @@ from itertools import zip_longest
 
 import numpy as np
 
-from speech2unit import provenance, tables
-from speech2unit.errors import notice
-from speech2unit.files import read_json, write_json
-from speech2unit.metrics import METRICS, log_odds, metric_values, wilson_interval
-from speech2unit.schemas import TRAINING
+from evaluation.metrics import METRICS, log_odds, metric_values, wilson_interval
+from storage import provenance, tables
+from storage.errors import notice
+from storage.files import read_json, write_json
+from storage.schemas import TRAINING
 from ulm.schemas import BASELINES, CONFUSION, SAMPLES
 
 NOTHING = "∅"  # stands beside a label that was left out of a sequence, or put in

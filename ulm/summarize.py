@@ -1,7 +1,7 @@
 """One row per finished task."""
 
-from speech2unit import tables
-from speech2unit.files import read_json
+from storage import tables
+from storage.files import read_json
 from ulm.schemas import SUMMARY
 
 

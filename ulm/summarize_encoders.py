@@ -1,10 +1,10 @@
 """One row an encoder: what it costs, what its features and units know, and how well a task on them goes."""
 
-from speech2unit import tables
-from speech2unit.errors import notice
-from speech2unit.files import read_json
-from speech2unit.metrics import wilson_interval
+from evaluation.metrics import wilson_interval
 from speech2unit.schemas import MEASUREMENTS, PROBE
+from storage import tables
+from storage.errors import notice
+from storage.files import read_json
 from ulm.compare_tasks import answers_by_seed, difference, system
 from ulm.schemas import ENCODERS_SUMMARY, OF_TASKS
 

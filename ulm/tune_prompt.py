@@ -4,12 +4,12 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from speech2unit import tables
-from speech2unit.device import cast_frozen, choose_device
-from speech2unit.errors import data_error
-from speech2unit.schemas import TRAINING
-from speech2unit.training import Drawn, fit, trained_state
-from speech2unit.weights import save_tensors
+from storage import tables
+from storage.errors import data_error
+from storage.schemas import TRAINING
+from storage.weights import save_tensors
+from training.device import cast_frozen, choose_device
+from training.fit import Drawn, fit, trained_state
 from ulm.augment_units import UnitAugmentation, augment, substitution_table
 from ulm.data import endless_batches, length_batches
 from ulm.model import load

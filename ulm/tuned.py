@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parametrize
 
-from speech2unit.errors import data_error
+from storage.errors import data_error
 from ulm.build_vocabulary import END, PAD
 from ulm.data import pad_rows
 from ulm.model import load

@@ -1,7 +1,7 @@
 """Verbalized rows: the labels of every row said in units."""
 
-from speech2unit import tables
-from speech2unit.errors import data_error, one_of
+from storage import tables
+from storage.errors import data_error, one_of
 from verbalizer.schemas import LM_DATASET, VERBALIZED, VERBALIZER
 
 

@@ -5,10 +5,13 @@ from collections import Counter
 import numpy as np
 import pyarrow.compute as pc
 
-from speech2unit import tables
-from speech2unit.errors import data_error, nearest, notice
-from speech2unit.schemas import MANIFEST, REDUCED_UNITS, SPLITS
-from speech2unit.splits import SEQUENCE, two_classes
+from evaluation.metrics import two_classes
+from speech2unit.corpora.schemas import MANIFEST
+from speech2unit.corpora.splits import SEQUENCE
+from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
+from storage.errors import data_error, nearest, notice
+from storage.schemas import SPLITS
 from verbalizer.schemas import LM_DATASET
 
 

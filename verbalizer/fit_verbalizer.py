@@ -1,7 +1,7 @@
 """The label map of a task, fitted on its training split."""
 
-from speech2unit import tables
-from speech2unit.schemas import SPLITS
+from storage import tables
+from storage.schemas import SPLITS
 from verbalizer.methods import METHODS, counts, label_map
 from verbalizer.schemas import LM_DATASET, VERBALIZER
 

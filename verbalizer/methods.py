@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from speech2unit.errors import data_error
+from storage.errors import data_error
 
 
 def freq(unit_counts, num_units, seed):

@@ -4,9 +4,9 @@ from collections import Counter
 
 import numpy as np
 
-from speech2unit import tables
-from speech2unit.figures import SPLIT_COLOURS, new_figure, save
-from speech2unit.schemas import SPLITS
+from evaluation.figures import SPLIT_COLOURS, new_figure, save
+from storage import tables
+from storage.schemas import SPLITS
 from verbalizer.schemas import LM_DATASET
 
 

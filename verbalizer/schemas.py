@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from speech2unit.tables import field, schema
+from storage.tables import field, schema
 
 LM_DATASET = schema(
     "lm_dataset",

@@ -9,7 +9,7 @@ from torch import nn
 
 
 class FairseqMelHuBERT(nn.Module):
-    """sizes: fields of `speech2unit.encoders.melhubert.MelHuBERTConfig`, with one set of targets. Every tensor is random."""
+    """sizes: fields of `speech2unit.encoders.architectures.melhubert.MelHuBERTConfig`, with one set of targets. Every tensor is random."""
 
     def __init__(self, sizes, dropout, seed):
         from fairseq.models.wav2vec.wav2vec2 import TransformerEncoder, Wav2Vec2Config
@@ -36,7 +36,7 @@ class FairseqMelHuBERT(nn.Module):
         return last, [states[0].transpose(0, 1)[:, : frames.shape[1]] for states in layers]
 
     def loss(self, batch):
-        """Summed cross entropy (nats) of masked frames, and their number; batch: see `speech2unit.pretrain_melhubert.collate`."""
+        """Summed cross entropy (nats) of masked frames, and their number; batch: see `speech2unit.recipes.pretrain_melhubert.collate`."""
         frames, lengths, targets, mask = batch
         logits = self.final_proj(self(frames, lengths)[0][mask])
         return F.cross_entropy(logits, targets[..., 0][mask], reduction="sum"), int(mask.sum())

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import yaml
 
-from speech2unit.encoders.wav2vec2 import convert
+from speech2unit.encoders.architectures.wav2vec2 import convert
 
 LAYER, NUM_CLUSTERS, SAMPLE_RATE_HZ = 6, 100, 16_000
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ def gslm_features(model, waveforms):
 
 def our_files(folder, model, sizes):
     """`model`'s weights as an encoder in `folder`."""
-    from speech2unit.weights import save_config, save_tensors
+    from storage.weights import save_config, save_tensors
 
     save_tensors(folder / "model.safetensors", convert(model.state_dict(), sizes)[0])
     save_config(folder / "config.json", dict(architecture="wav2vec2", **sizes))
@@ -87,7 +87,7 @@ def clips():
 def _speech(root, folder, dataset, count):
     import pandas as pd
 
-    from speech2unit.audio import read_audio
+    from speech2unit.corpora.audio import read_audio
 
     rows = pd.read_csv(root / folder / "metadata.csv").query("dataset == @dataset").sort_values(["n_samples", "path"])
     for place in np.linspace(0, len(rows) - 1, count).astype(int):

@@ -6,11 +6,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("speech2unit", "verbalizer", "ulm", "superb")
+PACKAGES = ("storage", "training", "evaluation", "speech2unit", "verbalizer", "ulm", "superb")
 # what the demo takes from the folders whose files are chosen by name
 CHOSEN = {
-    "speech2unit.encoders": ("speech2unit.encoders.log_mel", "speech2unit.encoders.melhubert"),
-    "speech2unit.corpora": ("speech2unit.corpora.table",),
+    "speech2unit.encoders.architectures": (
+        "speech2unit.encoders.architectures.log_mel",
+        "speech2unit.encoders.architectures.melhubert",
+    ),
+    "speech2unit.corpora.adapters": ("speech2unit.corpora.adapters.table",),
 }
 
 

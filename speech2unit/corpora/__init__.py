@@ -1,1 +1,1 @@
-"""Corpora: one file each, `read_rows(...)` turns a folder into manifest rows; the file's name is the registry."""
+"""Corpora: manifests, audio, splits, and corpora that are synthesised or built from clips of another corpus."""

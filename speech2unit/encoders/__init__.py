@@ -10,9 +10,10 @@ from typing import Protocol
 
 import numpy as np
 
-from speech2unit.audio import MIN_SAMPLES
-from speech2unit.errors import data_error, nearest, one_of
-from speech2unit.files import read_json
+from speech2unit.corpora.audio import MIN_SAMPLES
+from speech2unit.encoders import architectures as registry
+from storage.errors import data_error, nearest, one_of
+from storage.files import read_json
 
 
 class Encoder(Protocol):
@@ -77,15 +78,15 @@ def _module(folder):
     name, known = config["architecture"], architectures()
     if name not in known:
         raise data_error(
-            Path(folder) / "config.json", "'architecture' names a file of speech2unit/encoders", expected=one_of(name, known), got=f"'{name}'",
+            Path(folder) / "config.json", "'architecture' names a file of speech2unit/encoders/architectures", expected=one_of(name, known), got=f"'{name}'",
             remedy=f"{nearest(name, known)}prepare the encoder again",
         )  # fmt: skip
-    return importlib.import_module(f"{__name__}.{name}")
+    return importlib.import_module(f"{registry.__name__}.{name}")
 
 
 def architectures():
     """Names of the architectures: the files of this folder."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(module.name for module in pkgutil.iter_modules(registry.__path__))
 
 
 def encode(encoder, waveforms, layer):

@@ -5,10 +5,10 @@ from benchmarks.peers.idle import idle, imports
 
 
 def test_imports_of_a_stage_are_its_own_and_those_of_what_it_calls():
-    assert {"pyarrow", "speech2unit.tables"} <= imports("speech2unit.reduce_units") and "torch" not in imports(
+    assert {"pyarrow", "storage.tables"} <= imports("speech2unit.reduce_units") and "torch" not in imports(
         "speech2unit.reduce_units"
     )
-    assert {"torch", "soundfile", "speech2unit.encoders.melhubert"} <= imports("speech2unit.extract_features")
+    assert {"torch", "soundfile", "speech2unit.encoders.architectures.melhubert"} <= imports("speech2unit.extract_features")
     assert "fairseq.data" in imports("ulm.binarize") and "faiss" in imports("speech2unit.fit_codebook")
 
 

@@ -6,8 +6,8 @@ import inspect
 import pytest
 
 from benchmarks import plan, scale
-from speech2unit import tables
 from speech2unit.schemas import FEATURES
+from storage import tables
 
 STAGE = dict(seconds=[1.0, 36.0], cpu_seconds=[1.0, 36.0], peak_memory_mb=[100, 200], exponent=1.0, late_exponent=1.05)
 SCALE = dict(

@@ -1,7 +1,7 @@
 """The table of the README: a row a result, between its marks."""
 
 from benchmarks import table
-from speech2unit.files import write_json
+from storage.files import write_json
 
 RECORD = dict(name="nap", what="sleep", unit="s", ours=0.0123456, peer=0.5, ratio=40.5, aim=40, machine=dict(load_before=0.04))
 

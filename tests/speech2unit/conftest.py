@@ -9,13 +9,15 @@ import pytest
 import soundfile
 import torch
 
-from speech2unit import encoders, tables
-from speech2unit.audio import decode
-from speech2unit.encoders.log_mel import FrontEnd
-from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel
-from speech2unit.schemas import MANIFEST, UNITS
-from speech2unit.wav2vec2_model import Wav2Vec2Config, Wav2Vec2Model
-from speech2unit.weights import save_config, save_tensors
+from speech2unit import encoders
+from speech2unit.corpora.audio import decode
+from speech2unit.corpora.schemas import MANIFEST
+from speech2unit.encoders.models.log_mel import FrontEnd
+from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
+from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
+from speech2unit.schemas import UNITS
+from storage import tables
+from storage.weights import save_config, save_tensors
 
 HUBERT = dict(
     conv_layers=[[8, 10, 5], [8, 8, 8], [8, 8, 8]], conv_bias=False, conv_norm="group", normalize_waveform=False, pre_norm=False,
@@ -116,7 +118,7 @@ def lineage(utterances, tmp_path):
 
         def load(folder=child):
             assert np.isfinite(encoders.load(Path(tmp_path / folder)).features([np.zeros(2_000, np.float32)], 1)[0]).all()
-            return importlib.import_module(f"speech2unit.encoders.{architecture}").read_model(tmp_path / folder)
+            return importlib.import_module(f"speech2unit.encoders.architectures.{architecture}").read_model(tmp_path / folder)
 
         return settings, load, model
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speech2unit import tables
 from speech2unit.assign_units import assign_units, centroid_matrix, nearest_centroids
 from speech2unit.projection import Projection, fit_projection, with_context
 from speech2unit.schemas import CENTROIDS, FEATURES, PROJECTION, UNITS
+from storage import tables
 
 
 @settings(deadline=None)

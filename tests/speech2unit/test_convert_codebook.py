@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from sklearn.cluster import MiniBatchKMeans
 
-from speech2unit import projection, tables
+from speech2unit import projection
 from speech2unit.assign_units import centroid_matrix, nearest_centroids
 from speech2unit.convert_codebook import convert_codebook
 from speech2unit.schemas import CENTROIDS
+from storage import tables
 
 
 @pytest.fixture

@@ -7,13 +7,14 @@ import pytest
 import soundfile
 import torch
 
-from speech2unit import tables
 from speech2unit.assign_units import nearest_centroids
-from speech2unit.audio import decode
-from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel
+from speech2unit.corpora.audio import decode
+from speech2unit.corpora.schemas import MANIFEST
+from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.extract_features import batches_of, extract_features, shard_of
-from speech2unit.schemas import FEATURES, MANIFEST
-from speech2unit.weights import save_config, save_tensors
+from speech2unit.schemas import FEATURES
+from storage import tables
+from storage.weights import save_config, save_tensors
 
 SIZES = MelHuBERTConfig(num_layers=2, dim=16, ffn_dim=32, num_heads=2, conv_kernel=6, conv_groups=4, num_targets=(4,))
 RNG = np.random.default_rng(0)

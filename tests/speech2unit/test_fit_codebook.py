@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from speech2unit import tables
 from speech2unit.fit_codebook import fit_centroids, fit_codebook, keep, training_frames
 from speech2unit.schemas import CENTROIDS, FEATURES, PROJECTION
+from storage import tables
 
 HOW = dict(num_iterations=5, num_restarts=1, seed=1)
 STAGE = dict(num_clusters=6, context_frames=1, num_components=3, max_frames_per_corpus=10_000) | HOW

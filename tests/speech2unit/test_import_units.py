@@ -3,9 +3,10 @@
 import pandas
 import pytest
 
-from speech2unit import tables
+from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.import_units import import_units, read_units, unit_list
-from speech2unit.schemas import MANIFEST, REDUCED_UNITS
+from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
 
 ROWS = [
     dict(utterance_id="b", split="train", units=[3, 1], label="up"),

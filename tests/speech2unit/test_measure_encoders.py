@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from speech2unit import encoders, measure_encoders, tables
-from speech2unit.encoders.cpc import CPC, CPCConfig, CPCModel
-from speech2unit.encoders.distilalhubert import build
-from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel
+from speech2unit import encoders, measure_encoders
+from speech2unit.encoders.architectures.cpc import CPC, CPCConfig, CPCModel
+from speech2unit.encoders.architectures.distilalhubert import build
+from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
+from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 from speech2unit.measure_encoders import count_parameters, multiply_adds, noise, peak_memory_mb, take_turns
 from speech2unit.schemas import MEASUREMENTS
-from speech2unit.wav2vec2_model import Wav2Vec2Config, Wav2Vec2Model
-from speech2unit.weights import save_config, save_tensors
+from storage import tables
+from storage.weights import save_config, save_tensors
 
 FRAMES, BINS = 49, 257  # of a second at 20 ms; of a spectrum
 SIZES = dict(num_layers=2, dim=16, ffn_dim=24, num_heads=2, conv_kernel=5, conv_groups=4, num_targets=[7])

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import homogeneity_score
 
-from speech2unit import tables
+from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.measure_units import entropy_bits, label_measures, measure_units, unit_measures
-from speech2unit.schemas import MANIFEST, REDUCED_UNITS, STATISTICS
+from speech2unit.schemas import REDUCED_UNITS, STATISTICS
+from storage import tables
 
 AUDIO = dict(path="x.flac", start_seconds=0.0, end_seconds=None, speaker=None, source_sample_rate=16_000, source_channels=1)
 WHAT = dict(codebook="k", corpus="c", num_clusters=4)

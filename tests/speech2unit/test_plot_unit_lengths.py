@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from speech2unit import tables
 from speech2unit.plot_unit_lengths import MAX_BINS, lengths_by_split, plot_unit_lengths, whole_edges
 from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
 
 
 def row(name, split, units):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from speech2unit import tables
 from speech2unit.plot_unit_usage import draw, perplexity, plot_unit_usage, usage
 from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
 
 ROWS = [
     dict(utterance_id="a", split="train", codebook="toy", units=[1, 3, 1], durations=[1, 9, 1]),

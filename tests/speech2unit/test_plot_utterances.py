@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from speech2unit import encoders, tables
-from speech2unit.audio import decode
-from speech2unit.encoders.log_mel import NUM_MELS, log_mel
+from speech2unit import encoders
+from speech2unit.corpora.audio import decode
+from speech2unit.corpora.schemas import MANIFEST
+from speech2unit.encoders.models.log_mel import NUM_MELS, log_mel
 from speech2unit.plot_utterances import ENVELOPE_POINTS, choose, draw, envelope, mel_band, plot_utterances
-from speech2unit.schemas import MANIFEST, REDUCED_UNITS
+from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
 
 RATE, HOP = 16_000, 320
 TONE = (0.5 * np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE)).astype(np.float32)

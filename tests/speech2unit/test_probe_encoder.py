@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speech2unit import tables
+from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.probe_encoder import in_time, pnmi, pooled, probe_accuracy, probe_encoder, purity, stretch_of
-from speech2unit.schemas import FEATURES, MANIFEST, PROBE, UNITS
+from speech2unit.schemas import FEATURES, PROBE, UNITS
+from storage import tables
 
 
 @given(st.integers(1, 60), st.integers(1, 9))

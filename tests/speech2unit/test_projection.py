@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from speech2unit import tables
 from speech2unit.projection import Projection, fit_projection, load, with_context
 from speech2unit.schemas import PROJECTION
+from storage import tables
 
 RNG = np.random.default_rng(0)
 FRAMES = (RNG.normal(size=(400, 6)) @ RNG.normal(size=(6, 6)) + 5).astype(np.float32)

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speech2unit import tables
 from speech2unit.reduce_units import collapse_runs, reduce_units
 from speech2unit.schemas import REDUCED_UNITS, UNITS
+from storage import tables
 
 units_lists = st.lists(st.integers(0, 3), max_size=60)
 

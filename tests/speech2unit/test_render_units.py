@@ -4,9 +4,9 @@ import io
 
 import pandas
 
-from speech2unit import tables
 from speech2unit.render_units import HEADINGS, render_units
 from speech2unit.schemas import STATISTICS
+from storage import tables
 
 ROW = dict(
     codebook="km", corpus="c", split="train", num_utterances=9, seconds=4.0, num_clusters=100, dead_units=3, num_units=90,

@@ -7,12 +7,12 @@ import pytest
 import soundfile
 import torch
 
-from speech2unit import tables
-from speech2unit.audio import decode
-from speech2unit.encoders.decoar2 import build
-from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel
-from speech2unit.wav2vec2_model import Wav2Vec2Config, Wav2Vec2Model
-from speech2unit.weights import save_config, save_tensors
+from speech2unit.corpora.audio import decode
+from speech2unit.encoders.architectures.decoar2 import build
+from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
+from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
+from storage import tables
+from storage.weights import save_config, save_tensors
 from superb.schemas import CLASSES, DATASET
 from superb.tune_encoder import tune_encoder
 

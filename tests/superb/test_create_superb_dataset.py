@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from speech2unit import tables
-from speech2unit.schemas import MANIFEST
+from speech2unit.corpora.schemas import MANIFEST
+from storage import tables
 from superb.create_superb_dataset import class_rows, create_superb_dataset, drawn, read_lexicon, spelled, task_labels
 from superb.schemas import CLASSES, DATASET
 

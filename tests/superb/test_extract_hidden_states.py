@@ -3,9 +3,9 @@
 import numpy as np
 import soundfile
 
-from speech2unit import tables
+from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.encoders import load_trunk
-from speech2unit.schemas import MANIFEST
+from storage import tables
 from superb.extract_hidden_states import extract_hidden_states
 from superb.hidden_states import hidden_states
 from superb.inputs import read_states

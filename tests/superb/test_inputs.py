@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from speech2unit import tables
-from speech2unit.audio import decode
+from speech2unit.corpora.audio import decode
+from storage import tables
 from superb.inputs import endless_batches, labels_of, length_batches, read_classes, reader, target_of
 from superb.schemas import CLASSES, HIDDEN_STATES
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from speech2unit.training import trained_state
 from superb.hidden_states import hidden_states
 from superb.model import HEAD, build_model, restore, warm_start
+from training.fit import trained_state
 
 POOLED = dict(architecture="mean_pooling", projection_dim=4)
 HEADS = dict(

@@ -3,7 +3,7 @@
 import pandas
 import pytest
 
-from speech2unit import tables
+from storage import tables
 from superb.plot_superb import draw, panels, plot_superb
 from superb.plot_sweep import plot_sweep
 from superb.schemas import SUPERB_SUMMARY, SWEEP

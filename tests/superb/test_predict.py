@@ -3,7 +3,7 @@
 import torch
 from safetensors.torch import load_file
 
-from speech2unit import tables
+from storage import tables
 from superb.inputs import reader
 from superb.model import build_model, restore
 from superb.predict import predict

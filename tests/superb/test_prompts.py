@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from speech2unit.encoders import load_trunk
-from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel, MelHuBERTTrunk
+from speech2unit.encoders.architectures.melhubert import MelHuBERTTrunk
+from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from superb.hidden_states import Unchanged, hidden_states, read_states
 from superb.prompts import Prefix, Preinput, average_inputs
 

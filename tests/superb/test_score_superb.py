@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from speech2unit import tables
-from speech2unit.metrics import wilson_interval
-from speech2unit.schemas import TRAINING
+from evaluation.metrics import wilson_interval
+from storage import tables
+from storage.schemas import TRAINING
 from superb.schemas import DATASET, PREDICTIONS
 from superb.score_superb import METRICS_OF, score_superb
 

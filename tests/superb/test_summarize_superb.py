@@ -2,7 +2,7 @@
 
 import json
 
-from speech2unit import tables
+from storage import tables
 from superb.schemas import SUPERB_SUMMARY
 from superb.summarize_superb import summarize_superb
 

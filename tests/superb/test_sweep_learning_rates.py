@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from speech2unit import tables
+from storage import tables
 from superb.schemas import SWEEP
 from superb.sweep_learning_rates import sweep_learning_rates, sweep_rows
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from speech2unit import tables
-from speech2unit.files import read_json
-from speech2unit.schemas import MANIFEST, TRAINING
+from speech2unit.corpora.schemas import MANIFEST
+from storage import tables
+from storage.files import read_json
+from storage.schemas import TRAINING
 from superb.extract_hidden_states import extract_hidden_states
 from superb.tune_encoder import of_seed
 

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from speech2unit.encoders import load_trunk
-from speech2unit.encoders.log_mel import FrontEnd
-from speech2unit.encoders.melhubert import MelHuBERTConfig, MelHuBERTModel, MelHuBERTTrunk
-from speech2unit.encoders.wav2vec2 import Wav2Vec2Trunk
-from speech2unit.wav2vec2_model import Wav2Vec2Config, Wav2Vec2Model
+from speech2unit.encoders.architectures.melhubert import MelHuBERTTrunk
+from speech2unit.encoders.architectures.wav2vec2 import Wav2Vec2Trunk
+from speech2unit.encoders.models.log_mel import FrontEnd
+from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
+from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 from superb.hidden_states import Unchanged, read_states
 from superb.tuning import METHODS, prepare
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 import yaml
 
-from speech2unit import tables
 from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
 from ulm.augment_units import UnitAugmentation
 from ulm.binarize import token_row
 from ulm.build_vocabulary import build_vocabulary, index_of_unit

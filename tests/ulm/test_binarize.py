@@ -2,7 +2,7 @@
 
 import pytest
 
-from speech2unit import tables
+from storage import tables
 from ulm.binarize import binarize, token_row
 from ulm.build_vocabulary import vocabulary_rows
 from ulm.schemas import BINARIZED, VOCABULARY

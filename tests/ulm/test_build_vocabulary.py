@@ -2,8 +2,8 @@
 
 import pytest
 
-from speech2unit import tables
 from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
 from ulm.build_vocabulary import SPECIALS, build_vocabulary, check_codebook, index_of_unit
 from ulm.schemas import VOCABULARY
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from speech2unit import tables
+from storage import tables
 from ulm.cluster_verbalizer import cluster_verbalizer, spread_units
 from verbalizer.schemas import LM_DATASET, VERBALIZER
 

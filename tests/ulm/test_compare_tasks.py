@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from speech2unit import tables
-from speech2unit.files import write_json
+from storage import tables
+from storage.files import write_json
 from ulm.compare_tasks import compare_tasks
 from ulm.schemas import BASELINES, DIFFERENCES, SAMPLES
 

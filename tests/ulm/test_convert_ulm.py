@@ -8,8 +8,8 @@ import tarfile
 import pytest
 import torch
 
-from speech2unit import tables
-from speech2unit.schemas import LOAD_REPORT
+from storage import tables
+from storage.schemas import LOAD_REPORT
 from ulm.build_vocabulary import index_of_unit
 from ulm.convert_ulm import convert_ulm, dictionary_rows
 from ulm.model import UnitLM, UnitLMConfig, load

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speech2unit import tables
 from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
 from ulm.encode_pieces import Pieces, encode_pieces
 from ulm.fit_pieces import learn, piece_rows
 from ulm.schemas import PIECES

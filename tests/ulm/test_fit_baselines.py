@@ -5,7 +5,7 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 
-from speech2unit import tables
+from storage import tables
 from ulm.fit_baselines import fit_baselines, majority, ngram_nearest, ngram_svm, text
 from ulm.schemas import BASELINES
 from verbalizer.schemas import LM_DATASET

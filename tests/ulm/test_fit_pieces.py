@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speech2unit import tables
 from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
 from ulm.fit_pieces import as_text, as_units, fit_pieces, learn, piece_rows
 from ulm.schemas import PIECES
 

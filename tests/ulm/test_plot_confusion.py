@@ -4,7 +4,7 @@ import numpy as np
 import pandas
 import pytest
 
-from speech2unit import tables
+from storage import tables
 from ulm.plot_confusion import MAX_PRINTED, draw, matrix, percent_of_rows, plot_confusion
 from ulm.schemas import CONFUSION
 

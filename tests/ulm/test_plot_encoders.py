@@ -3,7 +3,7 @@
 import pandas
 import pytest
 
-from speech2unit import tables
+from storage import tables
 from ulm.plot_encoders import COSTS, MEASURES, draw, plot_encoders, points
 from ulm.schemas import ENCODERS_SUMMARY
 from ulm.summarize_encoders import NO_TASK

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from speech2unit import tables
-from speech2unit.files import read_json
-from speech2unit.schemas import REDUCED_UNITS, TRAINING
+from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
+from storage.files import read_json
+from storage.schemas import TRAINING
 from ulm.build_vocabulary import END, SEPARATOR
 from ulm.model import load, num_parameters
 from ulm.pretrain_ulm import Pretraining, pretrain_ulm, read_rows

@@ -4,7 +4,7 @@ import io
 
 import pandas
 
-from speech2unit import tables
+from storage import tables
 from ulm.render_summary import HEADINGS, render_summary
 from ulm.schemas import SUMMARY
 

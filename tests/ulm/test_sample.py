@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from speech2unit import tables
-from speech2unit.device import mixed_precision
-from speech2unit.training import trained_state
-from speech2unit.weights import save_tensors
+from storage import tables
+from storage.weights import save_tensors
+from training.device import mixed_precision
+from training.fit import trained_state
 from ulm.answers import ListedAnswers
 from ulm.build_vocabulary import END, SEPARATOR
 from ulm.decode import greedy

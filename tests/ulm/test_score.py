@@ -9,10 +9,10 @@ import torch
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_score, recall_score
 
-from speech2unit import tables
-from speech2unit.metrics import metric_values, wilson_interval
-from speech2unit.schemas import TRAINING
-from speech2unit.weights import save_config, save_tensors
+from evaluation.metrics import metric_values, wilson_interval
+from storage import tables
+from storage.schemas import TRAINING
+from storage.weights import save_config, save_tensors
 from ulm.schemas import BASELINES, CONFUSION, SAMPLES
 from ulm.score import (
     NOTHING,

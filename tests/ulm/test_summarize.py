@@ -2,8 +2,8 @@
 
 import pytest
 
-from speech2unit import tables
-from speech2unit.files import write_json
+from storage import tables
+from storage.files import write_json
 from ulm.schemas import SUMMARY
 from ulm.summarize import summarize, summary_row
 

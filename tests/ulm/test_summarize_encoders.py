@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from speech2unit import tables
-from speech2unit.files import write_json
-from speech2unit.metrics import wilson_interval
+from evaluation.metrics import wilson_interval
 from speech2unit.schemas import MEASUREMENTS, PROBE
+from storage import tables
+from storage.files import write_json
 from ulm.schemas import ENCODERS_SUMMARY, SAMPLES
 from ulm.summarize_encoders import NO_TASK, summarize_encoders
 

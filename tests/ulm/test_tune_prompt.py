@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from speech2unit import tables
-from speech2unit.schemas import TRAINING
-from speech2unit.training import fit
+from storage import tables
+from storage.schemas import TRAINING
+from training.fit import fit
 from ulm.build_vocabulary import END, SEPARATOR
 from ulm.prompt import DeepPrompt
 from ulm.tune_prompt import initial_prompt, tune_prompt

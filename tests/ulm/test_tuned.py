@@ -7,9 +7,9 @@ from itertools import count, islice
 import pytest
 import torch
 
-from speech2unit.device import cast_frozen, mixed_precision
-from speech2unit.training import Drawn, trained_state
-from speech2unit.weights import save_config, save_tensors
+from storage.weights import save_config, save_tensors
+from training.device import cast_frozen, mixed_precision
+from training.fit import Drawn, trained_state
 from ulm.build_vocabulary import END, SEPARATOR
 from ulm.prompt import DeepPrompt, InputPrompt
 from ulm.tuned import NEVER, POOL, LinearVerbalizer, ReadOnce, Tuned, answer_tokens, load_tuned, train_more

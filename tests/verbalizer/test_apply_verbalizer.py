@@ -2,7 +2,7 @@
 
 import pytest
 
-from speech2unit import tables
+from storage import tables
 from verbalizer.apply_verbalizer import apply_verbalizer, verbalize
 from verbalizer.schemas import LM_DATASET, VERBALIZED, VERBALIZER
 

@@ -5,8 +5,9 @@ from collections import Counter
 import pyarrow as pa
 import pytest
 
-from speech2unit import tables
-from speech2unit.schemas import MANIFEST, REDUCED_UNITS
+from speech2unit.corpora.schemas import MANIFEST
+from speech2unit.schemas import REDUCED_UNITS
+from storage import tables
 from verbalizer.create_lm_dataset import create_lm_dataset, few_examples, label_positions
 from verbalizer.schemas import LM_DATASET
 

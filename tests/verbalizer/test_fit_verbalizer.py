@@ -6,7 +6,7 @@ import numpy as np
 import pandas
 import pytest
 
-from speech2unit import tables
+from storage import tables
 from verbalizer.fit_verbalizer import fit_verbalizer
 from verbalizer.schemas import LM_DATASET, VERBALIZER
 

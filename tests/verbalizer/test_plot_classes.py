@@ -2,7 +2,7 @@
 
 import pytest
 
-from speech2unit import tables
+from storage import tables
 from verbalizer.plot_classes import class_counts, draw, plot_classes
 from verbalizer.schemas import LM_DATASET
 

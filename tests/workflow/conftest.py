@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas
 import pyarrow as pa
 import pytest
+from stage_code import PACKAGES
 
-from speech2unit import tables
+from storage import tables
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = tuple(name for name in ("speech2unit", "verbalizer", "ulm", "superb") if (ROOT / name).is_dir())
 PARTS = ("Snakefile", "environment.yaml", "config", "workflow", *PACKAGES, "tests/config")
 TARGETS = ("results/SCR/acc.json", "results/summary.parquet")
 
@@ -80,7 +80,8 @@ def project(new_project):
 @pytest.fixture(scope="session")
 def schemas():
     """Table name → schema, of all packages."""
-    modules = [importlib.import_module(f"{package}.schemas") for package in PACKAGES]
+    files = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("schemas.py"))
+    modules = [importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts)) for file in files]
     found = [value for module in modules for value in vars(module).values() if isinstance(value, pa.Schema)]
     by_name = {schema.metadata[b"table"].decode(): schema for schema in found}
     assert len(by_name) == len(found)

@@ -112,7 +112,9 @@ def test_a_superb_task_that_could_only_fail_when_it_runs_is_refused(tables, old,
 
 
 def test_the_architectures_with_blocks_are_those_with_a_trunk():
-    with_trunk = [name for name in architectures() if hasattr(import_module(f"speech2unit.encoders.{name}"), "load_trunk")]
+    with_trunk = [
+        name for name in architectures() if hasattr(import_module(f"speech2unit.encoders.architectures.{name}"), "load_trunk")
+    ]
     assert sorted(config_rows.WITH_BLOCKS) == with_trunk
 
 

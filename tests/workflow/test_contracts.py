@@ -5,8 +5,9 @@ import shutil
 
 import pyarrow.parquet as pq
 import pytest
+from stage_code import PACKAGES
 
-from speech2unit import tables
+from storage import tables
 
 TRUNK = {
     "manifest", "rejected", "features", "centroids", "projection", "units", "reduced_units", "training", "vocabulary",
@@ -36,7 +37,7 @@ def test_every_table_tells_where_it_comes_from(project):
         metadata = pq.read_metadata(path).metadata
         about = json.loads(metadata[b"provenance"])
         assert len(metadata[b"digest"]) == 64
-        assert about["stage"].split(".")[0] in ("speech2unit", "verbalizer", "ulm", "superb")
+        assert about["stage"].split(".")[0] in PACKAGES
         assert {"python", "pyarrow", "torch"} <= set(about["versions"])
         assert about["stage"] in {job["stage"] for job in about["history"].values()}, path
 

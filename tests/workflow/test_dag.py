@@ -6,6 +6,7 @@ import resource
 from pathlib import Path
 
 import pytest
+from stage_code import PACKAGES
 
 ROOT = Path(__file__).parents[2]
 RULES = {}
@@ -14,7 +15,6 @@ for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
         RULES[name] = body
 with open(ROOT / "config/tasks.tsv") as table:
     TASKS = {row["task"]: row["corpus"] for row in csv.DictReader(table, delimiter="\t")}
-PACKAGES = ("speech2unit", "verbalizer", "ulm", "superb")
 
 
 @pytest.fixture(scope="module")
@@ -141,9 +141,9 @@ def test_a_rule_is_wiring(name):
     assert '        "../scripts/stage.py"\n' in body and '        "../../environment.yaml"\n' in body
     assert "lambda" not in body
     assert re.search(rf'"logs/{name}/', body), "logs are named after the rule"
-    module = re.search(r'\*\*stage\("(\w+)\.(\w+)"', body)
-    assert module and module[1] in PACKAGES and module[2] == name, "the rule, the module and the function have one name"
-    assert (ROOT / module[1] / f"{name}.py").exists()
+    module = re.search(r'\*\*stage\("((\w+)[\w.]*)\.(\w+)"', body)
+    assert module and module[2] in PACKAGES and module[3] == name, "the rule, the module and the function have one name"
+    assert ROOT.joinpath(*module[1].split("."), f"{name}.py").exists()
     for section in {"input", "output"} & set(sections):
         lines = re.search(rf"^    {section}:\n(.*?)(?=^    \w|\Z)", body, re.MULTILINE | re.DOTALL)
         assert not lines or all(re.match(r"        (\w+=|\)|    )", line) for line in lines[1].splitlines()), "unnamed files"

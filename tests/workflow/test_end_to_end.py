@@ -7,8 +7,9 @@ import pandas
 import pytest
 import soundfile
 
-from speech2unit import tables
-from speech2unit.schemas import REJECTED, UNITS
+from speech2unit.corpora.schemas import REJECTED
+from speech2unit.schemas import UNITS
+from storage import tables
 from ulm.schemas import CONFUSION, SAMPLES, SUMMARY
 
 TARGETS = ("--", "results/SCR/acc.json", "results/summary.parquet")

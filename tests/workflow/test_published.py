@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from sklearn.cluster import MiniBatchKMeans
 
-from speech2unit.encoders.cpc import CPCConfig, CPCModel
+from speech2unit.encoders.architectures.cpc import CPCConfig, CPCModel
 from ulm.model import UnitLM, UnitLMConfig
 
 NUM_UNITS = 14
@@ -151,7 +151,7 @@ def test_a_rule_downloads_the_file_and_keeps_it_where_only_code_has_changed(serv
     target = "results/units/cpc_14/centroids.parquet"
     made.snakemake("--cores", 1, target)
     (folder / "km.bin").unlink()
-    made.edit("speech2unit/download_checkpoint.py", "CHUNK_BYTES = 2**16", "CHUNK_BYTES = 2**17")
+    made.edit("storage/untrusted/download_checkpoint.py", "CHUNK_BYTES = 2**16", "CHUNK_BYTES = 2**17")
     assert made.planned(target)["download_checkpoint"] == 1
     before = (made / "resources/tiny_km/km.bin").stat().st_ino
     made.snakemake("--cores", 1, target)

@@ -1,38 +1,27 @@
 """The digest of a stage's code: what changes it and what does not."""
 
-import ast
-import hashlib
 import re
 import shutil
 from pathlib import Path
 
 import pytest
+from stage_code import PACKAGES, stage
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("speech2unit", "verbalizer", "ulm", "superb")
 
 
 @pytest.fixture
 def copy(tmp_path):
     """Folder with a copy of the packages."""
     for package in PACKAGES:
-        if (ROOT / package).is_dir():
-            shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 
 
 @pytest.fixture
 def digest(copy):
-    """The function `stage` of common.smk, on the copy: target → digest."""
-    text = (ROOT / "workflow/rules/common.smk").read_text()
-    constants = re.findall(r"^(?:PACKAGES|UNCHECKED) = .*$", text, re.MULTILINE)
-    functions = re.findall(
-        r"^def (?:modules_of|first_party_imports|without_docstrings|stage)\(.*?(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL
-    )
-    assert len(constants) == 2 and len(functions) == 4
-    names = dict(ast=ast, hashlib=hashlib, ROOT=copy)
-    exec("\n".join(constants + functions), names)
-    return lambda target: names["stage"](target)["code"]
+    """Function: target → digest of its code in the copy."""
+    return lambda target: stage(target, root=copy)["code"]
 
 
 def edit(copy, file, old, new):
@@ -48,12 +37,12 @@ def test_reserved_params(copy, digest):
 
 @pytest.mark.parametrize("target, file, old, new", [
     ("ulm.score", "ulm/score.py", 'NOTHING = "∅"', 'NOTHING = "-"'),
-    ("ulm.score", "speech2unit/files.py", "indent=2", "indent=4"),
+    ("ulm.score", "storage/files.py", "indent=2", "indent=4"),
     ("ulm.sample", "ulm/model.py", "FIRST_POSITION = 2", "FIRST_POSITION = 3"),
-    ("ulm.tune_prompt", "speech2unit/training.py", "0.5 * (1 +", "0.6 * (1 +"),
+    ("ulm.tune_prompt", "training/fit.py", "0.5 * (1 +", "0.6 * (1 +"),
     ("verbalizer.fit_verbalizer", "verbalizer/methods.py", ".permutation(num_units)", ".permutation(num_units - 1)"),
     ("superb.tune_encoder", "superb/heads.py", "BLANK = 0", "BLANK = 1"),
-    ("speech2unit.pretrain_melhubert", "speech2unit/augment.py", "rng.uniform(3, 9)", "rng.uniform(3, 8)"),
+    ("speech2unit.recipes.pretrain_melhubert", "speech2unit/recipes/augment.py", "rng.uniform(3, 9)", "rng.uniform(3, 8)"),
 ])  # fmt: skip
 def test_an_edit_in_the_module_or_in_one_that_it_imports_changes_the_digest(copy, digest, target, file, old, new):
     before = digest(target)
@@ -68,18 +57,18 @@ def test_an_edit_elsewhere_does_not(copy, digest, target):
     assert digest(target) == before
 
 
-@pytest.mark.parametrize("file", [path.name for path in (ROOT / "speech2unit/encoders").glob("*.py")])
+@pytest.mark.parametrize("file", [path.name for path in (ROOT / "speech2unit/encoders/architectures").glob("*.py")])
 def test_an_edit_of_any_encoder_changes_extract_features(copy, digest, file):
     before = digest("speech2unit.extract_features")
-    (copy / "speech2unit/encoders" / file).open("a").write("\nADDED = 1\n")
+    (copy / "speech2unit/encoders/architectures" / file).open("a").write("\nADDED = 1\n")
     assert digest("speech2unit.extract_features") != before
 
 
 def test_a_new_encoder_and_a_new_corpus_change_the_stages_that_may_load_them(copy, digest):
-    before = digest("speech2unit.extract_features"), digest("speech2unit.make_manifest")
-    (copy / "speech2unit/encoders/new.py").write_text("ADDED = 1\n")
-    (copy / "speech2unit/corpora/new.py").write_text("ADDED = 1\n")
-    after = digest("speech2unit.extract_features"), digest("speech2unit.make_manifest")
+    before = digest("speech2unit.extract_features"), digest("speech2unit.corpora.make_manifest")
+    (copy / "speech2unit/encoders/architectures/new.py").write_text("ADDED = 1\n")
+    (copy / "speech2unit/corpora/adapters/new.py").write_text("ADDED = 1\n")
+    after = digest("speech2unit.extract_features"), digest("speech2unit.corpora.make_manifest")
     assert all(a != b for a, b in zip(after, before))
 
 
@@ -87,11 +76,11 @@ def test_comments_docstrings_blank_lines_and_touch_change_nothing(copy, digest):
     before = digest("ulm.score")
     edit(copy, "ulm/score.py", '    """Stage: ', '    """Now it is said in other words: ')
     edit(copy, "ulm/score.py", "NOTHING =", "# a comment\n\n\nNOTHING =")
-    (copy / "speech2unit/files.py").touch()
+    (copy / "storage/files.py").touch()
     assert digest("ulm.score") == before
 
 
-@pytest.mark.parametrize("file", ["ulm/schemas.py", "speech2unit/schemas.py", "speech2unit/tables.py", "speech2unit/errors.py"])
+@pytest.mark.parametrize("file", ["ulm/schemas.py", "speech2unit/schemas.py", "storage/tables.py", "storage/errors.py"])
 def test_contracts_stay_out(copy, digest, file):
     before = digest("ulm.score"), digest("speech2unit.extract_features")
     (copy / file).open("a").write("\nADDED = 1\n")

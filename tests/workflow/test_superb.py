@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from speech2unit import tables
+from storage import tables
 from superb.schemas import SUPERB_SUMMARY
 
 TARGETS = ("--", "results/superb/summary.parquet", "results/superb/plots/methods.svg")

@@ -14,7 +14,7 @@ rule download_checkpoint:
     resources:
         mem_mb=memory(500),
     params:
-        **stage("speech2unit.download_checkpoint"),
+        **stage("storage.untrusted.download_checkpoint"),
         **config["download_checkpoint"],
         row=download_settings,
     script:

@@ -1,5 +1,3 @@
-import ast
-import hashlib
 import re
 import sys
 from pathlib import Path
@@ -16,6 +14,7 @@ from comparisons import compared_encoders, encoder_codebook, encoder_tasks, unli
 from config_files import check_config
 from result_paths import unknown_name, unknown_paths
 from rows import read_rows
+from stage_code import stage
 
 try:
     check_config(config, ROOT / "workflow/schemas/config.schema.yaml", workflow.configfiles)
@@ -25,8 +24,6 @@ except ValueError as error:  # as a WorkflowError it is shown without the stack
 FEATURES_FILE = "results/features/{encoder}/layer{layer}/{corpus}/{shard}.parquet"
 CHECKPOINT_FILE = f"{config['paths']['checkpoints']}/{{checkpoint}}/{{file}}"
 FEATURES_FILE = FEATURES_FILE if config["keep_features"] else temp(FEATURES_FILE)
-PACKAGES = ("speech2unit", "verbalizer", "ulm", "superb")
-UNCHECKED = ("schemas", "tables", "errors", "progress", "provenance")  # contracts are checked at every read instead
 SHARDS = [f"{i}-of-{config['num_shards']}" for i in range(1, config["num_shards"] + 1)]
 
 
@@ -50,43 +47,3 @@ wildcard_constraints:
     superb_task=names("superb_tasks"),
     layer=r"\d+",
     shard=r"\d+-of-\d+",
-
-
-def modules_of(dotted):
-    """Files of a first-party module; a registry (a package below the first level) stands for all of its modules."""
-    path = ROOT.joinpath(*dotted.split("."))
-    if path.is_dir():
-        return sorted(path.glob("*.py")) if "." in dotted else []
-    return [path.with_suffix(".py")] if path.with_suffix(".py").exists() else []
-
-
-def first_party_imports(tree):
-    """Dotted first-party modules that a syntax tree imports."""
-    for node in ast.walk(tree):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module] + [f"{node.module}.{a.name}" for a in node.names]
-        yield from (n for n in names if n.split(".")[0] in PACKAGES and n.split(".")[-1] not in UNCHECKED)
-
-
-def without_docstrings(tree):
-    """The syntax tree of what runs."""
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
-    return tree
-
-
-def stage(target, num_threads=1):
-    """Reserved params for scripts/stage.py: the function to call, a digest of its code, and its compute threads."""
-    seen, todo = {}, modules_of(target)
-    while todo:
-        path = todo.pop()
-        if path not in seen:
-            tree = without_docstrings(ast.parse(path.read_text()))
-            seen[path] = ast.dump(tree)
-            todo += [file for name in first_party_imports(tree) for file in modules_of(name)]
-    text = "".join(seen[path] for path in sorted(seen))
-    return dict(stage=target, code=hashlib.sha256(text.encode()).hexdigest()[:12], num_threads=num_threads)

@@ -21,7 +21,7 @@ rule prune_weights:
         gpu_processes=config["gpus_per_job"],
         runtime=720,
     params:
-        **stage("speech2unit.prune_weights"),
+        **stage("speech2unit.recipes.prune_weights"),
         row=compression_settings,
     script:
         "../scripts/stage.py"
@@ -50,7 +50,7 @@ rule prune_heads:
         gpu_processes=config["gpus_per_job"],
         runtime=720,
     params:
-        **stage("speech2unit.prune_heads"),
+        **stage("speech2unit.recipes.prune_heads"),
         row=compression_settings,
     script:
         "../scripts/stage.py"
@@ -79,7 +79,7 @@ rule prune_rows:
         gpu_processes=config["gpus_per_job"],
         runtime=720,
     params:
-        **stage("speech2unit.prune_rows"),
+        **stage("speech2unit.recipes.prune_rows"),
         row=compression_settings,
     script:
         "../scripts/stage.py"
@@ -108,7 +108,7 @@ rule factorize_layers:
         gpu_processes=config["gpus_per_job"],
         runtime=720,
     params:
-        **stage("speech2unit.factorize_layers"),
+        **stage("speech2unit.recipes.factorize_layers"),
         row=compression_settings,
     script:
         "../scripts/stage.py"
@@ -136,7 +136,7 @@ rule distil_posteriors:
         gpu_processes=config["gpus_per_job"],
         runtime=720,
     params:
-        **stage("speech2unit.distil_posteriors"),
+        **stage("speech2unit.recipes.distil_posteriors"),
         row=recipe_settings,
     script:
         "../scripts/stage.py"

@@ -17,7 +17,7 @@ rule synthesize_commands:
     resources:
         mem_mb=memory(1000),
     params:
-        **stage("speech2unit.synthesize_commands"),
+        **stage("speech2unit.corpora.synthesize_commands"),
         **config["synthesize_commands"],
     script:
         "../scripts/stage.py"
@@ -38,7 +38,7 @@ rule concatenate_clips:
     resources:
         mem_mb=memory(1000),
     params:
-        **stage("speech2unit.concatenate_clips"),
+        **stage("speech2unit.corpora.concatenate_clips"),
         **config["concatenate_clips"],
         row=root_settings,
     script:
@@ -61,7 +61,7 @@ rule concatenate_slots:
     resources:
         mem_mb=memory(1000),
     params:
-        **stage("speech2unit.concatenate_slots"),
+        **stage("speech2unit.corpora.concatenate_slots"),
         **config["concatenate_slots"],
         row=slot_settings,
     script:
@@ -82,7 +82,7 @@ rule fetch_corpus:
     resources:
         mem_mb=memory(500),
     params:
-        **stage("speech2unit.fetch_corpus"),
+        **stage("speech2unit.corpora.fetch_corpus"),
     script:
         "../scripts/stage.py"
 
@@ -102,7 +102,7 @@ rule mix_speakers:
     resources:
         mem_mb=memory(1000),
     params:
-        **stage("speech2unit.mix_speakers"),
+        **stage("speech2unit.corpora.mix_speakers"),
         **config["mix_speakers"],
         row=root_settings,
     script:
@@ -125,7 +125,7 @@ rule make_manifest:
     resources:
         mem_mb=memory(2000),
     params:
-        **stage("speech2unit.make_manifest"),
+        **stage("speech2unit.corpora.make_manifest"),
         **config["make_manifest"],
         row=manifest_settings,
     script:

@@ -14,7 +14,7 @@ rule convert_encoder:
     resources:
         mem_mb=memory(5000),
     params:
-        **stage("speech2unit.convert_encoder"),
+        **stage("speech2unit.encoders.convert_encoder"),
         row=published_encoder_settings,
     script:
         "../scripts/stage.py"
@@ -36,7 +36,7 @@ rule fit_log_mel:
     resources:
         mem_mb=memory(3000),
     params:
-        **stage("speech2unit.fit_log_mel"),
+        **stage("speech2unit.recipes.fit_log_mel"),
         row=log_mel_settings,
     script:
         "../scripts/stage.py"
@@ -65,7 +65,7 @@ rule pretrain_melhubert:
         gpu_processes=config["gpus_per_job"],
         runtime=720,
     params:
-        **stage("speech2unit.pretrain_melhubert"),
+        **stage("speech2unit.recipes.pretrain_melhubert"),
         row=melhubert_settings,
     script:
         "../scripts/stage.py"
@@ -87,7 +87,7 @@ rule export_melhubert:
     resources:
         mem_mb=memory(2000),
     params:
-        **stage("speech2unit.export_melhubert"),
+        **stage("speech2unit.encoders.export_melhubert"),
     script:
         "../scripts/stage.py"
 
@@ -113,7 +113,7 @@ rule distil_layers:
         gpu_processes=config["gpus_per_job"],
         runtime=720,
     params:
-        **stage("speech2unit.distil_layers"),
+        **stage("speech2unit.recipes.distil_layers"),
         row=recipe_settings,
     script:
         "../scripts/stage.py"

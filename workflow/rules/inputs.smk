@@ -26,7 +26,7 @@ def corpus_source(wildcards):
     root, manifest = Path(row["root"]), Path("results/corpora", wildcards.corpus, "manifest.parquet")
     if not (workflow.dryrun or "results" in root.parts or root.exists() or manifest.exists()):
         published = row["adapter"] not in ("table", "folders", "units")
-        get = f"get the corpus (speech2unit/corpora/{row['adapter']}.py says where from), or " if published else ""
+        get = f"get the corpus (speech2unit/corpora/adapters/{row['adapter']}.py says where from), or " if published else ""
         raise WorkflowError(
             f"config/corpora.tsv, corpus '{wildcards.corpus}': its root must exist; got no {root}; {get}correct 'root', or "
             "paths of config/config.yaml"

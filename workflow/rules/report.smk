@@ -57,7 +57,7 @@ rule plot_durations:
     resources:
         mem_mb=memory(1000),
     params:
-        **stage("speech2unit.plot_durations"),
+        **stage("speech2unit.corpora.plot_durations"),
     script:
         "../scripts/stage.py"
 
@@ -158,7 +158,7 @@ rule plot_training:
     resources:
         mem_mb=memory(1000),
     params:
-        **stage("speech2unit.plot_training"),
+        **stage("evaluation.plot_training"),
     script:
         "../scripts/stage.py"
 

@@ -10,7 +10,7 @@ rule verify:
     resources:
         mem_mb=memory(2000),
     params:
-        **stage("speech2unit.verify"),
+        **stage("storage.verify"),
         folder="results",
         makers=output_patterns,
     script:

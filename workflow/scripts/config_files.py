@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from speech2unit.errors import data_error, nearest, one_of
+from storage.errors import data_error, nearest, one_of
 
 ROOT = Path(__file__).resolve().parents[2]
 MERGE = "tag:yaml.org,2002:merge"  # of the key `<<`

@@ -2,7 +2,7 @@
 
 import re
 
-from speech2unit.errors import data_error, nearest, one_of
+from storage.errors import data_error, nearest, one_of
 
 PLACES = dict(  # folder of results/ → tables that the names of the folders below it are rows of; other folders are tasks
     corpora=("corpora",), encoders=("encoders",), features=("encoders",), hidden_states=("encoders", "corpora"),

@@ -7,7 +7,7 @@ from comparisons import compared_encoders, encoder_codebook
 from config_files import read_table
 from result_paths import PLACES
 
-from speech2unit.errors import data_error, nearest, one_of
+from storage.errors import data_error, nearest, one_of
 
 TABLES = ("checkpoints", "corpora", "encoders", "codebooks", "ulms", "tasks", "superb_tasks")
 FITTED = dict(log_mel="fit_log_mel", melhubert="pretrain_melhubert")  # architecture → the stage that fits it from nothing

@@ -26,7 +26,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 sys.path.insert(0, str(Path(snakemake.scriptdir).parents[1]))  # noqa: F821
 
-from speech2unit import files, provenance, training_state  # noqa: E402
+from storage import files, provenance  # noqa: E402
+from training import checkpointing as training_state  # noqa: E402
 
 
 def wait_for_orphan():

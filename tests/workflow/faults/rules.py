@@ -14,15 +14,24 @@ def trained(encoder):
 
 # package.rule → what it makes; a run is killed at the first of them
 OF_A_TASK = {
-    "speech2unit.synthesize_commands": ["results/corpora/commands/speech/audio", "results/corpora/commands/speech/metadata.csv"],
-    "speech2unit.make_manifest": ["results/corpora/commands/manifest.parquet", "results/corpora/commands/rejected.parquet"],
-    "speech2unit.concatenate_clips": ["results/corpora/commands/strings/audio", "results/corpora/commands/strings/metadata.csv"],
-    "speech2unit.fit_log_mel": [f"{E}/log_mel/{name}" for name in ("model.safetensors", "config.json")],
+    "speech2unit.corpora.synthesize_commands": [
+        "results/corpora/commands/speech/audio",
+        "results/corpora/commands/speech/metadata.csv",
+    ],
+    "speech2unit.corpora.make_manifest": [
+        "results/corpora/commands/manifest.parquet",
+        "results/corpora/commands/rejected.parquet",
+    ],
+    "speech2unit.corpora.concatenate_clips": [
+        "results/corpora/commands/strings/audio",
+        "results/corpora/commands/strings/metadata.csv",
+    ],
+    "speech2unit.recipes.fit_log_mel": [f"{E}/log_mel/{name}" for name in ("model.safetensors", "config.json")],
     "speech2unit.extract_features": ["results/features/melhubert/layer1/commands/2-of-4.parquet"],
     "speech2unit.fit_codebook": [f"{U}/centroids.parquet", f"{U}/projection.parquet"],
     "speech2unit.assign_units": [f"{U}/commands/units.parquet"],
     "speech2unit.reduce_units": [f"{U}/commands/reduced_units.parquet"],
-    "speech2unit.pretrain_melhubert": trained("melhubert"),
+    "speech2unit.recipes.pretrain_melhubert": trained("melhubert"),
     "ulm.build_vocabulary": [f"{L}/vocabulary.parquet"],
     "ulm.pretrain_ulm": [
         f"{L}/{n}" for n in ("model.safetensors", "config.json", "task_prompts.safetensors", "training.parquet")
@@ -44,35 +53,39 @@ TARGETS = (
     f"{T}/acc.json",
     "results/summary.html",
     "results/differences.parquet",
-    *OF_A_TASK["speech2unit.concatenate_clips"][1:],
+    *OF_A_TASK["speech2unit.corpora.concatenate_clips"][1:],
 )
 TARGETS += tuple(OF_A_TASK["speech2unit.plot_unit_usage"])
 
 OTHERS = {
-    "speech2unit.prune_heads": trained("melhubert_heads"),
-    "speech2unit.prune_rows": trained("melhubert_rows"),
-    "speech2unit.prune_weights": trained("melhubert_weights"),
-    "speech2unit.factorize_layers": trained("melhubert_lowrank"),
-    "speech2unit.distil_posteriors": trained("melhubert_distilled"),
-    "speech2unit.distil_layers": trained("distilalhubert"),
-    "speech2unit.export_melhubert": [f"{E}/melhubert/published/{name}" for name in ("melhubert.ckpt", "mean_std.npy")],
+    "speech2unit.recipes.prune_heads": trained("melhubert_heads"),
+    "speech2unit.recipes.prune_rows": trained("melhubert_rows"),
+    "speech2unit.recipes.prune_weights": trained("melhubert_weights"),
+    "speech2unit.recipes.factorize_layers": trained("melhubert_lowrank"),
+    "speech2unit.recipes.distil_posteriors": trained("melhubert_distilled"),
+    "speech2unit.recipes.distil_layers": trained("distilalhubert"),
+    "speech2unit.encoders.export_melhubert": [f"{E}/melhubert/published/{name}" for name in ("melhubert.ckpt", "mean_std.npy")],
     "speech2unit.measure_encoders": [f"{E}/measurements.parquet"],
     "speech2unit.probe_encoder": [f"{E}/melhubert/probe.parquet"],
     "ulm.summarize_encoders": [f"{E}/summary.parquet"],
     "ulm.plot_encoders": [f"{E}/plots/encoders.svg"],
-    "speech2unit.convert_encoder": [f"{E}/cpc/{name}" for name in ("model.safetensors", "config.json", "load_report.parquet")],
+    "speech2unit.encoders.convert_encoder": [
+        f"{E}/cpc/{name}" for name in ("model.safetensors", "config.json", "load_report.parquet")
+    ],
     "speech2unit.convert_codebook": [f"results/units/cpc_14/{name}.parquet" for name in ("centroids", "projection")],
     "ulm.convert_ulm": [f"results/ulm/published/{n}" for n in ("model.safetensors", "config.json", "vocabulary.parquet")],
     "speech2unit.import_units": [f"results/units/imported_9/imported/{n}.parquet" for n in ("reduced_units", "manifest")],
-    "speech2unit.mix_speakers": [f"results/corpora/commands/mixtures/{name}" for name in ("audio", "metadata.csv")],
-    "speech2unit.concatenate_slots": [f"results/corpora/commands/slots/commands/{name}" for name in ("audio", "metadata.csv")],
+    "speech2unit.corpora.mix_speakers": [f"results/corpora/commands/mixtures/{name}" for name in ("audio", "metadata.csv")],
+    "speech2unit.corpora.concatenate_slots": [
+        f"results/corpora/commands/slots/commands/{name}" for name in ("audio", "metadata.csv")
+    ],
     "speech2unit.measure_units": [f"{U}/commands/statistics.parquet"],
     "speech2unit.render_units": ["results/units.html"],
-    "speech2unit.plot_durations": ["results/corpora/commands/plots/durations.svg"],
+    "speech2unit.corpora.plot_durations": ["results/corpora/commands/plots/durations.svg"],
     "speech2unit.plot_unit_lengths": [f"{U}/commands/plots/unit_lengths.svg"],
     "speech2unit.plot_utterances": [f"{U}/commands/plots/utterances.svg"],
     "verbalizer.plot_classes": [f"{T}/plots/classes.svg"],
-    "speech2unit.plot_training": [f"{T}/plots/training.svg"],
+    "evaluation.plot_training": [f"{T}/plots/training.svg"],
     "ulm.plot_confusion": [f"{T}/plots/confusion.svg"],
     "ulm.fit_pieces": [f"results/ulm/pieces/{name}" for name in ("pieces.model", "pieces.parquet")],
     "ulm.encode_pieces": ["results/ulm/pieces/commands/reduced_units.parquet"],

@@ -13,8 +13,8 @@ import psutil
 import pyarrow.parquet as pq
 from safetensors.numpy import load_file
 
-from speech2unit import provenance
-from speech2unit.files import read_json
+from storage import provenance
+from storage.files import read_json
 
 ROOT = Path(__file__).parents[3]
 ALL = os.environ.get("FAULTS") == "all"  # make faults; else the small part that belongs to make test

@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from speech2unit import provenance
-from speech2unit.files import damaged_files
+from storage import provenance
+from storage.files import damaged_files
 from tests.workflow.faults.runs import ALL, content, restore
 
 CUTS, FLIPS = (50, 200) if ALL else (5, 20)

@@ -12,7 +12,7 @@ from tests.workflow.faults.rules import OUTPUTS
 from tests.workflow.faults.runs import ALL, contents, is_clean, remove, restore, resume
 
 QUICK = ["verbalizer.fit_verbalizer"]
-READ_ONLY = ["ulm.tune_prompt", "verbalizer.fit_verbalizer", "speech2unit.make_manifest"] if ALL else []
+READ_ONLY = ["ulm.tune_prompt", "verbalizer.fit_verbalizer", "speech2unit.corpora.make_manifest"] if ALL else []
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from speech2unit.audio import MIN_SAMPLES, BadAudio, read_audio
-from speech2unit.checkpoints import read_centroids, read_tensors
-from speech2unit.corpora.table import read_rows
+from speech2unit.corpora.adapters.table import read_rows
+from speech2unit.corpora.audio import MIN_SAMPLES, BadAudio, read_audio
+from storage.untrusted.checkpoints import read_centroids, read_tensors
 from tests.workflow.faults.runs import ALL, ROOT
 from tests.workflow.test_config import PLAIN, places
 from ulm.convert_ulm import dictionary_rows

@@ -18,8 +18,8 @@ MOMENTS, SCOPES = ("start", "writing", "renamed"), ("group", "main")
 CASES = [(stage, moment, scope) for stage in OF_A_TASK for moment in MOMENTS for scope in SCOPES]
 OTHER_CASES = [(stage, moment, SCOPES[(i + j) % 2]) for i, stage in enumerate(OTHERS) for j, moment in enumerate(MOMENTS)]
 QUICK = [("ulm.score", "writing", "group"), ("verbalizer.apply_verbalizer", "start", "main")]
-TRAINED = ("speech2unit.pretrain_melhubert", "ulm.pretrain_ulm", "ulm.tune_prompt")
-UPDATES = {"speech2unit.pretrain_melhubert": 6, "ulm.pretrain_ulm": 20, "ulm.tune_prompt": 40}  # two seeds
+TRAINED = ("speech2unit.recipes.pretrain_melhubert", "ulm.pretrain_ulm", "ulm.tune_prompt")
+UPDATES = {"speech2unit.recipes.pretrain_melhubert": 6, "ulm.pretrain_ulm": 20, "ulm.tune_prompt": 40}  # two seeds
 WORKERS = 2
 RULES = [ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk")]
 

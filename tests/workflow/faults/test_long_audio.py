@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from speech2unit import tables
 from speech2unit.assign_units import centroid_matrix, nearest_centroids
-from speech2unit.audio import decode
+from speech2unit.corpora.audio import decode
+from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.projection import load
-from speech2unit.schemas import FEATURES, MANIFEST
+from speech2unit.schemas import FEATURES
+from storage import tables
 from tests.workflow.faults.runs import ALL, ROOT
 
 RATE, HOP, SEAM_FRAMES = 16_000, 320, 60

@@ -1,0 +1,25 @@
+"""Arabic Speech Commands: six command words and ten digits, a hundred takes each of forty speakers.
+
+Expected: `{0-9}_{take}.wav` and `{A-F}_{Word}{take}.wav` anywhere below the root, the repository as published. It names no
+speakers and has no split: each is drawn by the number of the take, so that a row of takes stays together.
+
+**Source:** Benamer and Alkishriwo, "Database for Arabic Speech Commands Recognition", 2020.
+"""
+
+from pathlib import Path
+
+from speech2unit.corpora.layouts import found, named, row, with_labels
+from speech2unit.corpora.splits import drawn_split
+
+SOURCE = "https://github.com/ltkbenamer/AR_Speech_Database"
+COMMANDS = dict(A="add", B="back", C="cancel", D="delete", E="confirm", F="continue")
+
+
+def read_rows(*, root, label_columns):
+    """Rows with label column `word`: `A_Add51.wav` → [add], `7_30.wav` → [7]. Raises `ValueError`."""
+    rows = []
+    for path in found(Path(root), "**/*.wav", SOURCE):
+        word, take = named("(?:([0-9])_|([A-F])_[A-Za-z]+) ?([0-9]+)", path, SOURCE).expand(r"\1\2 \3").split()
+        labels = dict(word=COMMANDS.get(word, word))
+        rows.append(row(path.relative_to(root).as_posix(), drawn_split(f"take {take}"), labels))
+    return with_labels(rows, label_columns)

@@ -1,0 +1,39 @@
+"""EasyCall: how severe the dysarthria of an Italian speaker is, from control to severe.
+
+Expected: `{speaker}/…/*.wav`; speakers fc.. and mc.. are controls, f.. and m.. have dysarthria. Severity is the Therapy
+Outcome Measure of the speaker. No split is published: it is drawn by speaker within each severity. (SpeechPrompt v2 draws
+utterances, so it knows every speaker it is tested on; here mild-moderate has one speaker, who is in train.)
+
+**Source:** arXiv 2104.02542.
+"""
+
+import re
+from pathlib import Path
+
+from speech2unit.corpora.layouts import found, known, row, with_labels
+from speech2unit.corpora.splits import drawn_splits
+
+SOURCE = "http://neurolab.unife.it/easycallcorpus"
+SPEAKERS = {
+    "mild": "f01 f03 f05 f06 f07 f08 f09 m02 m04 m09 m12 m13 m15 m17 m18 m20",
+    "mild-moderate": "f11",
+    "moderate": "f02 m01 m03 m08 m10 m16 m19",
+    "moderate-severe": "m05 m06 m07",
+    "severe": "f10 m11 m14",
+}
+SEVERITIES = {speaker: severity for severity, names in SPEAKERS.items() for speaker in names.split()}
+
+
+def read_rows(*, root, label_columns):
+    """Rows with label column `severity`: `m05/…/chiama.wav` → speaker m05, [moderate-severe]. Raises `ValueError`."""
+    paths = [path.relative_to(root) for path in found(Path(root), "*/**/*.wav", SOURCE)]
+    severities = {name: _severity(name, root) for name in sorted({path.parts[0] for path in paths})}
+    splits = drawn_splits(
+        {label: [n for n, one in severities.items() if one == label] for label in sorted(set(severities.values()))}
+    )
+    rows = [row(p.as_posix(), splits[p.parts[0]], dict(severity=severities[p.parts[0]]), p.parts[0]) for p in paths]
+    return with_labels(rows, label_columns)
+
+
+def _severity(name, root):
+    return "control" if re.fullmatch("[fm]c[0-9]+", name) else known(name, SEVERITIES, Path(root) / name, SOURCE)

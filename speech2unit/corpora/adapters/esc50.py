@@ -1,0 +1,24 @@
+"""ESC-50: fifty sounds, in the published folds (clips of one recording share a fold): 1 test, 2 dev, 3 to 5 train.
+
+Expected: `meta/esc50.csv` and `audio/*.wav`. (SpeechPrompt v2 tests on fold 1 too and draws dev from the others.)
+
+**Source:** Piczak, ACM Multimedia 2015, "ESC: Dataset for Environmental Sound Classification".
+"""
+
+from pathlib import Path
+
+from speech2unit.corpora.layouts import known, read_table, row, with_labels
+
+SOURCE = "https://github.com/karolpiczak/ESC-50"
+SPLITS = {"1": "test", "2": "dev", "3": "train", "4": "train", "5": "train"}
+
+
+def read_rows(*, root, label_columns):
+    """Rows with label column `sound`: `1-100032-A-0.wav` of fold 1 → test, [dog]. Raises `ValueError`."""
+    place = Path(root) / "meta/esc50.csv"
+    table = read_table(place, ["filename", "fold", "category"], SOURCE)
+    rows = [
+        row(f"audio/{cells['filename']}", known(cells["fold"], SPLITS, place, SOURCE), dict(sound=cells["category"]))
+        for cells in table
+    ]
+    return with_labels(rows, label_columns)

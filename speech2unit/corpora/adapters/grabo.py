@@ -1,0 +1,26 @@
+"""Grabo: 36 Dutch commands to a robot, several takes of each by about ten speakers.
+
+Expected: `speakers/{speaker}/spchdatadir/recording{1-36}/*.wav`. No split is published: it is drawn by speaker. (SpeechPrompt
+v2 trains on the first two takes of every speaker that the file system lists.)
+
+**Source:** Renkens et al., "Acquisition of ordinal words using weakly supervised NMF", SLT 2014.
+"""
+
+from pathlib import Path
+
+from speech2unit.corpora.layouts import found, known, row, with_labels
+from speech2unit.corpora.splits import drawn_splits
+
+SOURCE = "https://www.esat.kuleuven.be/psi/spraak/downloads"
+COMMANDS = {f"recording{number}": f"recording{number}" for number in range(1, 37)}
+
+
+def read_rows(*, root, label_columns):
+    """Rows with label column `command`: `speakers/pp2/…/recording7/Voice_1.wav` → speaker pp2, [recording7]."""
+    paths = [path.relative_to(root) for path in found(Path(root), "speakers/*/spchdatadir/*/*.wav", SOURCE)]
+    splits = drawn_splits(dict(all={path.parts[1] for path in paths}))
+    rows = [
+        row(path.as_posix(), splits[path.parts[1]], dict(command=known(path.parts[3], COMMANDS, path, SOURCE)), path.parts[1])
+        for path in paths
+    ]
+    return with_labels(rows, label_columns)

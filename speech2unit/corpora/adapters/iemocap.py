@@ -1,0 +1,37 @@
+"""IEMOCAP, four emotions: neutral, happy (with excited), angry, sad; the other utterances are left out, as in SUPERB.
+
+Expected: `Session{1-5}/dialog/EmoEvaluation/*.txt` and `Session{1-5}/sentences/wav/{dialog}/{utterance}.wav`. Each session has
+two speakers of its own: session 1 is test (SUPERB's first fold), session 2 dev, 3 to 5 train. (SUPERB draws dev from the
+sessions of train, so its speakers are known; results are comparable with its first fold.)
+
+**Source:** Busso et al., Language Resources and Evaluation 42 (2008); SUPERB, arXiv 2105.01051.
+"""
+
+from pathlib import Path
+
+from speech2unit.corpora.layouts import found, known, read_lines, row, with_labels
+
+SOURCE = "https://sail.usc.edu/iemocap"
+SPLITS = dict(Session1="test", Session2="dev", Session3="train", Session4="train", Session5="train")
+EMOTIONS = dict(neu="neutral", hap="happy", exc="happy", ang="angry", sad="sad")
+OTHERS = dict.fromkeys(("fru", "fea", "sur", "dis", "oth", "xxx"))  # annotated, but none of the four
+
+
+def read_rows(*, root, label_columns):
+    """Rows with label column `emotion`: Ses01F_impro01_M002 → speaker Ses01M, [sad]. Raises `ValueError`."""
+    rows = []
+    for session, split in SPLITS.items():
+        for path in found(Path(root) / session / "dialog/EmoEvaluation", "*.txt", SOURCE):
+            for line in read_lines(path, SOURCE):
+                if line.startswith("["):
+                    rows += _rows(line, session, split, path)
+    return with_labels(rows, label_columns)
+
+
+def _rows(line, session, split, place):
+    """The row of a line such as `[6.29 - 8.23]⇥Ses01F_impro01_F000⇥neu⇥[2.5, 2.5, 2.5]`, none for another emotion."""
+    _, name, code, *_ = [*line.split("\t"), "", ""]
+    emotion = known(code, EMOTIONS | OTHERS, place, SOURCE)
+    dialog, _, turn = name.rpartition("_")
+    path = f"{session}/sentences/wav/{dialog}/{name}.wav"
+    return [row(path, split, dict(emotion=emotion), name[:5] + turn[:1])] if emotion else []

@@ -1,0 +1,46 @@
+"""LibriMix (Libri2Mix, 16 kHz, max): who of two speakers speaks when, in SUPERB's split for diarization.
+
+Expected under the root: the mixtures, such as `wav16k/max/train-100/mix_both/*.wav`, and `data/{train,dev,test}/` as s3prl's
+diarization wants them: `wav.scp` (recording, path), `segments` (segment, recording, start, end), `utt2spk` (segment, speaker).
+Where the files were made does not matter: of a path in wav.scp only what stands from `wav16k` on is used.
+
+**Source:** arXiv 2005.11262; SUPERB, arXiv 2105.01051 (speaker diarization).
+"""
+
+from pathlib import Path, PurePosixPath
+
+from speech2unit.corpora.activity import activity_symbols
+from speech2unit.corpora.layouts import known, read_fields, row, with_labels
+from storage.errors import data_error
+
+SOURCE = "https://github.com/s3prl/s3prl/blob/main/s3prl/downstream/docs/superb.md (speaker diarization)"
+AUDIO = "wav16k"
+
+
+def read_rows(*, root, label_columns):
+    """Rows with label column `activity[]`, see `speech2unit/corpora/activity.py`; speaker: the pair. Raises `ValueError`."""
+    rows = [found for split in ("train", "dev", "test") for found in _split_rows(Path(root) / "data" / split, split)]
+    return with_labels(rows, label_columns)
+
+
+def _split_rows(folder, split):
+    speakers = dict(read_fields(folder / "utt2spk", 2, SOURCE))
+    segments = {}
+    for name, recording, start, end in read_fields(folder / "segments", 4, SOURCE):
+        speaker = known(name, speakers, folder / "utt2spk", SOURCE)
+        segments.setdefault(recording, []).append((speaker, float(start), float(end)))
+    for recording, path in read_fields(folder / "wav.scp", 2, SOURCE):
+        spoken = known(recording, segments, folder / "segments", SOURCE)
+        symbols = activity_symbols(spoken, f"{folder / 'segments'}, {recording}")
+        pair = "+".join(sorted({speaker for speaker, *_ in spoken}))
+        yield row(_below_root(path, folder / "wav.scp"), split, {"activity[]": symbols}, pair)
+
+
+def _below_root(path, place):
+    parts = PurePosixPath(path).parts
+    if AUDIO not in parts:
+        raise data_error(
+            place, "mixtures lie in their published folders", expected=f"a path with /{AUDIO}/", got=f"'{path}'",
+            remedy=f"make the files anew as {SOURCE} says",
+        )  # fmt: skip
+    return PurePosixPath(*parts[parts.index(AUDIO) :]).as_posix()

@@ -1,0 +1,63 @@
+"""LibriSpeech, 100 hours: what is said, as a sequence of characters or of phonemes, in the published split.
+
+Expected: `{train-clean-100,dev-clean,test-clean}/{reader}/{chapter}/{reader}-{chapter}.trans.txt` and FLAC beside it.
+The 28 characters are A to Z, ' and | between words. Phonemes (ARPAbet with stress, nothing between words) are looked up in
+the lexicons `librispeech-lexicon-*.txt` beside the three folders: lines `WORD  P1 P2 …`, of which a word's first counts.
+
+**Source:** Panayotov et al., ICASSP 2015; SUPERB, arXiv 2105.01051 (phoneme recognition).
+"""
+
+from pathlib import Path
+
+from speech2unit.corpora.layouts import found, known, read_lines, row, with_labels
+from storage.errors import data_error
+
+SOURCE = "https://www.openslr.org/12 (train-clean-100, dev-clean, test-clean)"
+LEXICON_SOURCE = "https://github.com/s3prl/s3prl/tree/main/s3prl/downstream/ctc/lexicon (both files)"
+PARTS = {"train-clean-100": "train", "dev-clean": "dev", "test-clean": "test"}
+SYMBOLS = {letter: letter for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ'"} | {" ": "|"}
+
+
+def read_rows(*, root, label_columns):
+    """Rows with label column `characters[]`: `84-121123-0000 GO ON` → reader 84, [G, O, |, O, N]; or `phonemes[]`.
+
+    The lexicons are read only where phonemes are asked for. Raises `ValueError`.
+    """
+    lexicon = read_lexicon(Path(root)) if label_columns.strip() == "phonemes[]" else None
+    rows = []
+    for part, split in PARTS.items():
+        for path in found(Path(root) / part, "*/*/*.trans.txt", SOURCE):
+            for line in read_lines(path, SOURCE):
+                name, _, text = line.partition(" ")
+                labels = {"characters[]": spelled(text, path, SOURCE)}
+                labels |= {"phonemes[]": pronounced(text, lexicon, f"{path}, {name}")} if lexicon else {}
+                audio = (path.parent / f"{name}.flac").relative_to(root).as_posix()
+                rows.append(row(audio, split, labels, name.split("-")[0]))
+    return with_labels(rows, label_columns)
+
+
+def spelled(text, place, source):
+    """`GO ON` → G O | O N. Raises `ValueError` for another character."""
+    return [known(letter, SYMBOLS, place, source) for letter in text.strip()]
+
+
+def read_lexicon(folder):
+    """Word → its first phonemes in the lexicons that lie in `folder`. Raises `ValueError` where there are none."""
+    lexicon = {}
+    for path in found(folder, "librispeech-lexicon*.txt", LEXICON_SOURCE):
+        for line in read_lines(path, LEXICON_SOURCE):
+            word, *phonemes = line.split()
+            lexicon.setdefault(word, phonemes)
+    return lexicon
+
+
+def pronounced(text, lexicon, place):
+    """`GO ON` → G OW1 AA1 N. Raises `ValueError` for a word that the lexicon lacks."""
+    words = text.split()
+    lacking = [word for word in words if not lexicon.get(word)]
+    if lacking:
+        raise data_error(
+            place, "the lexicon has every word", expected="phonemes of each", got=f"none of {lacking[:3]}",
+            remedy=f"put all lexicons beside the corpus; get them from {LEXICON_SOURCE}",
+        )  # fmt: skip
+    return [phoneme for word in words for phoneme in lexicon[word]]

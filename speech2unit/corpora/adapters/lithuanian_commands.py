@@ -1,0 +1,33 @@
+"""Lithuanian Speech Commands: thirteen words, `unknown` (every other word) and `silence`.
+
+Expected: `dataset/{word}/{speaker}_nohash_{take}.wav` and `dataset/_background_noise_/*.wav`, the repository as published.
+The split is that of Google Speech Commands, by its hash of the speaker, as in the papers; the noise clips (of one second)
+are drawn by their name. The papers train on at most 20 clips a word, here all are listed.
+
+**Source:** Applied Sciences 11 (2021) 6298, "Voice Activation for Low-Resource Languages"; arXiv 2110.03894.
+"""
+
+from pathlib import Path
+
+from speech2unit.corpora.adapters.speech_commands import NOISE, hashed_split
+from speech2unit.corpora.layouts import found, named, row, with_labels
+from speech2unit.corpora.splits import drawn_split
+
+SOURCE = "https://github.com/kolesov93/lt_speech_commands"
+WORDS = (
+    "ne", "ačiū", "stop", "įjunk", "išjunk", "į_viršų", "į_apačią", "į_dešinę", "į_kairę", "startas", "pauzė", "labas", "iki",
+)  # fmt: skip
+
+
+def read_rows(*, root, label_columns):
+    """Rows with label column `word`: `dataset/du/13_nohash_0.wav` → speaker 13, [unknown]. Raises `ValueError`."""
+    paths = found(Path(root) / "dataset", "*/*.wav", SOURCE)
+    return with_labels([_row(path, path.relative_to(root).as_posix()) for path in paths], label_columns)
+
+
+def _row(path, relative):
+    word = path.parent.name
+    if word == NOISE:
+        return row(relative, drawn_split(path.stem), dict(word="silence"))
+    speaker = named("([0-9]+)_nohash_[0-9]+", path, SOURCE)[1]
+    return row(relative, hashed_split(speaker), dict(word=word if word in WORDS else "unknown"), speaker)

@@ -1,0 +1,56 @@
+"""MUStARD: sarcastic or not, in the published speaker-independent setting: test is the show Friends.
+
+Expected: `data/sarcasm_data.json` of the repository (its newest version, which names the shows) and
+`utterances_final/*.wav`, made from the published videos. Dev is drawn by speaker (a fifth) from the other shows.
+
+**Source:** arXiv 1906.01815.
+"""
+
+import json
+from pathlib import Path
+
+from speech2unit.corpora.layouts import found, need, row, with_labels
+from speech2unit.corpora.splits import drawn_split
+from storage.errors import data_error
+
+SOURCE = "https://github.com/soujanyaporia/MUStARD"
+UNNAMED = ("PERSON", "OTHER", "-")  # several people
+
+
+def read_rows(*, root, label_columns):
+    """Rows with label column `sarcasm`: 1_60 → `utterances_final/1_60.wav`, speaker BBT-SHELDON, [sarcastic]."""
+    root, place = Path(root), Path(root) / "data/sarcasm_data.json"
+    check_audio(root / "utterances_final", SOURCE)
+    entries = json.loads(need(place, SOURCE).read_text("utf-8"))
+    lacking = [name for name, entry in entries.items() if not {"speaker", "show", "sarcasm"} <= set(entry)]
+    if lacking or not entries:
+        raise data_error(
+            place, "every utterance has its speaker, show and label", expected="keys speaker, show, sarcasm", got=f"others in {lacking[:3]}",
+            remedy=f"get the newest version from {SOURCE}",
+        )  # fmt: skip
+    return with_labels([_row(name, entry) for name, entry in entries.items()], label_columns)
+
+
+def _row(name, entry):
+    speaker = named_speaker(entry["show"], entry["speaker"])
+    split = "test" if entry["show"] == "FRIENDS" else "train" if drawn_split(speaker or name) == "train" else "dev"
+    return row(f"utterances_final/{name}.wav", split, sarcasm_label(entry["sarcasm"]), speaker)
+
+
+def named_speaker(show, name):
+    """`BBT`, `SHELDON` → BBT-SHELDON; None for people without a name."""
+    return None if name.startswith(UNNAMED) else f"{show}-{name}"
+
+
+def sarcasm_label(sarcastic):
+    return dict(sarcasm="sarcastic" if sarcastic else "sincere")
+
+
+def check_audio(folder, source):
+    """Videos must have been converted: libsndfile reads no MP4."""
+    files = found(folder, "*", source)
+    if not any(path.suffix == ".wav" for path in files):
+        raise data_error(
+            folder, "the published videos must be converted to audio", expected="*.wav", got=f"{files[0].name}",
+            remedy="run for f in *.mp4; do ffmpeg -i $f -vn -ac 1 -ar 16000 ${f%.mp4}.wav; done",
+        )  # fmt: skip

@@ -1,0 +1,30 @@
+"""MUStARD++: sarcastic or not.
+
+Expected: `mustard++_text.csv` of the repository and `final_utterance_videos/{KEY}.wav`, made from the published videos. Lines
+of the context carry no label and are left out. No split is published (its authors cross-validate over utterances): it is
+drawn by speaker, of people without a name by utterance.
+
+**Source:** Ray et al., LREC 2022, "A Multimodal Corpus for Emotion Recognition in Sarcasm".
+"""
+
+from pathlib import Path
+
+from speech2unit.corpora.adapters.mustard import check_audio, named_speaker, sarcasm_label
+from speech2unit.corpora.layouts import known, one, read_table, row, with_labels
+from speech2unit.corpora.splits import drawn_split
+
+SOURCE = "https://github.com/cfiltnlp/MUStARD_Plus_Plus"
+SARCASM = {"0": False, "1": True, "0.0": False, "1.0": True}
+
+
+def read_rows(*, root, label_columns):
+    """Rows with label column `sarcasm`: 1_1003_u → speaker BBT-HOWARD, [sarcastic]. Raises `ValueError`."""
+    folder, place = one(Path(root), "final_utterance*_videos", SOURCE), Path(root) / "mustard++_text.csv"
+    check_audio(folder, SOURCE)
+    rows = []
+    for cells in read_table(place, ["KEY", "SPEAKER", "SHOW", "Sarcasm"], SOURCE):
+        if cells["Sarcasm"].strip():
+            speaker, label = named_speaker(cells["SHOW"], cells["SPEAKER"]), known(cells["Sarcasm"], SARCASM, place, SOURCE)
+            path = f"{folder.name}/{cells['KEY']}.wav"
+            rows.append(row(path, drawn_split(speaker or cells["KEY"]), sarcasm_label(label), speaker))
+    return with_labels(rows, label_columns)

@@ -1,0 +1,35 @@
+"""Voice activity: clips of Google Speech Commands v2 (`speech`) against Freesound recordings without speech (`background`).
+
+Expected under the root: `speech_commands_v0.02/{word}/*.wav` and `freesound/{category}/*.wav`, downloaded by NeMo's scripts.
+Speech has the published split of Speech Commands. Freesound has none: it is drawn by recording, and recordings are cut
+into seconds, as long as a word's clip.
+
+**Source:** MarbleNet, arXiv 2010.13886, whose windows are 0.63 s and overlap, and whose classes are balanced
+by drawing with replacement; here every second stands once.
+"""
+
+from pathlib import Path
+
+from speech2unit.corpora.adapters.speech_commands import spoken_clips
+from speech2unit.corpora.layouts import found, need, row, stretches, with_labels
+from speech2unit.corpora.splits import drawn_split
+
+SOURCE = "https://freesound.org (by scripts/freesound_download_resample of https://github.com/NVIDIA/NeMo)"
+
+
+def read_rows(*, root, label_columns):
+    """Rows with label column `activity`: speech or background. Raises `ValueError`."""
+    root = Path(root)
+    speech = need(root / "speech_commands_v0.02", "https://www.tensorflow.org/datasets/catalog/speech_commands")
+    rows = [
+        row(path.relative_to(root).as_posix(), split, dict(activity="speech"), speaker)
+        for path, speaker, split in spoken_clips(speech)
+    ]
+    return with_labels(rows + list(_background(root)), label_columns)
+
+
+def _background(root):
+    for path in found(root / "freesound", "*/*.wav", SOURCE):
+        relative = path.relative_to(root).as_posix()
+        for part in stretches(path):
+            yield row(relative, drawn_split(path.stem), dict(activity="background"), stretch=part)

@@ -1,0 +1,47 @@
+"""VoxCeleb1: who speaks (1251 speakers, the published identification split) or which gender (split by speaker).
+
+Expected: `iden_split.txt`, `vox1_meta.csv`, `dev/wav/{speaker}/{video}/*.wav`, `test/wav/…`. Label column `speaker` takes the
+identification split, in which every speaker is in every split (so the manifest's speaker is null). Label column `gender`
+takes the verification split: test is its 40 speakers, dev a tenth of the others, drawn by speaker.
+
+**Source:** arXiv 1706.08612.
+"""
+
+from pathlib import Path
+
+from speech2unit.corpora.layouts import known, read_fields, read_table, row, with_labels
+from speech2unit.corpora.splits import drawn_split
+from storage.errors import data_error
+
+SOURCE = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox1.html"
+SPLITS = {"1": "train", "2": "dev", "3": "test"}
+GENDERS = dict(m="male", f="female")
+COLUMNS = ("VoxCeleb1 ID", "Gender", "Set")
+
+
+def read_rows(*, root, label_columns):
+    """Rows with label column `speaker` or `gender`: `1 id10001/1zcIwhmdeo4/00001.wav` → train, [id10001]."""
+    if label_columns.strip() not in ("speaker", "gender"):
+        raise data_error(
+            "config/corpora.tsv", "speaker and gender have splits of their own", expected="label_columns speaker, or gender",
+            got=f"'{label_columns}'", remedy="make two rows",
+        )  # fmt: skip
+    root = Path(root)
+    people = {cells[COLUMNS[0]]: cells for cells in read_table(root / "vox1_meta.csv", COLUMNS, SOURCE, "\t")}
+    read = _speaker_row if label_columns.strip() == "speaker" else _gender_row
+    place = root / "iden_split.txt"
+    rows = []
+    for number, path in read_fields(place, 2, SOURCE):
+        person = known(path.split("/")[0], people, root / "vox1_meta.csv", SOURCE)
+        rows.append(read(f"{person['Set']}/wav/{path}", person, known(number, SPLITS, place, SOURCE)))
+    return with_labels(rows, label_columns)
+
+
+def _speaker_row(path, person, split):
+    return row(path, split, dict(speaker=person["VoxCeleb1 ID"]))
+
+
+def _gender_row(path, person, _):
+    name = person["VoxCeleb1 ID"]
+    split = "test" if person["Set"] == "test" else "dev" if drawn_split(name) == "dev" else "train"
+    return row(path, split, dict(gender=known(person["Gender"], GENDERS, "vox1_meta.csv", SOURCE)), name)

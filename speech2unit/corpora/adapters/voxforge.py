@@ -1,0 +1,46 @@
+"""VoxForge: which of six languages is spoken.
+
+Expected, as the archives lie on the server: `downloads/{de,SpeechCorpus,es,fr,it,ru}/Trunk/Audio/Main/16kHz_16bit/
+{speaker}-{date}-{code}/{wav,flac}/*` (English is SpeechCorpus; en is understood too), below any folder that `wget -x` makes
+for the server. No split is published: it is drawn by speaker; anonymous ones are told apart by submission. (SpeechPrompt v2
+takes 1800 clips a language.)
+
+**Source:** https://www.voxforge.org
+"""
+
+from pathlib import Path
+
+from speech2unit.corpora.layouts import found, known, row, with_labels
+from speech2unit.corpora.splits import drawn_split
+from storage.errors import data_error
+
+SOURCE = "https://www.voxforge.org (archives: https://storage.googleapis.com/tfds-data/downloads/voxforge/voxforge_urls.txt)"
+LANGUAGES = dict(de="de", en="en", SpeechCorpus="en", es="es", fr="fr", it="it", ru="ru")
+
+
+def read_rows(*, root, label_columns):
+    """Rows with label column `language`: `downloads/de/…/anna-2010-x/wav/de5-001.wav` → speaker de-anna, [de]."""
+    rows = []
+    for folder in found(Path(root), "**/downloads/*/Trunk/Audio/Main/16kHz_16bit", SOURCE):
+        language = known(folder.parents[3].name, LANGUAGES, folder, SOURCE)
+        for path in found(folder, "*/*/*", SOURCE):
+            if path.parent.name in ("wav", "flac"):
+                rows.append(_row(path, root, language))
+    _check_languages(rows, root)
+    return with_labels(rows, label_columns)
+
+
+def _row(path, root, language):
+    submission = path.parents[1].name
+    name = submission.split("-")[0]
+    speaker = f"{language}-{submission if name.lower() == 'anonymous' else name}"
+    return row(path.relative_to(root).as_posix(), drawn_split(speaker), dict(language=language), speaker)
+
+
+def _check_languages(rows, root):
+    heard = {found_row["labels"]["language"] for found_row in rows}
+    if heard != set(LANGUAGES.values()):
+        raise data_error(
+            root, "all six languages must lie here", expected=f"{sorted(set(LANGUAGES.values()))}", got=f"{sorted(heard)}",
+            remedy=f"get the others from {SOURCE}",
+        )  # fmt: skip

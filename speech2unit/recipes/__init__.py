@@ -1,0 +1,1 @@
+"""Ways to make an encoder: pre-training, pruning, low-rank factorisation, distillation."""

@@ -1,0 +1,100 @@
+"""Distillation of a DistilALHuBERT: its passes learn the hidden states of the teacher's layers, from the first few of which it starts."""
+
+from pathlib import Path
+
+import torch
+
+from speech2unit import encoders
+from speech2unit.encoders.architectures.distilalhubert import BODIES, build, encoder_of
+from speech2unit.recipes.fit_log_mel import training_rows
+from speech2unit.recipes.objectives import layer_losses, objective, random_stretch, waveforms
+from storage import tables
+from storage.errors import data_error
+from storage.files import read_json
+from storage.schemas import TRAINING
+from storage.weights import load_tensors, save_config, save_tensors
+from training.device import choose_device
+from training.fit import fit
+
+NORMS = ("front_end.frame_norm.", "input_norm.", "layer_norm.")  # of the frames and of the first block's input
+CNN = ("front_end.convs.", "front_end.norms.")
+
+
+def distillation_loss(student, teacher, waveforms, layers, cosine_weight):
+    """`layer_losses` of a batch of waveforms `[N_i]`; nothing of the teacher is trained, dropped, masked or of low precision."""
+    with torch.no_grad(), torch.autocast(torch.device(teacher.device).type, enabled=False):
+        targets, lengths = teacher.hidden_states(waveforms)
+    return layer_losses(student.hidden_states(waveforms)[0], targets, lengths, layers, cosine_weight)
+
+
+def student_settings(teacher, num_layers, num_repeats, place):
+    """config.json of a student from that of its teacher. Raises `ValueError` where a pass has no layer to learn from."""
+    if teacher["architecture"] not in BODIES:
+        raise data_error(
+            place, "a teacher is a transformer whose layers can be shared", expected=f"one of {sorted(BODIES)}", got=f"{teacher['architecture']}",
+            remedy="change 'parent' in config/encoders.tsv",
+        )  # fmt: skip
+    if num_layers * num_repeats > teacher["num_layers"]:
+        raise data_error(
+            place, "each pass of the student is a layer of the teacher", expected=f"at most {teacher['num_layers']}", got=f"{num_layers} × {num_repeats}",
+            remedy="change 'num_layers' or 'num_repeats' of the preset of distil_layers",
+        )  # fmt: skip
+    sizes = dict(num_layers=num_layers) | (dict(num_targets=[]) if "num_targets" in teacher else {})
+    return teacher | sizes | dict(architecture="distilalhubert", body=teacher["architecture"], num_repeats=num_repeats)
+
+
+def start(student, tensors, norms_from_teacher):
+    """Give a student the tensors of its teacher that have its names: everything but heads and higher layers.
+
+    norms_from_teacher: also the norms of the frames and of the first block's input, which the published code leaves out.
+    """
+    with torch.no_grad():
+        wanted = student.state_dict()
+        for name, tensor in tensors.items():
+            if name in wanted and (norms_from_teacher or not name.startswith(NORMS)):
+                wanted[name].copy_(tensor)
+        if "pos_conv.weight" in tensors:  # without the weight norm that the student trains with
+            student.pos_conv.weight = tensors["pos_conv.weight"]
+
+
+def slow_down_cnn(student, factor):
+    """Gradients of the convolutions over the waveform are multiplied by `factor`."""
+    for name, parameter in student.named_parameters():
+        if name.startswith(CNN):
+            parameter.register_hook(lambda gradient: gradient * factor)
+
+
+def distil_layers(
+    *, manifests, parent_model, parent_config, model, config, training, roots, num_layers, num_repeats, layer_interval, cosine_weight, norms_from_teacher,
+    cnn_gradient_factor, dropout, max_crop_frames, batch_frames, batches_per_update, dev_fraction, num_updates, learning_rate, warmup_updates,
+    clip_norm, adam_betas, weight_decay, evaluate_every, seed,
+):  # fmt: skip
+    """Stage: distil the parent on the training splits of several corpora; `dev_fraction` of the utterances only judge the loss."""
+    torch.manual_seed(seed)
+    device, tensors = choose_device(), load_tensors(parent_model)
+    settings = student_settings(read_json(parent_config), num_layers, num_repeats, parent_config)
+    teacher, student = encoders.load(Path(parent_model).parent, device), build(settings, dropout)
+    start(student, tensors, norms_from_teacher)
+    slow_down_cnn(student, cnn_gradient_factor)
+    encoder = encoder_of(student, getattr(teacher, "front_end", None), device)
+    layers = range(layer_interval, num_layers * num_repeats + 1, layer_interval)
+
+    def make(chosen, rng):
+        return [random_stretch(waveform, max_crop_frames, rng) for waveform, _ in waveforms(chosen)]
+
+    def loss(batch):
+        return distillation_loss(encoder, teacher, batch, layers, cosine_weight)
+
+    learned = objective(
+        list(training_rows(manifests, roots)), make, loss, loss, max_crop_frames=max_crop_frames, batch_frames=batch_frames,
+        dev_fraction=dev_fraction, seed=seed,
+    )  # fmt: skip
+    curve = fit(
+        student, loss=learned.loss, batches=learned.batches, batches_per_update=batches_per_update, evaluate=learned.evaluate, num_updates=num_updates,
+        learning_rate=learning_rate, rate_factors={}, warmup_updates=warmup_updates, clip_norm=clip_norm, betas=adam_betas,
+        weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
+    )  # fmt: skip
+    front_end = {name: tensors[name] for name in ("mean", "std") if settings["body"] == "melhubert"}
+    save_tensors(model, student.state_dict() | front_end)
+    save_config(config, settings)
+    tables.write(training, curve, TRAINING)

@@ -1,0 +1,45 @@
+"""Row pruning: the rows of the feed-forward parts that matter least are cut out of their matrices, and what is left trains on.
+
+**Source:** arXiv 2211.09949.
+"""
+
+import torch
+
+from speech2unit.encoders.models.compressed_layers import blocks_of, keep_rows, layer_sizes
+from speech2unit.recipes.train_on import read_pupil, train_on, write_pupil
+from storage.errors import data_error
+
+
+@torch.no_grad()
+def row_norms(block):
+    """Sum of the absolute weights and bias that yield each row, and of those that read it, `[F]`."""
+    fc1, fc2 = (
+        (layer.up.weight @ layer.down.weight, layer.up.bias) if hasattr(layer, "up") else (layer.weight, layer.bias)
+        for layer in (block.fc1, block.fc2)
+    )
+    return fc1[0].abs().sum(1) + fc1[1].abs() + fc2[0].abs().sum(0)
+
+
+def cut_rows(model, number):
+    """Cut the `number` lowest rows of each block. Raises `ValueError` where none would be left."""
+    for block, sizes in zip(blocks_of(model), layer_sizes(model)):
+        if number >= sizes["ffn_dim"]:
+            raise data_error(
+                "row pruning", "each feed-forward part keeps a row", expected=f"fewer than {sizes['ffn_dim']} to go", got=f"{number}",
+                remedy="take fewer steps (num_updates) or a smaller rows_per_layer in config/config.yaml",
+            )  # fmt: skip
+        keep_rows(block, row_norms(block).argsort(stable=True)[number:].sort().values)
+
+
+def prune_rows(
+    *, parent_model, parent_config, manifests, targets, model, config, training, roots, num_targets, rows_per_layer,
+    num_updates_before, num_updates, dropout, data, optimization, seed,
+):  # fmt: skip
+    """Stage: a step for each of `num_updates`, in which every block loses `rows_per_layer` rows."""
+    torch.manual_seed(seed)
+    pupil = read_pupil(parent_model, parent_config, manifests, roots, targets, num_targets, dropout=dropout, data=data, seed=seed)
+    curve = train_on(
+        pupil, lambda step: cut_rows(pupil.model, rows_per_layer), num_updates_before=num_updates_before, num_updates=num_updates,
+        optimization=optimization, seed=seed,
+    )  # fmt: skip
+    write_pupil(pupil, curve, model=model, config=config, training=training)

@@ -1,0 +1,1 @@
+"""Files: error messages, atomic writes, Parquet tables, tensors, provenance and checks of whole results."""

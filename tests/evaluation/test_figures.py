@@ -1,0 +1,49 @@
+"""What is drawn is what was given, and a file is a whole image, the same bytes for the same figure."""
+
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from evaluation.figures import SPLIT_COLOURS, new_figure, save, split_histograms
+from storage.schemas import SPLITS
+
+VALUES = dict(train=np.array([0.5, 0.6, 1.5, 2.5]), test=np.array([1.5]))
+
+
+def heights(axes):
+    return [bar.get_height() for bar in axes.patches]
+
+
+def test_a_panel_for_each_split_that_there_is_and_counts_between_the_edges():
+    train, test = split_histograms(VALUES, np.arange(4), "duration (s)", "title").axes
+    assert (heights(train), heights(test)) == ([2, 1, 1], [0, 1, 0])
+    assert train.get_title(loc="left") == "train: 4 utterances, median 1.05 (dashed)"
+    assert (test.get_xlabel(), test.get_ylabel(), test.get_xlim()) == ("duration (s)", "utterances", (0, 3))
+    assert train.lines[0].get_xdata()[0] == pytest.approx(1.05)
+
+
+def test_each_split_has_its_own_colour():
+    assert set(SPLIT_COLOURS) == set(SPLITS) and len(set(SPLIT_COLOURS.values())) == len(SPLITS)
+
+
+def test_svg_is_well_formed_and_the_same_each_time(tmp_path):
+    paths = [tmp_path / f"{number}.svg" for number in range(2)]
+    for path in paths:
+        save(split_histograms(VALUES, np.arange(4), "duration (s)", "title"), path)
+    assert ElementTree.parse(paths[0]).getroot().tag.endswith("svg")
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_png_has_the_size_in_pixels_and_no_temporary_file_stays(tmp_path):
+    save(new_figure(3, 2), tmp_path / "deeper" / "figure.png")
+    with Image.open(tmp_path / "deeper" / "figure.png") as image:
+        assert (image.format, image.size) == ("PNG", (330, 220))
+    assert [path.name for path in (tmp_path / "deeper").iterdir()] == ["figure.png"]
+
+
+def test_an_unknown_format_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="'tiff2'"):
+        save(new_figure(3, 2), tmp_path / "figure.tiff2")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,80 @@
+"""The adapter of corpora that are a folder a class."""
+
+from collections import defaultdict
+
+import pytest
+
+from speech2unit.corpora.adapters.folders import drawn_split, read_rows
+
+
+def tree(root, *paths):
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+    return str(root)
+
+
+def test_splits_that_are_folders(tmp_path):
+    root = tree(tmp_path, "train/yes/7_01.wav", "validation/no/8_01.wav", "test/no/9_01.flac", "README.md", ".git/config")
+    first, *others = read_rows(root=root, speaker_pattern="")
+    assert first["path"] == "test/no/9_01.flac"
+    assert others[0] == dict(utterance_id="train-yes-7_01", path="train/yes/7_01.wav", split="train", speaker="7", labels=["yes"])
+    assert others[1]["split"] == "dev"
+
+
+def test_splits_that_are_drawn_keep_speakers_apart(tmp_path):
+    root = tree(
+        tmp_path, *(f"{label}/s{speaker}_{take}.wav" for label in ("yes", "no") for speaker in range(99) for take in "ab")
+    )
+    rows, splits = read_rows(root=root, speaker_pattern=""), defaultdict(set)
+    for row in rows:
+        splits[row["speaker"]].add(row["split"])
+    assert len(rows) == 396 and all(len(found) == 1 for found in splits.values())
+    assert rows == read_rows(root=root, speaker_pattern="")
+
+
+def test_a_drawn_split_depends_on_the_speaker_alone_and_in_fractions():
+    drawn = [drawn_split(f"speaker {number}") for number in range(5000)]
+    assert [drawn_split(name) for name in ("ann", "7", "zoe")] == ["train", "test", "train"]
+    assert [drawn.count(split) / 5000 for split in ("train", "dev", "test")] == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
+
+
+def test_everything_in_a_class_counts_but_hidden_names(tmp_path):
+    (tmp_path / "yes").mkdir()
+    (tmp_path / "yes" / "loop.wav").symlink_to("loop.wav")
+    root = tree(tmp_path, "yes/a_1.txt", "yes/more/b_1.wav", "yes/.DS_Store", "_background_noise_/hum.wav")
+    rows = read_rows(root=root, speaker_pattern="")
+    assert [(row["path"], row["labels"]) for row in rows] == [
+        (f"yes/{name}", ["yes"]) for name in ("a_1.txt", "loop.wav", "more/b_1.wav")
+    ]
+
+
+@pytest.mark.parametrize("pattern, speaker", [("", "ann"), ("[0-9]+", "12"), ("_(.*)$", "12-x")])
+def test_the_pattern_tells_the_speaker(tmp_path, pattern, speaker):
+    assert read_rows(root=tree(tmp_path, "yes/ann_12-x.wav"), speaker_pattern=pattern)[0]["speaker"] == speaker
+
+
+def test_errors(tmp_path):
+    with pytest.raises(
+        ValueError, match="a tree of classes must have folders; expected {train,dev,test}/label/ or label/, got no"
+    ):
+        read_rows(root=str(tmp_path), speaker_pattern="")
+    with pytest.raises(
+        ValueError, match=r"ann_1.wav: every file name must tell its speaker; expected a match of '\^x', got 'ann_1'"
+    ):
+        read_rows(root=tree(tmp_path, "yes/ann_1.wav"), speaker_pattern="^x")
+    with pytest.raises(ValueError, match=r"nowhere: .* got no such folder; correct `root`"):
+        read_rows(root=str(tmp_path / "nowhere"), speaker_pattern="")
+    with pytest.raises(ValueError, match=r"`speaker_pattern` is a regular expression; .* got '\[a': unterminated character set"):
+        read_rows(root=tree(tmp_path, "yes/ann_1.wav"), speaker_pattern="[a")
+
+
+def test_splits_and_classes_do_not_mix(tmp_path):
+    root = tree(tmp_path, "train/yes/7_01.wav", "test/yes/8_01.wav", "noise/hum_1.wav")
+    with pytest.raises(ValueError, match=r"folders of splits stand beside each other alone; .* got also \['noise'\]; move these"):
+        read_rows(root=root, speaker_pattern="")
+
+
+def test_a_class_may_be_called_like_a_split(tmp_path):
+    rows = read_rows(root=tree(tmp_path, "train/a_1.wav", "dog/b_1.wav"), speaker_pattern="")
+    assert [row["labels"] for row in rows] == [["dog"], ["train"]]

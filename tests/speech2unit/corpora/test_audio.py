@@ -1,0 +1,223 @@
+"""Reading audio: what is converted, what is refused and with which code."""
+
+import os
+import pickle
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+
+from speech2unit.corpora.audio import RULES, BadAudio, check_name, decode, read_audio, read_utterance
+
+RATE = 16_000
+FORMATS = ("wav", "flac", "ogg", "mp3")
+
+
+def tone(seconds=1.0, rate=RATE, hz=440.0, channels=1):
+    wave = 0.4 * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)
+    return np.stack([wave] * channels, axis=1).astype(np.float32)
+
+
+def written(path, samples, rate=RATE, **how):
+    """The file under `path`, in the format of the part of its name that follows the last dot."""
+    soundfile.write(path, samples, rate, **({"format": path.suffix[1:].upper()} | how))
+    return path
+
+
+def reason(path):
+    with pytest.raises(BadAudio) as caught:
+        read_audio(path, sample_rate=RATE)
+    return caught.value.reason
+
+
+def strongest_hz(waveform):
+    return np.abs(np.fft.rfft(waveform)).argmax() * RATE / len(waveform)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("rate, channels", [(8_000, 1), (11_025, 1), (16_000, 2), (44_100, 1), (48_000, 2)])
+def test_any_rate_and_channels_become_mono_at_the_rate_asked_for(tmp_path, name, rate, channels):
+    path = written(tmp_path / f"a.{name}", tone(rate=rate, channels=channels), rate)
+    waveform, info = read_audio(path, sample_rate=RATE)
+    assert (waveform.dtype, waveform.ndim, len(waveform)) == (np.float32, 1, RATE)
+    assert (info.sample_rate, info.channels, info.clipped) == (rate, channels, False)
+    assert strongest_hz(waveform) == pytest.approx(440, abs=1)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_ADPCM"])
+def test_any_sample_format_is_converted(tmp_path, subtype):
+    waveform, _ = read_audio(written(tmp_path / "a.wav", tone(), subtype=subtype), sample_rate=RATE)
+    assert np.median(np.abs(waveform[:RATE] - tone()[:, 0])) < 0.02
+
+
+def test_six_channels_and_a_wrong_extension_are_converted(tmp_path):
+    for name in ("a.mp3", "a.raw", "a.vox", "a"):
+        path = written(tmp_path / name, tone(channels=6), format="WAV")
+        assert read_audio(path, sample_rate=RATE)[1].channels == 6
+
+
+def test_clipped_audio_is_converted_and_said_to_be_clipped(tmp_path):
+    _, info = read_audio(written(tmp_path / "a.wav", np.clip(4 * tone(), -1, 1)), sample_rate=RATE)
+    assert info.clipped
+
+
+def test_equal_audio_has_equal_hashes_whatever_holds_it(tmp_path):
+    samples = (tone() * 20_000).astype(np.int16)
+    held = [written(tmp_path / name, samples) for name in ("a.wav", "a.flac", "a.aiff")]
+    held.append(written(tmp_path / "stereo.wav", np.repeat(samples, 2, axis=1)))
+    assert len({decode(path)[1].audio_hash for path in held}) == 1
+    assert decode(written(tmp_path / "b.wav", samples[1:]))[1].audio_hash != decode(held[0])[1].audio_hash
+
+
+@pytest.mark.parametrize("speed", [0.9, 1.1])
+def test_speed_shortens_and_raises_the_pitch(tmp_path, speed):
+    path = written(tmp_path / "a.wav", tone(2.0))
+    waveform, _ = read_audio(path, sample_rate=RATE, speed=speed)
+    assert len(waveform) == pytest.approx(2 * RATE / speed, abs=1)
+    assert strongest_hz(waveform) == pytest.approx(440 * speed, abs=1)
+    assert np.array_equal(waveform, read_audio(path, sample_rate=RATE, speed=np.float32(speed))[0])
+
+
+def test_blocks_are_one_waveform(tmp_path, monkeypatch):
+    paths = [written(tmp_path / f"a.{name}", tone(3.0)) for name in FORMATS]
+    whole = [decode(path)[0] for path in paths]
+    monkeypatch.setattr("speech2unit.corpora.audio.BLOCK_FRAMES", 7_777)
+    assert all(np.array_equal(decode(path)[0], samples) for path, samples in zip(paths, whole, strict=True))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_cut_is_noticed(tmp_path, name):
+    data = written(tmp_path / f"a.{name}", tone(3.0)).read_bytes()
+    for number, part in enumerate(np.linspace(0.02, 0.99, 25)):
+        path = tmp_path / f"{number}.{name}"
+        path.write_bytes(data[: int(len(data) * part)])
+        assert reason(path) in {"truncated", "damaged", "not_audio"}
+
+
+@pytest.mark.parametrize("name", ["flac", "ogg"])
+def test_every_flipped_bit_is_noticed_where_the_format_has_checksums(tmp_path, name):
+    data = written(tmp_path / f"a.{name}", tone(3.0)).read_bytes()
+    rng = np.random.default_rng(0)
+    for place in rng.integers(400, len(data), 40):
+        damaged = bytearray(data)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        (tmp_path / "b").write_bytes(damaged)
+        assert reason(tmp_path / "b") in {"damaged", "truncated"}
+
+
+def test_a_lost_ogg_page_is_noticed(tmp_path):
+    data = written(tmp_path / "a.ogg", tone(9.0) + 0.1 * np.random.default_rng(0).standard_normal((9 * RATE, 1))).read_bytes()
+    pages = data.split(b"OggS")
+    assert len(pages) > 5
+    (tmp_path / "b.ogg").write_bytes(b"OggS".join(pages[:4] + pages[5:]))
+    assert reason(tmp_path / "b.ogg") == "damaged"
+
+
+def test_a_wav_that_was_streamed_has_no_length_and_is_read(tmp_path):
+    path = written(tmp_path / "a.wav", tone())
+    data = bytearray(path.read_bytes())
+    data[4:8] = data[40:44] = struct.pack("<I", 0xFFFFFFFF)
+    path.write_bytes(data)
+    assert len(read_audio(path, sample_rate=RATE)[0]) == RATE
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+def test_samples_that_are_no_numbers_are_refused(tmp_path, value):
+    samples = tone().astype(np.float64)
+    samples[77] = value
+    with np.errstate(over="ignore"):
+        assert reason(written(tmp_path / "a.wav", samples, subtype="DOUBLE")) == "not_finite"
+
+
+@pytest.mark.parametrize("samples", [0 * tone(), 0 * tone() + 0.25, tone(channels=2) * [1, -1]])
+def test_silence_and_constants_are_refused(tmp_path, samples):
+    assert reason(written(tmp_path / "a.wav", samples, subtype="FLOAT")) == "silent"
+
+
+@pytest.mark.parametrize("length, code", [(0, "no_samples"), (1, "silent"), (100, "too_short"), (399, "too_short")])
+def test_too_little_audio_is_refused(tmp_path, length, code):
+    assert reason(written(tmp_path / "a.wav", tone()[:length])) == code
+
+
+def test_400_samples_at_the_encoders_rate_are_enough(tmp_path):
+    assert len(read_audio(written(tmp_path / "a.wav", tone()[:400]), sample_rate=RATE)[0]) == 400
+    assert reason(written(tmp_path / "b.wav", tone()[:400], 48_000)) == "too_short"
+
+
+def test_a_rate_that_no_recording_has_is_refused(tmp_path):
+    assert reason(written(tmp_path / "a.wav", tone(), 1)) == "bad_rate"
+
+
+def test_what_cannot_be_opened_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "loop.wav").symlink_to("loop.wav")
+    (tmp_path / "broken.wav").symlink_to("gone.wav")
+    (tmp_path / "folder.wav").mkdir()
+    os.mkfifo(tmp_path / "pipe.wav")
+    codes = {name: reason(tmp_path / f"{name}.wav") for name in ("loop", "broken", "folder", "pipe", "absent")}
+    assert codes == dict(loop="unreadable", broken="missing", folder="unreadable", pipe="unreadable", absent="missing")
+    path = written(tmp_path / "a.wav", tone())
+    monkeypatch.setattr("builtins.open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    assert reason(path) == "unreadable"
+
+
+@pytest.mark.parametrize("data", [b"", b"<!DOCTYPE html><html><body>404</body></html>" * 50, bytes(range(1, 250)) * 40])
+@pytest.mark.parametrize("name", [*FORMATS, "raw", "au", "vox"])
+def test_what_is_no_audio_is_refused_whatever_its_name(tmp_path, name, data):
+    (tmp_path / f"a.{name}").write_bytes(data)
+    assert reason(tmp_path / f"a.{name}") == "not_audio"
+
+
+@pytest.mark.parametrize("name", ["a\nb.wav", "\x07.wav", "\x9b.wav", "", " ", "a/" + "ü" * 128, "\udcff.wav"])
+def test_names_that_cannot_be_held_are_refused(name):
+    with pytest.raises(BadAudio) as caught:
+        check_name(name)
+    assert caught.value.reason == "bad_name"
+    str(caught.value).encode()
+
+
+@pytest.mark.parametrize("name", ["a b.wav", "'\";&*?[]{}.wav", "-rf.wav", "ü.wav", "u\u0308.wav", "🎤/🎤.wav", "ü" * 127])
+def test_names_that_are_only_odd_pass(name):
+    check_name(name)
+
+
+def test_the_error_says_place_rule_expected_got_and_remedy(tmp_path):
+    with pytest.raises(BadAudio) as caught:
+        read_audio(tmp_path / "gone.wav", sample_rate=RATE)
+    assert str(caught.value) == (
+        f"{tmp_path}/gone.wav: the file must exist; expected audio that can be converted, "
+        "got missing: No such file or directory; repair or remove the file, or leave it to rejected.parquet"
+    )
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (copy.reason, copy.detail, str(copy)) == (caught.value.reason, caught.value.detail, str(caught.value))
+
+
+def test_every_code_is_documented():
+    import speech2unit.corpora.audio
+
+    assert all(f"`{code}`" in speech2unit.corpora.audio.__doc__ for code in RULES)
+
+
+def test_a_stretch_is_read_measured_and_checked_by_itself(tmp_path):
+    path = written(tmp_path / "a.wav", np.concatenate([tone(), np.zeros_like(tone())]))
+    whole, info = decode(path)
+    waveform, part = read_audio(path, sample_rate=RATE, start_seconds=0.25, end_seconds=0.5)
+    assert np.array_equal(waveform, whole[RATE // 4 : RATE // 2]) and part.audio_hash != info.audio_hash
+    assert len(read_audio(path, sample_rate=RATE, start_seconds=0.5)[0]) == len(whole) - RATE // 2
+    last = len(whole) / RATE
+    for start, end, reason in ((last - 0.5, last, "silent"), (last, last + 1, "no_samples"), (0.0, 0.01, "too_short")):
+        with pytest.raises(BadAudio) as caught:
+            read_audio(path, sample_rate=RATE, start_seconds=start, end_seconds=end)
+        assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("speed", [1.0, 0.9])
+def test_a_recording_that_is_no_longer_what_its_manifest_lists_is_refused(tmp_path, speed):
+    path = written(tmp_path / "a.wav", tone())
+    row = dict(start_seconds=0.0, end_seconds=None, speed=speed, audio_hash=decode(path)[1].audio_hash)
+    assert np.array_equal(read_utterance(path, row, sample_rate=RATE), read_audio(path, sample_rate=RATE, speed=speed)[0])
+    written(path, 0.5 * tone())
+    with pytest.raises(
+        ValueError, match=r"a\.wav: a recording must be the one that its manifest lists; .*--forcerun make_manifest"
+    ):
+        read_utterance(path, row, sample_rate=RATE)

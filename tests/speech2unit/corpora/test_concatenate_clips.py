@@ -1,0 +1,121 @@
+"""Strings of clips: each of one speaker, what is heard is what the labels say, pauses between."""
+
+import numpy as np
+import pandas
+import pytest
+import soundfile
+
+from speech2unit.corpora.adapters.table import read_rows
+from speech2unit.corpora.concatenate_clips import check_clips, concatenate_clips, draw_strings, joined
+from speech2unit.corpora.make_manifest import make_manifest
+
+HOW = dict(num_clips=dict(train=20, dev=6, test=6), num_parts=[2, 4], pause_seconds=[0.1, 0.2], pause_snr_db=40, seed=1)
+CORPUS = dict(
+    corpus="digits", adapter="table", metadata="metadata.csv", path_column="path", split_column="split", speaker_column="speaker",
+    label_columns="label", where="", speaker_pattern="", speeds="0.9", source="", codebook="",
+)  # fmt: skip
+RATE = 8000
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """A corpus of tones: digit d of speaker s is a sine of 400 + 300 d + 20 s Hz; its folder with metadata and manifest."""
+    root, rows = tmp_path / "clips", []
+    root.mkdir()
+    for number, split in enumerate(("train", "train", "dev", "test")):
+        for digit in range(4):
+            tone = 0.5 * np.sin(2 * np.pi * (400 + 300 * digit + 20 * number) * np.arange(1600) / RATE)
+            soundfile.write(root / f"{number}_{digit}.wav", tone, RATE)
+            rows.append(dict(path=f"{number}_{digit}.wav", split=split, speaker=f"s{number}", label=digit))
+    pandas.DataFrame(rows).to_csv(root / "metadata.csv", index=False)
+    settings = dict(
+        sample_rate=16_000, max_reject_fraction=0, allow_speaker_overlap=False, allow_audio_overlap=False, num_workers=1
+    )
+    paths = dict(manifest=root / "manifest.parquet", rejected=root / "rejected.parquet")
+    make_manifest(**paths, corpus=CORPUS | dict(root=str(root)), **settings)
+    return root
+
+
+def run(clips, out, **how):
+    paths = dict(manifest=clips / "manifest.parquet", audio=out / "audio", metadata=out / "metadata.csv")
+    concatenate_clips(**paths, root=str(clips), **HOW | how)
+    return out
+
+
+def rows_of(folder):
+    cells = dict(path_column="path", split_column="split", speaker_column="speaker", label_columns="labels[]", where="")
+    return read_rows(root=str(folder), metadata="metadata.csv", **cells)
+
+
+def heard(path, speaker):
+    """Labels of a string of tones, from the strongest frequency of each stretch between pauses."""
+    samples, rate = soundfile.read(path)
+    loud = np.convolve(np.abs(samples), np.ones(160) / 160, "same") > 0.1
+    edges = np.flatnonzero(np.diff(loud.astype(int), prepend=0, append=0))
+    found = []
+    for start, end in edges.reshape(-1, 2):
+        spectrum = np.abs(np.fft.rfft(samples[start:end], rate))
+        found.append(str(round((spectrum.argmax() - 400 - 20 * int(speaker[1:])) / 300)))
+    return found
+
+
+def test_each_string_says_its_labels_in_its_speakers_voice(clips, tmp_path):
+    folder = run(clips, tmp_path / "strings")
+    rows = rows_of(folder)
+    assert pandas.Series([row["split"] for row in rows]).value_counts().to_dict() == HOW["num_clips"]
+    for row in rows:
+        assert 2 <= len(row["labels"]) <= 4 and heard(folder / row["path"], row["speaker"]) == row["labels"]
+    speakers = pandas.DataFrame(rows).groupby("speaker")["split"]
+    assert (speakers.nunique() == 1).all() and speakers.size().to_dict() == dict(s0=10, s1=10, s2=6, s3=6)
+    assert {len(row["labels"]) for row in rows} == {2, 3, 4} and len({tuple(row["labels"]) for row in rows}) > 20
+    info = soundfile.info(folder / rows[0]["path"])
+    assert (info.samplerate, info.channels, info.subtype) == (16_000, 1, "PCM_16")
+
+
+def test_a_manifest_of_strings_can_be_made_and_holds_sequences(clips, tmp_path):
+    folder = run(clips, tmp_path / "strings")
+    row = CORPUS | dict(root=str(folder), label_columns="labels[]", speeds="")
+    settings = dict(
+        sample_rate=16_000, max_reject_fraction=0, allow_speaker_overlap=False, allow_audio_overlap=False, num_workers=1
+    )
+    make_manifest(manifest=tmp_path / "m.parquet", rejected=tmp_path / "r.parquet", corpus=row, **settings)
+    assert sorted(map(tuple, pandas.read_parquet(tmp_path / "m.parquet").labels)) == sorted(
+        tuple(row["labels"]) for row in rows_of(folder)
+    )
+
+
+def test_the_same_bytes_again_and_others_with_another_seed(clips, tmp_path):
+    def content(folder):
+        return [(path.name, path.read_bytes()) for path in sorted(folder.rglob("*.*"))]
+
+    first = content(run(clips, tmp_path / "a"))
+    assert first == content(run(clips, tmp_path / "b")) != content(run(clips, tmp_path / "c", seed=2))
+
+
+def test_pauses_have_their_length_and_level():
+    tone, how = np.sin(np.arange(8000) * 0.3).astype(np.float32), dict(sample_rate=16_000, pause_seconds=[0.5, 0.5])
+    string = joined([tone, tone], pause_snr_db=20, rng=np.random.default_rng(0), **how)
+    assert len(string) == 24_000 and string.dtype == np.float32
+    assert (string[:8000] == tone).all() and (string[16_000:] == tone).all()
+    assert np.mean(tone**2) / np.mean(string[8000:16_000] ** 2) == pytest.approx(100, rel=0.05)
+
+
+def test_speakers_take_turns_and_lengths_are_as_asked():
+    rows = [dict(speaker=s, utterance_id=f"{s}{i}") for s in "ab" for i in range(3)]
+    strings = list(draw_strings(rows, num_clips=200, num_parts=[1, 3], rng=np.random.default_rng(0)))
+    assert [{row["speaker"] for row in parts} for parts in strings] == [{"a"}, {"b"}] * 100
+    assert min(np.bincount([len(parts) for parts in strings])[1:]) > 40
+    assert {row["utterance_id"] for parts in strings for row in parts} == {row["utterance_id"] for row in rows}
+
+
+@pytest.mark.parametrize("row", [dict(labels=["a", "b"]), dict(labels=["a b"]), dict(labels=[]), dict(speaker=None)])
+def test_clips_of_several_words_or_of_nobody_are_refused(row):
+    with pytest.raises(ValueError, match="concatenate_clips: a clip has one label of one word, and a speaker; .* \\(u1\\)"):
+        check_clips([dict(utterance_id="u1", labels=["a"], speaker="s") | row])
+
+
+def test_an_error_leaves_nothing_behind(clips, tmp_path):
+    (clips / "0_1.wav").unlink()
+    with pytest.raises(ValueError, match="0_1.wav"):
+        run(clips, tmp_path / "strings")
+    assert not list((tmp_path / "strings").rglob("*"))

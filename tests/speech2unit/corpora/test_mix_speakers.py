@@ -1,0 +1,109 @@
+"""Mixtures: two speakers of one split, active where their voices are, the same bytes every time."""
+
+import numpy as np
+import pandas
+import pytest
+import soundfile
+
+from speech2unit.corpora.adapters.table import read_rows
+from speech2unit.corpora.make_manifest import make_manifest
+from speech2unit.corpora.mix_speakers import draw_pairs, mix_speakers, mixed
+from speech2unit.corpora.schemas import MANIFEST
+from storage import tables
+
+RATE = 16_000
+TONES_HZ = dict(a=400, b=800, c=1200, d=400, e=800, f=400, g=800)  # a tone stands for a speaker
+SPLITS = dict(train="abc", dev="de", test="fg")
+HOW = dict(
+    num_mixtures=dict(train=6, dev=2, test=2), num_parts=[1, 2], pause_seconds=[0.2, 0.3], pause_snr_db=60, delay_seconds=[0, 0.3],
+    gain_db=[-3, 3], range_db=25, max_gap_seconds=0.05, seed=1,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """A corpus of tones of 0.4 s with 0.1 s of near silence on both sides, as its folder with a manifest."""
+    folder, rows = tmp_path_factory.mktemp("clips"), []
+    for split, speakers in SPLITS.items():
+        for speaker in speakers:
+            tone = 0.3 * np.sin(2 * np.pi * TONES_HZ[speaker] * np.arange(round(0.4 * RATE)) / RATE)
+            wave = np.concatenate([np.zeros(RATE // 10), tone, np.zeros(RATE // 10)])
+            wave += np.random.default_rng(ord(speaker)).normal(0, 1e-4, len(wave))
+            soundfile.write(folder / f"{speaker}.wav", wave, RATE)
+            rows.append(dict(path=f"{speaker}.wav", split=split, speaker=speaker, label="x"))
+    pandas.DataFrame(rows).to_csv(folder / "metadata.csv", index=False)
+    manifest_of(folder, "label")
+    return folder
+
+
+def manifest_of(folder, label_columns):
+    corpus = dict(
+        corpus="tones", adapter="table", root=str(folder), metadata="metadata.csv", path_column="path", split_column="split", where="",
+        speaker_column="speaker", label_columns=label_columns, speeds="",
+    )  # fmt: skip
+    settings = dict(
+        sample_rate=RATE, max_reject_fraction=0, allow_speaker_overlap=False, allow_audio_overlap=False, num_workers=1
+    )
+    make_manifest(manifest=folder / "m.parquet", rejected=folder / "r.parquet", corpus=corpus, **settings)
+    return tables.read(folder / "m.parquet", MANIFEST).to_pylist()
+
+
+def run(clips, folder, **other):
+    folder.mkdir()
+    paths = dict(manifest=clips / "m.parquet", audio=folder / "audio", metadata=folder / "metadata.csv", root=str(clips))
+    mix_speakers(**paths, **HOW | other)
+    return folder
+
+
+def heard(wave, tone_hz):
+    """Whether a tone is in each 10 ms, by its power in windows of 20 ms."""
+    time = np.arange(len(wave)) / RATE
+    power = np.abs(np.convolve(wave * np.exp(-2j * np.pi * tone_hz * time), np.ones(320) / 320, "same"))
+    return power[80::160] > 0.3 * power.max()
+
+
+def test_symbols_say_who_is_heard(clips, tmp_path):
+    folder = run(clips, tmp_path / "mixtures")
+    rows = manifest_of(folder, "activity[]")
+    assert pandas.Series([row["split"] for row in rows]).value_counts().to_dict() == HOW["num_mixtures"]
+    both = 0
+    for row in rows:
+        pair = row["speaker"].split("+")
+        assert set(pair) <= set(SPLITS[row["split"]]) and len(set(pair)) == 2
+        wave, rate = soundfile.read(folder / row["path"])
+        assert rate == RATE and np.abs(wave).max() <= 0.9
+        active = np.array([int(symbol) for symbol in row["labels"]])
+        for number, speaker in enumerate(pair):
+            assert np.mean(heard(wave, TONES_HZ[speaker])[: len(active)] == active >> number & 1) > 0.9
+        both += row["labels"].count("3")
+    assert both > 50 and {symbol for row in rows for symbol in row["labels"]} == set("0123")
+
+
+def test_the_same_bytes_again_and_others_with_another_seed(clips, tmp_path):
+    def content(folder):
+        return [(path.name, path.read_bytes()) for path in sorted(folder.rglob("*.*"))]
+
+    first = content(run(clips, tmp_path / "a"))
+    assert first == content(run(clips, tmp_path / "b")) != content(run(clips, tmp_path / "c", seed=2))
+
+
+def test_the_table_is_one_that_its_adapter_reads(clips, tmp_path):
+    folder = run(clips, tmp_path / "mixtures")
+    cells = dict(path_column="path", split_column="split", speaker_column="speaker", label_columns="activity[]", where="")
+    assert len(read_rows(root=str(folder), metadata="metadata.csv", **cells)) == 10
+
+
+def test_delay_and_gain_are_as_asked():
+    voices, rng = [np.ones(1600), np.ones(1600)], np.random.default_rng(0)
+    how = dict(sample_rate=RATE, range_db=20, max_gap_seconds=0)
+    mixture, symbols = mixed(voices, delay_seconds=[0.05, 0.05], gain_db=[-20, -20], rng=rng, **how)
+    assert len(mixture) == 2400 and mixture.max() == pytest.approx(0.9)
+    assert "".join(symbols) in ("111113333322222", "222223333311111")
+    low, both, high = (mixture[i] / 0.9 for i in (0, 1200, 2000))
+    assert both == pytest.approx(1) and sorted([low, high]) == pytest.approx([0.1 / 1.1, 1 / 1.1])
+
+
+def test_one_speaker_cannot_be_mixed():
+    rows = [dict(speaker=s, utterance_id=f"{s}") for s in ("a", None)]
+    with pytest.raises(ValueError, match=r"mix_speakers: every split has two speakers to mix; .* got \['a'\]"):
+        list(draw_pairs(rows, num_mixtures=1, num_parts=[1, 1], rng=np.random.default_rng(0)))

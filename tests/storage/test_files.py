@@ -1,0 +1,119 @@
+"""Files are whole or absent."""
+
+import argparse
+import hashlib
+import os
+import shutil
+import stat
+
+import pytest
+
+from storage.files import BLANK, atomic, damage, damaged_files, read_json, sha256, sweep, whole_folder, write_json
+
+
+def test_the_file_appears_when_the_block_ends_in_folders_that_are_made(tmp_path):
+    path = tmp_path / "a/b/file.bin"
+    with atomic(path) as temporary:
+        temporary.write_bytes(b"whole")
+        assert not path.exists() and temporary.parent == path.parent
+    assert path.read_bytes() == b"whole" and list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("problem", [ValueError, KeyboardInterrupt, SystemExit])
+def test_after_an_error_nothing_new_is_left(tmp_path, problem):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(problem), atomic(path) as temporary:
+        temporary.write_text("half")
+        raise problem
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_two_writers_at_once_do_not_meet(tmp_path):
+    path = tmp_path / "file"
+    with atomic(path) as one, atomic(path) as two:
+        assert one != two
+        one.write_text("one")
+        two.write_text("two")
+    assert path.read_text() == "one"  # the last to end
+
+
+def test_permissions_follow_the_umask(tmp_path):
+    mask = os.umask(0o027)
+    try:
+        write_json(tmp_path / "file.json", {})
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE((tmp_path / "file.json").stat().st_mode) == 0o640
+
+
+def test_json_is_readable_and_comes_back(tmp_path):
+    value = {"a": [1, 2.5, None, "ä 🎤"], "b": {"c": True}}
+    write_json(tmp_path / "file.json", value)
+    assert read_json(tmp_path / "file.json") == value
+    assert (tmp_path / "file.json").read_text(encoding="utf-8").startswith('{\n  "a": [') and "🎤" in (
+        tmp_path / "file.json"
+    ).read_text()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"a": [-float("inf")]}])
+def test_json_has_neither_nan_nor_infinity(tmp_path, value):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "file.json", value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_sha256(tmp_path):
+    data = bytes(range(256)) * 10_000
+    (tmp_path / "file").write_bytes(data)
+    assert sha256(tmp_path / "file") == hashlib.sha256(data).hexdigest()
+
+
+def test_every_bit_of_a_sealed_file_counts(tmp_path):
+    path = tmp_path / "file.json"
+    write_json(path, dict(a=[1, 2], seal=BLANK, b=3))
+    data = path.read_bytes()
+    assert damage(path) == "" and BLANK not in data.decode()
+    for bit in range(0, 8 * len(data), 7):
+        wrong = bytearray(data)
+        wrong[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(wrong)
+        assert damage(path), bit
+    for length in range(0, len(data), 5):
+        path.write_bytes(data[:length])
+        assert damage(path), length
+
+
+def test_a_folder_knows_its_files(tmp_path):
+    with whole_folder(tmp_path / "folder") as folder:
+        (folder / "deep").mkdir()
+        for name in ("a", "deep/b  c", "d"):
+            (folder / name).write_text(name)
+    assert damaged_files(tmp_path / "folder") == []
+    (tmp_path / "folder/deep/b  c").write_text("other")
+    (tmp_path / "folder/d").unlink()
+    assert damaged_files(tmp_path / "folder") == ["d", "deep/b  c"]
+
+
+def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path):
+    for name in (".f[1].txt.abc.tmp", ".g.txt.abc.tmp", "f[1].txt"):
+        (tmp_path / name).write_text("half")
+    (tmp_path / ".f[1].txt.def.tmp").mkdir()
+    sweep(tmp_path / "f[1].txt")
+    assert {path.name for path in tmp_path.iterdir()} == {".g.txt.abc.tmp", "f[1].txt"}
+
+
+@pytest.mark.parametrize("problem", [
+    OSError(28, "No space left on device"), OSError(30, "Read-only file system"), RuntimeError("I/O error: No space left on device (os error 28)"),
+])  # fmt: skip
+@pytest.mark.parametrize("writing", [atomic, whole_folder])
+def test_a_full_disk_is_a_sentence_that_names_the_file(tmp_path, writing, problem, monkeypatch):
+    text = r"file: the disk must take the file; expected space and .*; make room"
+    with pytest.raises(ValueError, match=text) as caught, writing(tmp_path / "file"):
+        raise problem
+    assert str(problem) in str(caught.value) and not list(tmp_path.iterdir())
+    with pytest.raises(RuntimeError, match="^something else$"), writing(tmp_path / "file"):
+        raise RuntimeError("something else")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: argparse.Namespace(free=0))
+    with pytest.raises(ValueError, match="the disk must take the file"), writing(tmp_path / "file"):
+        raise RuntimeError("something else")

@@ -1,0 +1,66 @@
+"""Wire a stage into a rule: which function it calls, and a digest of the code that it runs."""
+
+import ast
+import hashlib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("storage", "training", "evaluation", "speech2unit", "verbalizer", "ulm", "superb")
+# Packages whose modules are chosen by name at run time: importing one of them stands for all of its modules.
+REGISTRIES = ("speech2unit.corpora.adapters", "speech2unit.encoders.architectures")
+# Modules that leave the digest as it is: schemas are checked at every read instead.
+UNCHECKED = ("schemas", "tables", "errors", "progress", "provenance")
+
+
+def stage(target, num_threads=1, root=ROOT):
+    """Return the reserved params for `scripts/stage.py`.
+
+    Args:
+        target: dotted module of the stage; its function has the name of the module.
+        num_threads: compute threads of the job. They are part of the result, since thread counts change floats.
+        root: folder of the packages.
+
+    Returns:
+        dict with `stage`, `num_threads` and `code`, a digest of the module and of all first-party modules that it imports.
+    """
+    trees = {}
+    pending = modules_of(target, root)
+    while pending:
+        path = pending.pop()
+        if path not in trees:
+            tree = without_docstrings(ast.parse(path.read_text()))
+            trees[path] = ast.dump(tree)
+            for name in first_party_imports(tree):
+                pending += modules_of(name, root)
+    text = "".join(trees[path] for path in sorted(trees))
+    return dict(stage=target, code=hashlib.sha256(text.encode()).hexdigest()[:12], num_threads=num_threads)
+
+
+def modules_of(dotted, root=ROOT):
+    """Return the files of a first-party module: of a registry all of its modules, of another package its `__init__.py`."""
+    path = Path(root).joinpath(*dotted.split("."))
+    if dotted in REGISTRIES:
+        return sorted(path.glob("*.py"))
+    return [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()]
+
+
+def first_party_imports(tree):
+    """Yield the dotted first-party modules that a syntax tree imports and that belong in the digest."""
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] in PACKAGES and parts[-1] not in UNCHECKED:
+                yield name
+
+
+def without_docstrings(tree):
+    """Return the syntax tree without docstrings: what runs."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return tree
