@@ -1,4 +1,9 @@
 configfile: "config/config.yaml"
+configfile: "config/presets/compression.yaml"
+configfile: "config/presets/encoders.yaml"
+configfile: "config/presets/prompts.yaml"
+configfile: "config/presets/superb.yaml"
+configfile: "config/presets/unit_lms.yaml"
 
 
 report: "workflow/report/workflow.rst"

@@ -8,16 +8,15 @@ import os
 
 import numpy as np
 import torch
-import yaml
 
 from benchmarks.peers.fairseq_melhubert import FairseqMelHuBERT
-from benchmarks.peers.hubert import ROOT
 from benchmarks.side_by_side import compare
 from speech2unit.encoders.architectures.melhubert import convert
 from speech2unit.encoders.models.log_mel import NUM_MELS
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.recipes.masked_frames import collate, masked_loss
 from training.device import mixed_precision
+from workflow.scripts.config_files import default_config
 
 CROPS, RUNS = 2, 3
 COMPARED = {
@@ -80,7 +79,7 @@ def published_batch(preset, rng):
 
 
 def main():
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config = default_config()
     preset, sizes = config["pretrain_melhubert"]["published"], config["convert_encoder"]["melhubert"]["sizes"]
     peer = FairseqMelHuBERT(sizes, preset["dropout"], seed=0).train()
     tensors = convert(peer.state_dict() | dict(mean_std=torch.ones(2, NUM_MELS)), sizes)[0]

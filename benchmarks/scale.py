@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import yaml
 
 from benchmarks import plan
 from benchmarks.overhead import copy_project
@@ -26,6 +25,7 @@ from speech2unit.corpora.layouts import utterance_id
 from speech2unit.schemas import CENTROIDS, FEATURES, PROJECTION
 from storage import tables
 from storage.progress import progress
+from workflow.scripts.config_files import default_config
 
 ROOT = Path(__file__).parents[1]
 SIZES = (1000, 10_000, 100_000)  # utterances
@@ -84,7 +84,7 @@ def _features(i, frames):
 
 def calls(folder):
     """Stage → keyword arguments, in pipeline order."""
-    at, config = (lambda name: str(folder / f"{name}.parquet")), yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    at, config = (lambda name: str(folder / f"{name}.parquet")), default_config()
     shards = [str(folder / f"features/{shard}.parquet") for shard in range(NUM_SHARDS)]
     return {
         "speech2unit.corpora.make_manifest": dict(

@@ -9,11 +9,10 @@ import time
 from pathlib import Path
 from unittest import mock
 
-import yaml
-
 from benchmarks.side_by_side import load, write
 from ulm.tune_prompt import tune_prompt
 from ulm.tuned import Tuned
+from workflow.scripts.config_files import default_config
 
 ROOT = Path(__file__).parents[1]
 ROWS, ULM = ROOT / "results/SCR_gsc_units/binarized.parquet", ROOT / "results/ulm/gsc_units"
@@ -66,9 +65,7 @@ def main():
         raise SystemExit(
             f"time_to_accuracy: first run snakemake --cores 2 {ROWS.relative_to(ROOT)} {ULM.relative_to(ROOT)}/model.safetensors"
         )
-    preset = yaml.safe_load((ROOT / "config/config.yaml").read_text())["tune_prompt"]["prompt5_target_long"] | dict(
-        evaluate_every=100
-    )
+    preset = default_config()["tune_prompt"]["prompt5_target_long"] | dict(evaluate_every=100)
     before = load()
     (ours, our_updates), (peer, peer_updates) = seconds_to(ACCURACY, preset), seconds_to(ACCURACY, preset | PAPERS)
     write(

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-import yaml
+
+from workflow.scripts.config_files import default_config
 
 FILE = "units_gsc_hubert100/test.parquet"
 FIRST_UNIT = 4  # index of unit 0 in the vocabulary; these units are in numeric order
@@ -16,7 +17,7 @@ def token_rows():
     A label is said by the unit of its rank in the alphabet: any map will do for timing.
     """
     root = Path(__file__).parents[2]
-    path = root / yaml.safe_load((root / "config/config.yaml").read_text())["paths"]["data"] / FILE
+    path = root / default_config()["paths"]["data"] / FILE
     return (_published(path), "published") if path.exists() else (_random(), "random")
 
 

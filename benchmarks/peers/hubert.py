@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 
 from speech2unit.encoders.architectures.wav2vec2 import convert
+from workflow.scripts.config_files import default_config
 
 LAYER, NUM_CLUSTERS, SAMPLE_RATE_HZ = 6, 100, 16_000
 ROOT = Path(__file__).parents[2]
@@ -20,7 +20,7 @@ SECONDS = (2, 9, 12, 14, 15, 16, 4, 4, 4, 4, 1, 1, 1, 1)  # about as long as tho
 
 def sizes():
     """Published sizes of HuBERT Base with the blocks that are needed, see config/config.yaml."""
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config = default_config()
     return config["convert_encoder"]["hubert_base"]["sizes"] | dict(num_layers=LAYER)
 
 
@@ -77,7 +77,7 @@ def codebook(features, seed):
 
 def clips():
     """Waveforms of 1 to 16 s, and where they are from: speech, or noise of the same lengths."""
-    root = ROOT / yaml.safe_load((ROOT / "config/config.yaml").read_text())["paths"]["data"]
+    root = ROOT / default_config()["paths"]["data"]
     if all((root / folder / "metadata.csv").exists() for folder, _, _ in CLIPS):
         return [waveform for chosen in CLIPS for waveform in _speech(root, *chosen)], "speech"
     rng = np.random.default_rng(0)

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from speech2unit.schemas import REDUCED_UNITS
 from storage import tables
@@ -17,6 +16,7 @@ from ulm.model import UnitLM, UnitLMConfig
 from ulm.prompt import DeepPrompt
 from ulm.schemas import BINARIZED, VOCABULARY
 from verbalizer.schemas import VERBALIZER
+from workflow.scripts.config_files import default_config
 
 CONFIG = Path(__file__).parents[2] / "config/config.yaml"
 NUM_UNITS = 20
@@ -119,7 +119,7 @@ def pretraining_settings():
 
 def settings(section, preset, **changed):
     """A preset of config/config.yaml with some values changed (those that it has)."""
-    found = yaml.safe_load(CONFIG.read_text())[section][preset]
+    found = default_config()[section][preset]
     return found | {name: value for name, value in changed.items() if name in found}
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas
 import pyarrow as pa
 import pytest
-from stage_code import PACKAGES
 
 from storage import tables
+from workflow.scripts.stage_code import PACKAGES
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "environment.yaml", "config", "workflow", *PACKAGES, "tests/config")

@@ -4,10 +4,12 @@ import copy
 from pathlib import Path
 
 import pytest
-import rows as config_rows
 import yaml
-from comparisons import compared_encoders, encoder_tasks, unlike_parent
 from snakemake.utils import update_config
+
+from workflow.scripts import rows as config_rows
+from workflow.scripts.comparisons import compared_encoders, encoder_tasks, unlike_parent
+from workflow.scripts.config_files import default_config
 
 ROOT = Path(__file__).parents[2]
 PARENT, CHILD = "melhubert_real", "melhubert_real_rows"
@@ -17,7 +19,7 @@ PARENT, CHILD = "melhubert_real", "melhubert_real_rows"
 def compared(monkeypatch):
     """(rows, config) of a parent and a child with two unit LMs each, as config/encoder_comparison.yaml has them."""
     monkeypatch.chdir(ROOT)
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config = default_config()
     update_config(config, yaml.safe_load((ROOT / "config/encoder_comparison.yaml").read_text()))
     rows = copy.deepcopy(config_rows.read_rows(config, ROOT / "workflow/schemas"))
     config |= dict(

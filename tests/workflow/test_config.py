@@ -8,10 +8,11 @@ import re
 from pathlib import Path
 
 import pytest
-import rows as config_rows
 import yaml
-from config_files import check_config
 from snakemake.utils import update_config
+
+from workflow.scripts import rows as config_rows
+from workflow.scripts.config_files import check_config, default_config
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "workflow/schemas"
@@ -34,7 +35,7 @@ NO_STAGE = {
 
 def load(file):
     """The config as Snakemake sees it: config/config.yaml with `file` merged over it."""
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config = default_config()
     update_config(config, yaml.safe_load(Path(file).read_text()))
     return config
 
@@ -240,7 +241,7 @@ def test_a_yaml_tag_runs_nothing(text, tmp_path, monkeypatch):
 
 
 def test_settings_of_another_way_of_tuning_are_refused():
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config = default_config()
     for preset, section, key in [("prefix10", "tuning", "rank"), ("full", "tuning", "length"), ("phonemes", "head", "dropout")]:
         changed = copy.deepcopy(config)
         changed["tune_encoder" if section == "tuning" else "superb_heads"][preset][section][key] = 1

@@ -5,12 +5,13 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-import rows as config_rows
 import yaml
-from result_paths import unknown_name, unknown_paths
 from snakemake.utils import update_config
 
 from speech2unit.encoders import architectures
+from workflow.scripts import rows as config_rows
+from workflow.scripts.config_files import default_config
+from workflow.scripts.result_paths import unknown_name, unknown_paths
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "workflow/schemas"
@@ -19,7 +20,7 @@ SCHEMAS = ROOT / "workflow/schemas"
 @pytest.fixture
 def tables(tmp_path):
     """Copies of the tables of tests/config/, and the config that names them."""
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config = default_config()
     update_config(config, yaml.safe_load((ROOT / "tests/config/tiny.yaml").read_text()))
     for table in config_rows.TABLES:
         config["tables"][table] = str(tmp_path / f"{table}.tsv")

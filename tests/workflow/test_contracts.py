@@ -5,9 +5,9 @@ import shutil
 
 import pyarrow.parquet as pq
 import pytest
-from stage_code import PACKAGES
 
 from storage import tables
+from workflow.scripts.stage_code import PACKAGES
 
 TRUNK = {
     "manifest", "rejected", "features", "centroids", "projection", "units", "reduced_units", "training", "vocabulary",

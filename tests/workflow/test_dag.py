@@ -6,7 +6,8 @@ import resource
 from pathlib import Path
 
 import pytest
-from stage_code import PACKAGES
+
+from workflow.scripts.stage_code import PACKAGES
 
 ROOT = Path(__file__).parents[2]
 RULES = {}

@@ -4,16 +4,18 @@ import re
 from pathlib import Path
 
 import pandas
-import rows as config_rows
 import yaml
 from snakemake.utils import update_config
+
+from workflow.scripts import rows as config_rows
+from workflow.scripts.config_files import default_config
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_comparison_has_every_kind_of_encoder_beside_its_parent(monkeypatch):
     monkeypatch.chdir(ROOT)
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config = default_config()
     update_config(config, yaml.safe_load((ROOT / "config/encoder_comparison.yaml").read_text()))
     rows = config_rows.read_rows(config, ROOT / "workflow/schemas")
     compared = [rows["encoders"][name] for name in config["encoders"]]

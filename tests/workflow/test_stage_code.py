@@ -5,7 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from stage_code import PACKAGES, stage
+
+from workflow.scripts.stage_code import PACKAGES, stage
 
 ROOT = Path(__file__).parents[2]
 

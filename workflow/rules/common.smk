@@ -8,13 +8,12 @@ from snakemake.utils import min_version
 min_version("9.0")
 ROOT = Path(workflow.current_basedir).parents[1]
 sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
-from comparisons import compared_encoders, encoder_codebook, encoder_tasks, unlike_parent
-from config_files import check_config
-from result_paths import unknown_name, unknown_paths
-from rows import read_rows
-from stage_code import stage
+from workflow.scripts.comparisons import compared_encoders, encoder_codebook, encoder_tasks, unlike_parent
+from workflow.scripts.config_files import check_config
+from workflow.scripts.result_paths import unknown_name, unknown_paths
+from workflow.scripts.rows import read_rows
+from workflow.scripts.stage_code import stage
 
 try:
     check_config(config, ROOT / "workflow/schemas/config.schema.yaml", workflow.configfiles)

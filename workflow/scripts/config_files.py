@@ -3,6 +3,7 @@
 import difflib
 import functools
 import math
+import re
 from pathlib import Path
 
 import jsonschema
@@ -31,6 +32,15 @@ def _mapping(loader, node):
 
 
 _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def default_config(root=ROOT):
+    """Return the config without a user's own files: config.yaml and the presets, as the Snakefile lists them."""
+    names = re.findall(r'^configfile: "(.+)"', (Path(root) / "Snakefile").read_text(), re.MULTILINE)
+    config = {}
+    for name in names:
+        config |= yaml.safe_load((Path(root) / name).read_text())
+    return config
 
 
 def check_config(config, schema, files):

@@ -3,11 +3,10 @@
 import os
 from pathlib import Path
 
-from comparisons import compared_encoders, encoder_codebook
-from config_files import read_table
-from result_paths import PLACES
-
 from storage.errors import data_error, nearest, one_of
+from workflow.scripts.comparisons import compared_encoders, encoder_codebook
+from workflow.scripts.config_files import read_table
+from workflow.scripts.result_paths import PLACES
 
 TABLES = ("checkpoints", "corpora", "encoders", "codebooks", "ulms", "tasks", "superb_tasks")
 FITTED = dict(log_mel="fit_log_mel", melhubert="pretrain_melhubert")  # architecture → the stage that fits it from nothing

@@ -1,7 +1,6 @@
 """Distillation of a DistilALHuBERT: what counts in the loss, what the teacher may not do, where a student starts, its stage."""
 
 import inspect
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 import soundfile
 import torch
 import torch.nn.functional as F
-import yaml
 
 from speech2unit import encoders
 from speech2unit.corpora.audio import decode
@@ -23,8 +21,9 @@ from speech2unit.recipes.objectives import layer_losses, random_stretch
 from storage import tables
 from storage.schemas import TRAINING
 from storage.weights import load_tensors, save_config, save_tensors
+from workflow.scripts.config_files import default_config
 
-PRESETS = yaml.safe_load((Path(__file__).parents[3] / "config/config.yaml").read_text())["distil_layers"]
+PRESETS = default_config()["distil_layers"]
 SIZES = dict(
     melhubert=dict(num_layers=4, dim=16, ffn_dim=32, num_heads=2, conv_kernel=5, conv_groups=4, num_targets=[7]),
     wav2vec2=dict(

@@ -1,17 +1,16 @@
 """Distillation of posteriors: a smaller student of its own, the published size."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.recipes.distil_posteriors import distil_posteriors
 from storage import tables
 from storage.schemas import TRAINING
 from storage.weights import load_tensors
+from workflow.scripts.config_files import default_config
 
 SIZES = dict(num_layers=1, dim=8, ffn_dim=12, num_heads=2)
 
@@ -27,7 +26,7 @@ def test_a_student_has_its_sizes_and_its_parents_front_end(lineage, masked):
 
 
 def test_the_published_student_has_the_published_size():
-    config = yaml.safe_load((Path(__file__).parents[3] / "config/config.yaml").read_text())
+    config = default_config()
     sizes = config["distil_posteriors"]["published"]["sizes"]
     with torch.device("meta"):
         student = MelHuBERTModel(replace(MelHuBERTConfig(12, 768, 3072, 12, 128, 16, (512,)), **sizes))

@@ -1,13 +1,11 @@
 """Pre-training of a MelHuBERT: one seed one model, whatever interrupts it."""
 
 import inspect
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
-import yaml
 from safetensors.torch import load_file
 
 from speech2unit import encoders
@@ -19,6 +17,7 @@ from speech2unit.schemas import UNITS
 from storage import tables
 from storage.schemas import TRAINING
 from storage.weights import save_config, save_tensors
+from workflow.scripts.config_files import default_config
 
 FRONT_END = FrontEnd(torch.zeros(40), torch.ones(40), False)
 TINY = dict(
@@ -52,7 +51,7 @@ def run(tmp_path_factory):
     tables.write(folder / "u.parquet", units, UNITS)
     save_tensors(folder / "front.safetensors", dict(mean=log_mel(waveform(9_000)).mean(0), std=torch.full((40,), 2.0)))
     save_config(folder / "front.json", dict(architecture="log_mel", level_removed=False))
-    presets = yaml.safe_load((Path(__file__).parents[3] / "config/config.yaml").read_text())["pretrain_melhubert"]
+    presets = default_config()["pretrain_melhubert"]
     how = presets["small"] | {name: value for name, value in TINY.items() if name in presets["small"]}
     inputs = dict(front_end=folder / "front.safetensors", front_end_config=folder / "front.json")
     files = dict(model="model.safetensors", config="config.json", training="training.parquet")

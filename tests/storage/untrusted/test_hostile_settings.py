@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
-from config_files import check_config
 
 from speech2unit.corpora.adapters.table import read_rows
 from storage.untrusted.checkpoints import read_tensors
+from workflow.scripts.config_files import check_config
 
 ROOT = Path(__file__).parents[3]
 TOUCH = "touch canary"

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from config_files import check_config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
@@ -21,6 +20,7 @@ from storage.untrusted.checkpoints import read_centroids, read_tensors
 from tests.workflow.faults.runs import ALL, ROOT
 from tests.workflow.test_config import PLAIN, places
 from ulm.convert_ulm import dictionary_rows
+from workflow.scripts.config_files import check_config
 
 EXAMPLES = 2000 if ALL else 30
 fuzz = settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from speech2unit import encoders
 from speech2unit.encoders.architectures.distilalhubert import BODIES, Repeated, build, convert
@@ -17,8 +16,9 @@ from storage.schemas import LOAD_REPORT
 from storage.tables import read
 from storage.untrusted.checkpoints import read_weights
 from storage.weights import save_config, save_tensors
+from workflow.scripts.config_files import default_config
 
-PRESETS = yaml.safe_load((Path(__file__).parents[4] / "config/config.yaml").read_text())["convert_encoder"]
+PRESETS = default_config()["convert_encoder"]
 TINY = PRESETS["distilalhubert_2x6"]["sizes"] | dict(
     conv_layers=[[16, 10, 5], [20, 3, 2], [24, 2, 2]], num_repeats=3, dim=32, ffn_dim=48, num_heads=4, pos_conv_kernel=8,
     pos_conv_groups=4,

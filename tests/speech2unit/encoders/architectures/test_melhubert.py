@@ -1,16 +1,15 @@
 """MelHuBERT: the published size, padding that changes nothing, the encoder from its folder."""
 
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 
 from speech2unit import encoders
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from storage.weights import save_config, save_tensors
+from workflow.scripts.config_files import default_config
 
 TINY = MelHuBERTConfig(num_layers=2, dim=16, ffn_dim=32, num_heads=2, conv_kernel=6, conv_groups=4, num_targets=(7, 5))
 LENGTHS = torch.tensor([9, 4, 1])
@@ -28,7 +27,7 @@ def frames():
 
 
 def test_the_published_sizes_have_the_published_number_of_parameters():
-    config = yaml.safe_load((Path(__file__).parents[4] / "config/config.yaml").read_text())
+    config = default_config()
     for sizes in (config["pretrain_melhubert"]["published"], config["convert_encoder"]["melhubert"]["sizes"]):
         known = {name: sizes[name] for name in MelHuBERTConfig.__dataclass_fields__ if name in sizes}
         with torch.device("meta"):
