@@ -10,6 +10,7 @@ import jsonschema
 import yaml
 
 from storage.errors import data_error, nearest, one_of
+from workflow.scripts.renamed_keys import new_name
 
 ROOT = Path(__file__).resolve().parents[2]
 MERGE = "tag:yaml.org,2002:merge"  # of the key `<<`
@@ -125,9 +126,14 @@ def _check(value, schema, place):
     if error.validator == "additionalProperties":
         valid = error.schema.get("properties", {})
         unknown = sorted(map(str, set(error.instance) - set(valid)))[0]
+        place = f"{where}.{unknown}"
+        if renamed := new_name(place.removeprefix("config.")):
+            raise data_error(
+                place, "the key has another name now", expected=f"'{renamed}'", got=f"'{unknown}'", remedy="rename it"
+            )
         close = difflib.get_close_matches(unknown, valid, 1, 0.3)
         raise data_error(
-            f"{where}.{unknown}", "the key must be known", expected=one_of(unknown, valid), got=f"'{unknown}'",
+            place, "the key must be known", expected=one_of(unknown, valid), got=f"'{unknown}'",
             remedy=f'did you mean "{close[0]}"?' if close else "remove it",
         )  # fmt: skip
     rule, expected, hint = error.message[:200], f"{error.validator} {error.validator_value}", ""

@@ -1,0 +1,16 @@
+"""Keys of the config, columns and preset names that have another name now, so that an error can name it."""
+
+from fnmatch import fnmatch
+
+# Old place → new name or place. Places begin with a section of the config or with the name of a table; `*` is any preset.
+RENAMED = {}
+
+
+def new_name(place):
+    """Return what a key is called now, or None where it never had another name.
+
+    Args:
+        place: dotted path of the unknown key without the leading `config.`, such as `tune_prompt.prompt5.adam_betas`, or a
+            table and its column, such as `ulms.preset`.
+    """
+    return next((name for pattern, name in RENAMED.items() if fnmatch(place, pattern)), None)
