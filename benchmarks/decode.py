@@ -74,14 +74,27 @@ def against(name, peer_model, what, *, num_batches, **settings):
         return same(our_labels, peer_labels) | same(labels, peer_labels) | dict(ours_in_float32=taken / len(labels))
 
     compare(
-        name, ours, peer, what=what, unit="s/row", items=BATCH * num_batches, check=check, rows=origin,
-        units_a_row=[len(group[0]) for group in groups], peak_per_second=matmul_peak(torch.get_num_threads(), torch.float32),
+        name,
+        ours,
+        peer,
+        what=what,
+        unit="s/row",
+        items=BATCH * num_batches,
+        check=check,
+        rows=origin,
+        units_a_row=[len(group[0]) for group in groups],
+        peak_per_second=matmul_peak(torch.get_num_threads(), torch.float32),
         **settings,
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":
     against(
-        "decode", lambda theirs, tuned: OverwrittenRows(theirs, tuned.prompt), num_batches=2, runs=3, peer_runs=1, aim=40,
+        "decode",
+        lambda theirs, tuned: OverwrittenRows(theirs, tuned.prompt),
+        num_batches=2,
+        runs=3,
+        peer_runs=1,
+        aim=40,
         what="label of a test row, 151 M unit LM in bfloat16, prompts of length 6; peer: fairseq's generator in float32, source forced, no cache",
-    )  # fmt: skip
+    )

@@ -5,6 +5,10 @@ from benchmarks.peers.fairseq_lm import Cached
 
 if __name__ == "__main__":
     against(
-        "decode_cached", lambda theirs, tuned: Cached(theirs, tuned.prompt.past(tuned.lm)), num_batches=2, runs=3, aim=4,
+        "decode_cached",
+        lambda theirs, tuned: Cached(theirs, tuned.prompt.past(tuned.lm)),
+        num_batches=2,
+        runs=3,
+        aim=4,
         what="label of a test row, 151 M unit LM in bfloat16, prompts of length 6; peer: fairseq's generator in float32, with its cache",
-    )  # fmt: skip
+    )

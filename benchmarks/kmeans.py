@@ -13,9 +13,17 @@ NUM_FRAMES, DIM, NUM_CLUSTERS = 200_000, 768, 100
 HOW = dict(num_iterations=25, num_restarts=1, seed=1)  # as config/config.yaml
 # fairseq, examples/textless_nlp/gslm/speech2unit/clustering/cluster_kmeans.py: its defaults
 GSLM = dict(
-    init="k-means++", max_iter=150, batch_size=10_000, tol=0.0, max_no_improvement=100, n_init=20, reassignment_ratio=0.5,
-    random_state=1369, compute_labels=True, init_size=None,
-)  # fmt: skip
+    init="k-means++",
+    max_iter=150,
+    batch_size=10_000,
+    tol=0.0,
+    max_no_improvement=100,
+    n_init=20,
+    reassignment_ratio=0.5,
+    random_state=1369,
+    compute_labels=True,
+    init_size=None,
+)
 
 
 def frames(num_frames, dim, seed, num_sounds=400, rank=40):
@@ -48,11 +56,16 @@ def main():
         return found
 
     compare(
-        "kmeans", lambda: fit_centroids(x, num_clusters=NUM_CLUSTERS, **HOW),
+        "kmeans",
+        lambda: fit_centroids(x, num_clusters=NUM_CLUSTERS, **HOW),
         lambda: MiniBatchKMeans(n_clusters=NUM_CLUSTERS, **GSLM).fit(x),
         what="100 clusters of 200,000 × 768 frames; peer: scikit-learn's MiniBatchKMeans with GSLM's settings",
-        unit="s", runs=3, peer_runs=1, aim=40, check=check,
-    )  # fmt: skip
+        unit="s",
+        runs=3,
+        peer_runs=1,
+        aim=40,
+        check=check,
+    )
 
 
 if __name__ == "__main__":

@@ -98,17 +98,27 @@ def main():
             dtype = torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype
         peak, reached = matmul_per_cpu_second(dtype), per_cpu_second(ours, count)
         return same(model, peer, batch) | dict(
-            floating_point_operations=count, peak_per_cpu_second=peak, reached_per_cpu_second=reached, fraction_of_peak=reached / peak,
-            dtype=str(dtype), peer_fraction_of_its_peak=per_cpu_second(lambda: step(peer, lambda: peer.loss(batch)), count)
+            floating_point_operations=count,
+            peak_per_cpu_second=peak,
+            reached_per_cpu_second=reached,
+            fraction_of_peak=reached / peak,
+            dtype=str(dtype),
+            peer_fraction_of_its_peak=per_cpu_second(lambda: step(peer, lambda: peer.loss(batch)), count)
             / matmul_per_cpu_second(torch.float32),
-        )  # fmt: skip
+        )
 
     compare(
-        "melhubert_step", ours, lambda: step(peer, lambda: peer.loss(batch)),
+        "melhubert_step",
+        ours,
+        lambda: step(peer, lambda: peer.loss(batch)),
         what="a step of masked pre-training, 90 M MelHuBERT, 2 crops of 15 s; peer: fairseq's layers in float32, as the authors'",
-        unit="s/step", runs=RUNS, aim=None, check=check, parameters=sum(p.numel() for p in model.parameters()),
+        unit="s/step",
+        runs=RUNS,
+        aim=None,
+        check=check,
+        parameters=sum(p.numel() for p in model.parameters()),
         frames=batch[3].numel(),
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

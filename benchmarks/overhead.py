@@ -62,10 +62,17 @@ def main():
     planning, plan = seconds(lambda: snakemake(idle_stages, "--dry-run"))
     num_jobs = int(re.search(r"^total +(\d+)$", plan, re.MULTILINE)[1])
     compare(
-        "overhead", lambda: snakemake(idle_stages), lambda: snakemake(run_blocks),
+        "overhead",
+        lambda: snakemake(idle_stages),
+        lambda: snakemake(run_blocks),
         what="planning, jobs and imports of the demo, without its work (aim: at most 60 s); peer: the same with `run:` blocks",
-        unit="s", runs=1, warm_up=0, jobs=num_jobs, planning_seconds=planning, aim_seconds=60,
-    )  # fmt: skip
+        unit="s",
+        runs=1,
+        warm_up=0,
+        jobs=num_jobs,
+        planning_seconds=planning,
+        aim_seconds=60,
+    )
 
 
 def _replace(path, old, new):

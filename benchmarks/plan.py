@@ -19,11 +19,20 @@ def demand(scale, units, hours):
     seconds, utterances = hours * 3600, hours / scale["hours"] * scale["sizes"][-1]
     tables = {name: scale["bytes_an_utterance"][name] * utterances for name in ("manifest", "units", "reduced_units")}
     return dict(
-        hours=hours, parts=parts, utterances=utterances, jobs=parts * (SHARDS + OTHER_JOBS),
-        cpu_hours=hours * units["ours"], gpu_hours=seconds * units["flops_per_second_of_audio"] / GPU_FLOPS / 3600,
+        hours=hours,
+        parts=parts,
+        utterances=utterances,
+        jobs=parts * (SHARDS + OTHER_JOBS),
+        cpu_hours=hours * units["ours"],
+        gpu_hours=seconds * units["flops_per_second_of_audio"] / GPU_FLOPS / 3600,
         stage_hours={name: stage["cpu_seconds"][-1] * parts / 3600 for name, stage in scale["stages"].items()},
-        bytes=dict(audio=seconds * 16_000 * 2, features=seconds * FRAMES_PER_SECOND * DIM * 4, features_of_a_part=scale["hours"] * 3600 * FRAMES_PER_SECOND * DIM * 4) | tables,
-    )  # fmt: skip
+        bytes=dict(
+            audio=seconds * 16_000 * 2,
+            features=seconds * FRAMES_PER_SECOND * DIM * 4,
+            features_of_a_part=scale["hours"] * 3600 * FRAMES_PER_SECOND * DIM * 4,
+        )
+        | tables,
+    )
 
 
 def stages_table(scale):

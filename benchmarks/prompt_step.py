@@ -73,12 +73,19 @@ def main():
     tokens = sum(len(source) + 1 + len(target) - 1 for source, target in rows)
     multiplied = sum(p.numel() for p in lm.layers.parameters() if p.dim() == 2)
     compare(
-        "prompt_step", ours, lambda: step(overwritten, lambda: overwritten_loss(overwritten, rows), overwritten),
+        "prompt_step",
+        ours,
+        lambda: step(overwritten, lambda: overwritten_loss(overwritten, rows), overwritten),
         what="a step of prompt training, 151 M unit LM, 32 rows, prompts of length 6; peer: rows overwritten, fairseq's layers",
-        unit="s/step", runs=RUNS, aim=1.15, check=check, rows=origin, tokens=tokens, trained_parameters=sum(
-            p.numel() for p in overwritten.parameters() if p.requires_grad),
+        unit="s/step",
+        runs=RUNS,
+        aim=1.15,
+        check=check,
+        rows=origin,
+        tokens=tokens,
+        trained_parameters=sum(p.numel() for p in overwritten.parameters() if p.requires_grad),
         floating_point_operations=4 * multiplied * tokens,  # forward, and backward through the inputs alone
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

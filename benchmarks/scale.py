@@ -35,9 +35,19 @@ CLIP_SAMPLES = 1600
 NUM_SPEAKERS, NUM_CLASSES = 3000, 12
 SPLITS = ("train",) * 8 + ("dev", "test")  # of speakers
 CORPUS = dict(
-    corpus="simulated", adapter="table", metadata="metadata.csv", path_column="path", split_column="split",
-    speaker_column="speaker", label_columns="label", where="", speeds="", speaker_pattern="", source="", codebook="",
-)  # fmt: skip
+    corpus="simulated",
+    adapter="table",
+    metadata="metadata.csv",
+    path_column="path",
+    split_column="split",
+    speaker_column="speaker",
+    label_columns="label",
+    where="",
+    speeds="",
+    speaker_pattern="",
+    source="",
+    codebook="",
+)
 
 
 def row(i):
@@ -88,30 +98,51 @@ def calls(folder):
     shards = [str(folder / f"features/{shard}.parquet") for shard in range(NUM_SHARDS)]
     return {
         "speech2unit.corpora.make_manifest": dict(
-            manifest=at("manifest"), rejected=at("rejected"), corpus=CORPUS | dict(root=str(folder / "audio")), **config["make_manifest"]
+            manifest=at("manifest"),
+            rejected=at("rejected"),
+            corpus=CORPUS | dict(root=str(folder / "audio")),
+            **config["make_manifest"],
         ),
         "speech2unit.assign_units": dict(
-            features=shards, centroids=at("centroids"), projection=at("projection"), units=at("units"), codebook="simulated", context_frames=0
+            features=shards,
+            centroids=at("centroids"),
+            projection=at("projection"),
+            units=at("units"),
+            codebook="simulated",
+            context_frames=0,
         ),
         "speech2unit.reduce_units": dict(units=at("units"), reduced_units=at("reduced_units")),
         "ulm.build_vocabulary": dict(
             reduced_units=[at("reduced_units")], vocabulary=at("vocabulary"), codebook="simulated", num_units=NUM_UNITS
         ),
         "verbalizer.create_lm_dataset": dict(
-            reduced_units=at("reduced_units"), manifest=at("manifest"), lm_dataset=at("lm_dataset"), labels=["label"],
-            corpus_labels=["label"], of_two_classes=False, examples_per_class=0, **config["create_lm_dataset"],
+            reduced_units=at("reduced_units"),
+            manifest=at("manifest"),
+            lm_dataset=at("lm_dataset"),
+            labels=["label"],
+            corpus_labels=["label"],
+            of_two_classes=False,
+            examples_per_class=0,
+            **config["create_lm_dataset"],
         ),
         "verbalizer.fit_verbalizer": dict(
-            lm_dataset=at("lm_dataset"), verbalizer=at("verbalizer"), method="freq", num_units=NUM_UNITS, **config["fit_verbalizer"]
+            lm_dataset=at("lm_dataset"),
+            verbalizer=at("verbalizer"),
+            method="freq",
+            num_units=NUM_UNITS,
+            **config["fit_verbalizer"],
         ),
         "verbalizer.apply_verbalizer": dict(
             lm_dataset=at("lm_dataset"), verbalizer=at("verbalizer"), verbalized=at("verbalized")
         ),
         "ulm.binarize": dict(
-            verbalized=at("verbalized"), vocabulary=at("vocabulary"), binarized=str(folder / "binarized"), rows=at("binarized"),
+            verbalized=at("verbalized"),
+            vocabulary=at("vocabulary"),
+            binarized=str(folder / "binarized"),
+            rows=at("binarized"),
             codebook="simulated",
         ),
-    }  # fmt: skip
+    }
 
 
 RUN = """import importlib, json, sys, time
@@ -196,12 +227,21 @@ def main(sizes=SIZES):
     totals = [sum(part["cpu_seconds"] for part in one.values()) / size * 1000 for one, size in zip(found, sizes)]
     stages = growth(sizes, found)
     write(
-        "scale", totals[-1:], totals[:1], unit="CPU s/1000 rows", aim=round((sizes[-1] / sizes[0]) ** -0.1, 2), load_before=before,
+        "scale",
+        totals[-1:],
+        totals[:1],
+        unit="CPU s/1000 rows",
+        aim=round((sizes[-1] / sizes[0]) ** -0.1, 2),
+        load_before=before,
         what=f"manifest to LM data, eight stages, {sizes[-1]:,} utterances of 12 s; beside it the same of {sizes[0]:,} (1: linear)",
-        sizes=list(sizes), **planned, stages=stages, peak_memory_mb=max(max(s["peak_memory_mb"]) for s in stages.values()),
-        largest_exponent=max(max(s["exponent"], s["late_exponent"]) for s in stages.values()), bytes_an_utterance={k: v / sizes[-1] for k, v in bytes_written[-1].items()},
+        sizes=list(sizes),
+        **planned,
+        stages=stages,
+        peak_memory_mb=max(max(s["peak_memory_mb"]) for s in stages.values()),
+        largest_exponent=max(max(s["exponent"], s["late_exponent"]) for s in stages.values()),
+        bytes_an_utterance={k: v / sizes[-1] for k, v in bytes_written[-1].items()},
         hours=sizes[-1] * sum(FRAMES) / 2 * 0.02 / 3600,
-    )  # fmt: skip
+    )
     plan.main()
 
 

@@ -55,10 +55,18 @@ def write(name, ours, peer, *, what, unit, aim, load_before, **figures):
     """Record of a benchmark from the single times of ours and of the peer; written to `results/{name}.json`."""
     medians = statistics.median(ours), statistics.median(peer)
     record = dict(
-        name=name, what=what, unit=unit, ours=medians[0], peer=medians[1], ratio=medians[1] / medians[0], aim=aim, **figures,
-        runs=dict(ours=ours, peer=peer), versions=versions(),
+        name=name,
+        what=what,
+        unit=unit,
+        ours=medians[0],
+        peer=medians[1],
+        ratio=medians[1] / medians[0],
+        aim=aim,
+        **figures,
+        runs=dict(ours=ours, peer=peer),
+        versions=versions(),
         machine=machine() | dict(load_before=load_before, load_after=load()),
-    )  # fmt: skip
+    )
     write_json(RESULTS / f"{name}.json", _rounded(record))
     print(f"{name}: ours {medians[0]:.4g} {unit}, peer {medians[1]:.4g} {unit}, ratio {record['ratio']:.2f}", figures, flush=True)
     return record

@@ -18,13 +18,20 @@ ROOT = Path(__file__).parents[1]
 ROWS, ULM = ROOT / "results/SCR_gsc_units/binarized.parquet", ROOT / "results/ulm/gsc_units"
 ACCURACY = 0.9
 PAPERS = dict(
-    scope="all", initialization="normal", prompt_dropout=0.1, label_smoothing=0.0, balanced=False,
+    scope="all",
+    initialization="normal",
+    prompt_dropout=0.1,
+    label_smoothing=0.0,
+    balanced=False,
     augmentation=dict(probability=0.0, drop=0.0, substitute=0.0, crop=0.0),
-    max_tokens=32 * 30, batches_per_update=1,  # 32 rows, which are 30 tokens long on average
-    learning_rate=5e-3, separator_rate_factor=1.0, warmup_updates=0,
+    max_tokens=32 * 30,
+    batches_per_update=1,  # 32 rows, which are 30 tokens long on average
+    learning_rate=5e-3,
+    separator_rate_factor=1.0,
+    warmup_updates=0,
     num_updates=100_000,  # the rate stays where it is
     evaluate_every=100,
-)  # fmt: skip
+)
 
 
 class ReachedError(Exception):
@@ -48,10 +55,16 @@ def seconds_to(accuracy, settings):
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(Tuned, "measures", judge):
         try:
             tune_prompt(
-                rows=ROWS, model=ULM / "model.safetensors", config=ULM / "config.json", task_prompts=ULM / "task_prompts.safetensors",
-                prompt=Path(folder) / "prompt.safetensors", training=Path(folder) / "training.parquet", seeds=[1],
-                learn_verbalizer=False, **settings,
-            )  # fmt: skip
+                rows=ROWS,
+                model=ULM / "model.safetensors",
+                config=ULM / "config.json",
+                task_prompts=ULM / "task_prompts.safetensors",
+                prompt=Path(folder) / "prompt.safetensors",
+                training=Path(folder) / "training.parquet",
+                seeds=[1],
+                learn_verbalizer=False,
+                **settings,
+            )
         except ReachedError:
             return time.perf_counter() - started - judging[0], calls[0] * settings["evaluate_every"]
     raise ValueError(
@@ -69,10 +82,17 @@ def main():
     before = load()
     (ours, our_updates), (peer, peer_updates) = seconds_to(ACCURACY, preset), seconds_to(ACCURACY, preset | PAPERS)
     write(
-        "time_to_accuracy", [ours], [peer], unit="s", aim=3, load_before=before, accuracy=ACCURACY, updates=our_updates,
+        "time_to_accuracy",
+        [ours],
+        [peer],
+        unit="s",
+        aim=3,
+        load_before=before,
+        accuracy=ACCURACY,
+        updates=our_updates,
         peer_updates=peer_updates,
         what=f"training of prompts of length 5 to {ACCURACY:.0%} on dev, published units, unit LM of 1.9 M; peer: the papers' recipe",
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -68,14 +68,25 @@ def main(runs=5):
         features = [encoder.features([w], hubert.LAYER)[0] for w in waveforms], hubert.gslm_features(theirs, waveforms)
         beside = dict(transformers=min(seconds(transformers)[0] for _ in range(2)) / audio) if other else {}
         return peaks | dict(
-            fraction_of_peak=work / fastest / max(peaks.values()), flops_per_second_of_audio=work / audio,
-            **agreement(our_units, peer_units, *features), **beside,
-        )  # fmt: skip
+            fraction_of_peak=work / fastest / max(peaks.values()),
+            flops_per_second_of_audio=work / audio,
+            **agreement(our_units, peer_units, *features),
+            **beside,
+        )
 
     compare(
-        "units", ours, peer, what="units of HuBERT Base, layer 6, K=100; peer: fairseq's HubertModel and scikit-learn's predict, as GSLM",
-        unit="s/s of audio", runs=runs, aim=1.25, items=audio, check=check, waveforms=origin, num_waveforms=len(waveforms),
-    )  # fmt: skip
+        "units",
+        ours,
+        peer,
+        what="units of HuBERT Base, layer 6, K=100; peer: fairseq's HubertModel and scikit-learn's predict, as GSLM",
+        unit="s/s of audio",
+        runs=runs,
+        aim=1.25,
+        items=audio,
+        check=check,
+        waveforms=origin,
+        num_waveforms=len(waveforms),
+    )
 
 
 if __name__ == "__main__":

@@ -72,11 +72,19 @@ def main(runs=5):
         best = min(times, key=times.get)
         audio = sum(map(len, waveforms)) / hubert.SAMPLE_RATE_HZ
         compare(
-            "units_processes", calls[best], peer, what="the same on all cores: the best layout of processes and threads; peer: as above",
-            unit="s/s of audio", runs=runs, aim=1.45, items=audio, check=check, waveforms=origin,
+            "units_processes",
+            calls[best],
+            peer,
+            what="the same on all cores: the best layout of processes and threads; peer: as above",
+            unit="s/s of audio",
+            runs=runs,
+            aim=1.45,
+            items=audio,
+            check=check,
+            waveforms=origin,
             layout=dict(processes=best[0], threads=best[1]),
             layouts=[dict(processes=p, threads=t, seconds=taken / audio) for (p, t), taken in times.items()],
-        )  # fmt: skip
+        )
 
 
 if __name__ == "__main__":

@@ -14,10 +14,17 @@ SPLIT_COLOURS = dict(train="#0072B2", dev="#E69F00", test="#009E73")
 ACCENT, GREY = "#D55E00", "#767676"
 PALETTE = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")  # theirs but for yellow
 STYLE = {
-    "font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left", "axes.spines.top": False, "axes.spines.right": False,
-    "legend.frameon": False, "figure.constrained_layout.use": True, "savefig.facecolor": "white", "savefig.dpi": 110,
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "savefig.facecolor": "white",
+    "savefig.dpi": 110,
     "svg.hashsalt": "speech2unit",
-}  # fmt: skip
+}
 matplotlib.rcParams.update(STYLE)  # the salt makes equal figures equal bytes
 
 

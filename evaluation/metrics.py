@@ -190,9 +190,12 @@ def resampled(frames, metric, *, num_resamples, seed):
     values = [float(metric.value(part)) for part in parts]
     if not np.isfinite(values).all():
         raise data_error(
-            "score", "a split must hold what its metric counts", expected="words, characters, slots or classes", got="none",
+            "score",
+            "a split must hold what its metric counts",
+            expected="words, characters, slots or classes",
+            got="none",
             remedy="choose another metric in config/tasks.tsv",
-        )  # fmt: skip
+        )
     rng, rows = np.random.default_rng(seed), len(parts[0])
     drawn = (rng.integers(rows, size=rows) for _ in range(num_resamples))
     return values, np.array([np.mean([metric.value(part[chosen]) for part in parts]) for chosen in drawn])
@@ -230,9 +233,12 @@ def metric_values(frame, metric, **bootstrap):
         rows = len(frames[0])
         low, high = wilson_interval(np.mean(values) * rows, rows)
     return dict(
-        value=float(np.mean(values)), value_std=float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
-        value_low=low, value_high=high, value_by_seed=dict(zip(seeds, values)),
-    )  # fmt: skip
+        value=float(np.mean(values)),
+        value_std=float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
+        value_low=low,
+        value_high=high,
+        value_by_seed=dict(zip(seeds, values)),
+    )
 
 
 def two_classes(labels, place):
@@ -240,7 +246,10 @@ def two_classes(labels, place):
     classes = sorted(set(labels))
     if len(classes) != 2:
         raise data_error(
-            place, "an equal error rate is of two classes", expected="both in every split", got=f"{classes[:5]}",
+            place,
+            "an equal error rate is of two classes",
+            expected="both in every split",
+            got=f"{classes[:5]}",
             remedy="choose another metric in config/tasks.tsv, or rows of two labels with 'where' in config/corpora.tsv",
-        )  # fmt: skip
+        )
     return classes

@@ -13,9 +13,12 @@ def nearest_centroids(frames, centroids):
     """Indices `[T]` of the centroids `[K, dim]` nearest to frames `[T, dim]`: argmin of |c|² − 2 x·c (|x|² cancels)."""
     if frames.shape[1] != centroids.shape[1]:
         raise data_error(
-            "units", "features and centroids must have one size", expected=f"{centroids.shape[1]} values a frame", got=f"{frames.shape[1]}",
+            "units",
+            "features and centroids must have one size",
+            expected=f"{centroids.shape[1]} values a frame",
+            got=f"{frames.shape[1]}",
             remedy="fit the codebook on the same encoder and layer",
-        )  # fmt: skip
+        )
     distances = (centroids**2).sum(1) - 2 * frames @ centroids.T
     return distances.argmin(1)
 

@@ -12,8 +12,11 @@ def convert_codebook(*, checkpoint, centroids, projection, sha256, num_clusters)
     values = read_centroids(checkpoint[0])
     if len(values) != num_clusters:
         raise data_error(
-            checkpoint[0], "a codebook has as many clusters as its row says", expected=f"{num_clusters}", got=f"{len(values)}",
+            checkpoint[0],
+            "a codebook has as many clusters as its row says",
+            expected=f"{num_clusters}",
+            got=f"{len(values)}",
             remedy="correct num_clusters or checkpoint in config/codebooks.tsv",
-        )  # fmt: skip
+        )
     tables.write(projection, PROJECTION.empty_table(), PROJECTION)
     tables.write(centroids, [dict(unit=i, centroid=value, num_frames=None) for i, value in enumerate(values)], CENTROIDS)

@@ -24,9 +24,12 @@ def training_frames(paths, max_frames_per_corpus):
     frames = [part for folder in sorted(corpora) for part in _corpus_frames(corpora[folder], max_frames_per_corpus)]
     if not frames:
         raise data_error(
-            paths[0], "a codebook is fitted on the training split", expected="training frames", got="none",
+            paths[0],
+            "a codebook is fitted on the training split",
+            expected="training frames",
+            got="none",
             remedy="check the splits in the manifest, or raise fit_codebook.max_frames_per_corpus",
-        )  # fmt: skip
+        )
     return frames
 
 
@@ -51,22 +54,39 @@ def fit_centroids(frames, *, num_clusters, num_iterations, num_restarts, seed):
 
     if len(frames) < num_clusters:
         raise data_error(
-            "k-means", "every cluster needs a frame", expected=f"at least {num_clusters} training frames", got=f"{len(frames)}",
+            "k-means",
+            "every cluster needs a frame",
+            expected=f"at least {num_clusters} training frames",
+            got=f"{len(frames)}",
             remedy="use a smaller num_clusters in config/codebooks.tsv or more speech",
-        )  # fmt: skip
+        )
     kmeans = faiss.Kmeans(
-        frames.shape[1], num_clusters, niter=num_iterations, nredo=num_restarts, seed=seed,
-        min_points_per_centroid=1, max_points_per_centroid=len(frames),
-    )  # fmt: skip
+        frames.shape[1],
+        num_clusters,
+        niter=num_iterations,
+        nredo=num_restarts,
+        seed=seed,
+        min_points_per_centroid=1,
+        max_points_per_centroid=len(frames),
+    )
     kmeans.train(frames)
     _, nearest = kmeans.index.search(frames, 1)
     return kmeans.centroids, np.bincount(nearest[:, 0], minlength=num_clusters)
 
 
 def fit_codebook(
-    *, features, centroids, projection, num_clusters, context_frames, num_components, max_frames_per_corpus,
-    num_iterations, num_restarts, seed,
-):  # fmt: skip
+    *,
+    features,
+    centroids,
+    projection,
+    num_clusters,
+    context_frames,
+    num_components,
+    max_frames_per_corpus,
+    num_iterations,
+    num_restarts,
+    seed,
+):
     """Stage: k-means over the frames of the training split in all shards. See `CENTROIDS` and `PROJECTION`."""
     utterances = training_frames(features, max_frames_per_corpus)
     rows = fit_projection(np.concatenate([with_context(frames, context_frames) for frames in utterances]), num_components)

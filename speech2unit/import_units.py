@@ -14,9 +14,12 @@ def unit_list(value, place, num_clusters):
     units = [int(u) for u in (value.split() if isinstance(value, str) else value)]
     if not units or not all(0 <= u < num_clusters for u in units):
         raise data_error(
-            place, "units index the codebook", expected=f"one or more numbers from 0 to {num_clusters - 1}", got=f"{units[:8]}…",
+            place,
+            "units index the codebook",
+            expected=f"one or more numbers from 0 to {num_clusters - 1}",
+            got=f"{units[:8]}…",
             remedy="correct num_clusters in config/codebooks.tsv or the file",
-        )  # fmt: skip
+        )
     return units
 
 

@@ -42,9 +42,11 @@ def multiply_adds(encoder, waveform):
     from torch.utils.flop_counter import FlopCounterMode
 
     counted = {
-        torch.ops.aten.bmm: _bmm, torch.ops.mkldnn._linear_pointwise: _linear,
-        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention, torch.ops.aten.mkldnn_rnn_layer: _lstm,
-    }  # fmt: skip
+        torch.ops.aten.bmm: _bmm,
+        torch.ops.mkldnn._linear_pointwise: _linear,
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+        torch.ops.aten.mkldnn_rnn_layer: _lstm,
+    }
     with FlopCounterMode(display=False, custom_mapping=counted) as counter:
         encoder.features([waveform], encoder.num_layers)
     return counter.get_total_flops() // 2
@@ -112,10 +114,16 @@ def measure_encoders(*, models, configs, measurements, names, parents, seconds, 
         parameters, nonzero = count_parameters(load_tensors(model))
         rows.append(
             dict(
-                encoder=name, parent=parent or None, architecture=encoders.read_json(config)["architecture"], parameters=parameters,
-                density=nonzero / parameters if parameters else 1.0, multiply_adds=multiply_adds(loaded[name], audio[name]) / seconds,
-                real_time_factor=medians[name] / seconds, speedup=medians[parent or name] / medians[name],
-                memory_mb=memory[name], file_size_mb=Path(model).stat().st_size / 1e6,
+                encoder=name,
+                parent=parent or None,
+                architecture=encoders.read_json(config)["architecture"],
+                parameters=parameters,
+                density=nonzero / parameters if parameters else 1.0,
+                multiply_adds=multiply_adds(loaded[name], audio[name]) / seconds,
+                real_time_factor=medians[name] / seconds,
+                speedup=medians[parent or name] / medians[name],
+                memory_mb=memory[name],
+                file_size_mb=Path(model).stat().st_size / 1e6,
             )
-        )  # fmt: skip
+        )
     tables.write(measurements, rows, MEASUREMENTS)

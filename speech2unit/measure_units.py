@@ -54,9 +54,12 @@ def unit_measures(runs, frames, seconds):
     if seconds:
         frame_entropy = entropy_bits(by_frame)
         timed = dict(
-            num_frames=int(by_frame.sum()), frame_entropy=frame_entropy, units_per_second=found["num_units"] / seconds,
-            bitrate=found["entropy"] * found["num_units"] / seconds, frame_bitrate=frame_entropy * int(by_frame.sum()) / seconds,
-        )  # fmt: skip
+            num_frames=int(by_frame.sum()),
+            frame_entropy=frame_entropy,
+            units_per_second=found["num_units"] / seconds,
+            bitrate=found["entropy"] * found["num_units"] / seconds,
+            frame_bitrate=frame_entropy * int(by_frame.sum()) / seconds,
+        )
     return found | timed | label_measures(frames)
 
 

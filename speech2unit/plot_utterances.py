@@ -57,9 +57,14 @@ def draw_spectrogram(axes, waveform):
     decibels = log_mel(waveform).numpy().T * 10 / np.log(10)
     start = (MEL_WINDOW_SECONDS - MEL_HOP_SECONDS) / 2
     axes.imshow(
-        decibels, origin="lower", aspect="auto", interpolation="nearest", cmap="magma",
-        extent=(start, start + decibels.shape[1] * MEL_HOP_SECONDS, 0, NUM_MELS), vmin=decibels.max() - DYNAMIC_RANGE_DB,
-    )  # fmt: skip
+        decibels,
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        cmap="magma",
+        extent=(start, start + decibels.shape[1] * MEL_HOP_SECONDS, 0, NUM_MELS),
+        vmin=decibels.max() - DYNAMIC_RANGE_DB,
+    )
     axes.set(ylabel="frequency (Hz)", yticks=mel_band(TICKS_HZ), yticklabels=TICKS_HZ, ylim=(0, NUM_MELS))
 
 

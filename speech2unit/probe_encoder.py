@@ -59,9 +59,12 @@ def recorded(manifest, label):
     found = {row["utterance_id"]: (row["split"], row["labels"][label]) for row in rows if len(row["labels"]) > label}
     if not {"train", "test"} <= {split for split, _ in found.values()} or len({name for _, name in found.values()}) < 2:
         raise data_error(
-            manifest, "a probe needs labels to tell apart, to train and to test on", expected="several labels in train and test",
-            got=f"{len(found)} of {len(rows)} utterances with a label", remedy="take another corpus for probe_encoder in config/config.yaml",
-        )  # fmt: skip
+            manifest,
+            "a probe needs labels to tell apart, to train and to test on",
+            expected="several labels in train and test",
+            got=f"{len(found)} of {len(rows)} utterances with a label",
+            remedy="take another corpus for probe_encoder in config/config.yaml",
+        )
     return found
 
 
@@ -84,9 +87,21 @@ def features_of(paths, names, num_stretches):
 
 
 def probe_encoder(
-    *, manifest, features, units, parent_units, probe, encoder, corpus, corpus_labels, codebook, layer, label, num_stretches,
+    *,
+    manifest,
+    features,
+    units,
+    parent_units,
+    probe,
+    encoder,
+    corpus,
+    corpus_labels,
+    codebook,
+    layer,
+    label,
+    num_stretches,
     regularisation,
-):  # fmt: skip
+):
     """Stage: features of one layer and units of one codebook against `label`, one of `corpus_labels`. See `PROBE`.
 
     The class of a frame is the label and the stretch of the utterance that it lies in: about what a phone is in a word.
@@ -102,8 +117,14 @@ def probe_encoder(
     vectors = features_of(features, said, num_stretches)
     splits, labels = (np.array([said[name][i] for name in names]) for i in range(2))
     row = dict(
-        encoder=encoder, corpus=corpus, codebook=codebook, layer=layer, num_test_rows=int((splits == "test").sum()),
+        encoder=encoder,
+        corpus=corpus,
+        codebook=codebook,
+        layer=layer,
+        num_test_rows=int((splits == "test").sum()),
         probe_accuracy=probe_accuracy(np.stack([vectors[name] for name in names]), labels, splits, regularisation),
-        purity=purity(frames, classes), pnmi=pnmi(frames, classes), agreement=float(adjusted_mutual_info_score(reference, frames)),
-    )  # fmt: skip
+        purity=purity(frames, classes),
+        pnmi=pnmi(frames, classes),
+        agreement=float(adjusted_mutual_info_score(reference, frames)),
+    )
     tables.write(probe, [row], PROBE)

@@ -7,10 +7,20 @@ from speech2unit.schemas import STATISTICS
 from storage import tables
 
 HEADINGS = dict(
-    codebook="codebook", corpus="corpus", split="split", num_clusters="units", dead_units="dead", entropy="entropy, bits",
-    units_per_second="reduced units/s", bitrate="bits/s", frame_bitrate="bits/s without reduction", num_labels="labels",
-    label_purity="label purity", cluster_purity="cluster purity", pnmi="PNMI",
-)  # fmt: skip
+    codebook="codebook",
+    corpus="corpus",
+    split="split",
+    num_clusters="units",
+    dead_units="dead",
+    entropy="entropy, bits",
+    units_per_second="reduced units/s",
+    bitrate="bits/s",
+    frame_bitrate="bits/s without reduction",
+    num_labels="labels",
+    label_purity="label purity",
+    cluster_purity="cluster purity",
+    pnmi="PNMI",
+)
 DIGITS = dict(entropy=2, units_per_second=1, bitrate=1, frame_bitrate=1, label_purity=3, cluster_purity=3, pnmi=3)
 
 

@@ -126,9 +126,12 @@ def _room_for(path):
         if isinstance(error, ValueError) or not (refused or full):
             raise
         raise data_error(
-            path, "the disk must take the file", expected="space and permission to write", got=f"{error}",
+            path,
+            "the disk must take the file",
+            expected="space and permission to write",
+            got=f"{error}",
             remedy="make room, then the same command again",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _seal(path):

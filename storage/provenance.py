@@ -49,9 +49,12 @@ def check(path):
     """Raises `ValueError` where a result is damaged or another one's."""
     if found := problem(path):
         raise data_error(
-            path, "a result must be what its stage wrote", expected="that file, with its checksum", got=found,
+            path,
+            "a result must be what its stage wrote",
+            expected="that file, with its checksum",
+            got=found,
             remedy="delete it and give the same command again; `snakemake --cores 1 verify` looks through all results",
-        )  # fmt: skip
+        )
 
 
 def problem(path):

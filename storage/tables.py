@@ -116,10 +116,20 @@ def _damage(path, schema):
     try:
         yield
     except FileNotFoundError as error:
-        raise data_error(path, "the table must exist", expected="a file", got="none", remedy=_rerun(path, schema)) from error
+        raise data_error(
+            path,
+            "the table must exist",
+            expected="a file",
+            got="none",
+            remedy=_rerun(path, schema),
+        ) from error
     except (pa.ArrowException, OSError) as error:
         raise data_error(
-            path, "a table must be readable", expected="Parquet with right checksums", got=f"{error}", remedy=_rerun(path, schema)
+            path,
+            "a table must be readable",
+            expected="Parquet with right checksums",
+            got=f"{error}",
+            remedy=_rerun(path, schema),
         ) from error
 
 
@@ -129,9 +139,12 @@ def _check_schema(found, schema, path):
     if expected != got:
         wrong = sorted(set(expected.items()) ^ set(got.items()))
         raise data_error(
-            path, f"table '{schema.metadata[b'table'].decode()}' has other columns", expected=f"{expected}", got=f"{got} (differs in {wrong})",
+            path,
+            f"table '{schema.metadata[b'table'].decode()}' has other columns",
+            expected=f"{expected}",
+            got=f"{got} (differs in {wrong})",
             remedy=_rerun(path, schema),
-        )  # fmt: skip
+        )
 
 
 def _as_table(rows, schema, path):
@@ -140,9 +153,12 @@ def _as_table(rows, schema, path):
     if names and (unknown or missing):
         hint = "".join(nearest(name, schema.names) for name in sorted(unknown))
         raise data_error(
-            path, "rows must have the schema's columns", expected=f"{schema.names}", got=f"unknown {sorted(unknown)}, missing {sorted(missing)}",
+            path,
+            "rows must have the schema's columns",
+            expected=f"{schema.names}",
+            got=f"unknown {sorted(unknown)}, missing {sorted(missing)}",
             remedy=f"{hint}fix the stage that writes them",
-        )  # fmt: skip
+        )
     if isinstance(rows, list):
         table = pa.Table.from_pylist(rows, schema=schema)
     elif isinstance(rows, dict):
@@ -152,9 +168,12 @@ def _as_table(rows, schema, path):
     for column in schema:
         if not column.nullable and table[column.name].null_count:
             raise data_error(
-                path, f"column '{column.name}' must be filled", expected="no nulls", got=f"{table[column.name].null_count} nulls",
+                path,
+                f"column '{column.name}' must be filled",
+                expected="no nulls",
+                got=f"{table[column.name].null_count} nulls",
                 remedy="fix the rows or make the column nullable in the schema",
-            )  # fmt: skip
+            )
     return table
 
 
@@ -170,9 +189,12 @@ def _check_key(table, schema, path):
     double = counts.filter(pc.greater(counts["count_all"], 1))
     if double.num_rows:
         raise data_error(
-            path, f"rows are identified by {key}", expected="each key once", got=f"{double.num_rows} keys more than once, such as {double.to_pylist()[:3]}",
+            path,
+            f"rows are identified by {key}",
+            expected="each key once",
+            got=f"{double.num_rows} keys more than once, such as {double.to_pylist()[:3]}",
             remedy="remove the duplicates from the corpus",
-        )  # fmt: skip
+        )
 
 
 def describe(schema):

@@ -87,7 +87,10 @@ def verify(*, folder, makers):
             wrong.append(f"\n  {path}: {found}; snakemake --cores all --forcerun {stage} {path}")
     if wrong:
         raise data_error(
-            folder, "results must be what their stages wrote", expected=f"{len(paths)} right files", got=f"{len(wrong)} wrong ones:{''.join(wrong)}\n",
+            folder,
+            "results must be what their stages wrote",
+            expected=f"{len(paths)} right files",
+            got=f"{len(wrong)} wrong ones:{''.join(wrong)}\n",
             remedy="run the commands above; a stage also reruns what follows it",
-        )  # fmt: skip
+        )
     notice(f"{folder}: {len(paths)} files, 0 wrong")

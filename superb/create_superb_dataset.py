@@ -24,9 +24,12 @@ def read_lexicon(path):
     """`ZERO Z IH1 R OW0` → {"ZERO": ["Z", "IH1", "R", "OW0"]}; of a word that stands twice, the first counts."""
     if not Path(path).exists():
         raise data_error(
-            path, "the lexicon of a task must exist", expected="lines `word symbol symbol …`", got="no file",
+            path,
+            "the lexicon of a task must exist",
+            expected="lines `word symbol symbol …`",
+            got="no file",
             remedy="put it there, or correct 'lexicon' in config/superb_tasks.tsv",
-        )  # fmt: skip
+        )
     lexicon = {}
     for word, *symbols in (line.split() for line in Path(path).read_text("utf-8-sig").splitlines() if line.strip()):
         lexicon.setdefault(word, symbols)
@@ -43,9 +46,12 @@ def spelled(words, lexicon, separator, place):
         symbols = list(word.upper()) if lexicon == LETTERS else lexicon.get(word)
         if not symbols:
             raise data_error(
-                place, "the lexicon of a task has every word", expected=f"one of {sorted(lexicon)[:20]}", got=f"'{word}'",
+                place,
+                "the lexicon of a task has every word",
+                expected=f"one of {sorted(lexicon)[:20]}",
+                got=f"'{word}'",
                 remedy=f"{nearest(word, lexicon)}add it to the lexicon that config/superb_tasks.tsv names",
-            )  # fmt: skip
+            )
         found += [*separator, *symbols] if found else symbols
     return found
 

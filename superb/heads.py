@@ -100,9 +100,12 @@ class RecurrentCTC(CTC):
         rate = self.downsampling
         if lengths.min() < rate:
             raise data_error(
-                "recurrent_ctc", "an utterance must hold a frame", expected=f"at least {rate} frames of the encoder", got="fewer",
+                "recurrent_ctc",
+                "an utterance must hold a frame",
+                expected=f"at least {rate} frames of the encoder",
+                got="fewer",
                 remedy="lower 'downsampling' in config/config.yaml, or drop the utterance",
-            )  # fmt: skip
+            )
         x = x[:, : x.shape[1] // rate * rate].unflatten(1, (-1, rate))
         return x.flatten(2) if self.concatenate else x[:, :, 0], lengths // rate
 

@@ -89,9 +89,12 @@ def _named(head):
     architecture = settings.pop("architecture")
     if architecture not in HEADS:
         raise data_error(
-            "head", "'architecture' names a head", expected=f"one of {sorted(HEADS)}", got=f"'{architecture}'",
+            "head",
+            "'architecture' names a head",
+            expected=f"one of {sorted(HEADS)}",
+            got=f"'{architecture}'",
             remedy=f"{nearest(architecture, HEADS)}correct the preset in config/config.yaml",
-        )  # fmt: skip
+        )
     return architecture, settings
 
 
@@ -102,9 +105,12 @@ def restore(model, tensors):
     wanted, got = ({name: tuple(t.shape) for name, t in each.items()} for each in (trained_state(model), tensors))
     if wanted != got:
         raise data_error(
-            "tuned encoder", "what was trained must be what the settings say", expected=f"{len(wanted)} tensors",
-            got=f"others: {sorted(set(wanted.items()) ^ set(got.items()))[:4]}", remedy="train it again with these settings",
-        )  # fmt: skip
+            "tuned encoder",
+            "what was trained must be what the settings say",
+            expected=f"{len(wanted)} tensors",
+            got=f"others: {sorted(set(wanted.items()) ^ set(got.items()))[:4]}",
+            remedy="train it again with these settings",
+        )
     model.load_state_dict(tensors, strict=False)
 
 
@@ -117,7 +123,10 @@ def warm_start(model, tensors):
     restore_names = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(HEAD)}
     if {n: t.shape for n, t in found.items()} != {n: t.shape for n, t in restore_names.items()}:
         raise data_error(
-            "warm start", "the head to start from must be of the same architecture and classes", expected=f"{sorted(restore_names)}",
-            got=f"{sorted(found)}, or other sizes", remedy="name a task with the same head and labels",
-        )  # fmt: skip
+            "warm start",
+            "the head to start from must be of the same architecture and classes",
+            expected=f"{sorted(restore_names)}",
+            got=f"{sorted(found)}, or other sizes",
+            remedy="name a task with the same head and labels",
+        )
     model.load_state_dict(found, strict=False)

@@ -35,9 +35,26 @@ def predicted(model, rows, read, *, classes, kind, batch_size, fusion, search):
 
 
 def predict(
-    *, dataset, classes, hidden_states, model, config, tuned, seeds, predictions, root, kind, tuning, head, batch_size,
-    ngram_order, lm_weight, word_score, beam_size, prune_nats,
-):  # fmt: skip
+    *,
+    dataset,
+    classes,
+    hidden_states,
+    model,
+    config,
+    tuned,
+    seeds,
+    predictions,
+    root,
+    kind,
+    tuning,
+    head,
+    batch_size,
+    ngram_order,
+    lm_weight,
+    word_score,
+    beam_size,
+    prune_nats,
+):
     """Stage: the answers of every seed's model. Inputs as of `tune_encoder`; ngram_order 0: no language model."""
     folder, device, known, tensors = Path(model).parent, choose_device(), read_classes(classes), load_file(tuned)
     read = reader(hidden_states, root, load_trunk(folder).sample_rate)

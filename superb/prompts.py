@@ -24,9 +24,12 @@ class Preinput(Unchanged):
         super().__init__()
         if initialization not in INITIALIZATIONS:
             raise data_error(
-                "prompts", "'initialization' says how they start", expected=f"one of {INITIALIZATIONS}", got=f"'{initialization}'",
+                "prompts",
+                "'initialization' says how they start",
+                expected=f"one of {INITIALIZATIONS}",
+                got=f"'{initialization}'",
                 remedy="correct the preset in config/config.yaml",
-            )  # fmt: skip
+            )
         self.length, self.initialization, self.init_scale = length, initialization, init_scale
         self.input = self._vectors(length, trunk.dim)
 

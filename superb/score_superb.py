@@ -13,9 +13,14 @@ from superb.diarization import der
 from superb.schemas import DATASET, PREDICTIONS
 
 METRICS_OF = dict(  # kind → its metrics, that of SUPERB's table first
-    ASR=("wer", "cer"), PR=("per",), KS=("accuracy",), IC=("accuracy",), SF=("slot_type_f1", "slot_value_cer"), SID=("accuracy",),
+    ASR=("wer", "cer"),
+    PR=("per",),
+    KS=("accuracy",),
+    IC=("accuracy",),
+    SF=("slot_type_f1", "slot_value_cer"),
+    SID=("accuracy",),
     SD=("der",),
-)  # fmt: skip
+)
 CLASSES_OF = ("KS", "IC", "SID")  # kinds whose most frequent answer is a baseline
 
 
@@ -52,7 +57,7 @@ def measures(frame, names, known, **bootstrap):
 
 def score_superb(
     *, predictions, dataset, training, sizes, score, superb_task, kind, names, presets, collar_seconds, num_resamples, seed
-):  # fmt: skip
+):
     """Stage: the JSON report. `names`: the rows that the task is made of; `presets`: how it was trained."""
     frame = tables.read(predictions, PREDICTIONS).to_pandas()
     rows, metrics, known = tables.read(dataset, DATASET).to_pandas(), METRICS_OF[kind], known_metrics(collar_seconds)

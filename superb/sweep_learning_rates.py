@@ -14,12 +14,17 @@ def sweep_rows(reports, factors):
     best = int(np.argmax([sign * report["dev"]["value"] for report in reports]))
     return [
         dict(
-            factor=factor, learning_rate=factor * report["settings"]["learning_rate"], seed=int(seed), metric=report["metric"],
-            dev_value=report["dev"]["value_by_seed"][seed], value=value, best=number == best,
+            factor=factor,
+            learning_rate=factor * report["settings"]["learning_rate"],
+            seed=int(seed),
+            metric=report["metric"],
+            dev_value=report["dev"]["value_by_seed"][seed],
+            value=value,
+            best=number == best,
         )
         for number, (factor, report) in enumerate(zip(factors, reports, strict=True))
         for seed, value in report["value_by_seed"].items()
-    ]  # fmt: skip
+    ]
 
 
 def sweep_learning_rates(*, scores, sweep, factors):

@@ -14,6 +14,11 @@ def tune(model, *, batches, dev_batches, learning_rate, encoder_learning_rate, *
     model.inside.start(model.trunk, next(batches(0))[0])
     factor = encoder_learning_rate / learning_rate
     return fit(
-        model, loss=model.loss, batches=batches, evaluate=lambda: model.measures(dev_batches), learning_rate=learning_rate,
-        rate_factors={"inside.": factor, "trunk.": factor}, **settings,
-    )  # fmt: skip
+        model,
+        loss=model.loss,
+        batches=batches,
+        evaluate=lambda: model.measures(dev_batches),
+        learning_rate=learning_rate,
+        rate_factors={"inside.": factor, "trunk.": factor},
+        **settings,
+    )

@@ -32,10 +32,33 @@ def sizes_of(model):
 
 
 def tune_encoder(
-    *, dataset, classes, hidden_states, start, model, config, tuned, training, sizes, root, kind, tuning, head, rate_factor, seeds,
-    batch_size, batches_per_update, num_updates, learning_rate, encoder_learning_rate, warmup_updates, clip_norm, adam_betas,
-    weight_decay, evaluate_every,
-):  # fmt: skip
+    *,
+    dataset,
+    classes,
+    hidden_states,
+    start,
+    model,
+    config,
+    tuned,
+    training,
+    sizes,
+    root,
+    kind,
+    tuning,
+    head,
+    rate_factor,
+    seeds,
+    batch_size,
+    batches_per_update,
+    num_updates,
+    learning_rate,
+    encoder_learning_rate,
+    warmup_updates,
+    clip_norm,
+    adam_betas,
+    weight_decay,
+    evaluate_every,
+):
     """Stage: what is trained for each seed, in one file as `seed{n}.head.…`, the curves (`TRAINING`) and counts of parameters.
 
     hidden_states: shards, or none where waveforms below `root` are read; start: the `tuned` of the task whose head it starts
@@ -63,11 +86,20 @@ def tune_encoder(
             return (batch_of(train, chosen) for chosen in endless_batches(lengths, batch_size, rng))
 
         curves += tune(
-            task_model, batches=batches, dev_batches=dev_batches, learning_rate=rate_factor * learning_rate,
-            encoder_learning_rate=rate_factor * encoder_learning_rate, batches_per_update=batches_per_update,
-            num_updates=num_updates, warmup_updates=warmup_updates, clip_norm=clip_norm, betas=adam_betas,
-            weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
-        )  # fmt: skip
+            task_model,
+            batches=batches,
+            dev_batches=dev_batches,
+            learning_rate=rate_factor * learning_rate,
+            encoder_learning_rate=rate_factor * encoder_learning_rate,
+            batches_per_update=batches_per_update,
+            num_updates=num_updates,
+            warmup_updates=warmup_updates,
+            clip_norm=clip_norm,
+            betas=adam_betas,
+            weight_decay=weight_decay,
+            evaluate_every=evaluate_every,
+            seed=seed,
+        )
         tensors |= {f"seed{seed}.{name}": tensor for name, tensor in trained_state(task_model).items()}
     save_tensors(tuned, tensors)
     tables.write(training, curves, TRAINING)

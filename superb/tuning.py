@@ -110,15 +110,24 @@ def tune_everything(trunk):
 
 
 METHODS = dict(
-    weighted_sum=tune_nothing, preinput=Preinput, prefix=Prefix, lora=LoRA, houlsby=Houlsby, bitfit=tune_biases, full=tune_everything
-)  # fmt: skip
+    weighted_sum=tune_nothing,
+    preinput=Preinput,
+    prefix=Prefix,
+    lora=LoRA,
+    houlsby=Houlsby,
+    bitfit=tune_biases,
+    full=tune_everything,
+)
 
 
 def prepare(trunk, *, method, **settings):
     """Freezes the trunk but for what `method` trains of it; what is put into it. Raises `ValueError` for an unknown method."""
     if method not in METHODS:
         raise data_error(
-            "tuning", "'method' names a way of tuning", expected=f"one of {sorted(METHODS)}", got=f"'{method}'",
+            "tuning",
+            "'method' names a way of tuning",
+            expected=f"one of {sorted(METHODS)}",
+            got=f"'{method}'",
             remedy=f"{nearest(method, METHODS)}correct the preset in config/config.yaml",
-        )  # fmt: skip
+        )
     return METHODS[method](trunk.requires_grad_(False), **settings)

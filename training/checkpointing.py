@@ -86,9 +86,12 @@ class Place:
             return torch.load(self.state, map_location="cpu", weights_only=True)
         except Exception as error:  # whatever goes wrong in a damaged file
             raise data_error(
-                self.state, "the state of an interrupted training can be read", expected="what was saved", got=f"{error!s:.200}",
+                self.state,
+                "the state of an interrupted training can be read",
+                expected="what was saved",
+                got=f"{error!s:.200}",
                 remedy=f"delete the folder {self.state.parent}, then run again: training begins anew",
-            ) from error  # fmt: skip
+            ) from error
 
     def is_due(self):
         """Whether it is time to save again."""

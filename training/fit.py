@@ -65,9 +65,15 @@ class Run:
     def state(self):
         """All that changes, as tensors and plain values."""
         return dict(
-            update=self.update, curve=self.curve, best=self.best, sums=self.sums, seconds=time.monotonic() - self.started,
-            tensors=trained_state(self.model), optimizer=self.optimizer.state_dict(), schedule=self.schedule.state_dict(),
-        )  # fmt: skip
+            update=self.update,
+            curve=self.curve,
+            best=self.best,
+            sums=self.sums,
+            seconds=time.monotonic() - self.started,
+            tensors=trained_state(self.model),
+            optimizer=self.optimizer.state_dict(),
+            schedule=self.schedule.state_dict(),
+        )
 
     def resume(self):
         """Go on from the state that an interrupted run left, if it left one."""
@@ -123,9 +129,23 @@ class Run:
 
 
 def fit(
-    model, *, loss, batches, batches_per_update, evaluate, num_updates, learning_rate, rate_factors, warmup_updates, clip_norm, betas,
-    weight_decay, evaluate_every, seed, decay="cosine",
-):  # fmt: skip
+    model,
+    *,
+    loss,
+    batches,
+    batches_per_update,
+    evaluate,
+    num_updates,
+    learning_rate,
+    rate_factors,
+    warmup_updates,
+    clip_norm,
+    betas,
+    weight_decay,
+    evaluate_every,
+    seed,
+    decay="cosine",
+):
     """Train the parameters of `model` that require gradients, keep the best by dev loss, return the curve.
 
     loss: batch → (sum of losses in nats, number of targets), which draws from PyTorch's random numbers alone; batches: number
@@ -232,7 +252,10 @@ def measured(model, evaluate):
 def _finite(value, update):
     if not math.isfinite(value):
         raise data_error(
-            f"training, update {update}", "the loss must be finite", expected="a number", got=f"{value}",
+            f"training, update {update}",
+            "the loss must be finite",
+            expected="a number",
+            got=f"{value}",
             remedy="lower learning_rate in config/config.yaml",
-        )  # fmt: skip
+        )
     return value

@@ -34,9 +34,12 @@ class OpenAnswers:
         lengths = {len(tokens) for tokens in self.label_of}
         if len(lengths) != 1 or len(self.label_of) < len(said):
             raise data_error(
-                "verbalizer", "sequences are read back label by label", expected="labels as different, equally long units",
-                got=f"{len(self.label_of)} different ones for {len(said)} labels, lengths {sorted(lengths)}", remedy="rerun fit_verbalizer",
-            )  # fmt: skip
+                "verbalizer",
+                "sequences are read back label by label",
+                expected="labels as different, equally long units",
+                got=f"{len(self.label_of)} different ones for {len(said)} labels, lengths {sorted(lengths)}",
+                remedy="rerun fit_verbalizer",
+            )
         self.width, self.max_labels = lengths.pop(), max_labels
         self.max_steps = self.width * max_labels + 1
         self.inside = legal_continuations(self.label_of)

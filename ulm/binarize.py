@@ -29,9 +29,12 @@ def fairseq_dictionary(vocabulary):
         dictionary.add_symbol(row["symbol"], row["count"])
     if dictionary.symbols != [row["symbol"] for row in rows]:
         raise data_error(
-            "vocabulary", "fairseq must index the symbols alike", expected=f"{[row['symbol'] for row in rows][:6]}…",
-            got=f"{dictionary.symbols[:6]}…", remedy="rerun build_vocabulary",
-        )  # fmt: skip
+            "vocabulary",
+            "fairseq must index the symbols alike",
+            expected=f"{[row['symbol'] for row in rows][:6]}…",
+            got=f"{dictionary.symbols[:6]}…",
+            remedy="rerun build_vocabulary",
+        )
     return dictionary
 
 

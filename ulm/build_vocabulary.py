@@ -28,9 +28,12 @@ def check_codebook(found, expected, place):
     others = set(found) - {expected}
     if others:
         raise data_error(
-            place, "units must index the unit LM's codebook", expected=f"'{expected}'", got=f"{sorted(others)}",
+            place,
+            "units must index the unit LM's codebook",
+            expected=f"'{expected}'",
+            got=f"{sorted(others)}",
             remedy="choose a unit LM in config/tasks.tsv that was trained on this codebook",
-        )  # fmt: skip
+        )
 
 
 def build_vocabulary(*, reduced_units, vocabulary, codebook, num_units):

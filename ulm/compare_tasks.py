@@ -32,9 +32,15 @@ def difference(one, reference):
     """Row of `DIFFERENCES` of two systems on the same rows."""
     low, high = percentile_interval(one.means - reference.means)
     return dict(
-        task=one.name, reference=reference.name, metric=one.metric, higher_is_better=METRICS[one.metric].higher_is_better,
-        num_rows=len(one.asked), difference=one.value - reference.value, difference_low=low, difference_high=high,
-    )  # fmt: skip
+        task=one.name,
+        reference=reference.name,
+        metric=one.metric,
+        higher_is_better=METRICS[one.metric].higher_is_better,
+        num_rows=len(one.asked),
+        difference=one.value - reference.value,
+        difference_low=low,
+        difference_high=high,
+    )
 
 
 def of_test_split(path, schema):

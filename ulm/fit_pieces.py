@@ -16,10 +16,21 @@ from ulm.schemas import PIECES
 
 FIRST_CHARACTER = 0xF0000  # 65,534 characters of private use that no normalisation and no font touches
 EXACT = dict(  # sentencepiece changes nothing in the text, knows no symbols of its own but <unk>, and cuts nowhere
-    unk_id=0, bos_id=-1, eos_id=-1, pad_id=-1, normalization_rule_name="identity", add_dummy_prefix=False,
-    remove_extra_whitespaces=False, split_by_unicode_script=False, split_by_whitespace=False, split_by_number=False,
-    character_coverage=1.0, max_sentence_length=2**30, num_threads=1, minloglevel=2,
-)  # fmt: skip
+    unk_id=0,
+    bos_id=-1,
+    eos_id=-1,
+    pad_id=-1,
+    normalization_rule_name="identity",
+    add_dummy_prefix=False,
+    remove_extra_whitespaces=False,
+    split_by_unicode_script=False,
+    split_by_whitespace=False,
+    split_by_number=False,
+    character_coverage=1.0,
+    max_sentence_length=2**30,
+    num_threads=1,
+    minloglevel=2,
+)
 
 
 def as_text(units):
@@ -44,9 +55,13 @@ def learn(rows, *, num_pieces, num_units, max_piece_units):
     model, never = io.BytesIO(), num_units - len({unit for units in rows for unit in units})
     try:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=map(as_text, rows), model_writer=model, model_type="bpe",
-            vocab_size=num_pieces - never + 1, max_sentencepiece_length=max_piece_units, **EXACT,
-        )  # fmt: skip
+            sentence_iterator=map(as_text, rows),
+            model_writer=model,
+            model_type="bpe",
+            vocab_size=num_pieces - never + 1,
+            max_sentencepiece_length=max_piece_units,
+            **EXACT,
+        )
     except RuntimeError as error:
         raise _wrong_number("so few that the corpus has them", f"{num_pieces} ({str(error)[-80:]})") from error
     return model.getvalue()
@@ -76,5 +91,9 @@ def fit_pieces(*, reduced_units, model, pieces, num_pieces, num_units, max_piece
 
 def _wrong_number(expected, got):
     return data_error(
-        "fit_pieces", "a unit LM's pieces must exist", expected=expected, got=got, remedy="correct num_pieces in config/ulms.tsv"
+        "fit_pieces",
+        "a unit LM's pieces must exist",
+        expected=expected,
+        got=got,
+        remedy="correct num_pieces in config/ulms.tsv",
     )

@@ -14,9 +14,10 @@ COSTS = dict(  # column → label, factor
     real_time_factor=("ms to encode a second of speech", 1e3),
 )
 MEASURES = dict(  # column → label, factor
-    difference=("accuracy less the parent's (points)", 100), probe_accuracy=("accuracy of a linear probe", 1),
+    difference=("accuracy less the parent's (points)", 100),
+    probe_accuracy=("accuracy of a linear probe", 1),
     agreement=("agreement with the parent's units", 1),
-)  # fmt: skip
+)
 MARKERS = "osD^vP*X"
 
 

@@ -85,11 +85,36 @@ def answers_of(rows, vocabulary, num_tasks, rng):
 
 
 def pretrain_ulm(
-    *, reduced_units, vocabulary, model, config, task_prompts, training, num_layers, dim, ffn_dim, num_heads, dropout,
-    num_pseudo_tasks, pseudo_tasks_a_row, under_prompt_fraction, pseudo_prompt_length, pseudo_task_weight,
-    pseudo_prompt_rate_factor, augmentation, max_tokens, batches_per_update, num_updates, learning_rate, warmup_updates, clip_norm,
-    adam_betas, weight_decay, evaluate_every, seed,
-):  # fmt: skip
+    *,
+    reduced_units,
+    vocabulary,
+    model,
+    config,
+    task_prompts,
+    training,
+    num_layers,
+    dim,
+    ffn_dim,
+    num_heads,
+    dropout,
+    num_pseudo_tasks,
+    pseudo_tasks_a_row,
+    under_prompt_fraction,
+    pseudo_prompt_length,
+    pseudo_task_weight,
+    pseudo_prompt_rate_factor,
+    augmentation,
+    max_tokens,
+    batches_per_update,
+    num_updates,
+    learning_rate,
+    warmup_updates,
+    clip_norm,
+    adam_betas,
+    weight_decay,
+    evaluate_every,
+    seed,
+):
     """Stage: pre-train on the training splits of several corpora; the dev splits judge the loss of the next unit."""
     torch.manual_seed(seed)
     words = tables.read(vocabulary, VOCABULARY)
@@ -116,11 +141,21 @@ def pretrain_ulm(
         return dict(loss=float(sum(loss for loss, _ in parts)) / sum(n for _, n in parts))
 
     curve = fit(
-        both, loss=lambda batch: both.loss(batch, pseudo_task_weight), batches=batches, batches_per_update=batches_per_update,
-        evaluate=dev_loss, num_updates=num_updates, learning_rate=learning_rate,
-        rate_factors={"prompts.": pseudo_prompt_rate_factor}, warmup_updates=warmup_updates, clip_norm=clip_norm,
-        betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
-    )  # fmt: skip
+        both,
+        loss=lambda batch: both.loss(batch, pseudo_task_weight),
+        batches=batches,
+        batches_per_update=batches_per_update,
+        evaluate=dev_loss,
+        num_updates=num_updates,
+        learning_rate=learning_rate,
+        rate_factors={"prompts.": pseudo_prompt_rate_factor},
+        warmup_updates=warmup_updates,
+        clip_norm=clip_norm,
+        betas=adam_betas,
+        weight_decay=weight_decay,
+        evaluate_every=evaluate_every,
+        seed=seed,
+    )
     save_tensors(model, lm.state_dict())
     save_tensors(task_prompts, prompts.state_dict())
     save_config(config, dict(num_parameters=num_parameters(lm), **lm.config.to_dict()))

@@ -18,18 +18,35 @@ def shown_columns(frame):
         deviation=[percent(std) if seeds > 1 else "–" for std, seeds in zip(frame.value_std, frame.num_seeds)],
         examples=frame.examples_per_class.map(lambda number: number or "all"),
         num_illegal=frame.num_illegal.map("{:.1f}".format),
-        trained=frame.trained_parameters.map("{:,}".format), total=frame.total_parameters.map("{:,}".format),
+        trained=frame.trained_parameters.map("{:,}".format),
+        total=frame.total_parameters.map("{:,}".format),
         **{name: frame[name].map(percent) for name in ("value", "ngram_value", "majority_value", "accuracy", "free_accuracy")},
-    ).rename(columns=HEADINGS)[list(HEADINGS.values())]  # fmt: skip
+    ).rename(columns=HEADINGS)[list(HEADINGS.values())]
 
 
 HEADINGS = dict(
-    task="task", verbalizer="verbalizer", tuning="tuning", examples="examples per class", sampling="sampling", metric="metric",
-    value="test value", interval="95 % interval", deviation="standard deviation over seeds",
-    num_seeds="seeds", num_rows="test rows", ngram_value="n-gram baseline", majority_value="majority baseline",
-    accuracy="accuracy", free_accuracy="accuracy, free decoding", num_illegal="rows with illegal outputs, free decoding",
-    trained="trained parameters", total="all parameters", corpus="corpus", codebook="codebook", ulm="unit LM",
-)  # fmt: skip
+    task="task",
+    verbalizer="verbalizer",
+    tuning="tuning",
+    examples="examples per class",
+    sampling="sampling",
+    metric="metric",
+    value="test value",
+    interval="95 % interval",
+    deviation="standard deviation over seeds",
+    num_seeds="seeds",
+    num_rows="test rows",
+    ngram_value="n-gram baseline",
+    majority_value="majority baseline",
+    accuracy="accuracy",
+    free_accuracy="accuracy, free decoding",
+    num_illegal="rows with illegal outputs, free decoding",
+    trained="trained parameters",
+    total="all parameters",
+    corpus="corpus",
+    codebook="codebook",
+    ulm="unit LM",
+)
 
 
 def render_summary(*, summary, page):

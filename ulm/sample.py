@@ -34,9 +34,11 @@ def sample_rows(tuned, rows, answers, symbols, vary, *, max_tokens, beam_size, l
         free, _ = greedy(tuned, sources, begun=begun, copies=copies, max_steps=answers.max_steps)
         for row, tokens, score, anything in zip(chosen, said, scores, free):
             yield {name: row[name] for name in ("utterance_id", "split", "labels")} | dict(
-                predicted_labels=answers.labels(tokens), score=score, free_units=[symbols[t] for t in anything],
+                predicted_labels=answers.labels(tokens),
+                score=score,
+                free_units=[symbols[t] for t in anything],
                 free_labels=answers.labels(anything),
-            )  # fmt: skip
+            )
 
 
 def copying(rows, vocabulary_size, num_copies, augmentation):
@@ -61,9 +63,23 @@ def source_of(row):
 
 
 def sample(
-    *, rows, verbalizer, vocabulary, model, config, prompt, samples, metric, scope, max_tokens, beam_size, length_penalty, max_length_factor,
-    num_copies, augmentation,
-):  # fmt: skip
+    *,
+    rows,
+    verbalizer,
+    vocabulary,
+    model,
+    config,
+    prompt,
+    samples,
+    metric,
+    scope,
+    max_tokens,
+    beam_size,
+    length_penalty,
+    max_length_factor,
+    num_copies,
+    augmentation,
+):
     """Stage: decoding of dev and test under the prompt of every seed; `metric` says which answers are legal. See `SAMPLES`.
 
     Matrix products are in bfloat16 where the device computes with it, as when the prompt was trained.

@@ -27,10 +27,15 @@ def measures(frame):
     n, values = int(frame.utterance_id.nunique()), list(by_seed.values())
     low, high = wilson_interval(np.mean(values) * n, n)
     return dict(
-        accuracy=float(np.mean(values)), accuracy_std=float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
-        accuracy_low=low, accuracy_high=high, num_rows=n, accuracy_by_seed=by_seed,
-        free_accuracy=float(np.mean(free)), num_illegal=float(frame.free_labels.isna().sum() / len(values)),
-    )  # fmt: skip
+        accuracy=float(np.mean(values)),
+        accuracy_std=float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
+        accuracy_low=low,
+        accuracy_high=high,
+        num_rows=n,
+        accuracy_by_seed=by_seed,
+        free_accuracy=float(np.mean(free)),
+        num_illegal=float(frame.free_labels.isna().sum() / len(values)),
+    )
 
 
 def baseline_values(frame, metric, **bootstrap):
@@ -81,9 +86,7 @@ def confusion_rows(pairs):
     return [dict(seed=s, label=t, predicted_label=p, count=n) for (s, t, p), n in sorted(Counter(pairs).items())]
 
 
-def score(
-    *, samples, baselines, training, prompt, config, acc, confusion, task, names, metrics, num_resamples, seed
-):  # fmt: skip
+def score(*, samples, baselines, training, prompt, config, acc, confusion, task, names, metrics, num_resamples, seed):
     """Stage: `acc` is the JSON report, `confusion` the matrix of the test split. `names`: the rows that the task is made of.
 
     `metrics`: the first is the report's `value`, the others stand under `other_metrics`.

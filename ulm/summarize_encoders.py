@@ -25,9 +25,13 @@ def task_columns(reports, tasks, parent):
     """`OF_TASKS` of an encoder. `tasks`: the `System` of its tasks; `parent`: that of its parent's, or `None`."""
     low, high = wilson_interval(tasks.value * len(tasks.asked), len(tasks.asked))
     told = dict(
-        tasks=[report["task"] for report in reports], unit_lms=[report["names"]["ulm"] for report in reports],
-        accuracies=[report["accuracy"] for report in reports], accuracy=tasks.value, accuracy_low=low, accuracy_high=high,
-    )  # fmt: skip
+        tasks=[report["task"] for report in reports],
+        unit_lms=[report["names"]["ulm"] for report in reports],
+        accuracies=[report["accuracy"] for report in reports],
+        accuracy=tasks.value,
+        accuracy_low=low,
+        accuracy_high=high,
+    )
     if parent and parent.asked == tasks.asked:
         told |= {name: value for name, value in difference(tasks, parent).items() if name in NO_TASK}
     return NO_TASK | told

@@ -29,9 +29,12 @@ def initial_prompt(config, kind, length, dropout, initialization, task_prompts):
     if initialization != "normal":
         if not num_tasks:
             raise data_error(
-                "tune_prompt", f"initialization '{initialization}' starts from pseudo-tasks", expected="a unit LM trained with some", got="none",
+                "tune_prompt",
+                f"initialization '{initialization}' starts from pseudo-tasks",
+                expected="a unit LM trained with some",
+                got="none",
                 remedy="use initialization: normal, or pre-train the unit LM with num_pseudo_tasks above 0",
-            )  # fmt: skip
+            )
         prompt.separator.data = task_prompts["separators"].mean(0)
     if initialization == "pseudo_task" and kind == "deep":
         tasks, rows = torch.randint(num_tasks, (length,)), torch.randint(task_length, (length,))
@@ -41,12 +44,37 @@ def initial_prompt(config, kind, length, dropout, initialization, task_prompts):
 
 
 def tune_prompt(
-    *, rows, model, config, task_prompts, prompt, training, seeds, learn_verbalizer, prompt_kind, prompt_length, prompt_dropout,
-    lora_rank, train_lm, scope, initialization,
-    label_smoothing, balanced, augmentation, max_tokens, batches_per_update, updates_per_reading, num_updates, learning_rate, separator_rate_factor,
-    warmup_updates, clip_norm, adam_betas,
-    weight_decay, evaluate_every,
-):  # fmt: skip
+    *,
+    rows,
+    model,
+    config,
+    task_prompts,
+    prompt,
+    training,
+    seeds,
+    learn_verbalizer,
+    prompt_kind,
+    prompt_length,
+    prompt_dropout,
+    lora_rank,
+    train_lm,
+    scope,
+    initialization,
+    label_smoothing,
+    balanced,
+    augmentation,
+    max_tokens,
+    batches_per_update,
+    updates_per_reading,
+    num_updates,
+    learning_rate,
+    separator_rate_factor,
+    warmup_updates,
+    clip_norm,
+    adam_betas,
+    weight_decay,
+    evaluate_every,
+):
     """Stage: what is trained for each seed, in one file as `seed{n}.prompt.keys` and so on, and the curves (`TRAINING`)."""
     device, how, tensors, curves = choose_device(), UnitAugmentation(**augmentation), {}, []
     pseudo, binarized = load_file(task_prompts), tables.read(rows, BINARIZED).to_pylist()
@@ -75,11 +103,21 @@ def tune_prompt(
             return drawn if scope == "all" else ReadOnce(tuned, drawn, updates_per_reading, [seed, number])
 
         curves += fit(
-            tuned, loss=tuned.loss, batches=batches, batches_per_update=batches_per_update,
-            evaluate=lambda tuned=tuned: tuned.measures(dev_batches), num_updates=num_updates, learning_rate=learning_rate,
-            rate_factors={"prompt.separator": separator_rate_factor}, warmup_updates=warmup_updates, clip_norm=clip_norm,
-            betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
-        )  # fmt: skip
+            tuned,
+            loss=tuned.loss,
+            batches=batches,
+            batches_per_update=batches_per_update,
+            evaluate=lambda tuned=tuned: tuned.measures(dev_batches),
+            num_updates=num_updates,
+            learning_rate=learning_rate,
+            rate_factors={"prompt.separator": separator_rate_factor},
+            warmup_updates=warmup_updates,
+            clip_norm=clip_norm,
+            betas=adam_betas,
+            weight_decay=weight_decay,
+            evaluate_every=evaluate_every,
+            seed=seed,
+        )
         tensors |= {f"seed{seed}.{name}": tensor for name, tensor in trained_state(tuned).items()}
     save_tensors(prompt, tensors)
     tables.write(training, curves, TRAINING)

@@ -104,9 +104,12 @@ def train_more(tuned, *, lora_rank, train_lm):
     """Let low-rank updates of every query and value projection be trained as well, or all of the unit LM."""
     if (lora_rank or train_lm) and tuned.scope != "all":
         raise data_error(
-            "tune_prompt", "a unit LM that is changed must read the source changed", expected="scope: all", got=f"scope: {tuned.scope}",
+            "tune_prompt",
+            "a unit LM that is changed must read the source changed",
+            expected="scope: all",
+            got=f"scope: {tuned.scope}",
             remedy="correct the preset in config/config.yaml",
-        )  # fmt: skip
+        )
     tuned.lm.requires_grad_(train_lm)
     for layer in tuned.lm.layers if lora_rank else []:
         for projection in (layer.self_attn.q_proj, layer.self_attn.v_proj):

@@ -10,9 +10,12 @@ def verbalize(labels, said, place):
     for label in labels:
         if label not in said:
             raise data_error(
-                place, "every label is known from the training split", expected=one_of(label, said), got=f"'{label}'",
+                place,
+                "every label is known from the training split",
+                expected=one_of(label, said),
+                got=f"'{label}'",
                 remedy="add training rows with the label or leave it out with 'where' in config/corpora.tsv",
-            )  # fmt: skip
+            )
     return [unit for label in labels for unit in said[label]]
 
 

@@ -23,9 +23,12 @@ def label_positions(wanted, available, place):
     for name in wanted:
         if name not in available:
             raise data_error(
-                place, "a task's labels are label columns of its corpus", expected=f"among {available}", got=f"'{name}'",
+                place,
+                "a task's labels are label columns of its corpus",
+                expected=f"among {available}",
+                got=f"'{name}'",
                 remedy=f"{nearest(name, available)}correct 'labels' in config/tasks.tsv",
-            )  # fmt: skip
+            )
     if wanted[0].endswith(SEQUENCE):
         return slice(None)
     return [available.index(name) for name in wanted]
@@ -38,9 +41,12 @@ def join(units, manifest, positions, place):
     alone = sorted(set(names) ^ set(labels))
     if alone:
         raise data_error(
-            place, "units and manifest name the same utterances", expected="no differences", got=f"{len(alone)}, such as {alone[:3]}",
+            place,
+            "units and manifest name the same utterances",
+            expected="no differences",
+            got=f"{len(alone)}, such as {alone[:3]}",
             remedy="rerun from make_manifest on",
-        )  # fmt: skip
+        )
     whole = isinstance(positions, slice)
     chosen = [labels[name] if whole else [labels[name][i] for i in positions] for name in names]
     return units.select(["utterance_id", "split", "codebook", "units"]).append_column(LM_DATASET.field("labels"), [chosen])

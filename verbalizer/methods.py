@@ -34,9 +34,12 @@ def label_map(label_counts, units):
     """
     if len(units) == 1 < len(label_counts):
         raise data_error(
-            "verbalizer", "labels must differ in units", expected="two units or more", got=f"1 for {len(label_counts)} labels",
+            "verbalizer",
+            "labels must differ in units",
+            expected="two units or more",
+            got=f"1 for {len(label_counts)} labels",
             remedy="use a codebook with more clusters",
-        )  # fmt: skip
+        )
     length = 1
     while len(units) ** length < len(label_counts):
         length += 1

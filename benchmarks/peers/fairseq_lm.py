@@ -31,11 +31,20 @@ def dictionary(num_units):
 def fairseq_unit_lm(config, seed):
     """fairseq's language model of the sizes `UnitLMConfig`, frozen, with the weights that it draws from the seed."""
     settings = TransformerLanguageModelConfig(
-        decoder_embed_dim=config.dim, decoder_input_dim=config.dim, decoder_output_dim=config.dim,
-        decoder_ffn_embed_dim=config.ffn_dim, decoder_layers=config.num_layers, decoder_attention_heads=config.num_heads,
-        decoder_normalize_before=True, share_decoder_input_output_embed=True, dropout=0.0, attention_dropout=0.0,
-        activation_dropout=0.0, tokens_per_sample=3072, max_target_positions=3072,
-    )  # fmt: skip
+        decoder_embed_dim=config.dim,
+        decoder_input_dim=config.dim,
+        decoder_output_dim=config.dim,
+        decoder_ffn_embed_dim=config.ffn_dim,
+        decoder_layers=config.num_layers,
+        decoder_attention_heads=config.num_heads,
+        decoder_normalize_before=True,
+        share_decoder_input_output_embed=True,
+        dropout=0.0,
+        attention_dropout=0.0,
+        activation_dropout=0.0,
+        tokens_per_sample=3072,
+        max_target_positions=3072,
+    )
     words = dictionary(config.vocabulary_size - 4)
     torch.manual_seed(seed)
     task = SimpleNamespace(source_dictionary=words, target_dictionary=words)
@@ -126,9 +135,16 @@ def generate(model, words, sources, num_labels):
     prefixes = torch.tensor([[*source, SEPARATOR] for source in sources])
     length = prefixes.shape[1]
     generator = SequenceGenerator(
-        [model], words, beam_size=1, max_len_a=0, max_len_b=length + 1, max_len=3072, min_len=length + 1, unk_penalty=1e9,
+        [model],
+        words,
+        beam_size=1,
+        max_len_a=0,
+        max_len_b=length + 1,
+        max_len=3072,
+        min_len=length + 1,
+        unk_penalty=1e9,
         tokens_to_suppress=["<s>", *words.symbols[words.nspecial + num_labels :]],
-    )  # fmt: skip
+    )
     sample = dict(net_input=dict(src_tokens=prefixes, src_lengths=torch.full((len(prefixes),), length)))
     found = generator.generate([model], sample, prefix_tokens=prefixes)
     return [int(best[0]["tokens"][length]) for best in found]

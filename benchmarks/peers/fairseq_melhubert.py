@@ -17,10 +17,17 @@ class FairseqMelHuBERT(nn.Module):
         super().__init__()
         torch.manual_seed(seed)
         config = Wav2Vec2Config(
-            encoder_layers=sizes["num_layers"], encoder_embed_dim=sizes["dim"], encoder_ffn_embed_dim=sizes["ffn_dim"],
-            encoder_attention_heads=sizes["num_heads"], conv_pos=sizes["conv_kernel"], conv_pos_groups=sizes["conv_groups"],
-            dropout=dropout, attention_dropout=dropout, activation_dropout=dropout, encoder_layerdrop=0.0,
-        )  # fmt: skip
+            encoder_layers=sizes["num_layers"],
+            encoder_embed_dim=sizes["dim"],
+            encoder_ffn_embed_dim=sizes["ffn_dim"],
+            encoder_attention_heads=sizes["num_heads"],
+            conv_pos=sizes["conv_kernel"],
+            conv_pos_groups=sizes["conv_groups"],
+            dropout=dropout,
+            attention_dropout=dropout,
+            activation_dropout=dropout,
+            encoder_layerdrop=0.0,
+        )
         self.pre_extract_proj = nn.Linear(4 * sizes["frame_ms"], sizes["dim"])
         self.encoder = TransformerEncoder(config)
         self.final_proj = nn.Linear(sizes["dim"], sizes["num_targets"][0])

@@ -16,9 +16,12 @@ def activity_symbols(segments, place):
     speakers = sorted({speaker for speaker, *_ in segments})
     if len(speakers) != NUM_SPEAKERS:
         raise data_error(
-            place, "a mixture is of two speakers", expected="segments of two", got=f"{speakers[:5]}",
+            place,
+            "a mixture is of two speakers",
+            expected="segments of two",
+            got=f"{speakers[:5]}",
             remedy="correct the segments, or leave the recording out",
-        )  # fmt: skip
+        )
     frames = [(speaker, *(round(ACTIVITY_HZ * seconds) for seconds in times)) for speaker, *times in segments]
     active = np.zeros((max(end for *_, end in frames), NUM_SPEAKERS), np.int8)
     for speaker, start, end in frames:

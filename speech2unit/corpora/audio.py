@@ -54,9 +54,12 @@ class BadAudio(ValueError):
 
     def __init__(self, path, reason, detail):
         text = data_error(
-            ascii(str(path))[1:-1], RULES[reason], expected="audio that can be converted", got=f"{reason}: {detail}",
+            ascii(str(path))[1:-1],
+            RULES[reason],
+            expected="audio that can be converted",
+            got=f"{reason}: {detail}",
             remedy="repair or remove the file, or leave it to rejected.parquet",
-        )  # fmt: skip
+        )
         super().__init__(str(text))
         self.path, self.reason, self.detail = path, reason, detail
 
@@ -91,9 +94,12 @@ def read_utterance(path, row, *, sample_rate):
     waveform, info = read_audio(path, sample_rate=sample_rate, speed=row["speed"], **stretch(row))
     if info.audio_hash != row["audio_hash"]:
         raise data_error(
-            path, "a recording must be the one that its manifest lists", expected=f"samples with the hash {row['audio_hash']}",
-            got=info.audio_hash, remedy="put the recording back, or read the corpus again: add --forcerun make_manifest",
-        )  # fmt: skip
+            path,
+            "a recording must be the one that its manifest lists",
+            expected=f"samples with the hash {row['audio_hash']}",
+            got=info.audio_hash,
+            remedy="put the recording back, or read the corpus again: add --forcerun make_manifest",
+        )
     return waveform
 
 

@@ -22,10 +22,12 @@ def check_clips(rows):
     for row in rows:
         if len(row["labels"]) != 1 or len(row["labels"][0].split()) != 1 or row["speaker"] is None:
             raise data_error(
-                "concatenate_clips", "a clip has one label of one word, and a speaker", expected="such as ['3'] of speaker lucas",
+                "concatenate_clips",
+                "a clip has one label of one word, and a speaker",
+                expected="such as ['3'] of speaker lucas",
                 got=f"{row['labels']} of speaker {row['speaker']} ({row['utterance_id']})",
                 remedy="make strings of another corpus, or name its label and speaker columns in config/corpora.tsv",
-            )  # fmt: skip
+            )
 
 
 def by_speaker(rows):
@@ -88,9 +90,7 @@ def write_strings(audio, metadata, draw, *, column, symbols, seed, **pauses):
         pandas.DataFrame(rows).to_csv(temporary, index=False, lineterminator="\n")
 
 
-def concatenate_clips(
-    *, manifest, audio, metadata, root, num_clips, num_parts, pause_seconds, pause_snr_db, seed
-):  # fmt: skip
+def concatenate_clips(*, manifest, audio, metadata, root, num_clips, num_parts, pause_seconds, pause_snr_db, seed):
     """Writes `audio`/split/00000.flac (mono, 16 bit) and `metadata`, a CSV for `corpora/table.py` whose column `labels` is a sequence.
 
     `root`: of the corpus of `manifest`, whose copies at other speeds are left out; `num_clips`: `{split: number}`.

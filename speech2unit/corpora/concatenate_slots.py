@@ -14,9 +14,12 @@ def slot_of_labels(slots, labels, place="concatenate_slots.slots"):
     wrong = sorted(set(labels) - set(found)) or sorted(label for label in set(found) if found.count(label) > 1)
     if wrong:
         raise data_error(
-            place, "each label fills one slot", expected="every label of both corpora once", got=f"{wrong[:5]} in none or two",
+            place,
+            "each label fills one slot",
+            expected="every label of both corpora once",
+            got=f"{wrong[:5]} in none or two",
             remedy="correct the section in config/config.yaml",
-        )  # fmt: skip
+        )
     return {label: slot for slot, filling in slots.items() for label in filling}
 
 
@@ -45,9 +48,7 @@ def draw_commands(corpora, *, num_clips, num_parts, rng):
         yield [clips[i] for clips, n in zip(voices, counts) for i in rng.integers(len(clips), size=n)]
 
 
-def concatenate_slots(
-    *, manifests, audio, metadata, roots, slots, num_clips, num_parts, pause_seconds, pause_snr_db, seed
-):  # fmt: skip
+def concatenate_slots(*, manifests, audio, metadata, roots, slots, num_clips, num_parts, pause_seconds, pause_snr_db, seed):
     """Writes `audio` and `metadata` as `concatenate_clips` does; the CSV's column `symbols` is a sequence.
 
     `manifests`, `roots`: of the two corpora; `slots`: `{slot: labels}`. Raises `ValueError`.

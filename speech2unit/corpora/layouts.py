@@ -19,9 +19,12 @@ def need(path, source):
     """`path`, which must exist. Raises `ValueError` that says what lies there instead and where the corpus is published."""
     if not path.exists():
         raise data_error(
-            path, "the corpus must lie in its published layout", expected=f"'{path.name}'", got=_around(path.parent),
+            path,
+            "the corpus must lie in its published layout",
+            expected=f"'{path.name}'",
+            got=_around(path.parent),
             remedy=f"get it from {source}, {OR_CORRECT}",
-        )  # fmt: skip
+        )
     return path
 
 
@@ -30,9 +33,12 @@ def found(folder, pattern, source):
     paths = sorted(path for path in need(folder, source).glob(pattern) if not path.name.startswith("."))
     if not paths:
         raise data_error(
-            folder, "the corpus must lie in its published layout", expected=f"'{pattern}'", got=_around(folder),
+            folder,
+            "the corpus must lie in its published layout",
+            expected=f"'{pattern}'",
+            got=_around(folder),
             remedy=f"get it from {source}, {OR_CORRECT}",
-        )  # fmt: skip
+        )
     return paths
 
 
@@ -41,9 +47,12 @@ def one(folder, pattern, source):
     paths = found(folder, pattern, source)
     if len(paths) > 1:
         raise data_error(
-            folder, "one release of the corpus lies here", expected=f"one '{pattern}'", got=f"{[path.name for path in paths]}",
+            folder,
+            "one release of the corpus lies here",
+            expected=f"one '{pattern}'",
+            got=f"{[path.name for path in paths]}",
             remedy="give each release a folder, and a row of config/corpora.tsv, of its own",
-        )  # fmt: skip
+        )
     return paths[0]
 
 
@@ -59,9 +68,12 @@ def named(pattern, path, source):
     match = re.fullmatch(pattern, path.stem)
     if not match:
         raise data_error(
-            path, "file names must have the published form", expected=f"'{pattern}'", got=f"'{path.stem}'",
+            path,
+            "file names must have the published form",
+            expected=f"'{pattern}'",
+            got=f"'{path.stem}'",
             remedy=f"remove or rename the file, or get the corpus anew from {source}",
-        )  # fmt: skip
+        )
     return match
 
 
@@ -69,9 +81,12 @@ def known(value, names, place, source):
     """`names[value]` of a dict. Raises `ValueError` for a value that the publication does not know."""
     if value not in names:
         raise data_error(
-            place, "only names that the publication knows may occur", expected=one_of(value, names), got=f"'{value}'",
+            place,
+            "only names that the publication knows may occur",
+            expected=one_of(value, names),
+            got=f"'{value}'",
             remedy=f"{nearest(value, names)}remove it, or get the corpus anew from {source}",
-        )  # fmt: skip
+        )
     return names[value]
 
 
@@ -86,9 +101,12 @@ def read_fields(path, num_fields, source, separator=None):
     wrong = next((number for number, row in enumerate(rows, 1) if len(row) != num_fields), None)
     if wrong:
         raise data_error(
-            f"{path}, line {wrong}", "a line has the published fields", expected=f"{num_fields}", got=f"{rows[wrong - 1]}",
+            f"{path}, line {wrong}",
+            "a line has the published fields",
+            expected=f"{num_fields}",
+            got=f"{rows[wrong - 1]}",
             remedy=f"get the file anew from {source}",
-        )  # fmt: skip
+        )
     return rows
 
 
@@ -99,9 +117,12 @@ def read_table(path, columns, source, delimiter=","):
     lacking = [name for name in columns if not rows or rows[0].get(name) is None]
     if lacking:
         raise data_error(
-            path, "the table has the published columns", expected=f"{columns} and at least one row",
-            got=f"{list(rows[0]) if rows else 'no row'}", remedy=f"get the file anew from {source}",
-        )  # fmt: skip
+            path,
+            "the table has the published columns",
+            expected=f"{columns} and at least one row",
+            got=f"{list(rows[0]) if rows else 'no row'}",
+            remedy=f"get the file anew from {source}",
+        )
     return rows
 
 
@@ -114,9 +135,7 @@ def row(path, split, labels, speaker=None, stretch=None):
     if stretch:
         name = f"{name}-{round(1000 * stretch[0]):07d}ms"
     start, end = stretch or (0.0, None)
-    return dict(
-        utterance_id=name, path=path, split=split, speaker=speaker, labels=labels, start_seconds=start, end_seconds=end
-    )  # fmt: skip
+    return dict(utterance_id=name, path=path, split=split, speaker=speaker, labels=labels, start_seconds=start, end_seconds=end)
 
 
 def with_labels(rows, label_columns):
@@ -127,9 +146,12 @@ def with_labels(rows, label_columns):
         for name in names:
             if name not in offered:
                 raise data_error(
-                    "config/corpora.tsv", "`label_columns` names labels that the adapter reads", expected=f"some of {list(offered)}",
-                    got=f"'{name}'", remedy=f"{nearest(name, offered)}correct the cell",
-                )  # fmt: skip
+                    "config/corpora.tsv",
+                    "`label_columns` names labels that the adapter reads",
+                    expected=f"some of {list(offered)}",
+                    got=f"'{name}'",
+                    remedy=f"{nearest(name, offered)}correct the cell",
+                )
         one_row["labels"] = [label for name in names for label in _listed(offered[name])]
     return rows
 

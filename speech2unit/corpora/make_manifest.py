@@ -25,17 +25,23 @@ def read_corpus(corpus):
     names = [module.name for module in pkgutil.iter_modules(corpora.__path__)]
     if corpus["adapter"] not in names:
         raise data_error(
-            "config/corpora.tsv", "`adapter` must be a file of speech2unit/corpora/adapters", expected=one_of(corpus["adapter"], names),
-            got=f"'{corpus['adapter']}'", remedy=f"{nearest(corpus['adapter'], names)}correct the row",
-        )  # fmt: skip
+            "config/corpora.tsv",
+            "`adapter` must be a file of speech2unit/corpora/adapters",
+            expected=one_of(corpus["adapter"], names),
+            got=f"'{corpus['adapter']}'",
+            remedy=f"{nearest(corpus['adapter'], names)}correct the row",
+        )
     read_rows = importlib.import_module(f"speech2unit.corpora.adapters.{corpus['adapter']}").read_rows
     used = inspect.signature(read_rows).parameters
     unused = [name for name, cell in corpus.items() if cell and name not in {*used, *OWN_CELLS}]
     if unused:
         raise data_error(
-            "config/corpora.tsv", f"adapter '{corpus['adapter']}' must use every filled cell", expected=f"only {list(used)}",
-            got=f"{unused}", remedy="empty these cells or choose another adapter",
-        )  # fmt: skip
+            "config/corpora.tsv",
+            f"adapter '{corpus['adapter']}' must use every filled cell",
+            expected=f"only {list(used)}",
+            got=f"{unused}",
+            remedy="empty these cells or choose another adapter",
+        )
     whole = dict(start_seconds=0.0, end_seconds=None)
     rows = [whole | row for row in read_rows(**{name: corpus[name] for name in used})]
     _check_columns(rows, corpus)
@@ -48,9 +54,12 @@ def _check_columns(rows, corpus):
     wrong = next((row for row in rows if len(row["labels"]) != len(names)), None)
     if wrong and names and not corpus["label_columns"].endswith(SEQUENCE):
         raise data_error(
-            "config/corpora.tsv", "`label_columns` names every label", expected=f"{len(wrong['labels'])} names, such as for {wrong['labels']}",
-            got=f"{names}", remedy="correct the cell; a sequence is one column whose name ends with []",
-        )  # fmt: skip
+            "config/corpora.tsv",
+            "`label_columns` names every label",
+            expected=f"{len(wrong['labels'])} names, such as for {wrong['labels']}",
+            got=f"{names}",
+            remedy="correct the cell; a sequence is one column whose name ends with []",
+        )
 
 
 def check_ids(rows, place):
@@ -61,9 +70,12 @@ def check_ids(rows, place):
     double = {name: found for name, found in paths.items() if len(found) > 1}
     if double:
         raise data_error(
-            place, "an utterance_id (the path without its extension, - for /) must be unique", expected="one row each",
-            got=f"{len(double)} ids of several rows: {_first(double)}", remedy="remove rows or rename files",
-        )  # fmt: skip
+            place,
+            "an utterance_id (the path without its extension, - for /) must be unique",
+            expected="one row each",
+            got=f"{len(double)} ids of several rows: {_first(double)}",
+            remedy="remove rows or rename files",
+        )
 
 
 def check_file(row, *, root, speeds, sample_rate):
@@ -104,11 +116,13 @@ def check_rejected(rejected, num_files, max_reject_fraction, place):
         print(f"{row['path']!a}: {row['reason']}: {row['detail']}")  # as no table is left of a stage that fails
     lines = "".join(f"\n  {reason:12} {len(found):7}  {', '.join(found[:3])}" for reason, found in sorted(reasons.items()))
     raise data_error(
-        place, "most of a corpus must be usable", expected=f"at most {max_reject_fraction:.2%} of the files rejected",
+        place,
+        "most of a corpus must be usable",
+        expected=f"at most {max_reject_fraction:.2%} of the files rejected",
         got=f"{len(rejected)} of {num_files} ({len(rejected) / num_files:.2%}):{lines}\n",
         remedy="repair these files (all of them are in the log, the reasons in speech2unit/corpora/audio.py), or raise "
         "make_manifest.max_reject_fraction in config/config.yaml",
-    )  # fmt: skip
+    )
 
 
 def check_overlap(rows, column, place, *, allowed):
@@ -124,11 +138,13 @@ def check_overlap(rows, column, place, *, allowed):
     setting = f"allow_{column.removesuffix('_hash')}_overlap"
     if shared and not allowed:
         raise data_error(
-            place, f"splits must not share a value of {column}", expected="each in one split",
+            place,
+            f"splits must not share a value of {column}",
+            expected="each in one split",
             got=f"{len(shared)} in several: {_first(shared)}",
             remedy="correct the splits (or the speakers; adapter folders reads them by `speaker_pattern` of config/corpora.tsv), or "
             f"set make_manifest.{setting}: true to accept a flattering test",
-        )  # fmt: skip
+        )
     print(f"{setting}: {len(shared)} values of {column} in several splits")
 
 
@@ -146,16 +162,27 @@ def _speeds(text):
         speeds = (0.0,)
     if len(set(speeds)) < len(speeds) or any(speed == 1 or not 0.5 <= speed <= 2 for speed in speeds):
         raise data_error(
-            "config/corpora.tsv", "`speeds` are factors of the extra copies",
-            expected="0.5 to 2, none twice, not 1, comma separated", got=f"'{text}'", remedy="correct the row",
-        )  # fmt: skip
+            "config/corpora.tsv",
+            "`speeds` are factors of the extra copies",
+            expected="0.5 to 2, none twice, not 1, comma separated",
+            got=f"'{text}'",
+            remedy="correct the row",
+        )
     return speeds
 
 
 def make_manifest(
-    *, manifest, rejected, corpus, source=None, sample_rate, max_reject_fraction, allow_speaker_overlap, allow_audio_overlap,
+    *,
+    manifest,
+    rejected,
+    corpus,
+    source=None,
+    sample_rate,
+    max_reject_fraction,
+    allow_speaker_overlap,
+    allow_audio_overlap,
     num_workers,
-):  # fmt: skip
+):
     """Writes `manifest` (usable files and their speed copies, sorted by utterance_id) and `rejected` (the others).
 
     `corpus`: a row of config/corpora.tsv, with `speeds` such as "0.9,1.1" for extra copies of the train files; `source`: only

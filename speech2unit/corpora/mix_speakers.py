@@ -33,9 +33,12 @@ def draw_pairs(rows, *, num_mixtures, num_parts, rng):
     speakers = sorted(name for name in by_speaker if name is not None)
     if len(speakers) < 2:
         raise data_error(
-            "mix_speakers", "every split has two speakers to mix", expected="at least 2", got=f"{speakers}",
+            "mix_speakers",
+            "every split has two speakers to mix",
+            expected="at least 2",
+            got=f"{speakers}",
             remedy="mix another corpus, or name its speaker column in config/corpora.tsv",
-        )  # fmt: skip
+        )
     for _ in range(num_mixtures):
         pair = [by_speaker[speakers[i]] for i in sorted(rng.choice(len(speakers), 2, replace=False))]
         yield [[clips[i] for i in rng.integers(len(clips), size=rng.integers(num_parts[0], num_parts[1] + 1))] for clips in pair]
@@ -60,9 +63,21 @@ def mixed(voices, *, sample_rate, delay_seconds, gain_db, range_db, max_gap_seco
 
 
 def mix_speakers(
-    *, manifest, audio, metadata, root, num_mixtures, num_parts, pause_seconds, pause_snr_db, delay_seconds, gain_db, range_db,
-    max_gap_seconds, seed,
-):  # fmt: skip
+    *,
+    manifest,
+    audio,
+    metadata,
+    root,
+    num_mixtures,
+    num_parts,
+    pause_seconds,
+    pause_snr_db,
+    delay_seconds,
+    gain_db,
+    range_db,
+    max_gap_seconds,
+    seed,
+):
     """Writes `audio`/split/00000.flac (mono, 16 bit) and `metadata`, a CSV for `corpora/table.py` whose column `activity` is
     a sequence of the symbols of `speech2unit/corpora/activity.py`; `speaker` is the pair.
 

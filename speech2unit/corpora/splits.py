@@ -15,9 +15,12 @@ def standard_split(name, place):
     """`valid` → `dev` and so on; raises `ValueError` for a name that is none of `NAMES`."""
     if str(name).lower() not in NAMES:
         raise data_error(
-            place, "a split has a known name", expected=one_of(name, NAMES), got=f"'{name}'",
+            place,
+            "a split has a known name",
+            expected=one_of(name, NAMES),
+            got=f"'{name}'",
             remedy=f"{nearest(name, NAMES)}rename the split, or leave the rows out with `where`",
-        )  # fmt: skip
+        )
     return NAMES[str(name).lower()]
 
 
@@ -58,11 +61,13 @@ def check_splits(rows, place, label_columns=""):
     if not set(needed) <= set(sizes):
         speakers = sorted({row.get("speaker") for row in rows} - {None})
         raise data_error(
-            place, "no split may be empty", expected=f"usable rows in {', '.join(needed)}",
+            place,
+            "no split may be empty",
+            expected=f"usable rows in {', '.join(needed)}",
             got=f"{dict(sizes)} from {len(speakers)} speakers: {', '.join(speakers[:3])}",
             remedy="where the split is drawn by speaker (adapter folders), see that `speaker_pattern` finds the speaker in file names, add "
             "speakers, or put them into folders train/, dev/ and test/ yourself; else correct the corpus, its split_column or `where`",
-        )  # fmt: skip
+        )
     sequence = label_columns.endswith(SEQUENCE)
     items = set if sequence else enumerate
     known = {item for row in rows if row["split"] == "train" for item in items(row["labels"])}
@@ -71,7 +76,9 @@ def check_splits(rows, place, label_columns=""):
         labels = [f"'{item}'" if sequence else f"'{item[1]}' of label column {item[0] + 1}" for item in unknown]
         shown = [f"{label} (in {utterance_id})" for label, utterance_id in zip(labels, unknown.values())]
         raise data_error(
-            place, "train must hold every label of dev and test", expected="each label of each label column in train",
+            place,
+            "train must hold every label of dev and test",
+            expected="each label of each label column in train",
             got=f"{len(unknown)} that it lacks: {', '.join(shown[:5])}",
             remedy="correct the labels, or leave these rows out with `where`",
-        )  # fmt: skip
+        )

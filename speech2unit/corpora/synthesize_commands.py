@@ -43,9 +43,12 @@ class Synthesizer:
         self.sample_rate = self.library.espeak_Initialize(SYNCHRONOUS, 0, data, DONT_EXIT)
         if self.sample_rate <= 0:
             raise data_error(
-                "espeak-ng", "the library must start", expected="a sample rate", got=f"{self.sample_rate}",
+                "espeak-ng",
+                "the library must start",
+                expected="a sample rate",
+                got=f"{self.sample_rate}",
                 remedy="reinstall espeakng-loader",
-            )  # fmt: skip
+            )
         self.callback = CALLBACK(self._collect)  # kept alive: C holds it too
         self.library.espeak_SetSynthCallback(self.callback)
 
@@ -59,9 +62,12 @@ class Synthesizer:
         variants = sorted(path.name for path in Path(espeakng_loader.get_data_path(), "voices", "!v").iterdir())
         if variant not in variants or self.library.espeak_SetVoiceByName(f"{language}+{variant}".encode()):
             raise data_error(
-                "synthesize_commands", "espeak-ng must have the voice", expected=f"its languages, and variants {variants}",
-                got=f"'{language}' with '{variant}'", remedy=f"{nearest(variant, variants)}correct languages or variants",
-            )  # fmt: skip
+                "synthesize_commands",
+                "espeak-ng must have the voice",
+                expected=f"its languages, and variants {variants}",
+                got=f"'{language}' with '{variant}'",
+                remedy=f"{nearest(variant, variants)}correct languages or variants",
+            )
 
     def speak(self, word, *, rate, pitch, pitch_range, seed):
         """float32 waveform `[N]` at `sample_rate` Hz; `rate` in words a minute, pitches 0 to 100 of the voice's own range."""
@@ -75,9 +81,12 @@ class Synthesizer:
         samples = np.concatenate([*self.pieces, np.empty(0, np.int16)])
         if not samples.any():
             raise data_error(
-                "synthesize_commands", "every word must be heard", expected="speech", got=f"none for '{word}'",
+                "synthesize_commands",
+                "every word must be heard",
+                expected="speech",
+                got=f"none for '{word}'",
                 remedy="correct commands or unknown_words",
-            )  # fmt: skip
+            )
         return samples.astype(np.float32) / 32768
 
 
@@ -98,9 +107,12 @@ def draw_speakers(*, num_speakers, languages, variants, rate, pitch, pitch_range
     dev, test = (max(1, len(variants) * num_speakers[split] // sum(num_speakers.values())) for split in SPLITS[1:])
     if len(set(variants)) < len(variants) or dev + test >= len(variants):
         raise data_error(
-            "synthesize_commands", "every split needs voices of its own", expected="three or more different variants",
-            got=f"{variants} for {num_speakers} speakers", remedy="add variants",
-        )  # fmt: skip
+            "synthesize_commands",
+            "every split needs voices of its own",
+            expected="three or more different variants",
+            got=f"{variants} for {num_speakers} speakers",
+            remedy="add variants",
+        )
     pools = dict(zip(SPLITS, np.split(shuffled, [-dev - test, -test]), strict=True))
     speakers = {}
     for number, split in enumerate(SPLITS):
@@ -165,9 +177,25 @@ def write_metadata(path, rows):
 
 
 def synthesize_commands(
-    *, metadata, audio, languages, variants, commands, unknown_words, num_speakers, clips_per_class, sample_rate, clip_seconds,
-    rate, pitch, pitch_range, jitter, snr_db, peak_db, seed,
-):  # fmt: skip
+    *,
+    metadata,
+    audio,
+    languages,
+    variants,
+    commands,
+    unknown_words,
+    num_speakers,
+    clips_per_class,
+    sample_rate,
+    clip_seconds,
+    rate,
+    pitch,
+    pitch_range,
+    jitter,
+    snr_db,
+    peak_db,
+    seed,
+):
     """Writes `audio`/split/label/speaker_word_index.flac (mono, 16 bit) and `metadata`, a CSV for `corpora/table.py`.
 
     `num_speakers`, `clips_per_class` (of each speaker): `{split: number}`. The other settings are explained in

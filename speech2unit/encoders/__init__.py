@@ -61,9 +61,12 @@ def load_trunk(folder):
     module = _module(folder)
     if not hasattr(module, "load_trunk"):
         raise data_error(
-            Path(folder) / "config.json", "prompts and the like need an encoder with transformer blocks",
-            expected="one with 'load_trunk' in its file", got=f"'{module.__name__.rpartition('.')[2]}'", remedy="choose another encoder",
-        )  # fmt: skip
+            Path(folder) / "config.json",
+            "prompts and the like need an encoder with transformer blocks",
+            expected="one with 'load_trunk' in its file",
+            got=f"'{module.__name__.rpartition('.')[2]}'",
+            remedy="choose another encoder",
+        )
     return module.load_trunk(Path(folder))
 
 
@@ -71,16 +74,22 @@ def _module(folder):
     if not (Path(folder) / "config.json").is_file():
         beside = sorted(path.parent.name for path in Path(folder).parent.glob("*/config.json"))
         raise data_error(
-            folder, "an encoder is a folder with config.json and model.safetensors", expected=one_of(Path(folder).name, beside),
-            got="no such files", remedy=f"{nearest(Path(folder).name, beside)}or make it: snakemake --cores all {folder}/config.json",
-        )  # fmt: skip
+            folder,
+            "an encoder is a folder with config.json and model.safetensors",
+            expected=one_of(Path(folder).name, beside),
+            got="no such files",
+            remedy=f"{nearest(Path(folder).name, beside)}or make it: snakemake --cores all {folder}/config.json",
+        )
     config = read_json(Path(folder) / "config.json")
     name, known = config["architecture"], architectures()
     if name not in known:
         raise data_error(
-            Path(folder) / "config.json", "'architecture' names a file of speech2unit/encoders/architectures", expected=one_of(name, known), got=f"'{name}'",
+            Path(folder) / "config.json",
+            "'architecture' names a file of speech2unit/encoders/architectures",
+            expected=one_of(name, known),
+            got=f"'{name}'",
             remedy=f"{nearest(name, known)}prepare the encoder again",
-        )  # fmt: skip
+        )
     return importlib.import_module(f"{registry.__name__}.{name}")
 
 
@@ -100,9 +109,12 @@ def encode(encoder, waveforms, layer):
     for number, waveform in enumerate(waveforms):
         if len(waveform.shape) != 1 or len(waveform) < MIN_SAMPLES:
             raise data_error(
-                f"waveform {number}", "a waveform is mono and fills a frame", expected=f"[N], at least {MIN_SAMPLES} samples",
-                got=f"{list(waveform.shape)}", remedy="average the channels, or leave it out; one alone is a list of one",
-            )  # fmt: skip
+                f"waveform {number}",
+                "a waveform is mono and fills a frame",
+                expected=f"[N], at least {MIN_SAMPLES} samples",
+                got=f"{list(waveform.shape)}",
+                remedy="average the channels, or leave it out; one alone is a list of one",
+            )
     return encoder.features(waveforms, layer) if len(waveforms) else []
 
 
@@ -110,6 +122,9 @@ def check_layer(encoder, layer, place):
     """Raises `ValueError` where `encoder` has no such layer."""
     if not 0 <= layer <= encoder.num_layers:
         raise data_error(
-            place, "the encoder must have the layer", expected=f"0 to {encoder.num_layers}", got=f"{layer}",
+            place,
+            "the encoder must have the layer",
+            expected=f"0 to {encoder.num_layers}",
+            got=f"{layer}",
             remedy="change 'layer' in config/codebooks.tsv",
-        )  # fmt: skip
+        )

@@ -31,14 +31,20 @@ def student_settings(teacher, num_layers, num_repeats, place):
     """config.json of a student from that of its teacher. Raises `ValueError` where a pass has no layer to learn from."""
     if teacher["architecture"] not in BODIES:
         raise data_error(
-            place, "a teacher is a transformer whose layers can be shared", expected=f"one of {sorted(BODIES)}", got=f"{teacher['architecture']}",
+            place,
+            "a teacher is a transformer whose layers can be shared",
+            expected=f"one of {sorted(BODIES)}",
+            got=f"{teacher['architecture']}",
             remedy="change 'parent' in config/encoders.tsv",
-        )  # fmt: skip
+        )
     if num_layers * num_repeats > teacher["num_layers"]:
         raise data_error(
-            place, "each pass of the student is a layer of the teacher", expected=f"at most {teacher['num_layers']}", got=f"{num_layers} × {num_repeats}",
+            place,
+            "each pass of the student is a layer of the teacher",
+            expected=f"at most {teacher['num_layers']}",
+            got=f"{num_layers} × {num_repeats}",
             remedy="change 'num_layers' or 'num_repeats' of the preset of distil_layers",
-        )  # fmt: skip
+        )
     sizes = dict(num_layers=num_layers) | (dict(num_targets=[]) if "num_targets" in teacher else {})
     return teacher | sizes | dict(architecture="distilalhubert", body=teacher["architecture"], num_repeats=num_repeats)
 
@@ -65,10 +71,34 @@ def slow_down_cnn(student, factor):
 
 
 def distil_layers(
-    *, manifests, parent_model, parent_config, model, config, training, roots, num_layers, num_repeats, layer_interval, cosine_weight, norms_from_teacher,
-    cnn_gradient_factor, dropout, max_crop_frames, batch_frames, batches_per_update, dev_fraction, num_updates, learning_rate, warmup_updates,
-    clip_norm, adam_betas, weight_decay, evaluate_every, seed,
-):  # fmt: skip
+    *,
+    manifests,
+    parent_model,
+    parent_config,
+    model,
+    config,
+    training,
+    roots,
+    num_layers,
+    num_repeats,
+    layer_interval,
+    cosine_weight,
+    norms_from_teacher,
+    cnn_gradient_factor,
+    dropout,
+    max_crop_frames,
+    batch_frames,
+    batches_per_update,
+    dev_fraction,
+    num_updates,
+    learning_rate,
+    warmup_updates,
+    clip_norm,
+    adam_betas,
+    weight_decay,
+    evaluate_every,
+    seed,
+):
     """Stage: distil the parent on the training splits of several corpora; `dev_fraction` of the utterances only judge the loss."""
     torch.manual_seed(seed)
     device, tensors = choose_device(), load_tensors(parent_model)
@@ -86,14 +116,31 @@ def distil_layers(
         return distillation_loss(encoder, teacher, batch, layers, cosine_weight)
 
     learned = objective(
-        list(training_rows(manifests, roots)), make, loss, loss, max_crop_frames=max_crop_frames, batch_frames=batch_frames,
-        dev_fraction=dev_fraction, seed=seed,
-    )  # fmt: skip
+        list(training_rows(manifests, roots)),
+        make,
+        loss,
+        loss,
+        max_crop_frames=max_crop_frames,
+        batch_frames=batch_frames,
+        dev_fraction=dev_fraction,
+        seed=seed,
+    )
     curve = fit(
-        student, loss=learned.loss, batches=learned.batches, batches_per_update=batches_per_update, evaluate=learned.evaluate, num_updates=num_updates,
-        learning_rate=learning_rate, rate_factors={}, warmup_updates=warmup_updates, clip_norm=clip_norm, betas=adam_betas,
-        weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed,
-    )  # fmt: skip
+        student,
+        loss=learned.loss,
+        batches=learned.batches,
+        batches_per_update=batches_per_update,
+        evaluate=learned.evaluate,
+        num_updates=num_updates,
+        learning_rate=learning_rate,
+        rate_factors={},
+        warmup_updates=warmup_updates,
+        clip_norm=clip_norm,
+        betas=adam_betas,
+        weight_decay=weight_decay,
+        evaluate_every=evaluate_every,
+        seed=seed,
+    )
     front_end = {name: tensors[name] for name in ("mean", "std") if settings["body"] == "melhubert"}
     save_tensors(model, student.state_dict() | front_end)
     save_config(config, settings)

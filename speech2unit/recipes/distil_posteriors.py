@@ -19,9 +19,23 @@ from training.fit import fit
 
 
 def distil_posteriors(
-    *, parent_model, parent_config, manifests, model, config, training, roots, sizes, temperature, masked, num_updates, dropout,
-    data, optimization, seed,
-):  # fmt: skip
+    *,
+    parent_model,
+    parent_config,
+    manifests,
+    model,
+    config,
+    training,
+    roots,
+    sizes,
+    temperature,
+    masked,
+    num_updates,
+    dropout,
+    data,
+    optimization,
+    seed,
+):
     """Stage: the parent is the teacher; the student has its sizes but for `sizes`. `masked`: see `teacher_posteriors`."""
     torch.manual_seed(seed)
     teacher, settings, end = read_parent(parent_model, parent_config)
@@ -31,9 +45,15 @@ def distil_posteriors(
         student, teacher, end, list(training_rows(manifests, roots)), temperature=temperature, masked=masked, **about, seed=seed
     )
     curve = fit(
-        student, loss=goal.loss, batches=goal.batches, evaluate=goal.evaluate, num_updates=num_updates, rate_factors={}, seed=seed,
+        student,
+        loss=goal.loss,
+        batches=goal.batches,
+        evaluate=goal.evaluate,
+        num_updates=num_updates,
+        rate_factors={},
+        seed=seed,
         **optimization,
-    )  # fmt: skip
+    )
     save_tensors(model, student.state_dict() | dict(mean=end.mean, std=end.std))
     save_config(config, {name: value for name, value in settings.items() if name != "layers"} | sizes)
     tables.write(training, curve, TRAINING)

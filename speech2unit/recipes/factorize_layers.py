@@ -63,16 +63,34 @@ def _energy_for(model, spectra, fraction):
         low, high = (middle, high) if total - sum(saved(model, ranks).values()) <= fraction * total else (low, middle)
     if low == 0:
         raise data_error(
-            "factorisation", "the matrices of the blocks can be made small enough", expected="a fraction that rank 1 does not exceed",
-            got=f"{fraction}", remedy="raise 'amount' in config/config.yaml",
-        )  # fmt: skip
+            "factorisation",
+            "the matrices of the blocks can be made small enough",
+            expected="a fraction that rank 1 does not exceed",
+            got=f"{fraction}",
+            remedy="raise 'amount' in config/config.yaml",
+        )
     return low
 
 
 def factorize_layers(
-    *, parent_model, parent_config, manifests, targets, model, config, training, roots, num_targets, criterion, amount, num_updates, dropout,
-    data, optimization, seed,
-):  # fmt: skip
+    *,
+    parent_model,
+    parent_config,
+    manifests,
+    targets,
+    model,
+    config,
+    training,
+    roots,
+    num_targets,
+    criterion,
+    amount,
+    num_updates,
+    dropout,
+    data,
+    optimization,
+    seed,
+):
     """Stage: factorise once (`criterion` and `amount`: see `ranks_for`), then train on."""
     torch.manual_seed(seed)
     pupil = read_pupil(parent_model, parent_config, manifests, roots, targets, num_targets, dropout=dropout, data=data, seed=seed)

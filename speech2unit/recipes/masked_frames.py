@@ -40,9 +40,12 @@ def in_time(targets, num_frames, name):
     if times:
         return targets.repeat(2, 0)[:num_frames]
     raise data_error(
-        f"pre-training, utterance '{name}'", "every frame has its pseudo-label", expected=f"{num_frames} of them, half or twice as many",
-        got=f"{len(targets)}", remedy="name targets of frames of 10 or 20 ms in config/encoders.tsv",
-    )  # fmt: skip
+        f"pre-training, utterance '{name}'",
+        "every frame has its pseudo-label",
+        expected=f"{num_frames} of them, half or twice as many",
+        got=f"{len(targets)}",
+        remedy="name targets of frames of 10 or 20 ms in config/encoders.tsv",
+    )
 
 
 def crop(waveform, targets, max_frames, rng, hop_length=HOP_SAMPLES):

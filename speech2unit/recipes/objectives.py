@@ -67,9 +67,12 @@ def held_out(rows, dev_fraction, seed):
     num_dev = int(len(rows) * dev_fraction)
     if not 0 < num_dev < len(rows):
         raise data_error(
-            "pre-training", "some utterances train and some judge the loss", expected="at least one of each",
-            got=f"{num_dev} of {len(rows)} for the loss", remedy="raise dev_fraction or add speech",
-        )  # fmt: skip
+            "pre-training",
+            "some utterances train and some judge the loss",
+            expected="at least one of each",
+            got=f"{num_dev} of {len(rows)} for the loss",
+            remedy="raise dev_fraction or add speech",
+        )
     return [rows[i] for i in order[:num_dev]], [rows[i] for i in order[num_dev:]]
 
 
@@ -81,9 +84,14 @@ def masked_prediction(model, front_end, rows, labels, *, augmentation, mask, unm
         return collate([example(w, t, front_end, Augmentation(**augmentation), max_crop_frames, rng) for w, t in read], mask, rng)
 
     return objective(
-        rows, make, lambda batch: masked_loss(model, batch, unmasked_weight), lambda batch: masked_loss(model, batch, 0),
-        max_crop_frames=max_crop_frames, hop_length=front_end.hop_length, **settings,
-    )  # fmt: skip
+        rows,
+        make,
+        lambda batch: masked_loss(model, batch, unmasked_weight),
+        lambda batch: masked_loss(model, batch, 0),
+        max_crop_frames=max_crop_frames,
+        hop_length=front_end.hop_length,
+        **settings,
+    )
 
 
 def teacher_posteriors(model, teacher, front_end, rows, *, augmentation, mask, max_crop_frames, temperature, masked, **settings):

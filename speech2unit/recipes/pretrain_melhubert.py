@@ -21,11 +21,44 @@ from training.fit import fit
 
 
 def pretrain_melhubert(
-    *, manifests, targets, front_end, front_end_config, model, config, training, roots, num_targets, frame_ms, num_layers, dim, ffn_dim,
-    num_heads, conv_kernel, conv_groups, dropout, augmentation, mask_probability, mask_span_frames, min_mask_spans, unmasked_weight,
-    min_frames, max_crop_frames, batch_frames, batches_per_update, dev_fraction, num_updates, learning_rate, decay, warmup_updates,
-    clip_norm, adam_betas, weight_decay, evaluate_every, seed,
-):  # fmt: skip
+    *,
+    manifests,
+    targets,
+    front_end,
+    front_end_config,
+    model,
+    config,
+    training,
+    roots,
+    num_targets,
+    frame_ms,
+    num_layers,
+    dim,
+    ffn_dim,
+    num_heads,
+    conv_kernel,
+    conv_groups,
+    dropout,
+    augmentation,
+    mask_probability,
+    mask_span_frames,
+    min_mask_spans,
+    unmasked_weight,
+    min_frames,
+    max_crop_frames,
+    batch_frames,
+    batches_per_update,
+    dev_fraction,
+    num_updates,
+    learning_rate,
+    decay,
+    warmup_updates,
+    clip_norm,
+    adam_betas,
+    weight_decay,
+    evaluate_every,
+    seed,
+):
     """Stage: pre-train on the training splits of several corpora; `dev_fraction` of the utterances only judge the loss."""
     torch.manual_seed(seed)
     end = replace(load_front_end(front_end, front_end_config), frame_ms=frame_ms)
@@ -35,14 +68,35 @@ def pretrain_melhubert(
     sizes = MelHuBERTConfig(num_layers, dim, ffn_dim, num_heads, conv_kernel, conv_groups, tuple(num_targets), frame_ms)
     encoder = MelHuBERTModel(sizes, dropout).to(choose_device())
     found = masked_prediction(
-        encoder, end, rows, labels, augmentation=augmentation, mask=mask, unmasked_weight=unmasked_weight,
-        max_crop_frames=max_crop_frames, batch_frames=batch_frames, dev_fraction=dev_fraction, seed=seed,
-    )  # fmt: skip
+        encoder,
+        end,
+        rows,
+        labels,
+        augmentation=augmentation,
+        mask=mask,
+        unmasked_weight=unmasked_weight,
+        max_crop_frames=max_crop_frames,
+        batch_frames=batch_frames,
+        dev_fraction=dev_fraction,
+        seed=seed,
+    )
     curve = fit(
-        encoder, loss=found.loss, batches=found.batches, batches_per_update=batches_per_update, evaluate=found.evaluate,
-        num_updates=num_updates, learning_rate=learning_rate, rate_factors={}, warmup_updates=warmup_updates, clip_norm=clip_norm,
-        betas=adam_betas, weight_decay=weight_decay, evaluate_every=evaluate_every, seed=seed, decay=decay,
-    )  # fmt: skip
+        encoder,
+        loss=found.loss,
+        batches=found.batches,
+        batches_per_update=batches_per_update,
+        evaluate=found.evaluate,
+        num_updates=num_updates,
+        learning_rate=learning_rate,
+        rate_factors={},
+        warmup_updates=warmup_updates,
+        clip_norm=clip_norm,
+        betas=adam_betas,
+        weight_decay=weight_decay,
+        evaluate_every=evaluate_every,
+        seed=seed,
+        decay=decay,
+    )
     save_tensors(model, encoder.state_dict() | dict(mean=end.mean, std=end.std))
     save_config(config, dict(architecture="melhubert", level_removed=end.level_removed) | asdict(sizes))
     tables.write(training, curve, TRAINING)

@@ -73,9 +73,12 @@ def heads_to_keep(pupil, criterion, heads_per_layer, scored_fraction):
     number, total = heads_per_layer * len(blocks), sum(block.num_heads for block in blocks)
     if number > total - len(blocks) or (criterion == "l1" and min(block.num_heads for block in blocks) <= heads_per_layer):
         raise data_error(
-            "head pruning", "each block keeps a head", expected=f"fewer than {[block.num_heads for block in blocks]} heads to go",
-            got=f"{heads_per_layer} a layer", remedy="take fewer steps (num_updates) or a smaller heads_per_layer in config/config.yaml",
-        )  # fmt: skip
+            "head pruning",
+            "each block keeps a head",
+            expected=f"fewer than {[block.num_heads for block in blocks]} heads to go",
+            got=f"{heads_per_layer} a layer",
+            remedy="take fewer steps (num_updates) or a smaller heads_per_layer in config/config.yaml",
+        )
     if criterion == "l1":
         return lowest_of_each([head_norms(block) for block in blocks], heads_per_layer)
     scores = head_influence(pupil.model, pupil.objective.loss, pupil.objective.once(scored_fraction))
@@ -83,9 +86,26 @@ def heads_to_keep(pupil, criterion, heads_per_layer, scored_fraction):
 
 
 def prune_heads(
-    *, parent_model, parent_config, manifests, targets, model, config, training, roots, num_targets, criterion, heads_per_layer,
-    scored_fraction, num_updates_before, num_updates, dropout, data, optimization, seed,
-):  # fmt: skip
+    *,
+    parent_model,
+    parent_config,
+    manifests,
+    targets,
+    model,
+    config,
+    training,
+    roots,
+    num_targets,
+    criterion,
+    heads_per_layer,
+    scored_fraction,
+    num_updates_before,
+    num_updates,
+    dropout,
+    data,
+    optimization,
+    seed,
+):
     """Stage: a step for each of `num_updates`; a step takes `heads_per_layer` heads of each layer (criterion `l1`, the smallest
     matrices), or as many of all layers together (`data_driven`, on `scored_fraction` of the training utterances).
     """

@@ -25,21 +25,43 @@ def cut_rows(model, number):
     for block, sizes in zip(blocks_of(model), layer_sizes(model)):
         if number >= sizes["ffn_dim"]:
             raise data_error(
-                "row pruning", "each feed-forward part keeps a row", expected=f"fewer than {sizes['ffn_dim']} to go", got=f"{number}",
+                "row pruning",
+                "each feed-forward part keeps a row",
+                expected=f"fewer than {sizes['ffn_dim']} to go",
+                got=f"{number}",
                 remedy="take fewer steps (num_updates) or a smaller rows_per_layer in config/config.yaml",
-            )  # fmt: skip
+            )
         keep_rows(block, row_norms(block).argsort(stable=True)[number:].sort().values)
 
 
 def prune_rows(
-    *, parent_model, parent_config, manifests, targets, model, config, training, roots, num_targets, rows_per_layer,
-    num_updates_before, num_updates, dropout, data, optimization, seed,
-):  # fmt: skip
+    *,
+    parent_model,
+    parent_config,
+    manifests,
+    targets,
+    model,
+    config,
+    training,
+    roots,
+    num_targets,
+    rows_per_layer,
+    num_updates_before,
+    num_updates,
+    dropout,
+    data,
+    optimization,
+    seed,
+):
     """Stage: a step for each of `num_updates`, in which every block loses `rows_per_layer` rows."""
     torch.manual_seed(seed)
     pupil = read_pupil(parent_model, parent_config, manifests, roots, targets, num_targets, dropout=dropout, data=data, seed=seed)
     curve = train_on(
-        pupil, lambda step: cut_rows(pupil.model, rows_per_layer), num_updates_before=num_updates_before, num_updates=num_updates,
-        optimization=optimization, seed=seed,
-    )  # fmt: skip
+        pupil,
+        lambda step: cut_rows(pupil.model, rows_per_layer),
+        num_updates_before=num_updates_before,
+        num_updates=num_updates,
+        optimization=optimization,
+        seed=seed,
+    )
     write_pupil(pupil, curve, model=model, config=config, training=training)

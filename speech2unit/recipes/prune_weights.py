@@ -65,17 +65,39 @@ def has_converged(curve, *, smoothing, window_updates, max_fall_nats):
 
 
 def prune_weights(
-    *, parent_model, parent_config, manifests, targets, model, config, training, roots, num_targets, sparsities, gate, max_rounds,
-    num_updates_before, num_updates, dropout, data, optimization, seed,
-):  # fmt: skip
+    *,
+    parent_model,
+    parent_config,
+    manifests,
+    targets,
+    model,
+    config,
+    training,
+    roots,
+    num_targets,
+    sparsities,
+    gate,
+    max_rounds,
+    num_updates_before,
+    num_updates,
+    dropout,
+    data,
+    optimization,
+    seed,
+):
     """Stage: a step for each of `sparsities` (fractions of all prunable weights), `num_updates` behind each, and as often
     again, `max_rounds` times at most, as the `gate` (see `has_converged`) is shut. Pruned tensors are stored sparse.
     """
     torch.manual_seed(seed)
     pupil = read_pupil(parent_model, parent_config, manifests, roots, targets, num_targets, dropout=dropout, data=data, seed=seed)
     curve = train_on(
-        pupil, lambda step: prune_to(pupil.model, sparsities[step]), num_updates_before=num_updates_before,
-        num_updates=[num_updates] * len(sparsities), optimization=optimization, seed=seed, max_rounds=max_rounds,
+        pupil,
+        lambda step: prune_to(pupil.model, sparsities[step]),
+        num_updates_before=num_updates_before,
+        num_updates=[num_updates] * len(sparsities),
+        optimization=optimization,
+        seed=seed,
+        max_rounds=max_rounds,
         ready=lambda curve: has_converged(curve, **gate),
-    )  # fmt: skip
+    )
     write_pupil(pupil, curve, model=model, config=config, training=training, sparse=make_permanent(pupil.model))

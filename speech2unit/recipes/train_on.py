@@ -52,9 +52,12 @@ def read_pupil(parent_model, parent_config, manifests, roots, targets, num_targe
         return Pupil(model, settings, {}, parent_states(model, rows, **sizes, seed=seed))
     if list(settings["num_targets"]) != num_targets:
         raise data_error(
-            parent_config, "the parent goes on predicting its pseudo-labels", expected=f"targets with {settings['num_targets']} clusters",
-            got=f"{num_targets}", remedy="name the parent's targets in config/encoders.tsv",
-        )  # fmt: skip
+            parent_config,
+            "the parent goes on predicting its pseudo-labels",
+            expected=f"targets with {settings['num_targets']} clusters",
+            got=f"{num_targets}",
+            remedy="name the parent's targets in config/encoders.tsv",
+        )
     labels = read_targets(targets, {row["utterance_id"]: end.num_frames(row["num_samples"]) for _, row in rows})
     found = masked_prediction(model, end, rows, labels, **data, seed=seed)
     return Pupil(model, settings, dict(mean=end.mean, std=end.std), found)
@@ -75,10 +78,20 @@ def train_on(pupil, cut, *, num_updates_before, num_updates, optimization, seed,
         print(f"update {done} dev {measure} {curve[-1]['value']:.4f}", flush=True)
 
     def train(number):
-        found = fit(
-            pupil.model, loss=pupil.objective.loss, batches=pupil.objective.batches, evaluate=pupil.objective.evaluate,
-            num_updates=number, rate_factors={}, seed=seed, **optimization,
-        ) if number else []  # fmt: skip
+        found = (
+            fit(
+                pupil.model,
+                loss=pupil.objective.loss,
+                batches=pupil.objective.batches,
+                evaluate=pupil.objective.evaluate,
+                num_updates=number,
+                rate_factors={},
+                seed=seed,
+                **optimization,
+            )
+            if number
+            else []
+        )
         start = _last(curve)
         curve.extend(row | dict(update=row["update"] + done, seconds=row["seconds"] + start) for row in found)
         return done + number

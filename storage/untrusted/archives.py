@@ -37,9 +37,12 @@ def extract_members(archive, targets):
         _extract(archive, targets)
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise data_error(
-            archive, "of an archive some plain files are taken", expected=f"{sorted(targets)}, each once", got=f"{error}",
+            archive,
+            "of an archive some plain files are taken",
+            expected=f"{sorted(targets)}, each once",
+            got=f"{error}",
             remedy="take the archive from its publisher, see config/checkpoints.tsv",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _extract(archive, targets):

@@ -34,9 +34,12 @@ def check_hashes(paths, expected):
     for path, wanted in zip(paths, expected):
         if wanted != "-" and (found := sha256(path)) != wanted:
             raise data_error(
-                path, "a checkpoint must be the published one", expected=f"SHA-256 {wanted}", got=f"{found}",
+                path,
+                "a checkpoint must be the published one",
+                expected=f"SHA-256 {wanted}",
+                got=f"{found}",
                 remedy="delete it, then run again or put the right file here",
-            )  # fmt: skip
+            )
 
 
 def read_tensors(path):
@@ -94,9 +97,12 @@ def _refusals(path):
         raise
     except Exception as error:  # whatever goes wrong in a foreign file is a fault of the file
         raise data_error(
-            path, "of a foreign file only tensors are read, and nothing is run", expected="dense tensors and plain values", got="".join(c if c.isprintable() else " " for c in f"{error!s:.300}"),
+            path,
+            "of a foreign file only tensors are read, and nothing is run",
+            expected="dense tensors and plain values",
+            got="".join(c if c.isprintable() else " " for c in f"{error!s:.300}"),
             remedy="take the file from its publisher, see config/checkpoints.tsv",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _mapped(path):

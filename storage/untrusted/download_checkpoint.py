@@ -95,9 +95,12 @@ def download_checkpoint(*, file, address, sha256, num_attempts, pause_seconds, t
             if not part.seek(0, os.SEEK_END):
                 Path(part.name).unlink()
             raise data_error(
-                file, "a published file is fetched whole", expected=f"{url if address else file.name}, SHA-256 {sha256}", got=problem,
+                file,
+                "a published file is fetched whole",
+                expected=f"{url if address else file.name}, SHA-256 {sha256}",
+                got=problem,
                 remedy=f"no network? put {file.name} here by hand: {file.resolve()}",
-            )  # fmt: skip
+            )
         with files.atomic(file) as temporary:
             Path(part.name).replace(temporary)
     print(f"{file}: SHA-256 {files.sha256(file)}")

@@ -20,9 +20,12 @@ def renamed(place, names, tensors, wanted, sizes):
     )
     if any(problems.values()):
         raise data_error(
-            f"{place} checkpoint", "its tensors must be those of the architecture", expected=f"{len(wanted)} tensors of {sizes}", got=f"{problems}",
+            f"{place} checkpoint",
+            "its tensors must be those of the architecture",
+            expected=f"{len(wanted)} tensors of {sizes}",
+            got=f"{problems}",
             remedy="check the sizes in config/config.yaml, or take another file",
-        )  # fmt: skip
+        )
     rows = [
         dict(source=source, name=name, shape=list(tensors[source].shape), dtype=str(tensors[source].dtype).removeprefix("torch."))
         for source, name in names.items()

@@ -12,23 +12,66 @@ from dataclasses import dataclass
 MAX_PICKLE_BYTES = 2 * 2**20  # of objects, without the values of tensors; a thousand tensors take 0.2 MB
 INERT = (  # classes and functions that checkpoints of fairseq, torchaudio, CPC and scikit-learn name; a final dot: all below
     "argparse.Namespace",
-    "builtins.bool", "builtins.bytes", "builtins.complex", "builtins.dict", "builtins.float", "builtins.getattr",
-    "builtins.int", "builtins.list", "builtins.long", "builtins.object", "builtins.set", "builtins.str", "builtins.tuple",
-    "builtins.type", "builtins.unicode",
-    "_operator.getitem", "operator.getitem",
-    "collections.Counter", "copyreg._reconstructor",
-    "enum.Enum", "fairseq.", "hydra.", "joblib.numpy_pickle.NumpyArrayWrapper",
-    "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct", "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray.scalar", "numpy.dtype", "numpy.ndarray", "numpy.random.",
-    "omegaconf.", "pathlib.Path", "pathlib.PosixPath", "pathlib.PurePosixPath",
-    "sklearn.", "torch.device", "torch.float16", "torch.float32", "torch.float64", "torch.int64",
-    "typing.Any", "typing.Dict", "typing.List", "typing.Optional", "typing.Tuple", "typing.Union",
-)  # fmt: skip
+    "builtins.bool",
+    "builtins.bytes",
+    "builtins.complex",
+    "builtins.dict",
+    "builtins.float",
+    "builtins.getattr",
+    "builtins.int",
+    "builtins.list",
+    "builtins.long",
+    "builtins.object",
+    "builtins.set",
+    "builtins.str",
+    "builtins.tuple",
+    "builtins.type",
+    "builtins.unicode",
+    "_operator.getitem",
+    "operator.getitem",
+    "collections.Counter",
+    "copyreg._reconstructor",
+    "enum.Enum",
+    "fairseq.",
+    "hydra.",
+    "joblib.numpy_pickle.NumpyArrayWrapper",
+    "numpy.core.multiarray._reconstruct",
+    "numpy._core.multiarray._reconstruct",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+    "numpy.dtype",
+    "numpy.ndarray",
+    "numpy.random.",
+    "omegaconf.",
+    "pathlib.Path",
+    "pathlib.PosixPath",
+    "pathlib.PurePosixPath",
+    "sklearn.",
+    "torch.device",
+    "torch.float16",
+    "torch.float32",
+    "torch.float64",
+    "torch.int64",
+    "typing.Any",
+    "typing.Dict",
+    "typing.List",
+    "typing.Optional",
+    "typing.Tuple",
+    "typing.Union",
+)
 PYTHON_2 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
 UNUSED_OPCODES = (
-    pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.BYTEARRAY8, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER, pickle.PERSID,
-    pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET,
-)  # fmt: skip
+    pickle.EXT1,
+    pickle.EXT2,
+    pickle.EXT4,
+    pickle.BYTEARRAY8,
+    pickle.NEXT_BUFFER,
+    pickle.READONLY_BUFFER,
+    pickle.PERSID,
+    pickle.EMPTY_SET,
+    pickle.ADDITEMS,
+    pickle.FROZENSET,
+)
 PLAIN_KEYS = (str, int, float, bool, bytes, type(None))
 MAX_DIMENSIONS = 8
 
@@ -118,9 +161,17 @@ REBUILD = {
     "_codecs.encode": _encode,
 }
 STORAGES = dict(
-    DoubleStorage="float64", FloatStorage="float32", HalfStorage="float16", BFloat16Storage="bfloat16", LongStorage="int64",
-    IntStorage="int32", ShortStorage="int16", CharStorage="int8", ByteStorage="uint8", BoolStorage="bool",
-)  # fmt: skip
+    DoubleStorage="float64",
+    FloatStorage="float32",
+    HalfStorage="float16",
+    BFloat16Storage="bfloat16",
+    LongStorage="int64",
+    IntStorage="int32",
+    ShortStorage="int16",
+    CharStorage="int8",
+    ByteStorage="uint8",
+    BoolStorage="bool",
+)
 
 
 class Budget:

@@ -25,9 +25,12 @@ def _mapping(loader, node):
     for key, line in ((loader.construct_object(key), key.start_mark.line + 1) for key, _ in node.value if key.tag != MERGE):
         if key in lines:
             raise data_error(
-                f"{node.start_mark.name}, line {line}", "a key stands once", expected="unique keys", got=f"'{key}' twice",
+                f"{node.start_mark.name}, line {line}",
+                "a key stands once",
+                expected="unique keys",
+                got=f"'{key}' twice",
                 remedy=f"merge it with the one in line {lines[key]}",
-            )  # fmt: skip
+            )
         lines[key] = line
     return loader.construct_mapping(node, deep=True)
 
@@ -60,13 +63,20 @@ def read_table(path, schema, lists):
     for number, cells in lines:
         if len(cells) != len(header):
             raise data_error(
-                f"{path}, line {number}", "a row has as many cells as there are columns", expected=f"{len(header)} cells",
-                got=f"{len(cells)} cells", remedy="put tabs between the cells, also between and behind empty ones",
-            )  # fmt: skip
+                f"{path}, line {number}",
+                "a row has as many cells as there are columns",
+                expected=f"{len(header)} cells",
+                got=f"{len(cells)} cells",
+                remedy="put tabs between the cells, also between and behind empty ones",
+            )
         record = dict(zip(header, cells))
         if record[key] in rows:
             raise data_error(
-                path, f"a {key} stands once", expected="unique names", got=f"'{record[key]}' twice", remedy="rename one"
+                path,
+                f"a {key} stands once",
+                expected="unique names",
+                got=f"'{record[key]}' twice",
+                remedy="rename one",
             )
         _check(record, schema, f"{path}, {key} '{record[key]}'")
         rows[record[key]] = {
@@ -105,7 +115,13 @@ def _lines(path):
 def _check_finite(value, place):
     """JSON Schema lets NaN pass every bound."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise data_error(place, "a number must be finite", expected="a number", got=f"{value}", remedy="correct it")
+        raise data_error(
+            place,
+            "a number must be finite",
+            expected="a number",
+            got=f"{value}",
+            remedy="correct it",
+        )
     for name, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
         _check_finite(part, f"{place}.{name}")
 
@@ -129,13 +145,20 @@ def _check(value, schema, place):
         place = f"{where}.{unknown}"
         if renamed := new_name(place.removeprefix("config.")):
             raise data_error(
-                place, "the key has another name now", expected=f"'{renamed}'", got=f"'{unknown}'", remedy="rename it"
+                place,
+                "the key has another name now",
+                expected=f"'{renamed}'",
+                got=f"'{unknown}'",
+                remedy="rename it",
             )
         close = difflib.get_close_matches(unknown, valid, 1, 0.3)
         raise data_error(
-            place, "the key must be known", expected=one_of(unknown, valid), got=f"'{unknown}'",
+            place,
+            "the key must be known",
+            expected=one_of(unknown, valid),
+            got=f"'{unknown}'",
             remedy=f'did you mean "{close[0]}"?' if close else "remove it",
-        )  # fmt: skip
+        )
     rule, expected, hint = error.message[:200], f"{error.validator} {error.validator_value}", ""
     if error.validator == "enum":
         valid = [value for value in error.validator_value if value != ""]
@@ -144,4 +167,10 @@ def _check(value, schema, place):
         rule, expected = "the text must be of its form", error.schema["description"]
     elif error.validator == "type" and isinstance(error.instance, str) and _is_number(error.instance):
         hint = f"write {float(error.instance)!r} (YAML takes 1e-2 for text, 1.0e-2 for a number): "
-    raise data_error(where, rule, expected=expected, got=f"{error.instance!r:.80}", remedy=f"{hint}correct it")
+    raise data_error(
+        where,
+        rule,
+        expected=expected,
+        got=f"{error.instance!r:.80}",
+        remedy=f"{hint}correct it",
+    )

@@ -5,9 +5,14 @@ import re
 from storage.errors import data_error, nearest, one_of
 
 PLACES = dict(  # folder of results/ → tables that the names of the folders below it are rows of; other folders are tasks
-    corpora=("corpora",), encoders=("encoders",), features=("encoders",), hidden_states=("encoders", "corpora"),
-    units=("codebooks", "corpora"), ulm=("ulms",), superb=("superb_tasks",),
-)  # fmt: skip
+    corpora=("corpora",),
+    encoders=("encoders",),
+    features=("encoders",),
+    hidden_states=("encoders", "corpora"),
+    units=("codebooks", "corpora"),
+    ulm=("ulms",),
+    superb=("superb_tasks",),
+)
 
 
 def unknown_paths(rows):
@@ -28,6 +33,9 @@ def unknown_name(path, rows, config):
     pairs = list(zip(PLACES[folder], names)) if folder in PLACES else [("tasks", folder)]
     table, name = next((table, name) for table, name in pairs if name not in rows[table])
     return data_error(
-        f"results/{path}", f"results are named after rows of {config['tables'][table]}", expected=one_of(name, rows[table]),
-        got=f"'{name}'", remedy=f"{nearest(name, rows[table])}correct it or add the row",
-    )  # fmt: skip
+        f"results/{path}",
+        f"results are named after rows of {config['tables'][table]}",
+        expected=one_of(name, rows[table]),
+        got=f"'{name}'",
+        remedy=f"{nearest(name, rows[table])}correct it or add the row",
+    )

@@ -73,9 +73,12 @@ def read_rows(config, schemas):
             if row[column] and row[column] not in config[section] and cells.items() <= row.items():
                 place = f"{config['tables'][table]}, row '{name}'"
                 raise data_error(
-                    place, f"'{column}' names a preset of section {section} of the config", expected=one_of(row[column], config[section]),
-                    got=f"'{row[column]}'", remedy=f"{nearest(row[column], config[section])}correct it or add the preset",
-                )  # fmt: skip
+                    place,
+                    f"'{column}' names a preset of section {section} of the config",
+                    expected=one_of(row[column], config[section]),
+                    got=f"'{row[column]}'",
+                    remedy=f"{nearest(row[column], config[section])}correct it or add the preset",
+                )
     _check_parents(rows["encoders"], config["tables"]["encoders"])
     _check_published(rows, config)
     _check_layers(rows, config)
@@ -108,9 +111,12 @@ def _complete(rows, config):
         row["sha256"] = row["sha256"] or ["-"] * len(row["files"])
         if len(row["sha256"]) != len(row["files"]):
             raise data_error(
-                f"{config['tables']['checkpoints']}, row '{name}'", "each file has its SHA-256", expected=f"{len(row['files'])}, - where unknown",
-                got=f"{len(row['sha256'])}", remedy="complete the cell, or leave it empty",
-            )  # fmt: skip
+                f"{config['tables']['checkpoints']}, row '{name}'",
+                "each file has its SHA-256",
+                expected=f"{len(row['files'])}, - where unknown",
+                got=f"{len(row['sha256'])}",
+                remedy="complete the cell, or leave it empty",
+            )
 
 
 def _path(text, config, place):
@@ -119,9 +125,12 @@ def _path(text, config, place):
         return os.path.expanduser(text.format(**config["paths"]))
     except (KeyError, ValueError, IndexError) as error:
         raise data_error(
-            place, "a path names folders of `paths` of the config in braces", expected=f"of {sorted(config['paths'])}", got=f"'{text}'",
+            place,
+            "a path names folders of `paths` of the config in braces",
+            expected=f"of {sorted(config['paths'])}",
+            got=f"'{text}'",
             remedy="correct it",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _check_parents(encoders, path):
@@ -134,20 +143,29 @@ def _check_parents(encoders, path):
             line.append(parent)
             if parent in line[:-1]:
                 raise data_error(
-                    f"{path}, row '{name}'", "an encoder is not made of itself", expected="a line of parents that ends",
-                    got=" ← ".join(line), remedy="name another 'parent' in one of them",
-                )  # fmt: skip
+                    f"{path}, row '{name}'",
+                    "an encoder is not made of itself",
+                    expected="a line of parents that ends",
+                    got=" ← ".join(line),
+                    remedy="name another 'parent' in one of them",
+                )
         if row["parent"] and row["architecture"] in SHRUNK and row["architecture"] != encoders[row["parent"]]["architecture"]:
             raise data_error(
-                f"{path}, row '{name}'", "an encoder has the architecture of its parent", expected=encoders[row["parent"]]["architecture"],
-                got=row["architecture"], remedy="correct 'architecture' or 'parent'",
-            )  # fmt: skip
+                f"{path}, row '{name}'",
+                "an encoder has the architecture of its parent",
+                expected=encoders[row["parent"]]["architecture"],
+                got=row["architecture"],
+                remedy="correct 'architecture' or 'parent'",
+            )
         predicted = next((encoders[parent]["targets"] for parent in line[1:] if encoders[parent]["targets"]), row["targets"])
         if row["targets"] and row["parent"] and row["targets"] != predicted:
             raise data_error(
-                f"{path}, row '{name}'", "an encoder goes on predicting the pseudo-labels of its parent", expected=", ".join(predicted),
-                got=", ".join(row["targets"]), remedy="correct 'targets'",
-            )  # fmt: skip
+                f"{path}, row '{name}'",
+                "an encoder goes on predicting the pseudo-labels of its parent",
+                expected=", ".join(predicted),
+                got=", ".join(row["targets"]),
+                remedy="correct 'targets'",
+            )
 
 
 def _check_published(rows, config):
@@ -156,10 +174,12 @@ def _check_published(rows, config):
         files = rows["checkpoints"][row["checkpoint"]]["files"] if row["checkpoint"] else []
         if files and not row["preset"] and not any(file.endswith(".json") for file in files):
             raise data_error(
-                f"{config['tables']['encoders']}, row '{name}'", "a published encoder has sizes",
-                expected=f"a preset of convert_encoder, or a config.json among the files of checkpoint '{row['checkpoint']}'", got="neither",
+                f"{config['tables']['encoders']}, row '{name}'",
+                "a published encoder has sizes",
+                expected=f"a preset of convert_encoder, or a config.json among the files of checkpoint '{row['checkpoint']}'",
+                got="neither",
                 remedy="name a preset, or add the file",
-            )  # fmt: skip
+            )
 
 
 def _check_tasks(rows, config):
@@ -177,9 +197,12 @@ def _check_tasks(rows, config):
 def _check_task(place, name, row):
     if name in PLACES or name == "plots":
         raise data_error(
-            place, "results of a task are in a folder of its name", expected=f"none of {[*PLACES, 'plots']}", got=f"'{name}'",
+            place,
+            "results of a task are in a folder of its name",
+            expected=f"none of {[*PLACES, 'plots']}",
+            got=f"'{name}'",
             remedy="rename the task",
-        )  # fmt: skip
+        )
     if len(set(map(int, row["seeds"]))) < len(row["seeds"]):
         raise data_error(
             place,
@@ -190,9 +213,12 @@ def _check_task(place, name, row):
         )
     if row["labels"][0].endswith("[]") and {"f1", "eer"} & set(row.get("metric", ())):
         raise data_error(
-            place, "f1 and eer are of classes", expected="a metric of sequences for labels that are one (name[])",
-            got=", ".join(row["metric"]), remedy="name wer, cer, slot_type_f1, slot_value_cer or accuracy",
-        )  # fmt: skip
+            place,
+            "f1 and eer are of classes",
+            expected="a metric of sequences for labels that are one (name[])",
+            got=", ".join(row["metric"]),
+            remedy="name wer, cer, slot_type_f1, slot_value_cer or accuracy",
+        )
 
 
 def _check_layers(rows, config):
@@ -206,9 +232,12 @@ def _check_layers(rows, config):
         num_layers = sizes["num_layers"] * sizes.get("num_repeats", 1) if "num_layers" in sizes else None
         if num_layers is not None and int(row["layer"]) > num_layers:
             raise data_error(
-                f"{config['tables']['codebooks']}, row '{name}'", f"'layer' is one of encoder {row['encoder']}", expected=f"0 to {num_layers}",
-                got=row["layer"], remedy="correct the cell, or the preset of the encoder",
-            )  # fmt: skip
+                f"{config['tables']['codebooks']}, row '{name}'",
+                f"'layer' is one of encoder {row['encoder']}",
+                expected=f"0 to {num_layers}",
+                got=row["layer"],
+                remedy="correct the cell, or the preset of the encoder",
+            )
 
 
 def _check_superb_tasks(rows, config):
@@ -220,20 +249,29 @@ def _check_superb_tasks(rows, config):
         if head["architecture"] not in HEADS_OF[row["kind"]]:
             fitting = [preset for preset, each in heads.items() if each["head"]["architecture"] in HEADS_OF[row["kind"]]]
             raise data_error(
-                place, f"'head' names a preset that can say what {row['kind']} asks for", expected=f"one of {fitting}", got=f"'{row['head']}'",
+                place,
+                f"'head' names a preset that can say what {row['kind']} asks for",
+                expected=f"one of {fitting}",
+                got=f"'{row['head']}'",
                 remedy="correct 'head' or 'kind'",
-            )  # fmt: skip
+            )
         if architecture not in WITH_BLOCKS:
             raise data_error(
-                place, "'encoder' names an encoder with transformer blocks", expected=f"an architecture of {list(WITH_BLOCKS)}",
-                got=f"'{row['encoder']}', a {architecture}", remedy="name another encoder",
-            )  # fmt: skip
+                place,
+                "'encoder' names an encoder with transformer blocks",
+                expected=f"an architecture of {list(WITH_BLOCKS)}",
+                got=f"'{row['encoder']}', a {architecture}",
+                remedy="name another encoder",
+            )
         first = tasks.get(row["warm_start"], row)
         if (first["kind"], heads[first["head"]]["head"]) != (row["kind"], head):
             raise data_error(
-                place, "a warm start is from a task of the same kind and head", expected=f"a {row['kind']} with head {row['head']}",
-                got=f"'{row['warm_start']}', a {first['kind']} with {first['head']}", remedy="name another task, or empty 'warm_start'",
-            )  # fmt: skip
+                place,
+                "a warm start is from a task of the same kind and head",
+                expected=f"a {row['kind']} with head {row['head']}",
+                got=f"'{row['warm_start']}', a {first['kind']} with {first['head']}",
+                remedy="name another task, or empty 'warm_start'",
+            )
 
 
 def _check_named(rows, config):
@@ -251,11 +289,20 @@ def _check_named(rows, config):
     for encoder in compared_encoders(rows, config):
         if not encoder_codebook(encoder, rows):
             raise data_error(
-                f"config.encoders, encoder '{encoder}'", "an encoder that is compared, or is the parent of one, has units",
-                expected=f"a row of {config['tables']['codebooks']} on it", got="none", remedy="add one, or leave the encoder out",
-            )  # fmt: skip
+                f"config.encoders, encoder '{encoder}'",
+                "an encoder that is compared, or is the parent of one, has units",
+                expected=f"a row of {config['tables']['codebooks']} on it",
+                got="none",
+                remedy="add one, or leave the encoder out",
+            )
 
 
 def _unknown(place, rule, value, valid):
     remedy = f"{nearest(value, valid)}correct it, or add what it names"
-    return data_error(place, rule, expected=one_of(value, valid), got=f"'{value}'", remedy=remedy)
+    return data_error(
+        place,
+        rule,
+        expected=one_of(value, valid),
+        got=f"'{value}'",
+        remedy=remedy,
+    )

@@ -38,9 +38,12 @@ def read_rows(*, root, label_columns):
         parts = name.split("-")
         if len(words) != len(tags) or not words or len(parts) != 4:
             raise data_error(
-                f"{place}, line {number}", "each word has its slot tag", expected="name BOS words EOS, a tab, tags, intent",
-                got=f"'{line[:60]}'", remedy=f"make the file anew as {SOURCE} says",
-            )  # fmt: skip
+                f"{place}, line {number}",
+                "each word has its slot tag",
+                expected="name BOS words EOS, a tab, tags, intent",
+                got=f"'{line[:60]}'",
+                remedy=f"make the file anew as {SOURCE} says",
+            )
         if split := SPLITS.get((parts[0], parts[2])):
             symbols = symbols_of(words, tags, place)
             rows.append(row(f"{parts[2]}/{name}.wav", split, {"symbols[]": symbols}, parts[0]))

@@ -13,9 +13,26 @@ from speech2unit.corpora.layouts import found, known, named, row, with_labels
 
 SOURCE = "https://www.mdpi.com/2076-3417/11/6/2477 (download: https://reurl.cc/a5vAG4)"
 NAMES = (
-    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "close", "up", "down", "previous", "next", "in", "out",
-    "left", "right", "home",
-)  # fmt: skip
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "close",
+    "up",
+    "down",
+    "previous",
+    "next",
+    "in",
+    "out",
+    "left",
+    "right",
+    "home",
+)
 WORDS = {f"{number:02d}": name for number, name in enumerate(NAMES, 1)}
 SPLITS = {f"{take}": "train" for take in range(1, 7)} | {"7": "dev"} | {f"{take}": "test" for take in range(8, 11)}
 

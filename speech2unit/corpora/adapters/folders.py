@@ -48,9 +48,12 @@ def _folders(place):
     folders = [path for path in _listed(place, "*") if path.is_dir()]
     if not folders:
         raise data_error(
-            place, "a tree of classes must have folders", expected="{train,dev,test}/label/ or label/",
-            got="no folder in it" if place.is_dir() else "no such folder", remedy="correct `root` in config/corpora.tsv",
-        )  # fmt: skip
+            place,
+            "a tree of classes must have folders",
+            expected="{train,dev,test}/label/ or label/",
+            got="no folder in it" if place.is_dir() else "no such folder",
+            remedy="correct `root` in config/corpora.tsv",
+        )
     return folders
 
 
@@ -64,9 +67,12 @@ def _check_mixed(root, folders):
     others = [each.name for each in folders if not _names_a_split(each)]
     if splits and others:
         raise data_error(
-            root, "folders of splits stand beside each other alone", expected=f"train, dev and test, as {splits[0]}", got=f"also {others[:5]}",
+            root,
+            "folders of splits stand beside each other alone",
+            expected=f"train, dev and test, as {splits[0]}",
+            got=f"also {others[:5]}",
             remedy="move these elsewhere or into the splits, or give them names that start with _",
-        )  # fmt: skip
+        )
 
 
 def _compiled(pattern):
@@ -74,9 +80,12 @@ def _compiled(pattern):
         return re.compile(pattern)
     except re.error as error:
         raise data_error(
-            "config/corpora.tsv", "`speaker_pattern` is a regular expression", expected="one of Python's", got=f"'{pattern}': {error}",
+            "config/corpora.tsv",
+            "`speaker_pattern` is a regular expression",
+            expected="one of Python's",
+            got=f"'{pattern}': {error}",
             remedy="correct the cell",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _clips(folder):
@@ -91,7 +100,10 @@ def _speaker(path, pattern):
     found = pattern.search(path.stem)
     if not found:
         raise data_error(
-            path, "every file name must tell its speaker", expected=f"a match of '{pattern.pattern}'", got=f"'{path.stem}'",
+            path,
+            "every file name must tell its speaker",
+            expected=f"a match of '{pattern.pattern}'",
+            got=f"'{path.stem}'",
             remedy="rename the file, or correct `speaker_pattern` in config/corpora.tsv",
-        )  # fmt: skip
+        )
     return found[1] if pattern.groups else found[0]

@@ -40,7 +40,10 @@ def _below_root(path, place):
     parts = PurePosixPath(path).parts
     if AUDIO not in parts:
         raise data_error(
-            place, "mixtures lie in their published folders", expected=f"a path with /{AUDIO}/", got=f"'{path}'",
+            place,
+            "mixtures lie in their published folders",
+            expected=f"a path with /{AUDIO}/",
+            got=f"'{path}'",
             remedy=f"make the files anew as {SOURCE} says",
-        )  # fmt: skip
+        )
     return PurePosixPath(*parts[parts.index(AUDIO) :]).as_posix()

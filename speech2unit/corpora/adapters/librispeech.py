@@ -57,7 +57,10 @@ def pronounced(text, lexicon, place):
     lacking = [word for word in words if not lexicon.get(word)]
     if lacking:
         raise data_error(
-            place, "the lexicon has every word", expected="phonemes of each", got=f"none of {lacking[:3]}",
+            place,
+            "the lexicon has every word",
+            expected="phonemes of each",
+            got=f"none of {lacking[:3]}",
             remedy=f"put all lexicons beside the corpus; get them from {LEXICON_SOURCE}",
-        )  # fmt: skip
+        )
     return [phoneme for word in words for phoneme in lexicon[word]]

@@ -15,8 +15,20 @@ from speech2unit.corpora.splits import drawn_split
 
 SOURCE = "https://github.com/kolesov93/lt_speech_commands"
 WORDS = (
-    "ne", "ačiū", "stop", "įjunk", "išjunk", "į_viršų", "į_apačią", "į_dešinę", "į_kairę", "startas", "pauzė", "labas", "iki",
-)  # fmt: skip
+    "ne",
+    "ačiū",
+    "stop",
+    "įjunk",
+    "išjunk",
+    "į_viršų",
+    "į_apačią",
+    "į_dešinę",
+    "į_kairę",
+    "startas",
+    "pauzė",
+    "labas",
+    "iki",
+)
 
 
 def read_rows(*, root, label_columns):

@@ -25,9 +25,12 @@ def read_rows(*, root, label_columns):
     lacking = [name for name, entry in entries.items() if not {"speaker", "show", "sarcasm"} <= set(entry)]
     if lacking or not entries:
         raise data_error(
-            place, "every utterance has its speaker, show and label", expected="keys speaker, show, sarcasm", got=f"others in {lacking[:3]}",
+            place,
+            "every utterance has its speaker, show and label",
+            expected="keys speaker, show, sarcasm",
+            got=f"others in {lacking[:3]}",
             remedy=f"get the newest version from {SOURCE}",
-        )  # fmt: skip
+        )
     return with_labels([_row(name, entry) for name, entry in entries.items()], label_columns)
 
 
@@ -51,6 +54,9 @@ def check_audio(folder, source):
     files = found(folder, "*", source)
     if not any(path.suffix == ".wav" for path in files):
         raise data_error(
-            folder, "the published videos must be converted to audio", expected="*.wav", got=f"{files[0].name}",
+            folder,
+            "the published videos must be converted to audio",
+            expected="*.wav",
+            got=f"{files[0].name}",
             remedy="run for f in *.mp4; do ffmpeg -i $f -vn -ac 1 -ar 16000 ${f%.mp4}.wav; done",
-        )  # fmt: skip
+        )

@@ -22,9 +22,12 @@ def read_rows(*, root, metadata, path_column, split_column, speaker_column, labe
     for cell, value in dict(metadata=metadata, path_column=path_column).items():
         if not value:
             raise data_error(
-                f"config/corpora.tsv, root {root}", f"adapter table needs the cell '{cell}'", expected="a CSV or Parquet file below the root, "
-                "and the column of it that holds paths", got="an empty cell", remedy="fill it, or take the adapter folders",
-            )  # fmt: skip
+                f"config/corpora.tsv, root {root}",
+                f"adapter table needs the cell '{cell}'",
+                expected="a CSV or Parquet file below the root, and the column of it that holds paths",
+                got="an empty cell",
+                remedy="fill it, or take the adapter folders",
+            )
     place = Path(root) / metadata
     labels = _split_list(label_columns)
     table = _select(_read(place), where, place)
@@ -60,9 +63,12 @@ def _read(place):
                 raise ValueError("rows with more cells than the header has names")
     except (OSError, ValueError) as error:  # pandas' and pyarrow's errors are ValueErrors
         raise data_error(
-            place, "the metadata must be readable", expected="CSV with a header (UTF-8), or Parquet", got=f"{error}",
+            place,
+            "the metadata must be readable",
+            expected="CSV with a header (UTF-8), or Parquet",
+            got=f"{error}",
             remedy="correct `root` and `metadata` in config/corpora.tsv, or the file",
-        ) from error  # fmt: skip
+        ) from error
     table = table.astype(object).where(table.notna(), "").astype(str)
     table.index = table.index + 2
     return table
@@ -73,16 +79,22 @@ def _select(table, where, place):
         name, equals, value = (part.strip() for part in condition.partition("="))
         if not equals:
             raise data_error(
-                place, "`where` holds conditions", expected="column=value, comma separated", got=f"'{condition}'",
+                place,
+                "`where` holds conditions",
+                expected="column=value, comma separated",
+                got=f"'{condition}'",
                 remedy="correct `where` in config/corpora.tsv",
-            )  # fmt: skip
+            )
         _check_column(name, table, place)
         values, table = table[name].unique(), table[table[name] == value]
         if table.empty:
             raise data_error(
-                place, "`where` must select rows", expected=f"{name} = {one_of(value, values)}", got=f"'{value}'",
+                place,
+                "`where` must select rows",
+                expected=f"{name} = {one_of(value, values)}",
+                got=f"'{value}'",
                 remedy=f"{nearest(value, values)}correct `where` in config/corpora.tsv",
-            )  # fmt: skip
+            )
     return table
 
 
@@ -93,9 +105,12 @@ def _split_list(text):
 def _check_column(name, table, place):
     if name not in table.columns:
         raise data_error(
-            place, "a column that config/corpora.tsv names must exist", expected=one_of(name, table.columns), got=f"'{name}'",
+            place,
+            "a column that config/corpora.tsv names must exist",
+            expected=one_of(name, table.columns),
+            got=f"'{name}'",
             remedy=f"{nearest(name, table.columns)}correct the header (a CSV is separated by commas), or the row of config/corpora.tsv",
-        )  # fmt: skip
+        )
 
 
 def _labels(cells, place):
@@ -103,9 +118,12 @@ def _labels(cells, place):
     for name, value in cells.items():
         if not value.strip():
             raise data_error(
-                place, "every row needs its labels", expected=f"a value of '{name}'", got="an empty cell",
+                place,
+                "every row needs its labels",
+                expected=f"a value of '{name}'",
+                got="an empty cell",
                 remedy="fill it, or select other rows with `where`",
-            )  # fmt: skip
+            )
     return [label for name, value in cells.items() for label in (value.split() if name.endswith(SEQUENCE) else [value])]
 
 
@@ -113,7 +131,10 @@ def _inside(path, place):
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or not pure.name:
         raise data_error(
-            place, "paths are relative to the corpus root, and audio lies under it", expected="a relative path without '..'",
-            got=f"'{path}'", remedy="leave the root out of the path, move the file, or choose a `root` that holds all",
-        )  # fmt: skip
+            place,
+            "paths are relative to the corpus root, and audio lies under it",
+            expected="a relative path without '..'",
+            got=f"'{path}'",
+            remedy="leave the root out of the path, move the file, or choose a `root` that holds all",
+        )
     return path

@@ -23,9 +23,12 @@ def read_rows(*, root, label_columns):
     """Rows with label column `speaker` or `gender`: `1 id10001/1zcIwhmdeo4/00001.wav` → train, [id10001]."""
     if label_columns.strip() not in ("speaker", "gender"):
         raise data_error(
-            "config/corpora.tsv", "speaker and gender have splits of their own", expected="label_columns speaker, or gender",
-            got=f"'{label_columns}'", remedy="make two rows",
-        )  # fmt: skip
+            "config/corpora.tsv",
+            "speaker and gender have splits of their own",
+            expected="label_columns speaker, or gender",
+            got=f"'{label_columns}'",
+            remedy="make two rows",
+        )
     root = Path(root)
     people = {cells[COLUMNS[0]]: cells for cells in read_table(root / "vox1_meta.csv", COLUMNS, SOURCE, "\t")}
     read = _speaker_row if label_columns.strip() == "speaker" else _gender_row

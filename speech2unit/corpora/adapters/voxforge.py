@@ -41,6 +41,9 @@ def _check_languages(rows, root):
     heard = {found_row["labels"]["language"] for found_row in rows}
     if heard != set(LANGUAGES.values()):
         raise data_error(
-            root, "all six languages must lie here", expected=f"{sorted(set(LANGUAGES.values()))}", got=f"{sorted(heard)}",
+            root,
+            "all six languages must lie here",
+            expected=f"{sorted(set(LANGUAGES.values()))}",
+            got=f"{sorted(heard)}",
             remedy=f"get the others from {SOURCE}",
-        )  # fmt: skip
+        )

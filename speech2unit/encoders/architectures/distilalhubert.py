@@ -29,7 +29,7 @@ from storage.weights import load_tensors
 
 BODIES = dict(  # architecture of the teacher → sizes, model, where its blocks are
     melhubert=(MelHuBERTConfig, MelHuBERTModel, "layers"), wav2vec2=(Wav2Vec2Config, Wav2Vec2Model, "blocks")
-)  # fmt: skip
+)
 FRONT_END = ("mean", "std")  # tensors of a MelHuBERT's file that are not the model's
 
 
@@ -125,9 +125,12 @@ def convert(tensors, sizes):
     """
     if "mask_emb" not in tensors:
         raise data_error(
-            "distilalhubert checkpoint", "its tensors must be those of the architecture", expected="a tensor 'mask_emb'", got="none",
+            "distilalhubert checkpoint",
+            "its tensors must be those of the architecture",
+            expected="a tensor 'mask_emb'",
+            got="none",
             remedy="take the publisher's file, see config/checkpoints.tsv",
-        )  # fmt: skip
+        )
     found, rows = wav2vec2_names.convert(tensors, {name: sizes[name] for name in Wav2Vec2Config.__dataclass_fields__})
     weight, place = found.pop("pos_conv.weight"), "pos_conv.parametrizations.weight.original"
     found |= {f"{place}0": weight.norm(dim=(0, 1), keepdim=True), f"{place}1": weight, "mask_emb": tensors["mask_emb"].float()}

@@ -79,9 +79,12 @@ def front_end_frames(model, waveform):
     """Frames `[T, D]` of a waveform `[N]`. Raises `ValueError` where it is shorter than one."""
     if len(waveform) < model.config.min_samples:
         raise data_error(
-            "encoder", "a waveform must hold a frame", expected=f"at least {model.config.min_samples} samples", got=f"{len(waveform)}",
+            "encoder",
+            "a waveform must hold a frame",
+            expected=f"at least {model.config.min_samples} samples",
+            got=f"{len(waveform)}",
             remedy="drop the utterance",
-        )  # fmt: skip
+        )
     return model.front_end(waveform)
 
 

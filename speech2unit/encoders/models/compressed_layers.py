@@ -89,11 +89,12 @@ def layer_sizes(model):
     """What each block has: `heads` (their numbers), `ffn_dim`, and `ranks` of its low-rank matrices by name."""
     return [
         dict(
-            heads=heads_of(block), ffn_dim=_first(block.fc2).in_features,
+            heads=heads_of(block),
+            ffn_dim=_first(block.fc2).in_features,
             ranks={name: part.down.out_features for name, part in matrices_of(block).items() if isinstance(part, LowRank)},
         )
         for block in blocks_of(model)
-    ]  # fmt: skip
+    ]
 
 
 def resize(model, layers):

@@ -59,15 +59,26 @@ def published_checkpoint(tensors, settings, place):
     """
     if len(settings["num_targets"]) > 1 or settings["level_removed"]:
         raise data_error(
-            place, "the published format knows one set of targets and a front end that keeps the level", expected="a list of one, level_removed: false",
+            place,
+            "the published format knows one set of targets and a front end that keeps the level",
+            expected="a list of one, level_removed: false",
             got=f"{settings['num_targets']}, level_removed: {settings['level_removed']}",
             remedy="pre-train with one codebook as targets, on a log-Mel encoder of preset published",
-        )  # fmt: skip
+        )
     sizes = dict(
-        feat_emb_dim=NUM_MELS * settings["frame_ms"] // 10, pos_emb_type="conv", pos_conv_depth=1, conv_pos=settings["conv_kernel"],
-        conv_pos_groups=settings["conv_groups"], encoder_layers=settings["num_layers"], encoder_embed_dim=settings["dim"],
-        encoder_ffn_embed_dim=settings["ffn_dim"], encoder_attention_heads=settings["num_heads"], activation_fn="gelu",
-        layer_norm_first=False, attention_type="original", num_cluster=settings["num_targets"][0],
-    )  # fmt: skip
+        feat_emb_dim=NUM_MELS * settings["frame_ms"] // 10,
+        pos_emb_type="conv",
+        pos_conv_depth=1,
+        conv_pos=settings["conv_kernel"],
+        conv_pos_groups=settings["conv_groups"],
+        encoder_layers=settings["num_layers"],
+        encoder_embed_dim=settings["dim"],
+        encoder_ffn_embed_dim=settings["ffn_dim"],
+        encoder_attention_heads=settings["num_heads"],
+        activation_fn="gelu",
+        layer_norm_first=False,
+        attention_type="original",
+        num_cluster=settings["num_targets"][0],
+    )
     model = {published_name(name): tensor for name, tensor in tensors.items() if name not in ("mean", "std")}
     return dict(model=model, Upstream_Config=dict(melhubert=sizes)), torch.stack([tensors["mean"], tensors["std"]])

@@ -41,9 +41,12 @@ class Wav2Vec2Config:
     def __post_init__(self):
         if self.dim % self.num_heads or self.dim % self.pos_conv_groups:
             raise data_error(
-                "wav2vec2 sizes", "heads and groups must have whole numbers of channels", expected=f"divisors of dim {self.dim}",
-                got=f"num_heads {self.num_heads}, pos_conv_groups {self.pos_conv_groups}", remedy="take the sizes of the checkpoint",
-            )  # fmt: skip
+                "wav2vec2 sizes",
+                "heads and groups must have whole numbers of channels",
+                expected=f"divisors of dim {self.dim}",
+                got=f"num_heads {self.num_heads}, pos_conv_groups {self.pos_conv_groups}",
+                remedy="take the sizes of the checkpoint",
+            )
 
     @property
     def hop_length(self):

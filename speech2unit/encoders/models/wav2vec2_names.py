@@ -116,10 +116,12 @@ def _check(names, found, wanted, sizes):
     )
     if any(problems.values()):
         raise data_error(
-            "wav2vec2 checkpoint", "its tensors must be those of the architecture", expected=f"{len(wanted)} tensors of {sizes}",
+            "wav2vec2 checkpoint",
+            "its tensors must be those of the architecture",
+            expected=f"{len(wanted)} tensors of {sizes}",
             got="; ".join(f"{kind} {_listed(found)}" for kind, found in problems.items() if found),
             remedy="check the sizes in config/config.yaml, or take another file",
-        )  # fmt: skip
+        )
 
 
 def _listed(names):
@@ -129,14 +131,22 @@ def _listed(names):
 
 # transformers' config.json: what must be so (and is where nothing is said) …
 FIXED = dict(
-    hidden_act="gelu", feat_extract_activation="gelu", layer_norm_eps=1e-5, feat_proj_layer_norm=True, conv_pos_batch_norm=False,
+    hidden_act="gelu",
+    feat_extract_activation="gelu",
+    layer_norm_eps=1e-5,
+    feat_proj_layer_norm=True,
+    conv_pos_batch_norm=False,
     adapter_attn_dim=None,
-)  # fmt: skip
+)
 # … and the sizes in it
 COUNTS = dict(
-    num_layers="num_hidden_layers", dim="hidden_size", ffn_dim="intermediate_size", num_heads="num_attention_heads",
-    pos_conv_kernel="num_conv_pos_embeddings", pos_conv_groups="num_conv_pos_embedding_groups",
-)  # fmt: skip
+    num_layers="num_hidden_layers",
+    dim="hidden_size",
+    ffn_dim="intermediate_size",
+    num_heads="num_attention_heads",
+    pos_conv_kernel="num_conv_pos_embeddings",
+    pos_conv_groups="num_conv_pos_embedding_groups",
+)
 RELATIVE = dict(num_buckets="num_buckets", max_distance="max_bucket_distance")
 MODEL_TYPES = ("hubert", "wav2vec2", "wavlm")
 MAX_COUNT = 1 << 16
@@ -162,9 +172,14 @@ def sizes_from_transformers(config):
         for key in ("conv_bias", "do_stable_layer_norm")
     }
     return dict(
-        conv_layers=[list(sizes) for sizes in zip(*convs)], conv_bias=flags["conv_bias"], conv_norm=norm,
-        normalize_waveform=norm == "layer", pre_norm=flags["do_stable_layer_norm"], num_buckets=0, max_distance=0,
-    ) | {name: _value(config, key, _is_count, "a positive number") for name, key in counts.items()}  # fmt: skip
+        conv_layers=[list(sizes) for sizes in zip(*convs)],
+        conv_bias=flags["conv_bias"],
+        conv_norm=norm,
+        normalize_waveform=norm == "layer",
+        pre_norm=flags["do_stable_layer_norm"],
+        num_buckets=0,
+        max_distance=0,
+    ) | {name: _value(config, key, _is_count, "a positive number") for name, key in counts.items()}
 
 
 def _value(config, key, valid, expected):
@@ -175,7 +190,11 @@ def _value(config, key, valid, expected):
 
 def _refusal(key, expected, got):
     return data_error(
-        "config.json", f"{key} must be what this project computes", expected=expected, got=got, remedy="take another checkpoint"
+        "config.json",
+        f"{key} must be what this project computes",
+        expected=expected,
+        got=got,
+        remedy="take another checkpoint",
     )
 
 
