@@ -13,12 +13,12 @@ from benchmarks.peers.fairseq_lm import PUBLISHED, OverwrittenRows, dictionary, 
 from benchmarks.peers.gsc_units import FIRST_UNIT, NUM_LABELS, NUM_UNITS, token_rows
 from benchmarks.side_by_side import compare, matmul_peak, seconds
 from training.device import cast_frozen, mixed_precision
-from ulm.build_vocabulary import END
+from ulm.build_vocabulary import EOS
 from ulm.decode import greedy, legal_continuations
 from ulm.tuned import Tuned
 
 BATCH, LENGTH = 32, 6
-FOLLOWING = legal_continuations([(FIRST_UNIT + label, END) for label in range(NUM_LABELS)])
+FOLLOWING = legal_continuations([(FIRST_UNIT + label, EOS) for label in range(NUM_LABELS)])
 
 
 def batches(num_batches):

@@ -11,7 +11,7 @@ from benchmarks.peers.fairseq_lm import PUBLISHED, OverwrittenRows, fairseq_unit
 from benchmarks.peers.gsc_units import token_rows
 from benchmarks.side_by_side import compare, matmul_peak, seconds
 from training.device import mixed_precision
-from ulm.build_vocabulary import END, PAD, SEPARATOR
+from ulm.build_vocabulary import EOS, PAD, SEPARATOR
 from ulm.data import pad_rows
 from ulm.tuned import Tuned
 
@@ -29,7 +29,7 @@ def step(module, loss, vectors):
 
 def overwritten_loss(model, rows):
     """Cross entropy per target, the labels and `</s>`, of rows (source, target) `u1 … uN`, `<s> y1 … yk </s>`."""
-    inputs = pad_rows([[END, *source, *target[:-1]] for source, target in rows])
+    inputs = pad_rows([[EOS, *source, *target[:-1]] for source, target in rows])
     wanted = pad_rows([[PAD] * (len(source) + 1) + target[1:] for source, target in rows])
     return F.cross_entropy(model(inputs)[0].flatten(0, 1), wanted.flatten(), ignore_index=PAD)
 
@@ -46,7 +46,7 @@ def same(ours, peer):
 def main():
     rows, origin = token_rows()
     middle = sorted(rows, key=lambda row: len(row[0]))[len(rows) // 2 :][:BATCH]  # batches hold rows of similar length
-    rows = [(source, [SEPARATOR, label, END]) for source, label in middle]
+    rows = [(source, [SEPARATOR, label, EOS]) for source, label in middle]
     theirs = fairseq_unit_lm(PUBLISHED, seed=0)
     lm = our_unit_lm(theirs, PUBLISHED)
     tuned = Tuned(lm, prompt_of(lm, LENGTH, seed=0), "all", label_smoothing=0.0)

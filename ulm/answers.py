@@ -3,7 +3,7 @@
 import math
 
 from storage.errors import data_error
-from ulm.build_vocabulary import END
+from ulm.build_vocabulary import EOS
 from ulm.decode import legal_continuations
 
 
@@ -22,7 +22,7 @@ class ListedAnswers:
 
     def labels(self, tokens):
         """Labels that the tokens (without `</s>`) say, or None where they are no answer."""
-        return self.sequences.get((*tokens, END))
+        return self.sequences.get((*tokens, EOS))
 
 
 class OpenAnswers:
@@ -49,8 +49,8 @@ class OpenAnswers:
         if begun:
             return self.inside[prefix[-begun:]]
         if len(prefix) == self.width * self.max_labels:
-            return {END}
-        return self.inside[()] | {END} if prefix else self.inside[()]
+            return {EOS}
+        return self.inside[()] | {EOS} if prefix else self.inside[()]
 
     def labels(self, tokens):
         """Labels that the tokens (without `</s>`) say, or None where they are no answer."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ulm.build_vocabulary import END, SEPARATOR, SPECIALS
+from ulm.build_vocabulary import EOS, SEPARATOR, SPECIALS
 
 TEMPERATURE = 0.08  # of the substitution probabilities over cosine similarities
 MIN_UNITS = 4  # a row is never made shorter than this
@@ -27,7 +27,7 @@ def substitution_table(rows, vocabulary_size):
     """
     counts = np.zeros((vocabulary_size, 2 * vocabulary_size))
     for row in rows:
-        padded = np.concatenate([[END], row, [SEPARATOR]])
+        padded = np.concatenate([[EOS], row, [SEPARATOR]])
         np.add.at(counts, (padded[1:-1], padded[:-2]), 1)
         np.add.at(counts, (padded[1:-1], vocabulary_size + padded[2:]), 1)
     expected = counts.sum(1, keepdims=True) * counts.sum(0, keepdims=True) / max(counts.sum(), 1)

@@ -6,7 +6,7 @@ The only module that imports fairseq (5 seconds, 0.9 GB); everything else reads 
 from storage import tables
 from storage.errors import data_error
 from storage.files import whole_folder
-from ulm.build_vocabulary import END, SEPARATOR, check_codebook, index_of_unit
+from ulm.build_vocabulary import EOS, SEPARATOR, check_codebook, index_of_unit
 from ulm.schemas import BINARIZED, VOCABULARY
 from verbalizer.schemas import VERBALIZED
 
@@ -16,7 +16,7 @@ FAIRSEQ_SPLITS = dict(train="train", dev="valid", test="test")
 def token_row(units, target_units, index_of):
     """Units and target units → vocabulary indices `u1 … uN <s> y1 … yk </s>`."""
     source, target = ([index_of[u] for u in part] for part in (units, target_units))
-    return source + [SEPARATOR] + target + [END]
+    return source + [SEPARATOR] + target + [EOS]
 
 
 def fairseq_dictionary(vocabulary):

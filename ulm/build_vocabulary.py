@@ -8,7 +8,7 @@ from storage.errors import data_error
 from ulm.schemas import VOCABULARY
 
 SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")  # fairseq's order: 0 separator, 1 padding, 2 begin and end, 3 unknown
-SEPARATOR, PAD, END, UNKNOWN = range(4)
+SEPARATOR, PAD, EOS, UNK = range(4)
 
 
 def vocabulary_rows(counts, num_units):

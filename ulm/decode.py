@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from ulm.build_vocabulary import END, PAD, SEPARATOR
+from ulm.build_vocabulary import EOS, PAD, SEPARATOR
 from ulm.data import pad_rows
 from ulm.prompt import read_source, target_logits
 
@@ -32,14 +32,14 @@ def greedy(tuned, sources, *, max_steps, following=None, begun=None, copies=1):
     count = len(sources) // copies
     said, scores, done = [[] for _ in range(count)], [0.0] * count, [False] * count
     for step in range(max_steps):
-        if following and all(over or following[tuple(row)] == {END} for row, over in zip(said, done)):
+        if following and all(over or following[tuple(row)] == {EOS} for row, over in zip(said, done)):
             break  # every row must end here
         logits, past, visible = _next_logits(tuned, chosen, starts + step, past, visible)
         best = _log_probabilities(_together(logits, copies), said, following).max(1)
         for i, (token, score) in enumerate(zip(best.indices.tolist(), best.values.tolist())):
             if not done[i]:
                 scores[i] += score
-                done[i] = token == END
+                done[i] = token == EOS
                 said[i] += [] if done[i] else [token]
         chosen = best.indices.repeat_interleave(copies)[:, None]
         if all(done):
@@ -94,7 +94,7 @@ def _longer(live, scores, beam_size, ended):
     for row, found in enumerate(candidates):
         found.sort(key=lambda candidate: -candidate[0])
         for score, parent, token in found[: beam_size - len(ended[row])]:
-            if token == END:
+            if token == EOS:
                 ended[row].append(live[parent]._replace(score=score))
             else:
                 yield Beginning(row, (*live[parent].tokens, token), score), parent
@@ -102,7 +102,7 @@ def _longer(live, scores, beam_size, ended):
 
 def _over(one, ended, following):
     """Whether nothing but `</s>` may come; then it has ended, without asking the model."""
-    over = bool(following) and following[one.tokens] == {END}
+    over = bool(following) and following[one.tokens] == {EOS}
     if over:
         ended[one.row].append(one)
     return over
@@ -116,7 +116,7 @@ def _may_win(one, ended, max_steps, length_penalty):
 @torch.no_grad()
 def begin(tuned, sources):
     """After reading the sources: first tokens `<s>` `[B, 1]`, their positions `[B, 1]`, keys and values, their visibility."""
-    tokens = pad_rows([[END, *source] for source in sources], tuned.prompt.separator.device)
+    tokens = pad_rows([[EOS, *source] for source in sources], tuned.prompt.separator.device)
     past, visible = read_source(tuned.lm, tuned.prompt, tokens, tuned.scope)
     starts = (tokens != PAD).sum(1, keepdim=True)
     return torch.full_like(starts, SEPARATOR), starts, past, visible

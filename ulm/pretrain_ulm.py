@@ -12,10 +12,10 @@ from storage.weights import save_config, save_tensors
 from training.device import choose_device
 from training.fit import Drawn, fit
 from ulm.augment_units import UnitAugmentation, augment, substitution_table
-from ulm.build_vocabulary import END, PAD, SEPARATOR, index_of_unit
+from ulm.build_vocabulary import EOS, PAD, SEPARATOR, index_of_unit
 from ulm.data import endless_batches, length_batches, pad_rows
 from ulm.model import UnitLM, UnitLMConfig, num_parameters
-from ulm.prompt import after_source, target_logits
+from ulm.prompt import parallel_separator_logits, target_logits
 from ulm.pseudo_tasks import TaskPrompts, pseudo_labels
 from ulm.schemas import VOCABULARY
 
@@ -31,7 +31,7 @@ class Pretraining(nn.Module):
         """Summed loss of every unit and the `<s>` behind them, given `past` and those before; their number; keys and values,
         those of the past first; which inputs are real `[B, T]`.
         """
-        inputs = pad_rows([[END, *row] for row in rows], self.prompts.separators.device)
+        inputs = pad_rows([[EOS, *row] for row in rows], self.prompts.separators.device)
         wanted = pad_rows([[*row, SEPARATOR] for row in rows], inputs.device)
         hidden, read = self.lm.hidden(self.lm.embed(inputs), past)
         logits = self.lm.logits(hidden).flatten(0, 1).float()
@@ -48,7 +48,7 @@ class Pretraining(nn.Module):
             starts, seen = visible.sum(1, keepdim=True), F.pad(visible, (own[0][0].shape[2], 0), value=True)
             logits = target_logits(self.lm, separators, torch.full_like(tasks, SEPARATOR), starts, read, seen)[0]
         else:
-            logits = after_source(self.lm, own, separators, read, visible)
+            logits = parallel_separator_logits(self.lm, own, separators, read, visible)
         return F.cross_entropy(logits.flatten(0, 1).float(), answers.flatten())
 
     def loss(self, batch, task_weight):

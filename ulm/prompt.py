@@ -90,7 +90,7 @@ def target_logits(lm, separator, targets, starts, past, visible):
     return lm.logits(hidden), past
 
 
-def after_source(lm, own, separators, read, visible):
+def parallel_separator_logits(lm, own, separators, read, visible):
     """Logits `[B, M, V]` after M different `<s>` behind each source; none of them sees another, each has its own prompt.
 
     own: per layer keys and values `[B, H, M · P, D / H]`, one prompt after another; separators `[B, M, D]`; read and

@@ -137,7 +137,7 @@ DIFFERENCES = schema(
     stage="compare_tasks",
 )
 
-OF_TASKS = (
+TASK_COLUMNS = (
     field(
         "tasks",
         pa.list_(pa.string()),
@@ -168,4 +168,4 @@ OF_TASKS = (
     field("difference_high", pa.float64(), "upper end; null as above", nullable=True),
 )
 
-ENCODERS_SUMMARY = schema("encoders_summary", *COSTS, *WORTH, *OF_TASKS, key=("encoder",), stage="summarize_encoders")
+ENCODERS_SUMMARY = schema("encoders_summary", *COSTS, *WORTH, *TASK_COLUMNS, key=("encoder",), stage="summarize_encoders")

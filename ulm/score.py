@@ -12,7 +12,7 @@ from storage.files import read_json, write_json
 from storage.schemas import TRAINING
 from ulm.schemas import BASELINES, CONFUSION, SAMPLES
 
-NOTHING = "∅"  # stands beside a label that was left out of a sequence, or put in
+NO_LABEL = "∅"  # stands beside a label that was left out of a sequence, or put in
 
 
 def accuracy(frame, column="predicted_labels"):
@@ -59,13 +59,13 @@ def label_pairs(frame, open_answers):
 
 
 def aligned(said, told):
-    """`3 7 1`, `3 1` → 3 beside 3, 7 beside `NOTHING`, 1 beside 1, by the fewest edits."""
+    """`3 7 1`, `3 1` → 3 beside 3, 7 beside `NO_LABEL`, 1 beside 1, by the fewest edits."""
     from rapidfuzz.distance import Levenshtein
 
     said, told, pairs = list(said), list(told), []
     for edit in Levenshtein.opcodes(said, told):
         parts = said[edit.src_start : edit.src_end], told[edit.dest_start : edit.dest_end]
-        pairs += zip_longest(*parts, fillvalue=NOTHING)
+        pairs += zip_longest(*parts, fillvalue=NO_LABEL)
     return pairs
 
 
@@ -77,7 +77,7 @@ def per_class(pairs, num_seeds):
         label: dict(
             recall=right[label] / said[label], precision=right[label] / max(told[label], 1), num_rows=said[label] // num_seeds
         )
-        for label in sorted(set(said) - {NOTHING})
+        for label in sorted(set(said) - {NO_LABEL})
     }
 
 

@@ -6,9 +6,9 @@ from storage import tables
 from storage.errors import notice
 from storage.files import read_json
 from ulm.compare_tasks import answers_by_seed, difference, system
-from ulm.schemas import ENCODERS_SUMMARY, OF_TASKS
+from ulm.schemas import ENCODERS_SUMMARY, TASK_COLUMNS
 
-NO_TASK = {field.name: None if field.nullable else [] for field in OF_TASKS}
+NO_TASK = {field.name: None if field.nullable else [] for field in TASK_COLUMNS}
 
 
 def systems_of(acc, samples, **bootstrap):
@@ -22,7 +22,7 @@ def systems_of(acc, samples, **bootstrap):
 
 
 def task_columns(reports, tasks, parent):
-    """`OF_TASKS` of an encoder. `tasks`: the `System` of its tasks; `parent`: that of its parent's, or `None`."""
+    """`TASK_COLUMNS` of an encoder. `tasks`: the `System` of its tasks; `parent`: that of its parent's, or `None`."""
     low, high = wilson_interval(tasks.value * len(tasks.asked), len(tasks.asked))
     told = dict(
         tasks=[report["task"] for report in reports],
@@ -37,18 +37,18 @@ def task_columns(reports, tasks, parent):
     return NO_TASK | told
 
 
-def summarize_encoders(*, measurements, probes, acc, samples, summary, unlike_parent, num_resamples, seed):
+def summarize_encoders(*, measurements, probes, acc, samples, summary, confounders, num_resamples, seed):
     """Stage: `acc` and `samples` are of tasks on the encoders' units, in the same order: of an encoder none, or one and those
     that repeat it with another seed of the unit LM. See `ENCODERS_SUMMARY`.
 
-    unlike_parent: encoder → in what else than units its tasks differ from those of its parent; then they are not compared.
+    confounders: encoder → in what else than units its tasks differ from those of its parent; then they are not compared.
     """
     known = {row["encoder"]: row for row in tables.read_many(probes, PROBE).to_pylist()}
     systems = systems_of(acc, samples, num_resamples=num_resamples, seed=seed)
     rows = []
     for costs in tables.read(measurements, MEASUREMENTS).to_pylist():
         encoder, parent = costs["encoder"], costs["parent"]
-        if differing := unlike_parent.get(encoder):
+        if differing := confounders.get(encoder):
             notice(f"{encoder}: no difference from {parent}, as their tasks differ in {', '.join(differing)} too")
         _, beside = systems.get(None if differing else parent, (None, None))
         if encoder in known:

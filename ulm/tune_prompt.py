@@ -15,7 +15,7 @@ from ulm.data import endless_batches, length_batches
 from ulm.model import load
 from ulm.prompt import DeepPrompt, InputPrompt
 from ulm.schemas import BINARIZED
-from ulm.tuned import LinearVerbalizer, ReadOnce, Tuned, answer_tokens, train_more
+from ulm.tuned import CachedSourceBatches, LinearVerbalizer, Tuned, answer_tokens, unfreeze
 
 
 def initial_prompt(config, kind, length, dropout, initialization, task_prompts):
@@ -94,13 +94,13 @@ def tune_prompt(
         start = initial_prompt(lm.config, prompt_kind, prompt_length, prompt_dropout, initialization, pseudo)
         verbalizer = LinearVerbalizer(vocabulary_size, answer_tokens(binarized)) if learn_verbalizer else None
         tuned = Tuned(lm, start, scope, label_smoothing, verbalizer)
-        train_more(tuned, lora_rank=lora_rank, train_lm=train_lm)
+        unfreeze(tuned, lora_rank=lora_rank, train_lm=train_lm)
         cast_frozen(tuned.to(device), device)
 
         def batches(number, seed=seed, tuned=tuned):
             chosen = endless_batches(lengths, max_tokens, np.random.default_rng([seed, number]), classes)
             drawn = Drawn(chosen, batch, [seed, number])
-            return drawn if scope == "all" else ReadOnce(tuned, drawn, updates_per_reading, [seed, number])
+            return drawn if scope == "all" else CachedSourceBatches(tuned, drawn, updates_per_reading, [seed, number])
 
         curves += fit(
             tuned,

@@ -9,13 +9,13 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from storage.errors import data_error
-from ulm.build_vocabulary import END, PAD
+from ulm.build_vocabulary import EOS, PAD
 from ulm.data import pad_rows
 from ulm.model import load
 from ulm.prompt import DeepPrompt, InputPrompt, read_alone, read_source, target_logits
 
 POOL = 8  # batches whose keys and values are in memory together
-NEVER = -30.0  # logit of what no answer contains; finite, as label smoothing asks for a little of everything
+MASKED_LOGIT = -30.0  # logit of what no answer contains; finite, as label smoothing asks for a little of everything
 
 
 class LowRank(nn.Module):
@@ -34,7 +34,7 @@ class LowRank(nn.Module):
 
 
 class LinearVerbalizer(nn.Module):
-    """Logits over the vocabulary → learned mixtures of them for the tokens that answers are made of, and `NEVER` elsewhere.
+    """Logits over the vocabulary → learned mixtures of them for the tokens that answers are made of, and `MASKED_LOGIT` elsewhere.
 
     It starts as the identity. **Source:** SpeechPrompt v2, arXiv 2303.00733, section III-D; its dropout is left out.
     """
@@ -45,7 +45,7 @@ class LinearVerbalizer(nn.Module):
         self.weight = nn.Parameter(F.one_hot(torch.tensor(self.answers), vocabulary_size).float())
 
     def forward(self, logits):
-        mixed = torch.full_like(logits, NEVER)
+        mixed = torch.full_like(logits, MASKED_LOGIT)
         mixed[..., self.answers] = F.linear(logits, self.weight.to(logits.dtype))
         return mixed
 
@@ -66,7 +66,7 @@ class Tuned(nn.Module):
 
     def padded(self, sources):
         """Rows `u1 … uN` → `</s> u1 … uN` `[B, T]`."""
-        return pad_rows([[END, *row] for row in sources], self.prompt.separator.device)
+        return pad_rows([[EOS, *row] for row in sources], self.prompt.separator.device)
 
     def target_logits(self, sources, targets, read=None):
         """Logits `[B, L, V]` after `<s> y1 … yk`, and the tokens `[B, L]` that ought to come (`<pad>`: none).
@@ -100,7 +100,7 @@ class Tuned(nn.Module):
         return dict(loss=loss / targets, accuracy=right / rows)
 
 
-def train_more(tuned, *, lora_rank, train_lm):
+def unfreeze(tuned, *, lora_rank, train_lm):
     """Let low-rank updates of every query and value projection be trained as well, or all of the unit LM."""
     if (lora_rank or train_lm) and tuned.scope != "all":
         raise data_error(
@@ -116,7 +116,7 @@ def train_more(tuned, *, lora_rank, train_lm):
             parametrize.register_parametrization(projection, "weight", LowRank(projection.weight, lora_rank))
 
 
-class ReadOnce:
+class CachedSourceBatches:
     """Every (sources, targets) of `batches` (`Drawn`) `times` times, scattered among others, with its sources read once.
 
     Reading costs most of an update, and under scope `target` no prompt changes what is read. `seed` (a list) decides the
@@ -171,7 +171,7 @@ def _restored(lm, tensors, scope, answers):
         prompt = DeepPrompt(lm.config, tensors["prompt.keys"].shape[1])
     verbalizer = LinearVerbalizer(lm.config.vocabulary_size, answers) if "verbalizer.weight" in tensors else None
     tuned = Tuned(lm, prompt, scope, 0.0, verbalizer)
-    train_more(tuned, lora_rank=max((len(t) for n, t in tensors.items() if n.endswith(".a")), default=0), train_lm=False)
+    unfreeze(tuned, lora_rank=max((len(t) for n, t in tensors.items() if n.endswith(".a")), default=0), train_lm=False)
     tuned.load_state_dict(tuned.state_dict() | tensors)
     return tuned
 

@@ -13,7 +13,7 @@ from benchmarks.peers.fairseq_lm import (
     our_unit_lm,
     prompt_of,
 )  # fmt: skip
-from ulm.build_vocabulary import END, PAD, SEPARATOR
+from ulm.build_vocabulary import EOS, PAD, SEPARATOR
 from ulm.decode import greedy, legal_continuations
 from ulm.model import UnitLMConfig
 from ulm.prompt import DeepPrompt
@@ -49,7 +49,7 @@ def test_both_hold_the_same_tensors(theirs, ours):
 
 
 def test_logits_equal_those_of_overwritten_rows(theirs, ours, prompt):
-    tokens = torch.tensor([[END, *source, SEPARATOR] for source in SOURCES])
+    tokens = torch.tensor([[EOS, *source, SEPARATOR] for source in SOURCES])
     tokens[1, 6:] = tokens[4, 3:] = PAD
     torch.manual_seed(3)
     separator = torch.randn(16)
@@ -63,11 +63,11 @@ def test_logits_equal_those_of_overwritten_rows(theirs, ours, prompt):
 
 def test_gradients_equal_those_of_overwritten_rows(theirs, ours, prompt):
     overwritten = OverwrittenRows(theirs, prompt)
-    sources, targets = [SOURCES[0], SOURCES[1][:4]], [[SEPARATOR, 7, END], [SEPARATOR, 9, END]]
-    rows = [[END, *s, *t[:-1]] for s, t in zip(sources, targets)]
+    sources, targets = [SOURCES[0], SOURCES[1][:4]], [[SEPARATOR, 7, EOS], [SEPARATOR, 9, EOS]]
+    rows = [[EOS, *s, *t[:-1]] for s, t in zip(sources, targets)]
     logits, _ = overwritten(torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], True, PAD))
     answers = torch.stack([row[n - 2 : n] for row, n in zip(logits, map(len, rows))])
-    torch.nn.functional.cross_entropy(answers.flatten(0, 1), torch.tensor([7, END, 9, END]), reduction="sum").backward()
+    torch.nn.functional.cross_entropy(answers.flatten(0, 1), torch.tensor([7, EOS, 9, EOS]), reduction="sum").backward()
     tuned = Tuned(ours, prompt, "all", label_smoothing=0.0)
     tuned.loss((sources, targets))[0].backward()
     for name in ("keys", "values", "separator"):
@@ -87,7 +87,7 @@ def test_number_of_trained_parameters_as_published(length, published):
 @pytest.mark.parametrize("cached", [False, True])
 def test_fairseqs_generator_says_the_same_labels(theirs, ours, prompt, cached):
     model = Cached(theirs, prompt.past(ours)) if cached else OverwrittenRows(theirs, prompt)
-    following = legal_continuations([(4 + label, END) for label in range(NUM_LABELS)])
+    following = legal_continuations([(4 + label, EOS) for label in range(NUM_LABELS)])
     said, _ = greedy(Tuned(ours, prompt, "all", 0.0), SOURCES, max_steps=2, following=following)
     with torch.no_grad():
         assert generate(model, dictionary(20), SOURCES, NUM_LABELS) == [label for (label,) in said]

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulm.answers import ListedAnswers, OpenAnswers, open_answers
-from ulm.build_vocabulary import END
+from ulm.build_vocabulary import EOS
 
 ROWS = [
     dict(split="train", tokens=[9, 8, 0, 5, 6, 2], num_source=2, labels=["a", "b"]),
@@ -15,15 +15,15 @@ ROWS = [
 
 def test_listed_answers_are_those_of_the_training_rows():
     answers = ListedAnswers(ROWS)
-    assert answers.sequences == {(5, 6, END): ["a", "b"]} and answers.max_steps == 3
-    assert (answers[()], answers[(5,)], answers[5, 6]) == ({5}, {6}, {END})
+    assert answers.sequences == {(5, 6, EOS): ["a", "b"]} and answers.max_steps == 3
+    assert (answers[()], answers[(5,)], answers[5, 6]) == ({5}, {6}, {EOS})
     assert (answers.labels([5, 6]), answers.labels([5]), answers.labels([])) == (["a", "b"], None, None)
 
 
 def test_open_answers_end_between_labels_only():
     answers = OpenAnswers(dict(a=[5, 6], b=[5, 7], c=[6, 5]), 2)
     assert answers[()] == {5, 6} and answers[(5,)] == {6, 7} and answers[(6,)] == {5}
-    assert answers[(5, 7)] == {5, 6, END} and answers[(5, 7, 6)] == {5} and answers[(5, 7, 6, 5)] == {END}
+    assert answers[(5, 7)] == {5, 6, EOS} and answers[(5, 7, 6)] == {5} and answers[(5, 7, 6, 5)] == {EOS}
     assert answers.max_steps == 5
 
 
@@ -33,7 +33,7 @@ def test_every_walk_is_read_back_and_what_is_not_legal_is_none(width, max_labels
     tokens = st.tuples(*[st.integers(4, 7)] * width)
     said = dict(enumerate(data.draw(st.lists(tokens, min_size=1, max_size=num_labels, unique=True))))
     answers, walk = OpenAnswers({str(k): v for k, v in said.items()}, max_labels), []
-    while (token := data.draw(st.sampled_from(sorted(answers[tuple(walk)])))) != END:
+    while (token := data.draw(st.sampled_from(sorted(answers[tuple(walk)])))) != EOS:
         walk.append(token)
     labels = answers.labels(walk)
     assert [t for label in labels for t in said[int(label)]] == walk and 1 <= len(labels) <= max_labels

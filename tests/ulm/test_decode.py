@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulm.answers import OpenAnswers
-from ulm.build_vocabulary import END, SEPARATOR
+from ulm.build_vocabulary import EOS, SEPARATOR
 from ulm.decode import beam, greedy, legal_continuations
 from ulm.prompt import DeepPrompt
 from ulm.tuned import LinearVerbalizer, Tuned
@@ -17,7 +17,7 @@ def brute_force(lm, prompt, source, *, scope, max_steps, following=None):
     """The whole row anew for every token, under the prompt; under scope `target` the source does not see it."""
     said, score, length = [], 0.0, prompt.keys.shape[1]
     for _ in range(max_steps):
-        row = torch.tensor([[END, *source, SEPARATOR, *said]])
+        row = torch.tensor([[EOS, *source, SEPARATOR, *said]])
         mask = torch.ones(row.shape[1], length + row.shape[1]).tril(length).bool()
         if scope == "target":
             mask[: 1 + len(source), :length] = False
@@ -26,7 +26,7 @@ def brute_force(lm, prompt, source, *, scope, max_steps, following=None):
         legal = sorted(following[tuple(said)]) if following else range(len(logits))
         best = max(legal, key=lambda token: float(logits[token]))
         score += float(logits[best] - logits[list(legal)].logsumexp(0))
-        if best == END:
+        if best == EOS:
             break
         said.append(best)
     return said, score
@@ -48,21 +48,21 @@ def check(lm, prompt, rows, *, scope, **how):
 
 @pytest.mark.parametrize("scope", ["all", "target"])
 def test_cached_equals_uncached_over_the_whole_vocabulary(lm, prompt, scope):
-    lm.embed_tokens.weight.data[END] = 0.0  # a logit of 0, so that answers of several tokens come
+    lm.embed_tokens.weight.data[EOS] = 0.0  # a logit of 0, so that answers of several tokens come
     said = check(lm, prompt, sources(3, 11, 7, 1), scope=scope, max_steps=6)
     assert max(map(len, said)) > 1
 
 
 @pytest.mark.parametrize("scope", ["all", "target"])
 def test_cached_equals_uncached_over_legal_answers_of_several_labels(lm, prompt, scope):
-    answers = [(5, 9, 4, END), (5, 9, END), (5, END), (17, 8, 23, 6, END), (17, 9, END)]
+    answers = [(5, 9, 4, EOS), (5, 9, EOS), (5, EOS), (17, 8, 23, 6, EOS), (17, 9, EOS)]
     said = check(lm, prompt, sources(4, 9, 2, 30, 8, 8), scope=scope, max_steps=5, following=legal_continuations(answers))
-    assert all((*tokens, END) in answers for tokens in said)
+    assert all((*tokens, EOS) in answers for tokens in said)
 
 
 @pytest.mark.parametrize("scope", ["all", "target"])
 def test_rows_longer_than_the_ancestors_150_tokens(lm, prompt, scope):
-    answers = [(5, 9, END), (17, END), (9, END)]
+    answers = [(5, 9, EOS), (17, EOS), (9, EOS)]
     check(lm, prompt, sources(400, 160, 6), scope=scope, max_steps=3, following=legal_continuations(answers))
 
 
@@ -74,17 +74,17 @@ def test_a_batch_says_what_its_rows_say_alone(lm, prompt):
 
 
 def test_without_an_end_it_stops_after_max_steps(lm, prompt):
-    lm.embed_tokens.weight.data[END] = -lm.layer_norm.bias * 1000  # never likely
+    lm.embed_tokens.weight.data[EOS] = -lm.layer_norm.bias * 1000  # never likely
     said, _ = greedy(Tuned(lm, prompt, "all", 0.0), sources(5, 6), max_steps=4)
     assert [len(tokens) for tokens in said] == [4, 4]
 
 
 def test_copies_of_an_utterance_get_one_answer_by_the_mean_of_their_probabilities(lm, prompt):
-    rows, answers = sources(5, 9, 7, 3, 12, 4), [(token, END) for token in (4, 9, 17, 22)]
+    rows, answers = sources(5, 9, 7, 3, 12, 4), [(token, EOS) for token in (4, 9, 17, 22)]
     tuned, legal = Tuned(lm, prompt, "target", 0.0), [token for token, _ in answers]
     said, scores = greedy(tuned, rows, copies=3, max_steps=2, following=legal_continuations(answers))
     with torch.no_grad():
-        logits = tuned.target_logits(rows, [[SEPARATOR, 4, END]] * 6)[0][:, 0].double()
+        logits = tuned.target_logits(rows, [[SEPARATOR, 4, EOS]] * 6)[0][:, 0].double()
     mean = logits.softmax(-1).unflatten(0, (2, 3)).mean(1)[:, legal]
     assert said == [[legal[best]] for best in mean.argmax(1)]
     assert scores == pytest.approx((mean / mean.sum(1, keepdim=True)).max(1).values.log().tolist(), abs=1e-4)
@@ -100,16 +100,16 @@ tokens = st.lists(st.integers(4, 23), min_size=1, max_size=4)
 @settings(max_examples=30, deadline=None)
 @given(st.lists(tokens, min_size=1, max_size=8), st.lists(tokens, min_size=1, max_size=5), st.integers(0, 99))
 def test_an_illegal_sequence_is_never_said(random_lm, answers, rows, seed):
-    lm, legal = random_lm, {(*answer, END) for answer in map(tuple, answers)}
+    lm, legal = random_lm, {(*answer, EOS) for answer in map(tuple, answers)}
     torch.manual_seed(seed)
     prompt, steps = DeepPrompt(lm.config, 2), max(map(len, legal))
     said, scores = greedy(Tuned(lm, prompt, "target", 0.0), rows, max_steps=steps, following=legal_continuations(legal))
-    assert all((*answer, END) in legal for answer in said)
+    assert all((*answer, EOS) in legal for answer in said)
     assert all(score <= 1e-6 for score in scores)
 
 
 def test_a_learned_verbalizer_decides_what_is_said(lm, prompt):
-    verbalizer = LinearVerbalizer(24, [END, 9, 20]).requires_grad_(False)
+    verbalizer = LinearVerbalizer(24, [EOS, 9, 20]).requires_grad_(False)
     tuned = Tuned(lm, prompt, "all", 0.0, verbalizer)
     assert {token for row in greedy(tuned, sources(5, 6, 9, 30), max_steps=3)[0] for token in row} <= {9, 20}
 
@@ -121,8 +121,8 @@ def test_a_learned_verbalizer_decides_what_is_said(lm, prompt):
 def log_probability(lm, prompt, source, tokens, *, scope, following):
     """Of `tokens` and `</s>` after a source, the whole row anew for every token."""
     total, length = 0.0, prompt.keys.shape[1]
-    for i, token in enumerate((*tokens, END)):
-        row = torch.tensor([[END, *source, SEPARATOR, *tokens[:i]]])
+    for i, token in enumerate((*tokens, EOS)):
+        row = torch.tensor([[EOS, *source, SEPARATOR, *tokens[:i]]])
         mask = torch.ones(row.shape[1], length + row.shape[1]).tril(length).bool()
         if scope == "target":
             mask[: 1 + len(source), :length] = False
@@ -135,10 +135,10 @@ def log_probability(lm, prompt, source, tokens, *, scope, following):
 def every_answer(following, prefix=()):
     """All legal token sequences, without `</s>`."""
     for token in following[prefix]:
-        yield from [prefix] if token == END else every_answer(following, (*prefix, token))
+        yield from [prefix] if token == EOS else every_answer(following, (*prefix, token))
 
 
-ANSWERS = legal_continuations([(5, 9, 4, END), (5, 9, END), (5, END), (17, 8, 23, 6, END), (17, 9, END), (8, 8, END)])
+ANSWERS = legal_continuations([(5, 9, 4, EOS), (5, 9, EOS), (5, EOS), (17, 8, 23, 6, EOS), (17, 9, EOS), (8, 8, EOS)])
 DIGITS = OpenAnswers({"one": (5,), "two": (9,), "three": (17,)}, 3)  # 3 + 9 + 27 answers
 PAIRS = OpenAnswers({"one": (5, 5), "two": (5, 9), "three": (17, 5)}, 2)
 
@@ -160,7 +160,7 @@ def test_a_beam_as_wide_as_there_are_answers_finds_the_best(lm, prompt, scope, l
 @pytest.mark.parametrize("following, steps", [(None, 6), (ANSWERS, 5), (DIGITS, 4), (PAIRS, 5)])
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
 def test_a_beam_of_one_is_greedy(lm, prompt, following, steps, length_penalty):
-    lm.embed_tokens.weight.data[END] = -3 * lm.layer_norm.bias  # unlikely, so that answers are long
+    lm.embed_tokens.weight.data[EOS] = -3 * lm.layer_norm.bias  # unlikely, so that answers are long
     rows, tuned = sources(3, 19, 8, 8, 1, 400), Tuned(lm, prompt, "target", 0.0)
     said, scores = beam(tuned, rows, beam_size=1, max_steps=steps, following=following, length_penalty=length_penalty)
     expected, log_probabilities = greedy(tuned, rows, max_steps=steps, following=following)
@@ -184,6 +184,6 @@ def test_beams_say_what_is_legal_with_its_log_probability_and_rows_do_not_meet(r
 
 
 def test_without_an_end_a_beam_stops_after_max_steps(lm, prompt):
-    lm.embed_tokens.weight.data[END] = -lm.layer_norm.bias * 1000  # never likely
+    lm.embed_tokens.weight.data[EOS] = -lm.layer_norm.bias * 1000  # never likely
     said, _ = beam(Tuned(lm, prompt, "all", 0.0), sources(5, 6), beam_size=3, max_steps=4)
     assert [len(tokens) for tokens in said] == [4, 4]

@@ -10,7 +10,7 @@ from speech2unit.schemas import REDUCED_UNITS
 from storage import tables
 from storage.files import read_json
 from storage.schemas import TRAINING
-from ulm.build_vocabulary import END, SEPARATOR
+from ulm.build_vocabulary import EOS, SEPARATOR
 from ulm.model import load, num_parameters
 from ulm.pretrain_ulm import Pretraining, pretrain_ulm, read_rows
 from ulm.pseudo_tasks import TaskPrompts
@@ -30,7 +30,7 @@ def test_the_loss_is_that_of_every_unit_and_the_separator_given_those_before(lm)
     loss, num_targets = both.unit_loss(rows)[:2]
     expected = 0.0
     for row in rows:
-        log_probabilities = lm(torch.tensor([[END, *row]]))[0].log_softmax(-1)
+        log_probabilities = lm(torch.tensor([[EOS, *row]]))[0].log_softmax(-1)
         expected -= sum(float(log_probabilities[i, token]) for i, token in enumerate([*row, SEPARATOR]))
     assert num_targets == 6 and math.isclose(float(loss), expected, rel_tol=1e-4)
 
@@ -43,7 +43,7 @@ def test_a_source_can_be_read_under_the_prompt_of_its_task(lm):
     units, answered = 0.0, 0.0
     for row, task, answer in zip(rows, tasks, answers):
         own = both.prompts.past(lm, torch.from_numpy(task)[None])
-        inputs = lm.embed(torch.tensor([[END, *row, SEPARATOR]]), 0, (SEPARATOR, both.prompts.separators[task]))
+        inputs = lm.embed(torch.tensor([[EOS, *row, SEPARATOR]]), 0, (SEPARATOR, both.prompts.separators[task]))
         log_probabilities = lm.logits(lm.hidden(inputs, own)[0])[0].log_softmax(-1)
         units -= sum(float(log_probabilities[i, token]) for i, token in enumerate([*row, SEPARATOR]))
         answered -= float(log_probabilities[-1, answer]) / len(rows)

@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ulm.build_vocabulary import END, PAD, SEPARATOR
+from ulm.build_vocabulary import EOS, PAD, SEPARATOR
 from ulm.model import UnitLM, UnitLMConfig
-from ulm.prompt import DeepPrompt, after_source, prepend, read_source, target_logits
-from ulm.tune_prompt import Tuned
+from ulm.prompt import DeepPrompt, parallel_separator_logits, prepend, read_source, target_logits
+from ulm.tuned import Tuned
 
 ATOL = dict(atol=1e-5, rtol=0)
 
@@ -45,7 +45,7 @@ def ancestor_logits(lm, prompt, tokens):
 def rows():
     """Three rows `</s> u1 … uN` of different lengths, padded."""
     found = torch.randint(4, 24, (3, 9), generator=torch.Generator().manual_seed(2))
-    found[:, 0] = END
+    found[:, 0] = EOS
     found[1, 6:] = found[2, 3:] = PAD
     return found
 
@@ -126,7 +126,7 @@ def test_after_source_asks_each_row_under_several_prompts_and_none_sees_another(
     own = [tuple(torch.cat([torch.cat([p[i][j] for p in pair], 2) for pair in pasts]) for j in (0, 1)) for i in range(2)]
     separators = torch.stack([torch.stack([p.separator for p in pair]) for pair in prompts])
     _, read = lm.hidden(lm.embed(rows))
-    found = after_source(lm, own, separators, read, rows != PAD)
+    found = parallel_separator_logits(lm, own, separators, read, rows != PAD)
     for i, pair in enumerate(prompts):
         for j, prompt in enumerate(pair):
             torch.testing.assert_close(found[i, j], answers(lm, prompt, rows, "target")[i, 0], **ATOL)

@@ -8,13 +8,13 @@ from storage.weights import save_tensors
 from training.device import mixed_precision
 from training.fit import trained_state
 from ulm.answers import ListedAnswers
-from ulm.build_vocabulary import END, SEPARATOR
+from ulm.build_vocabulary import EOS, SEPARATOR
 from ulm.decode import greedy
 from ulm.model import load
 from ulm.prompt import DeepPrompt
 from ulm.sample import sample, source_of
 from ulm.schemas import BINARIZED, SAMPLES
-from ulm.tuned import Tuned, train_more
+from ulm.tuned import Tuned, unfreeze
 
 
 def random_prompts(lm, path):
@@ -71,7 +71,7 @@ def test_low_rank_updates_count(task, sampled, tmp_path):
     """A cast that autocast kept from before they were loaded would leave them out."""
     lm, rows = load(tmp_path / "model.safetensors", tmp_path / "config.json"), tables.read(task / "binarized.parquet", BINARIZED)
     tuned = Tuned(lm, DeepPrompt(lm.config, 0), "all", 0.0).eval()
-    train_more(tuned, lora_rank=2, train_lm=False)
+    unfreeze(tuned, lora_rank=2, train_lm=False)
     for parameter in tuned.parameters():
         parameter.data += torch.randn_like(parameter) * parameter.requires_grad
     save_tensors(tmp_path / "prompt.safetensors", {f"seed1.{name}": t for name, t in trained_state(tuned).items()})
@@ -93,7 +93,7 @@ def strings(task, tmp_path_factory):
         if row["utterance_id"] == "u060":
             source = source * (400 // len(source))
         times = i % 3 + 1 if row["split"] == "train" else 4
-        row |= dict(tokens=[*source, SEPARATOR, *[label] * times, END], num_source=len(source), labels=row["labels"] * times)
+        row |= dict(tokens=[*source, SEPARATOR, *[label] * times, EOS], num_source=len(source), labels=row["labels"] * times)
     tables.write(folder / "binarized.parquet", rows, BINARIZED)
     return folder
 

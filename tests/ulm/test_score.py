@@ -15,7 +15,7 @@ from storage.schemas import TRAINING
 from storage.weights import save_config, save_tensors
 from ulm.schemas import BASELINES, CONFUSION, SAMPLES
 from ulm.score import (
-    NOTHING,
+    NO_LABEL,
     accuracy,
     aligned,
     baseline_values,
@@ -114,12 +114,12 @@ def test_confusion_equals_scikit_learns_and_sums_to_the_rows():
 
 
 def test_labels_of_sequences_stand_beside_those_that_they_are_aligned_with():
-    assert aligned(list("371"), list("31")) == [("3", "3"), ("7", NOTHING), ("1", "1")]
-    assert sorted(label for label, _ in aligned(list("37"), list("3588"))) == ["3", "7", NOTHING, NOTHING]
-    assert aligned([], ["5"]) == [(NOTHING, "5")]
+    assert aligned(list("371"), list("31")) == [("3", "3"), ("7", NO_LABEL), ("1", "1")]
+    assert sorted(label for label, _ in aligned(list("37"), list("3588"))) == ["3", "7", NO_LABEL, NO_LABEL]
+    assert aligned([], ["5"]) == [(NO_LABEL, "5")]
     rows = pandas.DataFrame(dict(seed=[1, 2], labels=[["3", "7"], ["3"]], predicted_labels=[["3"], ["7", "3"]]))
     pairs = list(label_pairs(rows, True))
-    assert pairs == [(1, "3", "3"), (1, "7", NOTHING), (2, NOTHING, "7"), (2, "3", "3")]
+    assert pairs == [(1, "3", "3"), (1, "7", NO_LABEL), (2, NO_LABEL, "7"), (2, "3", "3")]
     assert per_class(pairs, 1) == {
         "3": dict(recall=1.0, precision=1.0, num_rows=2), "7": dict(recall=0.0, precision=0.0, num_rows=1),
     }  # fmt: skip

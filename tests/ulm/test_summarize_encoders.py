@@ -41,7 +41,7 @@ def write_task(folder, task, encoder, right, prefix="u"):
     tables.write(folder / task / "samples.parquet", samples, SAMPLES)
 
 
-def summarize(folder, encoders, tasks, unlike_parent=()):
+def summarize(folder, encoders, tasks, confounders=()):
     """The summary of encoders (name → parent), in the order of their measurements."""
     tables.write(folder / "m.parquet", [costs(*item) for item in encoders.items()], MEASUREMENTS)
     for name in encoders:
@@ -50,7 +50,7 @@ def summarize(folder, encoders, tasks, unlike_parent=()):
     summarize_encoders(
         measurements=folder / "m.parquet", probes=[folder / f"{name}.parquet" for name in reversed(probed)],
         acc=[folder / task / "acc.json" for task in tasks], samples=[folder / task / "samples.parquet" for task in tasks],
-        summary=folder / "summary.parquet", unlike_parent=dict(unlike_parent), num_resamples=500, seed=1,
+        summary=folder / "summary.parquet", confounders=dict(confounders), num_resamples=500, seed=1,
     )  # fmt: skip
     return tables.read(folder / "summary.parquet", ENCODERS_SUMMARY).to_pylist()
 

@@ -10,11 +10,11 @@ import torch
 from storage.weights import save_config, save_tensors
 from training.device import cast_frozen, mixed_precision
 from training.fit import Drawn, trained_state
-from ulm.build_vocabulary import END, SEPARATOR
+from ulm.build_vocabulary import EOS, SEPARATOR
 from ulm.prompt import DeepPrompt, InputPrompt
-from ulm.tuned import NEVER, POOL, LinearVerbalizer, ReadOnce, Tuned, answer_tokens, load_tuned, train_more
+from ulm.tuned import MASKED_LOGIT, POOL, CachedSourceBatches, LinearVerbalizer, Tuned, answer_tokens, load_tuned, unfreeze
 
-PAIRS = [([5, 9, 12], [SEPARATOR, 7, END]), ([6, 7], [SEPARATOR, 20, END]), ([8, 9, 8, 9, 8], [SEPARATOR, 7, END])]
+PAIRS = [([5, 9, 12], [SEPARATOR, 7, EOS]), ([6, 7], [SEPARATOR, 20, EOS]), ([8, 9, 8, 9, 8], [SEPARATOR, 7, EOS])]
 BATCH = tuple(zip(*PAIRS))
 WAYS = {
     "deep": (DeepPrompt, dict(lora_rank=0, train_lm=False), {"prompt.keys", "prompt.values", "prompt.separator"}, 2 * 2 * 3 * 16 + 16),
@@ -28,7 +28,7 @@ def build(lm, way, verbalizer=None):
     torch.manual_seed(0)
     make, more, _, _ = WAYS[way]
     tuned = Tuned(lm, make(lm.config, 3), "all", 0.1, verbalizer)
-    train_more(tuned, **more)
+    unfreeze(tuned, **more)
     return tuned
 
 
@@ -52,12 +52,12 @@ def test_exactly_what_was_asked_for_gets_gradients(lm, way):
 def test_what_was_trained_comes_back_from_its_file(lm, way, tmp_path):
     save_tensors(tmp_path / "model.safetensors", lm.state_dict())
     save_config(tmp_path / "config.json", lm.config.to_dict())
-    tuned = build(lm, way, LinearVerbalizer(24, [END, 7, 20]))
+    tuned = build(lm, way, LinearVerbalizer(24, [EOS, 7, 20]))
     for parameter in tuned.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter) * parameter.requires_grad
     save_tensors(tmp_path / "prompt.safetensors", {f"seed10.{name}": t for name, t in trained_state(tuned).items()})
     paths = [tmp_path / name for name in ("prompt.safetensors", "model.safetensors", "config.json")]
-    loaded = load_tuned(*paths, scope="all", answers=[END, 7, 20], device="cpu")
+    loaded = load_tuned(*paths, scope="all", answers=[EOS, 7, 20], device="cpu")
     assert list(loaded) == [10] and not loaded[10].training
     torch.testing.assert_close(loaded[10].target_logits(*BATCH), tuned.eval().target_logits(*BATCH))
 
@@ -80,22 +80,22 @@ def test_frozen_matrices_that_are_cast_once_change_no_bit(lm, way):
 def test_low_rank_updates_start_from_the_unit_lm_as_it_is(lm):
     plain = Tuned(lm, DeepPrompt(lm.config, 0), "all", 0.0)
     before = plain.target_logits(*BATCH)[0]
-    train_more(plain, lora_rank=2, train_lm=False)
+    unfreeze(plain, lora_rank=2, train_lm=False)
     torch.testing.assert_close(plain.target_logits(*BATCH)[0], before)
 
 
 @pytest.mark.parametrize("more", [dict(lora_rank=1, train_lm=False), dict(lora_rank=0, train_lm=True)])
 def test_a_changed_unit_lm_reads_the_source_changed(lm, more):
     with pytest.raises(ValueError, match="expected scope: all, got scope: target; correct the preset"):
-        train_more(Tuned(lm, DeepPrompt(lm.config, 0), "target", 0.0), **more)
+        unfreeze(Tuned(lm, DeepPrompt(lm.config, 0), "target", 0.0), **more)
 
 
 def test_a_linear_verbalizer_starts_as_the_identity_on_answers():
     logits = torch.randn(2, 3, 24)
-    found = LinearVerbalizer(24, [END, 7, 20])(logits)
-    others = [i for i in range(24) if i not in (END, 7, 20)]
-    torch.testing.assert_close(found[..., [END, 7, 20]], logits[..., [END, 7, 20]])
-    assert (found[..., others] == NEVER).all()
+    found = LinearVerbalizer(24, [EOS, 7, 20])(logits)
+    others = [i for i in range(24) if i not in (EOS, 7, 20)]
+    torch.testing.assert_close(found[..., [EOS, 7, 20]], logits[..., [EOS, 7, 20]])
+    assert (found[..., others] == MASKED_LOGIT).all()
 
 
 def test_answers_are_those_of_the_training_rows():
@@ -112,7 +112,7 @@ def test_the_loss_begins_behind_the_separator_and_ends_with_the_end(lm, prompt):
     assert num_targets == 6  # one label and </s> of each of three rows; neither sources nor <s>
     logits, wanted = tuned.target_logits(*BATCH)
     expected = -logits.log_softmax(-1).gather(-1, wanted[..., None]).sum()
-    assert wanted.tolist() == [[7, END], [20, END], [7, END]]
+    assert wanted.tolist() == [[7, EOS], [20, EOS], [7, EOS]]
     torch.testing.assert_close(loss, expected)
 
 
@@ -120,7 +120,9 @@ def test_sources_are_read_once_and_used_often_without_a_change(lm):
     tuned = Tuned(lm, DeepPrompt(lm.config, 3), "target", 0.1)
 
     def reader():
-        return ReadOnce(tuned, Drawn(count(), lambda i, _: ([[5 + i % 9, 9, 6]] * 2, [[SEPARATOR, 7, END]] * 2), [0]), 3, [0])
+        return CachedSourceBatches(
+            tuned, Drawn(count(), lambda i, _: ([[5 + i % 9, 9, 6]] * 2, [[SEPARATOR, 7, EOS]] * 2), [0]), 3, [0]
+        )
 
     used = list(islice(reader(), 2 * 3 * POOL))
     assert set(Counter(str(sources) for sources, _, _ in used[: 3 * POOL]).values()) == {3}

@@ -8,7 +8,7 @@ import yaml
 from snakemake.utils import update_config
 
 from workflow.scripts import rows as config_rows
-from workflow.scripts.comparisons import compared_encoders, encoder_tasks, unlike_parent
+from workflow.scripts.comparisons import compared_encoders, confounders, encoder_tasks
 from workflow.scripts.config_files import default_config
 
 ROOT = Path(__file__).parents[2]
@@ -30,14 +30,14 @@ def compared(monkeypatch):
 
 def test_tasks_that_differ_in_the_seed_of_their_unit_lm_repeat_the_first(compared):
     expected = {PARENT: ["SCR_asc_parent", "SCR_asc_parent_2"], CHILD: ["SCR_asc_rows", "SCR_asc_rows_2"]}
-    assert encoder_tasks(*compared) == expected and unlike_parent(*compared) == {CHILD: []}
+    assert encoder_tasks(*compared) == expected and confounders(*compared) == {CHILD: []}
 
 
 def test_a_parent_that_is_not_named_stands_beside_its_child_all_the_same(compared):
     rows, config = compared
     config["encoders"] = [CHILD]
     assert compared_encoders(rows, config) == [CHILD, PARENT]
-    assert len(encoder_tasks(rows, config)[PARENT]) == 2 and unlike_parent(rows, config) == {CHILD: []}
+    assert len(encoder_tasks(rows, config)[PARENT]) == 2 and confounders(rows, config) == {CHILD: []}
 
 
 def test_the_same_seed_again_is_no_repetition(compared):
@@ -54,7 +54,7 @@ def test_a_task_that_differs_in_more_is_none_and_leaves_the_parent_with_other_se
     rows, config = compared
     rows[table][name][cell] = value
     assert encoder_tasks(rows, config)[CHILD] == ["SCR_asc_rows"]
-    assert unlike_parent(rows, config) == {CHILD: ["seeds of the unit LMs"]}
+    assert confounders(rows, config) == {CHILD: ["seeds of the unit LMs"]}
 
 
 @pytest.mark.parametrize("table, names, cell, value, expected", [
@@ -66,10 +66,10 @@ def test_tasks_are_held_against_the_parents_in_all_but_their_encoder(compared, t
     rows, config = compared
     for name in names:
         rows[table][name][cell] = value
-    assert unlike_parent(rows, config) == {CHILD: expected}
+    assert confounders(rows, config) == {CHILD: expected}
 
 
 def test_without_a_task_of_the_parent_there_is_nothing_to_hold_against(compared):
     rows, config = compared
     config["tasks"] = ["SCR_asc_rows"]
-    assert encoder_tasks(rows, config) == {PARENT: [], CHILD: ["SCR_asc_rows"]} and unlike_parent(rows, config) == {}
+    assert encoder_tasks(rows, config) == {PARENT: [], CHILD: ["SCR_asc_rows"]} and confounders(rows, config) == {}

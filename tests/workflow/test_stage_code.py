@@ -37,7 +37,7 @@ def test_reserved_params(copy, digest):
 
 
 @pytest.mark.parametrize("target, file, old, new", [
-    ("ulm.score", "ulm/score.py", 'NOTHING = "∅"', 'NOTHING = "-"'),
+    ("ulm.score", "ulm/score.py", 'NO_LABEL = "∅"', 'NO_LABEL = "-"'),
     ("ulm.score", "storage/files.py", "indent=2", "indent=4"),
     ("ulm.sample", "ulm/model.py", "FIRST_POSITION = 2", "FIRST_POSITION = 3"),
     ("ulm.tune_prompt", "training/fit.py", "0.5 * (1 +", "0.6 * (1 +"),
@@ -76,7 +76,7 @@ def test_a_new_encoder_and_a_new_corpus_change_the_stages_that_may_load_them(cop
 def test_comments_docstrings_blank_lines_and_touch_change_nothing(copy, digest):
     before = digest("ulm.score")
     edit(copy, "ulm/score.py", '    """Stage: ', '    """Now it is said in other words: ')
-    edit(copy, "ulm/score.py", "NOTHING =", "# a comment\n\n\nNOTHING =")
+    edit(copy, "ulm/score.py", "NO_LABEL =", "# a comment\n\n\nNOTHING =")
     (copy / "storage/files.py").touch()
     assert digest("ulm.score") == before
 

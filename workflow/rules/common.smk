@@ -9,7 +9,7 @@ min_version("9.0")
 ROOT = Path(workflow.current_basedir).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from workflow.scripts.comparisons import compared_encoders, encoder_codebook, encoder_tasks, unlike_parent
+from workflow.scripts.comparisons import compared_encoders, encoder_codebook, encoder_tasks, confounders
 from workflow.scripts.config_files import check_config
 from workflow.scripts.result_paths import unknown_name, unknown_paths
 from workflow.scripts.rows import read_rows

@@ -91,4 +91,4 @@ def worth_files(file):
 
 
 def worth_settings(wildcards):
-    return dict(unlike_parent=unlike_parent(ROWS, config))
+    return dict(confounders=confounders(ROWS, config))

@@ -25,7 +25,7 @@ def encoder_tasks(rows, config):
     return found
 
 
-def unlike_parent(rows, config):
+def confounders(rows, config):
     """Encoder of config.encoders with tasks, whose parent has some → in what else than their encoder these differ."""
     tasks, found = encoder_tasks(rows, config), {}
     for encoder in config["encoders"]:
