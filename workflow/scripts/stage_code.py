@@ -1,6 +1,7 @@
 """Wire a stage into a rule: which function it calls, and a digest of the code that it runs."""
 
 import ast
+import functools
 import hashlib
 from pathlib import Path
 
@@ -28,12 +29,18 @@ def stage(target, num_threads=1, root=ROOT):
     while pending:
         path = pending.pop()
         if path not in trees:
-            tree = without_docstrings(ast.parse(path.read_text()))
-            trees[path] = ast.dump(tree)
-            for name in first_party_imports(tree):
+            trees[path], imports = code_and_imports(path.read_text())
+            for name in imports:
                 pending += modules_of(name, root)
     text = "".join(trees[path] for path in sorted(trees))
     return dict(stage=target, code=hashlib.sha256(text.encode()).hexdigest()[:12], num_threads=num_threads)
+
+
+@functools.cache  # by the text: a plan has some sixty stages, which share most of their modules
+def code_and_imports(source):
+    """Return a module's syntax tree as text, without docstrings, and the first-party modules that it imports."""
+    tree = without_docstrings(ast.parse(source))
+    return ast.dump(tree), list(first_party_imports(tree))
 
 
 def modules_of(dotted, root=ROOT):
