@@ -11,7 +11,7 @@ import numpy as np
 
 from storage.errors import data_error
 
-BLANK = "|"  # stands between words where labels are characters
+WORD_SEPARATOR = "|"  # stands between words where labels are characters
 CLOSE = "</>"  # ends the slot that <slot> began
 INTERVAL = (2.5, 97.5)  # percentiles
 Z_95 = 1.959963984540054  # normal quantile of a two-sided 95 % interval
@@ -21,7 +21,7 @@ def text(labels, spelled):
     """Labels as words: `3 7`; where they are characters (`spelled`): `G O | O N` → `GO ON`; `<slot>` and `</>` are words."""
     if not spelled:
         return " ".join(labels)
-    parts = (" " if label == BLANK else f" {label} " if _is_tag(label) else label for label in labels)
+    parts = (" " if label == WORD_SEPARATOR else f" {label} " if _is_tag(label) else label for label in labels)
     return " ".join("".join(parts).split())
 
 
@@ -32,7 +32,7 @@ def _is_tag(label):
 def texts(frame):
     """`text` of what was said and of what was decoded, row by row; labels are characters where `|` is one of them."""
     columns = frame.labels, frame.predicted_labels
-    spelled = any(BLANK in labels for column in columns for labels in column)
+    spelled = any(WORD_SEPARATOR in labels for column in columns for labels in column)
     return list(zip(*([text(labels, spelled) for labels in column] for column in columns)))
 
 
@@ -207,7 +207,7 @@ def percentile_interval(means):
     return float(low), float(high)
 
 
-def measured(frames, metric, **bootstrap):
+def values_with_interval(frames, metric, **bootstrap):
     """Values of data frames and the 95 % interval of their mean; see `resampled`."""
     values, means = resampled(frames, metric, **bootstrap)
     return values, *percentile_interval(means)
@@ -226,9 +226,9 @@ def wilson_interval(right, n):
 
 
 def metric_values(frame, metric, **bootstrap):
-    """The metric as mean over seeds with a 95 % interval (of accuracy Wilson's, else see `measured`), and each seed's."""
+    """The metric as mean over seeds with a 95 % interval (of accuracy Wilson's, else see `values_with_interval`), and each seed's."""
     seeds, frames = zip(*frames_by_seed(frame).items())
-    values, low, high = measured(frames, metric, **bootstrap)
+    values, low, high = values_with_interval(frames, metric, **bootstrap)
     if metric == "accuracy":
         rows = len(frames[0])
         low, high = wilson_interval(np.mean(values) * rows, rows)

@@ -1,6 +1,6 @@
 """Files that are either whole or absent: written under a temporary name beside the target, synced, renamed.
 
-A file whose text holds `BLANK` gets a seal: the SHA-256 of all its bytes, in place of the zeros and computed with them, so
+A file whose text holds `CHECKSUM_PLACEHOLDER` gets a seal: the SHA-256 of all its bytes, in place of the zeros and computed with them, so
 that any flipped bit shows, whatever the format.
 """
 
@@ -17,8 +17,8 @@ from pathlib import Path
 
 from storage.errors import data_error
 
-MARK = b"sha256 with zeros here: "
-BLANK = MARK.decode() + 64 * "0"
+CHECKSUM_MARK = b"sha256 with zeros here: "
+CHECKSUM_PLACEHOLDER = CHECKSUM_MARK.decode() + 64 * "0"
 SUMS = "SHA256SUMS"  # what `sha256sum --check` reads
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM}
 UNWRITABLE_TEXTS = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))  # of libraries
@@ -39,7 +39,7 @@ def atomic(path):
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
             os.close(handle)
             yield Path(name)
-            _seal(name)
+            _fill_in_checksum(name)
             _sync(name)
             os.chmod(name, 0o666 & ~_umask())
             os.replace(name, path)
@@ -74,14 +74,14 @@ def whole_folder(path):
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def sweep(path):
+def remove_leftovers(path):
     """Remove what a killed writer of `path` left beside it. Only for whoever holds the lock on the job that makes it."""
     path = Path(path)
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
-def damage(path):
+def find_damage(path):
     """What is wrong with a sealed file, as text; empty where every byte is as it was written."""
     try:
         found, written, _ = _digests(path)
@@ -134,11 +134,11 @@ def _room_for(path):
         ) from error
 
 
-def _seal(path):
-    """Fill in the zeros of `BLANK`, where the file has it."""
+def _fill_in_checksum(path):
+    """Fill in the zeros of `CHECKSUM_PLACEHOLDER`, where the file has it."""
     with contextlib.suppress(ValueError):  # an empty file
         found, written, at = _digests(path)
-        if found and written == BLANK[-64:]:
+        if found and written == CHECKSUM_PLACEHOLDER[-64:]:
             with open(path, "r+b") as file:
                 file.seek(at)
                 file.write(found.encode())
@@ -147,8 +147,8 @@ def _seal(path):
 def _digests(path):
     """SHA-256 of a file with zeros in place of its seal, the seal, and where it is; of no byte: `ValueError`."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data, memoryview(data) as view:
-        at = data.rfind(MARK) + len(MARK)
-        if at < len(MARK):
+        at = data.rfind(CHECKSUM_MARK) + len(CHECKSUM_MARK)
+        if at < len(CHECKSUM_MARK):
             return None, None, None
         digest = hashlib.sha256(view[:at])
         digest.update(64 * b"0")

@@ -19,7 +19,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from storage.errors import data_error
-from storage.files import BLANK, damage, read_json, sha256
+from storage.files import CHECKSUM_PLACEHOLDER, find_damage, read_json, sha256
 
 KEY = "provenance"
 FORMAT = 1  # of records and of what they lie in; files of another one are made again
@@ -61,7 +61,7 @@ def problem(path):
     """What is wrong with a file, as text; empty where nothing is, and where it is none of our kinds of results."""
     if not result_name(path) or Path(path).suffix not in KINDS or not Path(path).is_file():
         return ""
-    if found := damage(path):
+    if found := find_damage(path):
         return found
     about = read(path)
     if about.get("format") != FORMAT:
@@ -77,7 +77,7 @@ def result_name(path):
 
 def record(path=""):
     """The record of the running job for its file `path`, a dict that JSON can hold; without a job just the versions."""
-    own = dict(file=result_name(path), format=FORMAT, seal=BLANK)
+    own = dict(file=result_name(path), format=FORMAT, seal=CHECKSUM_PLACEHOLDER)
     if _job is None:
         return own | dict(stage=None, versions=versions(), history={})
     earlier = [read(path) for path in _job["inputs"] if path.is_file()]

@@ -10,8 +10,7 @@ from math import exp, inf, log1p
 
 import numpy as np
 
-from evaluation.metrics import BLANK as WORD_END
-from evaluation.metrics import text
+from evaluation.metrics import WORD_SEPARATOR, text
 from superb.heads import BLANK
 from superb.language_model import END, NGram
 
@@ -35,9 +34,9 @@ class Fusion:
     def extend(self, state, symbol):
         """The state after one more symbol."""
         (score, words, letters), label = state, self.symbols[symbol - 1]
-        if WORD_END not in self.symbols:
+        if WORD_SEPARATOR not in self.symbols:
             return self._with_word(score, words, label)
-        if label == WORD_END:
+        if label == WORD_SEPARATOR:
             return self._with_word(score, words, letters) if letters else state
         return score, words, letters + label
 
@@ -57,7 +56,7 @@ class Fusion:
 
 def fusion_of(transcripts, symbols, *, order, lm_weight, word_score):
     """A `Fusion` with n-grams of up to `order` words of the training transcripts, lists of `symbols`."""
-    sequences = [text(labels, WORD_END in symbols).split() for labels in transcripts]
+    sequences = [text(labels, WORD_SEPARATOR in symbols).split() for labels in transcripts]
     return Fusion(NGram(sequences, order), tuple(symbols), lm_weight, word_score)
 
 

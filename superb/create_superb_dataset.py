@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.metrics import BLANK
+from evaluation.metrics import WORD_SEPARATOR
 from speech2unit.corpora.activity import NUM_SPEAKERS, segments_of
 from speech2unit.corpora.schemas import MANIFEST
 from storage import tables
@@ -64,7 +64,7 @@ def task_labels(row, kind, positions, lexicon):
         return [row["labels"][i] for i in positions]
     if not lexicon:
         return row["labels"]
-    return spelled(row["labels"], lexicon, [BLANK] if kind == "ASR" else [], row["utterance_id"])
+    return spelled(row["labels"], lexicon, [WORD_SEPARATOR] if kind == "ASR" else [], row["utterance_id"])
 
 
 def class_rows(train, used, kind):

@@ -1,4 +1,4 @@
-"""What tests of several packages need."""
+"""Fixtures that tests of several packages use."""
 
 import os
 import signal
@@ -7,46 +7,48 @@ from itertools import count
 import pytest
 import torch
 
-from training import checkpointing as training_state
-from training import fit as training
+from training import fit as fit_module
+from training.checkpointing import CheckpointSlot, keep_checkpoints
 
 
 @pytest.fixture
 def interrupted(capfd):
-    """Function (call, beside, updates): `call` within a job, killed once at each of the updates, then run to its end."""
+    """Return `run(call, output, updates)`: run `call` as a job, kill it once at each of the updates, then let it finish."""
 
-    def job(call, beside):
-        curves = beside.parent / "curves"
-        with training_state.keeping(beside=beside, about="test", inputs=[], curves=curves, every_seconds=1e-9):
+    def job(call, output):
+        curves = output.parent / "curves"
+        with keep_checkpoints(output=output, identity="test", inputs=[], curves=curves, interval_seconds=1e-9):
             call()
 
-    def run(call, beside, updates):
+    def run(call, output, updates):
         for update in updates:
             child = os.fork()
             if child == 0:
-                _die_at(update, lambda: job(call, beside))
+                _die_at(update, lambda: job(call, output))
             assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
         assert "going on" not in capfd.readouterr().out or len(updates) > 1
-        job(call, beside)
+        job(call, output)
         assert "going on after update" in capfd.readouterr().out
-        assert not list(beside.parent.glob(".*"))
+        assert not list(output.parent.glob(".*"))
 
     return run
 
 
 def _die_at(update, call):
-    """In a fork: SIGKILL before its n-th update, having saved the state after every second one."""
-    compute, num_updates, num_asked = training._compute_gradients, count(1), count(1)
+    """In a forked process: save a checkpoint after every second update, and send SIGKILL before the given update."""
+    compute_gradients = fit_module._compute_gradients
+    num_updates = count(1)
+    num_due_checks = count(1)
 
     def compute_or_die(*arguments):
         if next(num_updates) == update:
             os.kill(os.getpid(), signal.SIGKILL)
-        return compute(*arguments)
+        return compute_gradients(*arguments)
 
     try:
         torch.set_num_threads(1)
-        training._compute_gradients = compute_or_die
-        training_state.Place.is_due = lambda self: next(num_asked) % 2 == 0
+        fit_module._compute_gradients = compute_or_die
+        CheckpointSlot.is_due = lambda self: next(num_due_checks) % 2 == 0
         call()
     finally:
         os._exit(1)

@@ -1,8 +1,9 @@
-"""What a training job keeps on disk, so that after an interruption it goes on as if there had been none.
+"""Training checkpoints: save and resume.
 
-The shim opens one `keeping(...)` a job; every `training.fit.fit` inside asks `next_run()` for its place. The state
-lies beside the job's first output, under a name that only the same code, settings and inputs have: a stale one is never
-taken up. Snakemake deletes the outputs of a job that failed, and does not know this folder.
+`workflow/scripts/stage.py` opens `keep_checkpoints(...)` around each job. Every call of `training.fit.fit` inside asks
+`next_slot()` where to save. Checkpoints are kept next to the job's first output, in a hidden folder whose name contains a
+digest of the job's code, settings and inputs, so that a job never resumes from the checkpoint of another one. Snakemake
+deletes the outputs of a failed job, but not this folder.
 """
 
 import contextlib
@@ -24,94 +25,103 @@ _job = None
 
 @dataclass
 class Job:
-    """A job that may train several times, one run after the other."""
+    """A job that trains once or several times, one run after the other."""
 
-    beside: Path
-    about: object
+    output: Path
+    identity: object
     inputs: list
     curves: Path
-    every_seconds: float
+    interval_seconds: float
     num_runs: int = 0
 
     @cached_property
     def folder(self):
-        """Where its states lie: a name made of a digest of all that they follow from. Those of other digests go."""
+        """Folder of this job's checkpoints; folders with another digest are deleted."""
         digests = {str(path): provenance.digest(path) for path in map(Path, self.inputs) if path.is_file()}
-        text = json.dumps([self.about, digests, provenance.versions()], sort_keys=True, default=str)
-        found = self.beside.with_name(f".{self.beside.name}.{hashlib.sha256(text.encode()).hexdigest()[:16]}.state")
-        for folder in self.others():
-            if folder != found:
-                shutil.rmtree(folder, ignore_errors=True)
-        return found
+        text = json.dumps([self.identity, digests, provenance.versions()], sort_keys=True, default=str)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        folder = self.output.with_name(f".{self.output.name}.{digest}.state")
+        for existing in self.existing_folders():
+            if existing != folder:
+                shutil.rmtree(existing, ignore_errors=True)
+        return folder
 
-    def others(self):
-        """Folders of states of this job, whatever their digest."""
-        return [path for path in self.beside.parent.glob(".*.state") if path.name.startswith(f".{self.beside.name}.")]
+    def existing_folders(self):
+        """Return the checkpoint folders of this output, with any digest."""
+        return [path for path in self.output.parent.glob(".*.state") if path.name.startswith(f".{self.output.name}.")]
 
 
 @contextlib.contextmanager
-def keeping(*, beside, about, inputs, curves, every_seconds):
-    """Training inside keeps its state, every `every_seconds` (0: never); when all went well the state goes.
+def keep_checkpoints(*, output, identity, inputs, curves, interval_seconds):
+    """Let the training runs inside save checkpoints and resume from them; delete the checkpoints after success.
 
-    beside: a file that the job writes; about: what else than the files `inputs` its results follow from, such as code and
-    settings; curves: the folder where what TensorBoard reads is written.
+    Args:
+        output: a file that the job writes. The checkpoints are saved next to it.
+        identity: JSON-like value on which the job's results depend in addition to its inputs, such as code and settings.
+        inputs: paths of the files that the job reads.
+        curves: folder for the learning curves that TensorBoard shows.
+        interval_seconds: seconds between two checkpoints; 0 saves none.
     """
     global _job
-    _job = Job(Path(beside), about, list(inputs), Path(curves), every_seconds)
+    _job = Job(Path(output), identity, list(inputs), Path(curves), interval_seconds)
     try:
         yield
         if _job.num_runs and not launched_rank():
-            for folder in _job.others():
+            for folder in _job.existing_folders():
                 shutil.rmtree(folder, ignore_errors=True)
     finally:
         _job = None
 
 
 @dataclass
-class Place:
-    """Where one run keeps its state and its curves; nowhere outside of a job."""
+class CheckpointSlot:
+    """Where one training run saves its checkpoint and its learning curves. Both paths are None outside of a job."""
 
-    state: Path | None = None
+    path: Path | None = None
     curves: Path | None = None
-    every_seconds: float = 0.0
-    saved: float = field(default_factory=time.monotonic)
+    interval_seconds: float = 0.0
+    saved_at: float = field(default_factory=time.monotonic)
 
     def load(self):
-        """The state that was saved last, its tensors on the CPU, or None. Raises `ValueError` where it cannot be read."""
+        """Return the last checkpoint with its tensors on the CPU, or None if there is none.
+
+        Raises:
+            ValueError: the file cannot be read.
+        """
         import torch
 
-        if self.state is None or not self.state.exists():
+        if self.path is None or not self.path.exists():
             return None
         try:
-            return torch.load(self.state, map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever goes wrong in a damaged file
+            return torch.load(self.path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged file can raise almost any error
             raise data_error(
-                self.state,
-                "the state of an interrupted training can be read",
-                expected="what was saved",
+                self.path,
+                "a checkpoint must be readable",
+                expected="a file that torch.load can read",
                 got=f"{error!s:.200}",
-                remedy=f"delete the folder {self.state.parent}, then run again: training begins anew",
+                remedy=f"delete the folder {self.path.parent} and run again: training starts from the beginning",
             ) from error
 
     def is_due(self):
-        """Whether it is time to save again."""
-        return self.state is not None and time.monotonic() - self.saved >= self.every_seconds
+        """Return whether it is time to save a checkpoint."""
+        return self.path is not None and time.monotonic() - self.saved_at >= self.interval_seconds
 
     def save(self, state):
-        """Save tensors and plain values; what was saved before is replaced when the new file is whole."""
+        """Save a dict of tensors and plain values atomically, in place of the last checkpoint."""
         import torch
 
-        if self.state is not None:
-            with atomic(self.state) as temporary:
+        if self.path is not None:
+            with atomic(self.path) as temporary:
                 torch.save(state, temporary)
-            self.saved = time.monotonic()
+            self.saved_at = time.monotonic()
 
 
-def next_run(seed):
-    """The `Place` of the job's next run."""
+def next_slot(seed):
+    """Return the `CheckpointSlot` of the job's next training run, which uses this seed."""
     if _job is None:
-        return Place()
+        return CheckpointSlot()
     _job.num_runs += 1
     name = f"run{_job.num_runs}_seed{seed}"
-    state = _job.folder / f"{name}.pt" if _job.every_seconds else None
-    return Place(state, _job.curves / name, _job.every_seconds)
+    path = _job.folder / f"{name}.pt" if _job.interval_seconds else None
+    return CheckpointSlot(path, _job.curves / name, _job.interval_seconds)

@@ -14,7 +14,7 @@ import torch
 
 from storage.errors import data_error
 from storage.progress import progress
-from training.checkpointing import next_run
+from training.checkpointing import next_slot
 from training.device import mixed_precision
 from training.parallel import team
 
@@ -32,7 +32,7 @@ def learning_rate_factor(update, num_updates, warmup_updates, decay="cosine"):
     return DECAYS[decay]((update - warmup_updates) / max(num_updates - warmup_updates, 1))
 
 
-class Drawn:
+class SeededBatches:
     """Endless batches `make(choice, rng)`, each with random numbers of its own, so that skipping some costs nothing.
 
     choices: endless iterator over what makes a batch, such as positions of rows; seed: of the numbers, a list.
@@ -107,11 +107,11 @@ class Run:
             flush=True,
         )
 
-    def judge(self, evaluate):
+    def evaluate_and_keep_best(self, evaluate):
         """Note the mean loss since the last time and what `evaluate` measures; keep the best."""
         self.note("train", dict(loss=_finite(float(self.sums[0] / self.sums[1]), self.update)))
         self.sums.zero_()
-        measures = measured(self.model, evaluate)
+        measures = run_evaluation(self.model, evaluate)
         self.note("dev", measures)
         dev_loss = _finite(float(measures["loss"]), self.update)
         if self.best is None or dev_loss < self.best[0]:
@@ -149,9 +149,9 @@ def fit(
     """Train the parameters of `model` that require gradients, keep the best by dev loss, return the curve.
 
     loss: batch → (sum of losses in nats, number of targets), which draws from PyTorch's random numbers alone; batches: number
-    from 0 → endless iterator, `Drawn` where an interrupted run is to go on without making the batches before anew; an update
+    from 0 → endless iterator, `SeededBatches` where an interrupted run is to go on without making the batches before anew; an update
     sums over the next batch of `batches_per_update` of them, on a CPU each in a process of its own; evaluate: () → dict of
-    measures with a `loss`, lower is better, called every `evaluate_every` updates, see `measured`;
+    measures with a `loss`, lower is better, called every `evaluate_every` updates, see `run_evaluation`;
     rate_factors: beginning of parameter names → factor of their learning rate, and no weight decay; decay: see `DECAYS`.
     Returns rows of `storage.schemas.TRAINING`. Matrix products are in bfloat16 where the device computes with it.
     PyTorch's random state is afterwards what it was before. Raises `ValueError` where the loss stops being finite.
@@ -160,7 +160,7 @@ def fit(
     device = trained[0].device
     optimizer = torch.optim.AdamW(_groups(model, learning_rate, weight_decay, rate_factors), betas=betas, fused=True)
     factor = lambda update: learning_rate_factor(update, num_updates, warmup_updates, decay)  # noqa: E731
-    run = Run(model, optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor), seed, next_run(seed))
+    run = Run(model, optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor), seed, next_slot(seed))
     run.resume()
     model.train()
     with (
@@ -181,11 +181,11 @@ def fit(
             optimizer.step()
             run.schedule.step()
             if workers.worker == 0 and (update % evaluate_every == 0 or update == num_updates):
-                run.judge(evaluate)
+                run.evaluate_and_keep_best(evaluate)
             if workers.worker == 0 and (run.place.is_due() or update == num_updates):
                 run.place.save(run.state())
         run.close()
-        run.best, run.curve = workers.share((run.best, run.curve))
+        run.best, run.curve = workers.broadcast((run.best, run.curve))
     model.load_state_dict(run.best[1], strict=False)
     model.eval()
     return run.curve
@@ -217,7 +217,7 @@ def _compute_gradients(trained, loss, own, workers, seed):
     for parameter in trained:
         parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
     gradients = [parameter.grad for parameter in trained]
-    workers.add_up([*gradients, sums])
+    workers.all_reduce([*gradients, sums])
     sums = sums.cpu()
     torch._foreach_div_(gradients, float(sums[1]))
     return sums
@@ -239,7 +239,7 @@ def _groups(model, learning_rate, weight_decay, rate_factors):
     return [group for group in groups.values() if group["params"]]
 
 
-def measured(model, evaluate):
+def run_evaluation(model, evaluate):
     """What `evaluate()` returns with the model in evaluation mode, without gradients and as precise as in training."""
     was_training, device = model.training, next(model.parameters()).device
     model.eval()

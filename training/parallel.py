@@ -22,27 +22,27 @@ class Team:
     size: int
     is_launched: bool = False  # by torchrun: all go on afterwards, where of forks worker 0 alone does
 
-    def add_up(self, tensors):
-        """Each of the tensors, all on one device, becomes its sum over the team, in place."""
+    def all_reduce(self, tensors):
+        """Replace each tensor, in place, by its sum over the workers. All tensors are on one device."""
         if self.size == 1:
             return
         import torch
-        from torch.distributed import all_reduce
+        from torch import distributed
 
         flat = torch.cat([tensor.flatten() for tensor in tensors])
-        all_reduce(flat)
+        distributed.all_reduce(flat)
         for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors])):
             tensor.copy_(part.view_as(tensor))
 
-    def share(self, value):
-        """Worker 0's value for all who go on. Tensors in it are on the CPU."""
+    def broadcast(self, value):
+        """Broadcast worker 0's value to all surviving processes. Tensors in it are on the CPU."""
         if not self.is_launched:
             return value
-        from torch.distributed import broadcast_object_list
+        from torch import distributed
 
-        found = [value]
-        broadcast_object_list(found)
-        return found[0]
+        objects = [value]
+        distributed.broadcast_object_list(objects)
+        return objects[0]
 
 
 def launched_rank():

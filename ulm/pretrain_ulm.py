@@ -10,7 +10,7 @@ from storage import tables
 from storage.schemas import TRAINING
 from storage.weights import save_config, save_tensors
 from training.device import choose_device
-from training.fit import Drawn, fit
+from training.fit import SeededBatches, fit
 from ulm.augment_units import UnitAugmentation, augment, substitution_table
 from ulm.build_vocabulary import EOS, PAD, SEPARATOR, index_of_unit
 from ulm.data import endless_batches, length_batches, pad_rows
@@ -134,7 +134,7 @@ def pretrain_ulm(
 
     def batches(number):
         chosen = endless_batches([len(row) for row in train], max_tokens, np.random.default_rng([seed, number]))
-        return Drawn(chosen, batch, [seed, number])
+        return SeededBatches(chosen, batch, [seed, number])
 
     def dev_loss():
         parts = [both.unit_loss([dev[i] for i in batch])[:2] for batch in length_batches([len(row) for row in dev], max_tokens)]

@@ -9,7 +9,7 @@ from storage.errors import data_error
 from storage.schemas import TRAINING
 from storage.weights import save_tensors
 from training.device import cast_frozen, choose_device
-from training.fit import Drawn, fit, trained_state
+from training.fit import SeededBatches, fit, trained_state
 from ulm.augment_units import UnitAugmentation, augment, substitution_table
 from ulm.data import endless_batches, length_batches
 from ulm.model import load
@@ -99,7 +99,7 @@ def tune_prompt(
 
         def batches(number, seed=seed, tuned=tuned):
             chosen = endless_batches(lengths, max_tokens, np.random.default_rng([seed, number]), classes)
-            drawn = Drawn(chosen, batch, [seed, number])
+            drawn = SeededBatches(chosen, batch, [seed, number])
             return drawn if scope == "all" else CachedSourceBatches(tuned, drawn, updates_per_reading, [seed, number])
 
         curves += fit(

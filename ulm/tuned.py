@@ -117,7 +117,7 @@ def unfreeze(tuned, *, lora_rank, train_lm):
 
 
 class CachedSourceBatches:
-    """Every (sources, targets) of `batches` (`Drawn`) `times` times, scattered among others, with its sources read once.
+    """Every (sources, targets) of `batches` (`SeededBatches`) `times` times, scattered among others, with its sources read once.
 
     Reading costs most of an update, and under scope `target` no prompt changes what is read. `seed` (a list) decides the
     order. Endless, as the batches are.

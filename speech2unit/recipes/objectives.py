@@ -18,7 +18,7 @@ from speech2unit.encoders.models.log_mel import HOP_SAMPLES, MIN_SAMPLES, SAMPLE
 from speech2unit.recipes.augment import Augmentation
 from speech2unit.recipes.masked_frames import IGNORED, collate, example, examples_by_length, masked_loss
 from storage.errors import data_error
-from training.fit import Drawn
+from training.fit import SeededBatches
 
 DEV_ROWS = 32  # utterances a batch that judges the loss
 COSINE_WEIGHT = 1.0  # of layer_losses, as published
@@ -44,7 +44,7 @@ def objective(rows, make, loss, dev_loss, *, max_crop_frames, batch_frames, dev_
 
     def batches(number):
         chosen = examples_by_length(rows, batch_frames, max_crop_frames, np.random.default_rng([seed, number]), hop_length)
-        return Drawn(chosen, lambda positions, rng: make([rows[i] for i in positions], rng), [seed, number])
+        return SeededBatches(chosen, lambda positions, rng: make([rows[i] for i in positions], rng), [seed, number])
 
     def in_turn(chosen):
         rng = np.random.default_rng(seed)

@@ -19,7 +19,7 @@ from storage.provenance import KEY
 from storage.schemas import TRAINING
 from storage.weights import save_config, save_tensors
 from training.device import choose_device
-from training.fit import fit, measured
+from training.fit import fit, run_evaluation
 
 
 @dataclass
@@ -73,7 +73,7 @@ def train_on(pupil, cut, *, num_updates_before, num_updates, optimization, seed,
     curve, done = [], 0
 
     def note(measure):
-        loss = measured(pupil.model, pupil.objective.evaluate)["loss"]
+        loss = run_evaluation(pupil.model, pupil.objective.evaluate)["loss"]
         curve.append(dict(seed=seed, update=done, split="dev", measure=measure, value=loss, seconds=_last(curve)))
         print(f"update {done} dev {measure} {curve[-1]['value']:.4f}", flush=True)
 

@@ -5,7 +5,7 @@ from collections import Counter
 from storage.errors import data_error
 
 
-def renamed(place, names, tensors, wanted, sizes):
+def rename_tensors(place, names, tensors, wanted, sizes):
     """Our name → tensor, and rows (source, name, shape, dtype) of a load report.
 
     names: a checkpoint's name → ours, empty where it is left out; tensors: by a checkpoint's names; wanted: our name → shape;

@@ -14,7 +14,7 @@ from evaluation.metrics import (  # fmt: skip
     eer_statistics,
     equal_error_rate,
     log_odds,
-    measured,
+    values_with_interval,
     slots,
     text,
     wilson_interval,
@@ -236,7 +236,7 @@ def test_log_odds():
 
 def test_the_interval_of_an_accuracy_is_near_wilsons():
     rows = frame([(["a"], ["a" if i % 10 < 7 else "b"]) for i in range(400)])
-    values, low, high = measured([rows], "accuracy", num_resamples=2000, seed=1)
+    values, low, high = values_with_interval([rows], "accuracy", num_resamples=2000, seed=1)
     assert values == [0.7] and (low, high) == pytest.approx(wilson_interval(280, 400), abs=0.01)
 
 
@@ -245,12 +245,12 @@ def test_the_interval_holds_the_value_and_depends_on_its_seed_alone(metric):
     rng, names = np.random.default_rng(3), ["<a> x </>", "<b> xy </>"]
     pairs = [(said.split(), (said if rng.random() < 0.7 else names[0]).split()) for said in rng.choice(names, 60)]
     rows = frame(pairs, score=rng.random(60))
-    values, low, high = found = measured([rows, rows], metric, num_resamples=200, seed=1)
-    assert found == measured([rows, rows], metric, num_resamples=200, seed=1)
+    values, low, high = found = values_with_interval([rows, rows], metric, num_resamples=200, seed=1)
+    assert found == values_with_interval([rows, rows], metric, num_resamples=200, seed=1)
     assert values[0] == values[1] == value(metric, rows) and low < values[0] < high
-    assert (low, high) != measured([rows, rows], metric, num_resamples=200, seed=2)[1:]
+    assert (low, high) != values_with_interval([rows, rows], metric, num_resamples=200, seed=2)[1:]
 
 
 def test_a_split_without_slots_has_no_slot_metric():
     with pytest.raises(ValueError, match="a split must hold what its metric counts"):
-        measured([frame([(["x"], ["x"])])], "slot_value_cer", num_resamples=2, seed=1)
+        values_with_interval([frame([(["x"], ["x"])])], "slot_value_cer", num_resamples=2, seed=1)

@@ -8,7 +8,17 @@ import stat
 
 import pytest
 
-from storage.files import BLANK, atomic, damage, damaged_files, read_json, sha256, sweep, whole_folder, write_json
+from storage.files import (
+    CHECKSUM_PLACEHOLDER,
+    atomic,
+    find_damage,
+    damaged_files,
+    read_json,
+    sha256,
+    remove_leftovers,
+    whole_folder,
+    write_json,
+)
 
 
 def test_the_file_appears_when_the_block_ends_in_folders_that_are_made(tmp_path):
@@ -71,17 +81,17 @@ def test_sha256(tmp_path):
 
 def test_every_bit_of_a_sealed_file_counts(tmp_path):
     path = tmp_path / "file.json"
-    write_json(path, dict(a=[1, 2], seal=BLANK, b=3))
+    write_json(path, dict(a=[1, 2], seal=CHECKSUM_PLACEHOLDER, b=3))
     data = path.read_bytes()
-    assert damage(path) == "" and BLANK not in data.decode()
+    assert find_damage(path) == "" and CHECKSUM_PLACEHOLDER not in data.decode()
     for bit in range(0, 8 * len(data), 7):
         wrong = bytearray(data)
         wrong[bit // 8] ^= 1 << bit % 8
         path.write_bytes(wrong)
-        assert damage(path), bit
+        assert find_damage(path), bit
     for length in range(0, len(data), 5):
         path.write_bytes(data[:length])
-        assert damage(path), length
+        assert find_damage(path), length
 
 
 def test_a_folder_knows_its_files(tmp_path):
@@ -99,7 +109,7 @@ def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path):
     for name in (".f[1].txt.abc.tmp", ".g.txt.abc.tmp", "f[1].txt"):
         (tmp_path / name).write_text("half")
     (tmp_path / ".f[1].txt.def.tmp").mkdir()
-    sweep(tmp_path / "f[1].txt")
+    remove_leftovers(tmp_path / "f[1].txt")
     assert {path.name for path in tmp_path.iterdir()} == {".g.txt.abc.tmp", "f[1].txt"}
 
 

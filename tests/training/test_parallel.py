@@ -11,7 +11,7 @@ from training.parallel import team
 def test_one_process_is_no_team():
     value = torch.ones(3)
     with team(1) as workers:
-        workers.add_up([value])
+        workers.all_reduce([value])
     assert (workers.worker, workers.size, value.tolist()) == (0, 1, [1, 1, 1])
 
 
@@ -19,7 +19,7 @@ def test_tensors_become_their_sums_and_one_process_goes_on(tmp_path):
     process = os.getpid()
     with team(3) as workers:
         first, second = torch.full((2, 2), float(workers.worker)), torch.tensor([10.0**workers.worker])
-        workers.add_up([first, second])
+        workers.all_reduce([first, second])
         (tmp_path / str(workers.worker)).write_text(f"{first.tolist()} {second.item():.0f}")
     assert os.getpid() == process and workers.worker == 0
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == dict.fromkeys("012", "[[3.0, 3.0], [3.0, 3.0]] 111")
@@ -30,7 +30,7 @@ def test_random_numbers_differ_between_workers():
     with team(2) as workers:
         drawn = torch.zeros(2)
         drawn[workers.worker] = torch.rand(1).item()
-        workers.add_up([drawn])
+        workers.all_reduce([drawn])
     torch.manual_seed(5)
     assert drawn[0] == torch.rand(1).item() and drawn[0] != drawn[1]
 
@@ -39,7 +39,7 @@ def test_a_worker_that_fails_ends_all_and_says_why(capfd):
     with pytest.raises(RuntimeError), team(2) as workers:
         if workers.worker == 1:
             raise ValueError("no such file")
-        workers.add_up([torch.ones(1)])
+        workers.all_reduce([torch.ones(1)])
     assert "ValueError: no such file" in capfd.readouterr().err
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
@@ -50,7 +50,7 @@ def test_where_the_first_fails_the_others_end_too():
     with pytest.raises(ValueError, match="mine"), team(2) as workers:
         if workers.worker == 0:
             raise ValueError("mine")
-        workers.add_up([torch.ones(1)])
+        workers.all_reduce([torch.ones(1)])
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
     assert torch.get_num_threads() == threads

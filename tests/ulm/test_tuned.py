@@ -9,7 +9,7 @@ import torch
 
 from storage.weights import save_config, save_tensors
 from training.device import cast_frozen, mixed_precision
-from training.fit import Drawn, trained_state
+from training.fit import SeededBatches, trained_state
 from ulm.build_vocabulary import EOS, SEPARATOR
 from ulm.prompt import DeepPrompt, InputPrompt
 from ulm.tuned import MASKED_LOGIT, POOL, CachedSourceBatches, LinearVerbalizer, Tuned, answer_tokens, load_tuned, unfreeze
@@ -121,7 +121,7 @@ def test_sources_are_read_once_and_used_often_without_a_change(lm):
 
     def reader():
         return CachedSourceBatches(
-            tuned, Drawn(count(), lambda i, _: ([[5 + i % 9, 9, 6]] * 2, [[SEPARATOR, 7, EOS]] * 2), [0]), 3, [0]
+            tuned, SeededBatches(count(), lambda i, _: ([[5 + i % 9, 9, 6]] * 2, [[SEPARATOR, 7, EOS]] * 2), [0]), 3, [0]
         )
 
     used = list(islice(reader(), 2 * 3 * POOL))

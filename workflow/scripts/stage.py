@@ -27,7 +27,7 @@ os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 sys.path.insert(0, str(Path(snakemake.scriptdir).parents[1]))  # noqa: F821
 
 from storage import files, provenance  # noqa: E402
-from training import checkpointing as training_state  # noqa: E402
+from training.checkpointing import keep_checkpoints  # noqa: E402
 
 
 def wait_for_orphan():
@@ -44,7 +44,7 @@ def wait_for_orphan():
         print("no lock:", error)
     log.truncate(0)
     for path in dict(snakemake.output).values():  # noqa: F821
-        files.sweep(path)
+        files.remove_leftovers(path)
 
 
 def run():
@@ -52,13 +52,18 @@ def run():
     job, inputs, outputs = snakemake.log[0], dict(snakemake.input), dict(snakemake.output)  # noqa: F821
     settings = {k: v for k, v in params.items() if k not in RESERVED} | dict(params.get("row", {}))
     paths = [path for value in inputs.values() for path in ([value] if isinstance(value, str) else value)]
-    state = dict(beside=next(iter(snakemake.output), job), about=[params.stage, params.code, params.num_threads, settings])  # noqa: F821
-    curves, every_seconds = Path(job).with_suffix(""), snakemake.config["checkpoint_seconds"]  # noqa: F821
+    checkpoints = keep_checkpoints(
+        output=next(iter(snakemake.output), job),  # noqa: F821
+        identity=[params.stage, params.code, params.num_threads, settings],
+        inputs=paths,
+        curves=Path(job).with_suffix(""),
+        interval_seconds=snakemake.config["checkpoint_seconds"],  # noqa: F821
+    )
     started = time.monotonic()
     print(time.strftime("%F %T"), params.stage, settings)
     with (
         provenance.running(job=job, stage=params.stage, settings=settings, inputs=paths),
-        training_state.keeping(**state, inputs=paths, curves=curves, every_seconds=every_seconds),
+        checkpoints,
         tempfile.TemporaryDirectory() as aside,
     ):
         if rank:  # only the first process's results count

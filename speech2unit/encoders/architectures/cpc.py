@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from storage.files import read_json
-from storage.untrusted.renaming import renamed
+from storage.untrusted.renaming import rename_tensors
 
 SAMPLE_RATE_HZ = 16_000
 HOP_SAMPLES = 160
@@ -120,7 +120,7 @@ def convert(tensors, sizes):
     with torch.device("meta"):
         wanted = {name: tensor.shape for name, tensor in CPCModel(CPCConfig(**sizes)).state_dict().items()}
     names = {source: _our_name(source, sizes["num_layers"]) for source in tensors}
-    return renamed("cpc", names, tensors, wanted, sizes)
+    return rename_tensors("cpc", names, tensors, wanted, sizes)
 
 
 def load(folder, device):

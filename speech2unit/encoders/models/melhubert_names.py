@@ -11,7 +11,7 @@ import torch
 from speech2unit.encoders.models.log_mel import NUM_MELS
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from storage.errors import data_error
-from storage.untrusted.renaming import renamed
+from storage.untrusted.renaming import rename_tensors
 
 NAMES = (  # theirs, ours
     ("pre_extract_proj.", "post_extract_proj."),
@@ -47,7 +47,7 @@ def convert(tensors, sizes):
     with torch.device("meta"):
         model = MelHuBERTModel(MelHuBERTConfig(**{name: size for name, size in sizes.items() if name != "level_removed"}))
     wanted = {name: tensor.shape for name, tensor in model.state_dict().items()} | {"mean_std": (2, NUM_MELS)}
-    found, rows = renamed("melhubert", {source: our_name(source) for source in tensors}, tensors, wanted, sizes)
+    found, rows = rename_tensors("melhubert", {source: our_name(source) for source in tensors}, tensors, wanted, sizes)
     mean, std = found.pop("mean_std").float()
     return found | dict(mean=mean, std=std), rows
 
