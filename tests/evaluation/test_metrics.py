@@ -14,9 +14,9 @@ from evaluation.metrics import (  # fmt: skip
     eer_statistics,
     equal_error_rate,
     log_odds,
-    values_with_interval,
     slots,
     text,
+    values_with_interval,
     wilson_interval,
 )
 

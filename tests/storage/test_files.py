@@ -11,11 +11,11 @@ import pytest
 from storage.files import (
     CHECKSUM_PLACEHOLDER,
     atomic,
-    find_damage,
     damaged_files,
+    find_damage,
     read_json,
-    sha256,
     remove_leftovers,
+    sha256,
     whole_folder,
     write_json,
 )
