@@ -11,7 +11,7 @@ from storage import tables
 from storage.errors import data_error
 
 
-def keep(utterance_id, fraction):
+def is_sampled(utterance_id, fraction):
     """Whether an utterance is among the `fraction` to fit on: by its name alone, whatever the order or the shards."""
     return zlib.crc32(utterance_id.encode()) < fraction * 2**32
 
@@ -40,7 +40,7 @@ def _corpus_frames(paths, max_frames):
     for path in paths:
         for batch in tables.stream(path, FEATURES):
             for name, split, speed, num_frames, values in zip(*batch.columns):
-                if split.as_py() == "train" and speed.as_py() == 1 and keep(name.as_py(), fraction):
+                if split.as_py() == "train" and speed.as_py() == 1 and is_sampled(name.as_py(), fraction):
                     found[name.as_py()] = values.values.to_numpy().reshape(num_frames.as_py(), -1)
     return [found[name] for name in sorted(found)]
 

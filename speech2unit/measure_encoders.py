@@ -89,7 +89,7 @@ def print_peak(folder, seconds):
     print(provenance.most_memory_mb() - before)
 
 
-def take_turns(calls, num_turns):
+def interleaved_medians(calls, num_turns):
     """Median seconds of each of the `calls`, after one that does not count: A B C A B C …"""
     taken = [[] for _ in calls]
     for turn in progress(range(num_turns + 1), "turns"):
@@ -108,7 +108,7 @@ def measure_encoders(*, models, configs, measurements, names, parents, seconds, 
     loaded = {name: load(folder) for name, folder in folders.items()}
     audio = {name: noise(seconds, encoder.sample_rate) for name, encoder in loaded.items()}
     calls = [lambda e=encoder, a=audio[name]: e.features([a], e.num_layers) for name, encoder in loaded.items()]
-    medians = dict(zip(names, take_turns(calls, num_turns)))
+    medians = dict(zip(names, interleaved_medians(calls, num_turns)))
     rows = []
     for name, parent, model, config in zip(names, parents, models, configs):
         parameters, nonzero = count_parameters(load_tensors(model))

@@ -39,7 +39,7 @@ def mel_band(hz):
 
 
 def envelope(waveform, sample_rate):
-    """Times in s, lowest and highest sample of at most `ENVELOPE_POINTS` stretches: all that a screen can show."""
+    """Times in s, lowest and highest sample of at most `ENVELOPE_POINTS` segments: all that a screen can show."""
     size = max(1, -(-len(waveform) // ENVELOPE_POINTS))
     parts = [waveform[i : i + size] for i in range(0, len(waveform), size)]
     return np.arange(len(parts)) * size / sample_rate, [p.min() for p in parts], [p.max() for p in parts]

@@ -8,18 +8,18 @@ from storage import tables
 from storage.errors import data_error
 
 
-def stretch_of(num_frames, num_stretches):
-    """Index `[num_frames]` of the stretch that each frame lies in: 5 frames, 2 stretches → 0 0 0 1 1."""
-    return np.arange(num_frames) * num_stretches // num_frames
+def segment_indices(num_frames, num_segments):
+    """Index `[num_frames]` of the segment that each frame lies in: 5 frames, 2 segments → 0 0 0 1 1."""
+    return np.arange(num_frames) * num_segments // num_frames
 
 
-def pooled(frames, num_stretches):
-    """Frames `[T, D]` → mean of each of `num_stretches` equal stretches, one behind the other `[num_stretches · D]`.
+def pool_segments(frames, num_segments):
+    """Frames `[T, D]` → mean of each of `num_segments` equal segments, one behind the other `[num_segments · D]`.
 
-    Of fewer frames than stretches, those nearest to each are taken.
+    Of fewer frames than segments, those nearest to each are taken.
     """
-    starts = np.arange(num_stretches) * len(frames) // num_stretches
-    ends = np.maximum((np.arange(num_stretches) + 1) * len(frames) // num_stretches, starts + 1)
+    starts = np.arange(num_segments) * len(frames) // num_segments
+    ends = np.maximum((np.arange(num_segments) + 1) * len(frames) // num_segments, starts + 1)
     return np.concatenate([frames[start:end].mean(0) for start, end in zip(starts, ends)])
 
 
@@ -48,7 +48,7 @@ def pnmi(units, classes):
     return float(mutual_info_score(classes, units) / mutual_info_score(classes, classes))
 
 
-def in_time(units, num_frames):
+def resample_units(units, num_frames):
     """Units `[T]` at another frame rate → `[num_frames]`: of each frame's middle."""
     return units[((np.arange(num_frames) + 0.5) * len(units) / num_frames).astype(int)]
 
@@ -74,7 +74,7 @@ def units_of(paths, names):
     return {n: u.values.to_numpy() for n, u in zip(found["utterance_id"].to_pylist(), found["units"]) if n in names}
 
 
-def features_of(paths, names, num_stretches):
+def features_of(paths, names, num_segments):
     """utterance_id → `pooled` features of the utterances in `names`."""
     found = {}
     for path in paths:
@@ -82,7 +82,7 @@ def features_of(paths, names, num_stretches):
             about = zip(batch["utterance_id"].to_pylist(), batch["num_frames"].to_pylist())
             for (name, num_frames), values in zip(about, batch["features"]):
                 if name in names:
-                    found[name] = pooled(values.values.to_numpy().reshape(num_frames, -1), num_stretches)
+                    found[name] = pool_segments(values.values.to_numpy().reshape(num_frames, -1), num_segments)
     return found
 
 
@@ -99,12 +99,12 @@ def probe_encoder(
     codebook,
     layer,
     label,
-    num_stretches,
+    num_segments,
     regularisation,
 ):
     """Stage: features of one layer and units of one codebook against `label`, one of `corpus_labels`. See `PROBE`.
 
-    The class of a frame is the label and the stretch of the utterance that it lies in: about what a phone is in a word.
+    The class of a frame is the label and the segment of the utterance that it lies in: about what a phone is in a word.
     """
     from sklearn.metrics import adjusted_mutual_info_score
 
@@ -112,9 +112,9 @@ def probe_encoder(
     own, parents = units_of(units, said), units_of(parent_units, said)
     names = sorted(said)
     frames = np.concatenate([own[name] for name in names])
-    classes = np.concatenate([[f"{said[n][1]} {i}" for i in stretch_of(len(own[n]), num_stretches)] for n in names])
-    reference = np.concatenate([in_time(parents[name], len(own[name])) for name in names])
-    vectors = features_of(features, said, num_stretches)
+    classes = np.concatenate([[f"{said[n][1]} {i}" for i in segment_indices(len(own[n]), num_segments)] for n in names])
+    reference = np.concatenate([resample_units(parents[name], len(own[name])) for name in names])
+    vectors = features_of(features, said, num_segments)
     splits, labels = (np.array([said[name][i] for name in names]) for i in range(2))
     row = dict(
         encoder=encoder,

@@ -111,7 +111,7 @@ COSTS = (
     field("memory_mb", pa.float64(), "peak memory of loading and encoding beyond that of Python and torch", unit="MB"),
     field("file_size_mb", pa.float64(), "size of model.safetensors", unit="MB"),
 )
-WORTH = (
+QUALITY = (
     field("corpus", pa.string(), "row of config/corpora.tsv that the columns from here to agreement are of"),
     field("codebook", pa.string(), "the encoder's codebook whose layer and units are judged"),
     field("layer", pa.int32(), "the layer that it clusters; 0 is the front end"),
@@ -124,4 +124,4 @@ WORTH = (
 
 MEASUREMENTS = schema("measurements", *COSTS, key=("encoder",), stage="measure_encoders")
 
-PROBE = schema("probe", COSTS[0], *WORTH, key=("encoder",), stage="probe_encoder")
+PROBE = schema("probe", COSTS[0], *QUALITY, key=("encoder",), stage="probe_encoder")

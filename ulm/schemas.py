@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from speech2unit.schemas import COSTS, WORTH
+from speech2unit.schemas import COSTS, QUALITY
 from storage.tables import field, schema
 
 VOCABULARY = schema(
@@ -168,4 +168,4 @@ TASK_COLUMNS = (
     field("difference_high", pa.float64(), "upper end; null as above", nullable=True),
 )
 
-ENCODERS_SUMMARY = schema("encoders_summary", *COSTS, *WORTH, *TASK_COLUMNS, key=("encoder",), stage="summarize_encoders")
+ENCODERS_SUMMARY = schema("encoders_summary", *COSTS, *QUALITY, *TASK_COLUMNS, key=("encoder",), stage="summarize_encoders")

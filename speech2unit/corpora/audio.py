@@ -80,7 +80,7 @@ class AudioInfo:
 def read_audio(path, *, sample_rate, speed=1.0, start_seconds=0.0, end_seconds=None):
     """The file as (float32 mono waveform `[N]` at `sample_rate` Hz, `AudioInfo`), played faster by `speed`. Raises `BadAudio`.
 
-    `start_seconds`, `end_seconds`: only that stretch of it (None: to its end).
+    `start_seconds`, `end_seconds`: read only this part of the file (None: to its end).
     """
     samples, info = decode(path, start_seconds, end_seconds)
     return convert(samples, info.sample_rate, sample_rate=sample_rate, speed=speed, path=path), info
@@ -91,7 +91,7 @@ def read_utterance(path, row, *, sample_rate):
 
     `path`: of its file. Raises `BadAudio`, and `ValueError` where the file is no longer what the manifest lists.
     """
-    waveform, info = read_audio(path, sample_rate=sample_rate, speed=row["speed"], **stretch(row))
+    waveform, info = read_audio(path, sample_rate=sample_rate, speed=row["speed"], **segment_times(row))
     if info.audio_hash != row["audio_hash"]:
         raise data_error(
             path,
@@ -103,13 +103,13 @@ def read_utterance(path, row, *, sample_rate):
     return waveform
 
 
-def stretch(row):
-    """The stretch of its file that a row of a manifest is, as `read_audio` takes it."""
+def segment_times(row):
+    """Return the start and end of a manifest row's utterance within its file, as arguments of `read_audio`."""
     return dict(start_seconds=row["start_seconds"], end_seconds=row["end_seconds"])
 
 
 def decode(path, start_seconds=0.0, end_seconds=None):
-    """A stretch of the file (None: to its end) as (float32 mono samples `[N]` at its own rate, `AudioInfo` of the stretch).
+    """Return a segment of the file (None: to its end) as (float32 mono samples `[N]` at its own rate, its `AudioInfo`).
 
     Channels are averaged; damage anywhere in the file counts. Raises `BadAudio`.
     """

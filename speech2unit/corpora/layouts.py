@@ -1,4 +1,4 @@
-"""What the adapters of published corpora share: files found, or missed in one sentence; rows; stretches of long recordings.
+"""What the adapters of published corpora share: files found, or missed in one sentence; rows; segments of long recordings.
 
 `source` is everywhere the page where the corpus is published: every error names it.
 """
@@ -12,10 +12,10 @@ import soundfile
 from storage.errors import data_error, nearest, one_of
 
 OR_CORRECT = "or correct `root` in config/corpora.tsv, or the folder that it begins with: `paths` in config/config.yaml"
-STRETCH_SECONDS = 1.0  # of recordings without words; a clip of Google Speech Commands is as long
+SEGMENT_SECONDS = 1.0  # of recordings without words; a clip of Google Speech Commands is as long
 
 
-def need(path, source):
+def existing_path(path, source):
     """`path`, which must exist. Raises `ValueError` that says what lies there instead and where the corpus is published."""
     if not path.exists():
         raise data_error(
@@ -28,9 +28,9 @@ def need(path, source):
     return path
 
 
-def found(folder, pattern, source):
+def matching_paths(folder, pattern, source):
     """Paths below `folder` that match the glob, sorted, hidden ones left out; at least one. Raises `ValueError`."""
-    paths = sorted(path for path in need(folder, source).glob(pattern) if not path.name.startswith("."))
+    paths = sorted(path for path in existing_path(folder, source).glob(pattern) if not path.name.startswith("."))
     if not paths:
         raise data_error(
             folder,
@@ -42,9 +42,9 @@ def found(folder, pattern, source):
     return paths
 
 
-def one(folder, pattern, source):
+def only_matching_path(folder, pattern, source):
     """The one path below `folder` that matches the glob. Raises `ValueError` for none and for several."""
-    paths = found(folder, pattern, source)
+    paths = matching_paths(folder, pattern, source)
     if len(paths) > 1:
         raise data_error(
             folder,
@@ -63,7 +63,7 @@ def _around(folder):
     return f"{names[:5]}{' …' if len(names) > 5 else ''}" if names else "an empty folder"
 
 
-def named(pattern, path, source):
+def match_file_name(pattern, path, source):
     """The match of the whole file name without its extension. Raises `ValueError` for a name of another form."""
     match = re.fullmatch(pattern, path.stem)
     if not match:
@@ -77,7 +77,7 @@ def named(pattern, path, source):
     return match
 
 
-def known(value, names, place, source):
+def look_up(value, names, place, source):
     """`names[value]` of a dict. Raises `ValueError` for a value that the publication does not know."""
     if value not in names:
         raise data_error(
@@ -92,13 +92,13 @@ def known(value, names, place, source):
 
 def read_lines(path, source):
     """The lines of a text file, without blank ones."""
-    return [line for line in need(path, source).read_text("utf-8-sig").splitlines() if line.strip()]
+    return [line for line in existing_path(path, source).read_text("utf-8-sig").splitlines() if line.strip()]
 
 
 def read_fields(path, num_fields, source, separator=None):
     """The fields of each line. Raises `ValueError` for a line with another number of them."""
     rows = [line.split(separator) for line in read_lines(path, source)]
-    wrong = next((number for number, row in enumerate(rows, 1) if len(row) != num_fields), None)
+    wrong = next((number for number, fields in enumerate(rows, 1) if len(fields) != num_fields), None)
     if wrong:
         raise data_error(
             f"{path}, line {wrong}",
@@ -112,7 +112,7 @@ def read_fields(path, num_fields, source, separator=None):
 
 def read_table(path, columns, source, delimiter=","):
     """Rows (column → text) of a CSV file with a header. Raises `ValueError` where a column lacks."""
-    with open(need(path, source), newline="", encoding="utf-8-sig") as file:
+    with open(existing_path(path, source), newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file, delimiter=delimiter))
     lacking = [name for name in columns if not rows or rows[0].get(name) is None]
     if lacking:
@@ -126,15 +126,15 @@ def read_table(path, columns, source, delimiter=","):
     return rows
 
 
-def row(path, split, labels, speaker=None, stretch=None):
+def utterance_row(path, split, labels, speaker=None, segment=None):
     """A manifest row; `labels`: every label column that the corpus has → label (sequences `name[]` → labels).
 
-    `stretch`: (start, end) in seconds where the utterance is a part of the file.
+    `segment`: (start, end) in seconds where the utterance is a part of the file.
     """
     name = utterance_id(path)
-    if stretch:
-        name = f"{name}-{round(1000 * stretch[0]):07d}ms"
-    start, end = stretch or (0.0, None)
+    if segment:
+        name = f"{name}-{round(1000 * segment[0]):07d}ms"
+    start, end = segment or (0.0, None)
     return dict(utterance_id=name, path=path, split=split, speaker=speaker, labels=labels, start_seconds=start, end_seconds=end)
 
 
@@ -160,7 +160,7 @@ def _listed(label):
     return label if isinstance(label, list) else [label]
 
 
-def stretches(path):
+def one_second_segments(path):
     """The whole seconds of a recording one after the other: (0.0, 1.0), (1.0, 2.0), … Raises `ValueError`."""
     try:
         seconds = soundfile.info(path).duration
@@ -172,7 +172,7 @@ def stretches(path):
             got=error.error_string,
             remedy="replace or remove it",
         ) from error
-    return [(i * STRETCH_SECONDS, (i + 1) * STRETCH_SECONDS) for i in range(int(seconds / STRETCH_SECONDS))]
+    return [(i * SEGMENT_SECONDS, (i + 1) * SEGMENT_SECONDS) for i in range(int(seconds / SEGMENT_SECONDS))]
 
 
 def utterance_id(path):

@@ -9,7 +9,7 @@ from pathlib import Path
 from joblib import Parallel, delayed
 
 from speech2unit.corpora import adapters as corpora
-from speech2unit.corpora.audio import BadAudio, check_name, convert, decode, stretch
+from speech2unit.corpora.audio import BadAudio, check_name, convert, decode, segment_times
 from speech2unit.corpora.schemas import MANIFEST, REJECTED
 from speech2unit.corpora.splits import SEQUENCE, check_splits
 from storage import tables
@@ -88,7 +88,7 @@ def check_file(row, *, root, speeds, sample_rate):
     try:
         check_name(row["path"])
         check_name(row["utterance_id"])
-        samples, info = decode(place, **stretch(row))
+        samples, info = decode(place, **segment_times(row))
         clipped = info.clipped
         for speed in (1.0, *speeds) if row["split"] == "train" else (1.0,):
             copy = row if speed == 1 else row | {"utterance_id": f"sp{speed:g}-{row['utterance_id']}"}

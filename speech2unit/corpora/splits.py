@@ -6,31 +6,33 @@ from collections import Counter
 from storage.errors import data_error, nearest, one_of
 from storage.schemas import SPLITS
 
-NAMES = dict(train="train", training="train", dev="dev", valid="dev", validation="dev", val="dev", test="test", testing="test")
+SPLIT_NAMES = dict(
+    train="train", training="train", dev="dev", valid="dev", validation="dev", val="dev", test="test", testing="test"
+)
 TRAIN_BELOW, DEV_BELOW = 0.8, 0.9
 SEQUENCE = "[]"  # ends the name of a label column whose labels are a sequence, as in `characters[]`
 
 
 def standard_split(name, place):
-    """`valid` → `dev` and so on; raises `ValueError` for a name that is none of `NAMES`."""
-    if str(name).lower() not in NAMES:
+    """`valid` → `dev` and so on; raises `ValueError` for a name that is none of `SPLIT_NAMES`."""
+    if str(name).lower() not in SPLIT_NAMES:
         raise data_error(
             place,
             "a split has a known name",
-            expected=one_of(name, NAMES),
+            expected=one_of(name, SPLIT_NAMES),
             got=f"'{name}'",
-            remedy=f"{nearest(name, NAMES)}rename the split, or leave the rows out with `where`",
+            remedy=f"{nearest(name, SPLIT_NAMES)}rename the split, or leave the rows out with `where`",
         )
-    return NAMES[str(name).lower()]
+    return SPLIT_NAMES[str(name).lower()]
 
 
-def drawn_split(name):
+def split_by_hash(name):
     """The split of a speaker (80 % train, 10 % dev, 10 % test), from a hash of the name alone."""
     fraction = _fraction(name)
     return "train" if fraction < TRAIN_BELOW else "dev" if fraction < DEV_BELOW else "test"
 
 
-def drawn_splits(speakers_of):
+def split_speakers_by_label(speakers_of):
     """Label → its speakers, of which none has two labels, becomes speaker → split: every label has what its speakers allow.
 
     In the order of the hash, a tenth of a label's speakers and at least one go to test, as many to dev. Two speakers are

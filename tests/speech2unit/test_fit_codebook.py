@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from speech2unit.fit_codebook import fit_centroids, fit_codebook, keep, training_frames
+from speech2unit.fit_codebook import fit_centroids, fit_codebook, is_sampled, training_frames
 from speech2unit.schemas import CENTROIDS, FEATURES, PROJECTION
 from storage import tables
 
@@ -109,8 +109,8 @@ def test_no_training_frames(tmp_path):
 
 def test_a_part_of_the_utterances_is_chosen_by_name(tmp_path):
     names = [f"utterance{i}" for i in range(4000)]
-    assert 800 < sum(keep(name, 0.25) for name in names) < 1200
-    assert all(keep(name, 1.0) for name in names) and not any(keep(name, 0.0) for name in names)
+    assert 800 < sum(is_sampled(name, 0.25) for name in names) < 1200
+    assert all(is_sampled(name, 1.0) for name in names) and not any(is_sampled(name, 0.0) for name in names)
     paths = write_shards(tmp_path, rows(), 2)
     some, all_ = training_frames(paths, 60), training_frames(paths, 10_000)
     assert 0 < len(some) < len(all_) == 24

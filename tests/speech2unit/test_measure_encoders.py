@@ -9,7 +9,7 @@ from speech2unit.encoders.architectures.cpc import CPC, CPCConfig, CPCModel
 from speech2unit.encoders.architectures.distilalhubert import build
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
-from speech2unit.measure_encoders import count_parameters, multiply_adds, noise, peak_memory_mb, take_turns
+from speech2unit.measure_encoders import count_parameters, interleaved_medians, multiply_adds, noise, peak_memory_mb
 from speech2unit.schemas import MEASUREMENTS
 from storage import tables
 from storage.weights import save_config, save_tensors
@@ -92,7 +92,7 @@ def test_calls_take_turns_and_the_first_turn_does_not_count(monkeypatch):
 
         return run
 
-    assert take_turns([call("a", [9, 1, 5, 2]), call("b", [9, 3, 3, 4])], 3) == [2, 3]
+    assert interleaved_medians([call("a", [9, 1, 5, 2]), call("b", [9, 3, 3, 4])], 3) == [2, 3]
     assert seen == ["a", "b"] * 4
 
 

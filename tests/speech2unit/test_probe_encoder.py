@@ -6,36 +6,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speech2unit.corpora.schemas import MANIFEST
-from speech2unit.probe_encoder import in_time, pnmi, pooled, probe_accuracy, probe_encoder, purity, stretch_of
+from speech2unit.probe_encoder import pnmi, pool_segments, probe_accuracy, probe_encoder, purity, resample_units, segment_indices
 from speech2unit.schemas import FEATURES, PROBE, UNITS
 from storage import tables
 
 
 @given(st.integers(1, 60), st.integers(1, 9))
-def test_stretches_follow_each_other_and_are_as_long_as_each_other(num_frames, num_stretches):
-    stretches = stretch_of(num_frames, num_stretches)
-    assert len(stretches) == num_frames and (np.diff(stretches) >= 0).all() and set(stretches) <= set(range(num_stretches))
-    if num_frames >= num_stretches:
-        sizes = np.bincount(stretches, minlength=num_stretches)
+def test_segments_follow_each_other_and_are_as_long_as_each_other(num_frames, num_segments):
+    segments = segment_indices(num_frames, num_segments)
+    assert len(segments) == num_frames and (np.diff(segments) >= 0).all() and set(segments) <= set(range(num_segments))
+    if num_frames >= num_segments:
+        sizes = np.bincount(segments, minlength=num_segments)
         assert sizes.max() - sizes.min() <= 1
 
 
 @given(st.integers(1, 30), st.integers(1, 9))
-def test_pooled_features_are_means_of_the_stretches(num_frames, num_stretches):
+def test_pooled_features_are_means_of_the_segments(num_frames, num_segments):
     frames = np.arange(num_frames, dtype=float)[:, None] * [1.0, 10.0]
-    found = pooled(frames, num_stretches).reshape(num_stretches, 2)
+    found = pool_segments(frames, num_segments).reshape(num_segments, 2)
     assert (found[:, 1] == 10 * found[:, 0]).all() and (np.diff(found[:, 0]) >= 0).all()
     assert found.min() >= 0 and found[:, 0].max() <= num_frames - 1
-    if num_stretches == 1:
+    if num_segments == 1:
         assert found[0, 0] == pytest.approx(frames[:, 0].mean())
-    if num_frames == num_stretches:
+    if num_frames == num_segments:
         assert np.array_equal(found, frames)
 
 
 def test_units_of_another_frame_rate_are_compared_in_time():
     units = np.array([1, 2, 3, 4])
-    assert in_time(units, 4).tolist() == [1, 2, 3, 4] and in_time(units, 2).tolist() == [2, 4]
-    assert in_time(units, 8).tolist() == [1, 1, 2, 2, 3, 3, 4, 4] and in_time(units, 5).tolist() == [1, 2, 3, 3, 4]
+    assert resample_units(units, 4).tolist() == [1, 2, 3, 4] and resample_units(units, 2).tolist() == [2, 4]
+    assert resample_units(units, 8).tolist() == [1, 1, 2, 2, 3, 3, 4, 4] and resample_units(units, 5).tolist() == [1, 2, 3, 3, 4]
 
 
 def test_purity_and_mutual_information_of_known_cases():
@@ -101,7 +101,7 @@ def probed(files, **changed):
             layer=2,
             label="word",
             corpus_labels=["x", "word", "none"],
-            num_stretches=2,
+            num_segments=2,
             regularisation=1.0,
         )
         | changed
@@ -119,8 +119,8 @@ def test_the_row_of_an_encoder_whose_units_are_another_name_of_its_parents(files
     assert (row["encoder"], row["corpus"], row["codebook"], row["layer"]) == ("e", "c", "mine", 2)
 
 
-def test_without_stretches_a_class_is_the_label(files):
-    row = probed(files, num_stretches=1)
+def test_without_segments_a_class_is_the_label(files):
+    row = probed(files, num_segments=1)
     assert row["purity"] == pytest.approx(0.75) and row["pnmi"] == pytest.approx(0.5) and row["probe_accuracy"] == 1
 
 

@@ -85,10 +85,10 @@ def probe_settings(wildcards):
     return dict(codebook=codebook, layer=int(ROWS["codebooks"][codebook]["layer"]), corpus_labels=columns.split(","))
 
 
-def worth_files(file):
+def evaluation_files(file):
     """`file` of the tasks that say what the encoders of the summary, and their parents, are worth."""
     return expand(f"results/{{task}}/{file}", task=sum(encoder_tasks(ROWS, config).values(), []))
 
 
-def worth_settings(wildcards):
+def evaluation_settings(wildcards):
     return dict(confounders=confounders(ROWS, config))

@@ -53,8 +53,8 @@ rule summarize_encoders:
     input:
         measurements="results/encoders/measurements.parquet",
         probes=expand("results/encoders/{encoder}/probe.parquet", encoder=config["encoders"]),
-        acc=worth_files("acc.json"),
-        samples=worth_files("samples.parquet"),
+        acc=evaluation_files("acc.json"),
+        samples=evaluation_files("samples.parquet"),
     output:
         summary="results/encoders/summary.parquet",
     log:
@@ -66,7 +66,7 @@ rule summarize_encoders:
     params:
         **stage("ulm.summarize_encoders"),
         **config["score"],
-        row=worth_settings,
+        row=evaluation_settings,
     script:
         "../scripts/stage.py"
 

@@ -3,7 +3,9 @@
 from fnmatch import fnmatch
 
 # Old place → new name or place. Places begin with a section of the config or with the name of a table; `*` is any preset.
-RENAMED = {}
+RENAMED = {
+    "probe_encoder.num_stretches": "probe_encoder.num_segments",
+}
 
 
 def new_name(place):

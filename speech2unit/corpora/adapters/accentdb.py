@@ -9,21 +9,21 @@ every sentence, it is tested on.)
 
 from pathlib import Path
 
-from speech2unit.corpora.layouts import found, known, row, with_labels
-from speech2unit.corpora.splits import drawn_splits
+from speech2unit.corpora.layouts import look_up, matching_paths, utterance_row, with_labels
+from speech2unit.corpora.splits import split_speakers_by_label
 
 SOURCE = "https://accentdb.org (accentdb_extended)"
-NAMES = ("american", "australian", "bangla", "british", "indian", "malayalam", "odiya", "telugu", "welsh")
-ACCENTS = dict(zip(NAMES, NAMES))
+ACCENT_NAMES = ("american", "australian", "bangla", "british", "indian", "malayalam", "odiya", "telugu", "welsh")
+ACCENTS = dict(zip(ACCENT_NAMES, ACCENT_NAMES))
 
 
 def read_rows(*, root, label_columns):
     """Rows with label column `accent`: `data/welsh/speaker_01/x.wav` → speaker welsh-speaker_01, [welsh]."""
     rows, speakers = [], {}
-    for path in found(Path(root) / "data", "*/*/*.wav", SOURCE):
-        accent = known(path.parts[-3], ACCENTS, path, SOURCE)
+    for path in matching_paths(Path(root) / "data", "*/*/*.wav", SOURCE):
+        accent = look_up(path.parts[-3], ACCENTS, path, SOURCE)
         speaker = f"{accent}-{path.parts[-2]}"
         speakers.setdefault(accent, set()).add(speaker)
-        rows.append(row(path.relative_to(root).as_posix(), None, dict(accent=accent), speaker))
-    splits = drawn_splits(speakers)
-    return with_labels([one | dict(split=splits[one["speaker"]]) for one in rows], label_columns)
+        rows.append(utterance_row(path.relative_to(root).as_posix(), None, dict(accent=accent), speaker))
+    splits = split_speakers_by_label(speakers)
+    return with_labels([row | dict(split=splits[row["speaker"]]) for row in rows], label_columns)

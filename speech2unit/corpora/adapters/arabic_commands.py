@@ -8,8 +8,8 @@ speakers and has no split: each is drawn by the number of the take, so that a ro
 
 from pathlib import Path
 
-from speech2unit.corpora.layouts import found, named, row, with_labels
-from speech2unit.corpora.splits import drawn_split
+from speech2unit.corpora.layouts import match_file_name, matching_paths, utterance_row, with_labels
+from speech2unit.corpora.splits import split_by_hash
 
 SOURCE = "https://github.com/ltkbenamer/AR_Speech_Database"
 COMMANDS = dict(A="add", B="back", C="cancel", D="delete", E="confirm", F="continue")
@@ -18,8 +18,8 @@ COMMANDS = dict(A="add", B="back", C="cancel", D="delete", E="confirm", F="conti
 def read_rows(*, root, label_columns):
     """Rows with label column `word`: `A_Add51.wav` → [add], `7_30.wav` → [7]. Raises `ValueError`."""
     rows = []
-    for path in found(Path(root), "**/*.wav", SOURCE):
-        word, take = named("(?:([0-9])_|([A-F])_[A-Za-z]+) ?([0-9]+)", path, SOURCE).expand(r"\1\2 \3").split()
+    for path in matching_paths(Path(root), "**/*.wav", SOURCE):
+        word, take = match_file_name("(?:([0-9])_|([A-F])_[A-Za-z]+) ?([0-9]+)", path, SOURCE).expand(r"\1\2 \3").split()
         labels = dict(word=COMMANDS.get(word, word))
-        rows.append(row(path.relative_to(root).as_posix(), drawn_split(f"take {take}"), labels))
+        rows.append(utterance_row(path.relative_to(root).as_posix(), split_by_hash(f"take {take}"), labels))
     return with_labels(rows, label_columns)

@@ -8,7 +8,7 @@ Expected, LA.zip unpacked: `LA/ASVspoof2019_LA_cm_protocols/ASVspoof2019.LA.cm.{
 
 from pathlib import Path
 
-from speech2unit.corpora.layouts import known, read_fields, row, with_labels
+from speech2unit.corpora.layouts import look_up, read_fields, utterance_row, with_labels
 
 SOURCE = "https://datashare.ed.ac.uk/handle/10283/3336 (LA.zip)"
 PROTOCOLS = dict(train="train.trn", dev="dev.trl", test="eval.trl")
@@ -22,5 +22,5 @@ def read_rows(*, root, label_columns):
         protocol = Path(root) / "LA/ASVspoof2019_LA_cm_protocols" / f"ASVspoof2019.LA.cm.{ending}.txt"
         for speaker, name, _, _, key in read_fields(protocol, 5, SOURCE):
             path = f"LA/ASVspoof2019_LA_{ending.split('.')[0]}/flac/{name}.flac"
-            rows.append(row(path, split, dict(key=known(key, KEYS, protocol, SOURCE)), speaker))
+            rows.append(utterance_row(path, split, dict(key=look_up(key, KEYS, protocol, SOURCE)), speaker))
     return with_labels(rows, label_columns)

@@ -9,8 +9,8 @@ The symbols are characters, | between words, `<slot>` before a slot's words and 
 import unicodedata
 from pathlib import Path
 
-from speech2unit.corpora.adapters.librispeech import spelled
-from speech2unit.corpora.layouts import read_lines, row, with_labels
+from speech2unit.corpora.adapters.librispeech import character_symbols
+from speech2unit.corpora.layouts import read_lines, utterance_row, with_labels
 from storage.errors import data_error
 
 SOURCE = "https://github.com/s3prl/s3prl/blob/main/s3prl/downstream/docs/superb.md (slot filling)"
@@ -46,7 +46,7 @@ def read_rows(*, root, label_columns):
             )
         if split := SPLITS.get((parts[0], parts[2])):
             symbols = symbols_of(words, tags, place)
-            rows.append(row(f"{parts[2]}/{name}.wav", split, {"symbols[]": symbols}, parts[0]))
+            rows.append(utterance_row(f"{parts[2]}/{name}.wav", split, {"symbols[]": symbols}, parts[0]))
     return with_labels(rows, label_columns)
 
 
@@ -60,7 +60,7 @@ def symbols_of(words, tags, place):
         if tag != "O" and tag != f"I-{slot}":
             symbols.append(f"<{tag[2:]}>")
         slot = None if tag == "O" else tag[2:]
-        symbols += spelled(_plain(word), place, SOURCE)
+        symbols += character_symbols(_plain(word), place, SOURCE)
     return symbols + ([CLOSE] if slot else [])
 
 

@@ -9,10 +9,10 @@ papers draw three takes of ten without a seed.
 
 from pathlib import Path
 
-from speech2unit.corpora.layouts import found, known, named, row, with_labels
+from speech2unit.corpora.layouts import look_up, match_file_name, matching_paths, utterance_row, with_labels
 
 SOURCE = "https://www.mdpi.com/2076-3417/11/6/2477 (download: https://reurl.cc/a5vAG4)"
-NAMES = (
+WORD_NAMES = (
     "one",
     "two",
     "three",
@@ -33,15 +33,15 @@ NAMES = (
     "right",
     "home",
 )
-WORDS = {f"{number:02d}": name for number, name in enumerate(NAMES, 1)}
+WORDS = {f"{number:02d}": name for number, name in enumerate(WORD_NAMES, 1)}
 SPLITS = {f"{take}": "train" for take in range(1, 7)} | {"7": "dev"} | {f"{take}": "test" for take in range(8, 11)}
 
 
 def read_rows(*, root, label_columns):
     """Rows with label column `word`: `D_SPK1/02/D_SPK1_c2 (7).wav` → dev, [two]. Raises `ValueError`."""
     rows = []
-    for path in found(Path(root), "D_SPK*/*/*.wav", SOURCE):
-        split = known(named(r"D_SPK[0-9]+_c[0-9]* ?\(([0-9]+)\)", path, SOURCE)[1], SPLITS, path, SOURCE)
-        labels = dict(word=known(path.parent.name, WORDS, path, SOURCE))
-        rows.append(row(path.relative_to(root).as_posix(), split, labels))
+    for path in matching_paths(Path(root), "D_SPK*/*/*.wav", SOURCE):
+        split = look_up(match_file_name(r"D_SPK[0-9]+_c[0-9]* ?\(([0-9]+)\)", path, SOURCE)[1], SPLITS, path, SOURCE)
+        labels = dict(word=look_up(path.parent.name, WORDS, path, SOURCE))
+        rows.append(utterance_row(path.relative_to(root).as_posix(), split, labels))
     return with_labels(rows, label_columns)

@@ -10,8 +10,8 @@ utterances, so it knows every speaker it is tested on; here mild-moderate has on
 import re
 from pathlib import Path
 
-from speech2unit.corpora.layouts import found, known, row, with_labels
-from speech2unit.corpora.splits import drawn_splits
+from speech2unit.corpora.layouts import look_up, matching_paths, utterance_row, with_labels
+from speech2unit.corpora.splits import split_speakers_by_label
 
 SOURCE = "http://neurolab.unife.it/easycallcorpus"
 SPEAKERS = {
@@ -26,14 +26,18 @@ SEVERITIES = {speaker: severity for severity, names in SPEAKERS.items() for spea
 
 def read_rows(*, root, label_columns):
     """Rows with label column `severity`: `m05/…/chiama.wav` → speaker m05, [moderate-severe]. Raises `ValueError`."""
-    paths = [path.relative_to(root) for path in found(Path(root), "*/**/*.wav", SOURCE)]
+    paths = [path.relative_to(root) for path in matching_paths(Path(root), "*/**/*.wav", SOURCE)]
     severities = {name: _severity(name, root) for name in sorted({path.parts[0] for path in paths})}
-    splits = drawn_splits(
-        {label: [n for n, one in severities.items() if one == label] for label in sorted(set(severities.values()))}
-    )
-    rows = [row(p.as_posix(), splits[p.parts[0]], dict(severity=severities[p.parts[0]]), p.parts[0]) for p in paths]
+    speakers = {label: [] for label in sorted(set(severities.values()))}
+    for speaker, label in severities.items():
+        speakers[label].append(speaker)
+    splits = split_speakers_by_label(speakers)
+    rows = []
+    for path in paths:
+        speaker = path.parts[0]
+        rows.append(utterance_row(path.as_posix(), splits[speaker], dict(severity=severities[speaker]), speaker))
     return with_labels(rows, label_columns)
 
 
 def _severity(name, root):
-    return "control" if re.fullmatch("[fm]c[0-9]+", name) else known(name, SEVERITIES, Path(root) / name, SOURCE)
+    return "control" if re.fullmatch("[fm]c[0-9]+", name) else look_up(name, SEVERITIES, Path(root) / name, SOURCE)

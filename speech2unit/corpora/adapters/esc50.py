@@ -7,7 +7,7 @@ Expected: `meta/esc50.csv` and `audio/*.wav`. (SpeechPrompt v2 tests on fold 1 t
 
 from pathlib import Path
 
-from speech2unit.corpora.layouts import known, read_table, row, with_labels
+from speech2unit.corpora.layouts import look_up, read_table, utterance_row, with_labels
 
 SOURCE = "https://github.com/karolpiczak/ESC-50"
 SPLITS = {"1": "test", "2": "dev", "3": "train", "4": "train", "5": "train"}
@@ -18,7 +18,7 @@ def read_rows(*, root, label_columns):
     place = Path(root) / "meta/esc50.csv"
     table = read_table(place, ["filename", "fold", "category"], SOURCE)
     rows = [
-        row(f"audio/{cells['filename']}", known(cells["fold"], SPLITS, place, SOURCE), dict(sound=cells["category"]))
+        utterance_row(f"audio/{cells['filename']}", look_up(cells["fold"], SPLITS, place, SOURCE), dict(sound=cells["category"]))
         for cells in table
     ]
     return with_labels(rows, label_columns)

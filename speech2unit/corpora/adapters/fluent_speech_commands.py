@@ -8,7 +8,7 @@ Expected: `data/{train,valid,test}_data.csv` and `wavs/speakers/…`. A label is
 
 from pathlib import Path
 
-from speech2unit.corpora.layouts import read_table, row, with_labels
+from speech2unit.corpora.layouts import read_table, utterance_row, with_labels
 
 SOURCE = "https://fluent.ai/fluent-speech-commands-a-dataset-for-spoken-language-understanding-research"
 SLOTS = ("action", "object", "location")
@@ -21,5 +21,5 @@ def read_rows(*, root, label_columns):
     for split, name in FILES.items():
         for cells in read_table(Path(root) / "data" / f"{name}_data.csv", ["path", "speakerId", *SLOTS], SOURCE):
             labels = {slot: f"no {slot}" if cells[slot] == "none" else cells[slot] for slot in SLOTS}
-            rows.append(row(cells["path"], split, labels, cells["speakerId"]))
+            rows.append(utterance_row(cells["path"], split, labels, cells["speakerId"]))
     return with_labels(rows, label_columns)

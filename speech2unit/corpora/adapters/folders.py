@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from speech2unit.corpora.layouts import utterance_id
-from speech2unit.corpora.splits import NAMES, drawn_split, standard_split
+from speech2unit.corpora.splits import SPLIT_NAMES, split_by_hash, standard_split
 from storage.errors import data_error
 
 SPEAKER_PATTERN = "^[^_]+"  # the name up to the first _
@@ -38,7 +38,7 @@ def _row(root, path, split, label, pattern):
     return dict(
         utterance_id=utterance_id(relative),
         path=relative,
-        split=standard_split(split, path) if split else drawn_split(speaker),
+        split=standard_split(split, path) if split else split_by_hash(speaker),
         speaker=speaker,
         labels=[label],
     )
@@ -58,7 +58,7 @@ def _folders(place):
 
 
 def _names_a_split(folder):
-    return folder.name.lower() in NAMES
+    return folder.name.lower() in SPLIT_NAMES
 
 
 def _check_mixed(root, folders):
@@ -97,8 +97,8 @@ def _listed(folder, pattern):
 
 
 def _speaker(path, pattern):
-    found = pattern.search(path.stem)
-    if not found:
+    match = pattern.search(path.stem)
+    if not match:
         raise data_error(
             path,
             "every file name must tell its speaker",
@@ -106,4 +106,4 @@ def _speaker(path, pattern):
             got=f"'{path.stem}'",
             remedy="rename the file, or correct `speaker_pattern` in config/corpora.tsv",
         )
-    return found[1] if pattern.groups else found[0]
+    return match[1] if pattern.groups else match[0]

@@ -8,8 +8,8 @@ v2 trains on the first two takes of every speaker that the file system lists.)
 
 from pathlib import Path
 
-from speech2unit.corpora.layouts import found, known, row, with_labels
-from speech2unit.corpora.splits import drawn_splits
+from speech2unit.corpora.layouts import look_up, matching_paths, utterance_row, with_labels
+from speech2unit.corpora.splits import split_speakers_by_label
 
 SOURCE = "https://www.esat.kuleuven.be/psi/spraak/downloads"
 COMMANDS = {f"recording{number}": f"recording{number}" for number in range(1, 37)}
@@ -17,10 +17,12 @@ COMMANDS = {f"recording{number}": f"recording{number}" for number in range(1, 37
 
 def read_rows(*, root, label_columns):
     """Rows with label column `command`: `speakers/pp2/…/recording7/Voice_1.wav` → speaker pp2, [recording7]."""
-    paths = [path.relative_to(root) for path in found(Path(root), "speakers/*/spchdatadir/*/*.wav", SOURCE)]
-    splits = drawn_splits(dict(all={path.parts[1] for path in paths}))
+    paths = [path.relative_to(root) for path in matching_paths(Path(root), "speakers/*/spchdatadir/*/*.wav", SOURCE)]
+    splits = split_speakers_by_label(dict(all={path.parts[1] for path in paths}))
     rows = [
-        row(path.as_posix(), splits[path.parts[1]], dict(command=known(path.parts[3], COMMANDS, path, SOURCE)), path.parts[1])
+        utterance_row(
+            path.as_posix(), splits[path.parts[1]], dict(command=look_up(path.parts[3], COMMANDS, path, SOURCE)), path.parts[1]
+        )
         for path in paths
     ]
     return with_labels(rows, label_columns)

@@ -9,7 +9,7 @@ sessions of train, so its speakers are known; results are comparable with its fi
 
 from pathlib import Path
 
-from speech2unit.corpora.layouts import found, known, read_lines, row, with_labels
+from speech2unit.corpora.layouts import look_up, matching_paths, read_lines, utterance_row, with_labels
 
 SOURCE = "https://sail.usc.edu/iemocap"
 SPLITS = dict(Session1="test", Session2="dev", Session3="train", Session4="train", Session5="train")
@@ -21,7 +21,7 @@ def read_rows(*, root, label_columns):
     """Rows with label column `emotion`: Ses01F_impro01_M002 → speaker Ses01M, [sad]. Raises `ValueError`."""
     rows = []
     for session, split in SPLITS.items():
-        for path in found(Path(root) / session / "dialog/EmoEvaluation", "*.txt", SOURCE):
+        for path in matching_paths(Path(root) / session / "dialog/EmoEvaluation", "*.txt", SOURCE):
             for line in read_lines(path, SOURCE):
                 if line.startswith("["):
                     rows += _rows(line, session, split, path)
@@ -31,7 +31,7 @@ def read_rows(*, root, label_columns):
 def _rows(line, session, split, place):
     """The row of a line such as `[6.29 - 8.23]⇥Ses01F_impro01_F000⇥neu⇥[2.5, 2.5, 2.5]`, none for another emotion."""
     _, name, code, *_ = [*line.split("\t"), "", ""]
-    emotion = known(code, EMOTIONS | OTHERS, place, SOURCE)
+    emotion = look_up(code, EMOTIONS | OTHERS, place, SOURCE)
     dialog, _, turn = name.rpartition("_")
     path = f"{session}/sentences/wav/{dialog}/{name}.wav"
-    return [row(path, split, dict(emotion=emotion), name[:5] + turn[:1])] if emotion else []
+    return [utterance_row(path, split, dict(emotion=emotion), name[:5] + turn[:1])] if emotion else []

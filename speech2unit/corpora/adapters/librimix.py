@@ -10,7 +10,7 @@ Where the files were made does not matter: of a path in wav.scp only what stands
 from pathlib import Path, PurePosixPath
 
 from speech2unit.corpora.activity import activity_symbols
-from speech2unit.corpora.layouts import known, read_fields, row, with_labels
+from speech2unit.corpora.layouts import look_up, read_fields, utterance_row, with_labels
 from storage.errors import data_error
 
 SOURCE = "https://github.com/s3prl/s3prl/blob/main/s3prl/downstream/docs/superb.md (speaker diarization)"
@@ -19,7 +19,9 @@ AUDIO = "wav16k"
 
 def read_rows(*, root, label_columns):
     """Rows with label column `activity[]`, see `speech2unit/corpora/activity.py`; speaker: the pair. Raises `ValueError`."""
-    rows = [found for split in ("train", "dev", "test") for found in _split_rows(Path(root) / "data" / split, split)]
+    rows = []
+    for split in ("train", "dev", "test"):
+        rows += _split_rows(Path(root) / "data" / split, split)
     return with_labels(rows, label_columns)
 
 
@@ -27,13 +29,13 @@ def _split_rows(folder, split):
     speakers = dict(read_fields(folder / "utt2spk", 2, SOURCE))
     segments = {}
     for name, recording, start, end in read_fields(folder / "segments", 4, SOURCE):
-        speaker = known(name, speakers, folder / "utt2spk", SOURCE)
+        speaker = look_up(name, speakers, folder / "utt2spk", SOURCE)
         segments.setdefault(recording, []).append((speaker, float(start), float(end)))
     for recording, path in read_fields(folder / "wav.scp", 2, SOURCE):
-        spoken = known(recording, segments, folder / "segments", SOURCE)
+        spoken = look_up(recording, segments, folder / "segments", SOURCE)
         symbols = activity_symbols(spoken, f"{folder / 'segments'}, {recording}")
         pair = "+".join(sorted({speaker for speaker, *_ in spoken}))
-        yield row(_below_root(path, folder / "wav.scp"), split, {"activity[]": symbols}, pair)
+        yield utterance_row(_below_root(path, folder / "wav.scp"), split, {"activity[]": symbols}, pair)
 
 
 def _below_root(path, place):

@@ -9,7 +9,7 @@ the lexicons `librispeech-lexicon-*.txt` beside the three folders: lines `WORD  
 
 from pathlib import Path
 
-from speech2unit.corpora.layouts import found, known, read_lines, row, with_labels
+from speech2unit.corpora.layouts import look_up, matching_paths, read_lines, utterance_row, with_labels
 from storage.errors import data_error
 
 SOURCE = "https://www.openslr.org/12 (train-clean-100, dev-clean, test-clean)"
@@ -26,25 +26,25 @@ def read_rows(*, root, label_columns):
     lexicon = read_lexicon(Path(root)) if label_columns.strip() == "phonemes[]" else None
     rows = []
     for part, split in PARTS.items():
-        for path in found(Path(root) / part, "*/*/*.trans.txt", SOURCE):
+        for path in matching_paths(Path(root) / part, "*/*/*.trans.txt", SOURCE):
             for line in read_lines(path, SOURCE):
                 name, _, text = line.partition(" ")
-                labels = {"characters[]": spelled(text, path, SOURCE)}
+                labels = {"characters[]": character_symbols(text, path, SOURCE)}
                 labels |= {"phonemes[]": pronounced(text, lexicon, f"{path}, {name}")} if lexicon else {}
                 audio = (path.parent / f"{name}.flac").relative_to(root).as_posix()
-                rows.append(row(audio, split, labels, name.split("-")[0]))
+                rows.append(utterance_row(audio, split, labels, name.split("-")[0]))
     return with_labels(rows, label_columns)
 
 
-def spelled(text, place, source):
+def character_symbols(text, place, source):
     """`GO ON` → G O | O N. Raises `ValueError` for another character."""
-    return [known(letter, SYMBOLS, place, source) for letter in text.strip()]
+    return [look_up(letter, SYMBOLS, place, source) for letter in text.strip()]
 
 
 def read_lexicon(folder):
     """Word → its first phonemes in the lexicons that lie in `folder`. Raises `ValueError` where there are none."""
     lexicon = {}
-    for path in found(folder, "librispeech-lexicon*.txt", LEXICON_SOURCE):
+    for path in matching_paths(folder, "librispeech-lexicon*.txt", LEXICON_SOURCE):
         for line in read_lines(path, LEXICON_SOURCE):
             word, *phonemes = line.split()
             lexicon.setdefault(word, phonemes)

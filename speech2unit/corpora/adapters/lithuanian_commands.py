@@ -9,9 +9,9 @@ are drawn by their name. The papers train on at most 20 clips a word, here all a
 
 from pathlib import Path
 
-from speech2unit.corpora.adapters.speech_commands import NOISE, hashed_split
-from speech2unit.corpora.layouts import found, named, row, with_labels
-from speech2unit.corpora.splits import drawn_split
+from speech2unit.corpora.adapters.speech_commands import NOISE, published_split
+from speech2unit.corpora.layouts import match_file_name, matching_paths, utterance_row, with_labels
+from speech2unit.corpora.splits import split_by_hash
 
 SOURCE = "https://github.com/kolesov93/lt_speech_commands"
 WORDS = (
@@ -33,13 +33,13 @@ WORDS = (
 
 def read_rows(*, root, label_columns):
     """Rows with label column `word`: `dataset/du/13_nohash_0.wav` → speaker 13, [unknown]. Raises `ValueError`."""
-    paths = found(Path(root) / "dataset", "*/*.wav", SOURCE)
+    paths = matching_paths(Path(root) / "dataset", "*/*.wav", SOURCE)
     return with_labels([_row(path, path.relative_to(root).as_posix()) for path in paths], label_columns)
 
 
 def _row(path, relative):
     word = path.parent.name
     if word == NOISE:
-        return row(relative, drawn_split(path.stem), dict(word="silence"))
-    speaker = named("([0-9]+)_nohash_[0-9]+", path, SOURCE)[1]
-    return row(relative, hashed_split(speaker), dict(word=word if word in WORDS else "unknown"), speaker)
+        return utterance_row(relative, split_by_hash(path.stem), dict(word="silence"))
+    speaker = match_file_name("([0-9]+)_nohash_[0-9]+", path, SOURCE)[1]
+    return utterance_row(relative, published_split(speaker), dict(word=word if word in WORDS else "unknown"), speaker)

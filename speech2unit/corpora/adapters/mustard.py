@@ -9,8 +9,8 @@ Expected: `data/sarcasm_data.json` of the repository (its newest version, which 
 import json
 from pathlib import Path
 
-from speech2unit.corpora.layouts import found, need, row, with_labels
-from speech2unit.corpora.splits import drawn_split
+from speech2unit.corpora.layouts import existing_path, matching_paths, utterance_row, with_labels
+from speech2unit.corpora.splits import split_by_hash
 from storage.errors import data_error
 
 SOURCE = "https://github.com/soujanyaporia/MUStARD"
@@ -21,7 +21,7 @@ def read_rows(*, root, label_columns):
     """Rows with label column `sarcasm`: 1_60 → `utterances_final/1_60.wav`, speaker BBT-SHELDON, [sarcastic]."""
     root, place = Path(root), Path(root) / "data/sarcasm_data.json"
     check_audio(root / "utterances_final", SOURCE)
-    entries = json.loads(need(place, SOURCE).read_text("utf-8"))
+    entries = json.loads(existing_path(place, SOURCE).read_text("utf-8"))
     lacking = [name for name, entry in entries.items() if not {"speaker", "show", "sarcasm"} <= set(entry)]
     if lacking or not entries:
         raise data_error(
@@ -36,8 +36,8 @@ def read_rows(*, root, label_columns):
 
 def _row(name, entry):
     speaker = named_speaker(entry["show"], entry["speaker"])
-    split = "test" if entry["show"] == "FRIENDS" else "train" if drawn_split(speaker or name) == "train" else "dev"
-    return row(f"utterances_final/{name}.wav", split, sarcasm_label(entry["sarcasm"]), speaker)
+    split = "test" if entry["show"] == "FRIENDS" else "train" if split_by_hash(speaker or name) == "train" else "dev"
+    return utterance_row(f"utterances_final/{name}.wav", split, sarcasm_label(entry["sarcasm"]), speaker)
 
 
 def named_speaker(show, name):
@@ -51,7 +51,7 @@ def sarcasm_label(sarcastic):
 
 def check_audio(folder, source):
     """Videos must have been converted: libsndfile reads no MP4."""
-    files = found(folder, "*", source)
+    files = matching_paths(folder, "*", source)
     if not any(path.suffix == ".wav" for path in files):
         raise data_error(
             folder,

@@ -10,8 +10,8 @@ drawn by speaker, of people without a name by utterance.
 from pathlib import Path
 
 from speech2unit.corpora.adapters.mustard import check_audio, named_speaker, sarcasm_label
-from speech2unit.corpora.layouts import known, one, read_table, row, with_labels
-from speech2unit.corpora.splits import drawn_split
+from speech2unit.corpora.layouts import look_up, only_matching_path, read_table, utterance_row, with_labels
+from speech2unit.corpora.splits import split_by_hash
 
 SOURCE = "https://github.com/cfiltnlp/MUStARD_Plus_Plus"
 SARCASM = {"0": False, "1": True, "0.0": False, "1.0": True}
@@ -19,12 +19,12 @@ SARCASM = {"0": False, "1": True, "0.0": False, "1.0": True}
 
 def read_rows(*, root, label_columns):
     """Rows with label column `sarcasm`: 1_1003_u → speaker BBT-HOWARD, [sarcastic]. Raises `ValueError`."""
-    folder, place = one(Path(root), "final_utterance*_videos", SOURCE), Path(root) / "mustard++_text.csv"
+    folder, place = only_matching_path(Path(root), "final_utterance*_videos", SOURCE), Path(root) / "mustard++_text.csv"
     check_audio(folder, SOURCE)
     rows = []
     for cells in read_table(place, ["KEY", "SPEAKER", "SHOW", "Sarcasm"], SOURCE):
         if cells["Sarcasm"].strip():
-            speaker, label = named_speaker(cells["SHOW"], cells["SPEAKER"]), known(cells["Sarcasm"], SARCASM, place, SOURCE)
+            speaker, label = named_speaker(cells["SHOW"], cells["SPEAKER"]), look_up(cells["Sarcasm"], SARCASM, place, SOURCE)
             path = f"{folder.name}/{cells['KEY']}.wav"
-            rows.append(row(path, drawn_split(speaker or cells["KEY"]), sarcasm_label(label), speaker))
+            rows.append(utterance_row(path, split_by_hash(speaker or cells["KEY"]), sarcasm_label(label), speaker))
     return with_labels(rows, label_columns)

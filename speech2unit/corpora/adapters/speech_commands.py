@@ -12,7 +12,15 @@ training's. Silence of train and dev is the noise recordings, second by second: 
 import hashlib
 from pathlib import Path
 
-from speech2unit.corpora.layouts import found, known, named, one, row, stretches, with_labels
+from speech2unit.corpora.layouts import (
+    look_up,
+    match_file_name,
+    matching_paths,
+    one_second_segments,
+    only_matching_path,
+    utterance_row,
+    with_labels,
+)
 
 SOURCE = "https://www.tensorflow.org/datasets/catalog/speech_commands (speech_commands_v0.0?, speech_commands_test_set_v0.0?)"
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
@@ -26,7 +34,7 @@ MODULUS = 2**27  # of the hash, which is scaled to 0–100 by MODULUS − 1
 def read_rows(*, root, label_columns):
     """Rows with label column `word`: `…/bed/0a7c2a8d_nohash_0.wav` → speaker 0a7c2a8d, [unknown]. Raises `ValueError`."""
     root = Path(root)
-    training, testing = (one(root, f"speech_commands_{part}v0.0?", SOURCE) for part in ("", "test_set_"))
+    training, testing = (only_matching_path(root, f"speech_commands_{part}v0.0?", SOURCE) for part in ("", "test_set_"))
     rows = [*_training(root, training), *silence_rows(root, training / NOISE), *_testing(root, testing)]
     return with_labels(rows, label_columns)
 
@@ -35,34 +43,36 @@ def _training(root, folder):
     for path, speaker, split in spoken_clips(folder):
         if split != "test":
             word = path.parent.name
-            yield row(path.relative_to(root).as_posix(), split, dict(word=word if word in WORDS else "unknown"), speaker)
+            yield utterance_row(
+                path.relative_to(root).as_posix(), split, dict(word=word if word in WORDS else "unknown"), speaker
+            )
 
 
 def _testing(root, folder):
-    for path in found(folder, "*/*", SOURCE):
-        label = known(path.parent.name, TEST_FOLDERS, path, SOURCE)
-        speaker = None if label == "silence" else named(TEST_NAME, path, SOURCE)[1]
-        yield row(path.relative_to(root).as_posix(), "test", dict(word=label), speaker)
+    for path in matching_paths(folder, "*/*", SOURCE):
+        label = look_up(path.parent.name, TEST_FOLDERS, path, SOURCE)
+        speaker = None if label == "silence" else match_file_name(TEST_NAME, path, SOURCE)[1]
+        yield utterance_row(path.relative_to(root).as_posix(), "test", dict(word=label), speaker)
 
 
 def silence_rows(root, folder):
     """Rows of a folder of noise, cut into seconds; the last tenth of each recording is dev."""
-    for path in found(folder, "*.wav", SOURCE):
-        parts = stretches(path)
+    for path in matching_paths(folder, "*.wav", SOURCE):
+        parts = one_second_segments(path)
         for number, part in enumerate(parts):
             split = "dev" if number >= len(parts) - max(1, len(parts) // 10) else "train"
-            yield row(path.relative_to(root).as_posix(), split, dict(word="silence"), stretch=part)
+            yield utterance_row(path.relative_to(root).as_posix(), split, dict(word="silence"), segment=part)
 
 
 def spoken_clips(folder):
     """(path, speaker, split by the published hash) of every word's clips."""
-    for path in found(folder, "*/*.wav", SOURCE):
+    for path in matching_paths(folder, "*/*.wav", SOURCE):
         if path.parent.name != NOISE:
-            speaker = named(NAME, path, SOURCE)[1]
-            yield path, speaker, hashed_split(speaker)
+            speaker = match_file_name(NAME, path, SOURCE)[1]
+            yield path, speaker, published_split(speaker)
 
 
-def hashed_split(speaker):
+def published_split(speaker):
     """The published split of a speaker: the SHA-1 of what stands before `_nohash_`, 10 % dev, 10 % test, else train."""
     percentage = int(hashlib.sha1(speaker.encode()).hexdigest(), 16) % MODULUS * 100 / (MODULUS - 1)
     return "dev" if percentage < 10 else "test" if percentage < 20 else "train"

@@ -11,8 +11,8 @@ by drawing with replacement; here every second stands once.
 from pathlib import Path
 
 from speech2unit.corpora.adapters.speech_commands import spoken_clips
-from speech2unit.corpora.layouts import found, need, row, stretches, with_labels
-from speech2unit.corpora.splits import drawn_split
+from speech2unit.corpora.layouts import existing_path, matching_paths, one_second_segments, utterance_row, with_labels
+from speech2unit.corpora.splits import split_by_hash
 
 SOURCE = "https://freesound.org (by scripts/freesound_download_resample of https://github.com/NVIDIA/NeMo)"
 
@@ -20,16 +20,16 @@ SOURCE = "https://freesound.org (by scripts/freesound_download_resample of https
 def read_rows(*, root, label_columns):
     """Rows with label column `activity`: speech or background. Raises `ValueError`."""
     root = Path(root)
-    speech = need(root / "speech_commands_v0.02", "https://www.tensorflow.org/datasets/catalog/speech_commands")
+    speech = existing_path(root / "speech_commands_v0.02", "https://www.tensorflow.org/datasets/catalog/speech_commands")
     rows = [
-        row(path.relative_to(root).as_posix(), split, dict(activity="speech"), speaker)
+        utterance_row(path.relative_to(root).as_posix(), split, dict(activity="speech"), speaker)
         for path, speaker, split in spoken_clips(speech)
     ]
     return with_labels(rows + list(_background(root)), label_columns)
 
 
 def _background(root):
-    for path in found(root / "freesound", "*/*.wav", SOURCE):
+    for path in matching_paths(root / "freesound", "*/*.wav", SOURCE):
         relative = path.relative_to(root).as_posix()
-        for part in stretches(path):
-            yield row(relative, drawn_split(path.stem), dict(activity="background"), stretch=part)
+        for part in one_second_segments(path):
+            yield utterance_row(relative, split_by_hash(path.stem), dict(activity="background"), segment=part)

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 import pandas
 
 from speech2unit.corpora.layouts import utterance_id
-from speech2unit.corpora.splits import SEQUENCE, drawn_split, standard_split
+from speech2unit.corpora.splits import SEQUENCE, split_by_hash, standard_split
 from storage.errors import data_error, nearest, one_of
 
 
@@ -38,7 +38,7 @@ def read_rows(*, root, metadata, path_column, split_column, speaker_column, labe
         dict(
             utterance_id=utterance_id(path),
             path=path,
-            split=standard_split(split.strip(), f"{place}, row {number}") if split_column else drawn_split(speaker or path),
+            split=standard_split(split.strip(), f"{place}, row {number}") if split_column else split_by_hash(speaker or path),
             speaker=speaker or None,
             labels=_labels({name: table[column][number] for name, column in zip(labels, columns)}, f"{place}, row {number}"),
         )

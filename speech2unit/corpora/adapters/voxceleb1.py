@@ -9,8 +9,8 @@ takes the verification split: test is its 40 speakers, dev a tenth of the others
 
 from pathlib import Path
 
-from speech2unit.corpora.layouts import known, read_fields, read_table, row, with_labels
-from speech2unit.corpora.splits import drawn_split
+from speech2unit.corpora.layouts import look_up, read_fields, read_table, utterance_row, with_labels
+from speech2unit.corpora.splits import split_by_hash
 from storage.errors import data_error
 
 SOURCE = "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox1.html"
@@ -35,16 +35,16 @@ def read_rows(*, root, label_columns):
     place = root / "iden_split.txt"
     rows = []
     for number, path in read_fields(place, 2, SOURCE):
-        person = known(path.split("/")[0], people, root / "vox1_meta.csv", SOURCE)
-        rows.append(read(f"{person['Set']}/wav/{path}", person, known(number, SPLITS, place, SOURCE)))
+        person = look_up(path.split("/")[0], people, root / "vox1_meta.csv", SOURCE)
+        rows.append(read(f"{person['Set']}/wav/{path}", person, look_up(number, SPLITS, place, SOURCE)))
     return with_labels(rows, label_columns)
 
 
 def _speaker_row(path, person, split):
-    return row(path, split, dict(speaker=person["VoxCeleb1 ID"]))
+    return utterance_row(path, split, dict(speaker=person["VoxCeleb1 ID"]))
 
 
 def _gender_row(path, person, _):
     name = person["VoxCeleb1 ID"]
-    split = "test" if person["Set"] == "test" else "dev" if drawn_split(name) == "dev" else "train"
-    return row(path, split, dict(gender=known(person["Gender"], GENDERS, "vox1_meta.csv", SOURCE)), name)
+    split = "test" if person["Set"] == "test" else "dev" if split_by_hash(name) == "dev" else "train"
+    return utterance_row(path, split, dict(gender=look_up(person["Gender"], GENDERS, "vox1_meta.csv", SOURCE)), name)

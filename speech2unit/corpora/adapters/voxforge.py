@@ -10,8 +10,8 @@ takes 1800 clips a language.)
 
 from pathlib import Path
 
-from speech2unit.corpora.layouts import found, known, row, with_labels
-from speech2unit.corpora.splits import drawn_split
+from speech2unit.corpora.layouts import look_up, matching_paths, utterance_row, with_labels
+from speech2unit.corpora.splits import split_by_hash
 from storage.errors import data_error
 
 SOURCE = "https://www.voxforge.org (archives: https://storage.googleapis.com/tfds-data/downloads/voxforge/voxforge_urls.txt)"
@@ -21,9 +21,9 @@ LANGUAGES = dict(de="de", en="en", SpeechCorpus="en", es="es", fr="fr", it="it",
 def read_rows(*, root, label_columns):
     """Rows with label column `language`: `downloads/de/…/anna-2010-x/wav/de5-001.wav` → speaker de-anna, [de]."""
     rows = []
-    for folder in found(Path(root), "**/downloads/*/Trunk/Audio/Main/16kHz_16bit", SOURCE):
-        language = known(folder.parents[3].name, LANGUAGES, folder, SOURCE)
-        for path in found(folder, "*/*/*", SOURCE):
+    for folder in matching_paths(Path(root), "**/downloads/*/Trunk/Audio/Main/16kHz_16bit", SOURCE):
+        language = look_up(folder.parents[3].name, LANGUAGES, folder, SOURCE)
+        for path in matching_paths(folder, "*/*/*", SOURCE):
             if path.parent.name in ("wav", "flac"):
                 rows.append(_row(path, root, language))
     _check_languages(rows, root)
@@ -34,7 +34,7 @@ def _row(path, root, language):
     submission = path.parents[1].name
     name = submission.split("-")[0]
     speaker = f"{language}-{submission if name.lower() == 'anonymous' else name}"
-    return row(path.relative_to(root).as_posix(), drawn_split(speaker), dict(language=language), speaker)
+    return utterance_row(path.relative_to(root).as_posix(), split_by_hash(speaker), dict(language=language), speaker)
 
 
 def _check_languages(rows, root):

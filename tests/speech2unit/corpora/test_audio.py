@@ -198,7 +198,7 @@ def test_every_code_is_documented():
     assert all(f"`{code}`" in speech2unit.corpora.audio.__doc__ for code in RULES)
 
 
-def test_a_stretch_is_read_measured_and_checked_by_itself(tmp_path):
+def test_a_segment_is_read_measured_and_checked_by_itself(tmp_path):
     path = written(tmp_path / "a.wav", np.concatenate([tone(), np.zeros_like(tone())]))
     whole, info = decode(path)
     waveform, part = read_audio(path, sample_rate=RATE, start_seconds=0.25, end_seconds=0.5)

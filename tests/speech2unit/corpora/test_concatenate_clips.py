@@ -48,7 +48,7 @@ def rows_of(folder):
 
 
 def heard(path, speaker):
-    """Labels of a string of tones, from the strongest frequency of each stretch between pauses."""
+    """Labels of a string of tones, from the strongest frequency of each segment between pauses."""
     samples, rate = soundfile.read(path)
     loud = np.convolve(np.abs(samples), np.ones(160) / 160, "same") > 0.1
     edges = np.flatnonzero(np.diff(loud.astype(int), prepend=0, append=0))

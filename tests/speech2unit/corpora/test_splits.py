@@ -2,7 +2,7 @@
 
 import pytest
 
-from speech2unit.corpora.splits import check_splits, drawn_splits, standard_split
+from speech2unit.corpora.splits import check_splits, split_speakers_by_label, standard_split
 
 
 def rows(*pairs):
@@ -51,7 +51,7 @@ def test_a_label_of_a_sequence_may_stand_anywhere():
 
 @pytest.mark.parametrize("number, expected", [(1, (1, 0, 0)), (2, (1, 0, 1)), (3, (1, 1, 1)), (10, (8, 1, 1)), (40, (32, 4, 4))])
 def test_every_label_has_the_splits_that_its_speakers_allow(number, expected):
-    splits = drawn_splits(dict(few=["ann"], many=[f"speaker {i}" for i in range(number)]))
+    splits = split_speakers_by_label(dict(few=["ann"], many=[f"speaker {i}" for i in range(number)]))
     drawn = [splits[name] for name in splits if name != "ann"]
     assert tuple(drawn.count(split) for split in ("train", "dev", "test")) == expected and splits["ann"] == "train"
-    assert splits == drawn_splits(dict(many=[f"speaker {i}" for i in reversed(range(number))], few=["ann"]))
+    assert splits == split_speakers_by_label(dict(many=[f"speaker {i}" for i in reversed(range(number))], few=["ann"]))

@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import pytest
 
-from speech2unit.corpora.adapters.folders import drawn_split, read_rows
+from speech2unit.corpora.adapters.folders import read_rows, split_by_hash
 
 
 def tree(root, *paths):
@@ -34,8 +34,8 @@ def test_splits_that_are_drawn_keep_speakers_apart(tmp_path):
 
 
 def test_a_drawn_split_depends_on_the_speaker_alone_and_in_fractions():
-    drawn = [drawn_split(f"speaker {number}") for number in range(5000)]
-    assert [drawn_split(name) for name in ("ann", "7", "zoe")] == ["train", "test", "train"]
+    drawn = [split_by_hash(f"speaker {number}") for number in range(5000)]
+    assert [split_by_hash(name) for name in ("ann", "7", "zoe")] == ["train", "test", "train"]
     assert [drawn.count(split) / 5000 for split in ("train", "dev", "test")] == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
 
 

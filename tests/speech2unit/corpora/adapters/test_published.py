@@ -12,8 +12,8 @@ import soundfile
 import yaml
 
 from speech2unit.corpora import adapters as corpora
-from speech2unit.corpora.adapters.speech_commands import hashed_split
-from speech2unit.corpora.splits import check_splits, drawn_split
+from speech2unit.corpora.adapters.speech_commands import published_split
+from speech2unit.corpora.splits import check_splits, split_by_hash
 
 SECOND = 100  # samples of a second in these trees
 CASES = yaml.safe_load((Path(__file__).parent / "layouts.yaml").read_text("utf-8"))
@@ -105,12 +105,12 @@ def test_columns_are_given_in_the_order_asked_for(tmp_path):
 def test_hashed_split_is_that_of_published_lists():
     archive = ("3ff840aa", "95ba4996", "d7467392", "412c675c", "0c40e715", "9d171fee", "7192fddc")  # speakers of the test archive
     lithuanian = ("02", "12", "13", "17", "28"), ("01", "03", "05", "06", "08", "09", "10", "16", "18", "19", "21", "27", "30")
-    assert {hashed_split(name) for name in (*archive, *lithuanian[0])} == {"test"}
-    assert {hashed_split(name) for name in lithuanian[1]} == {"train"}
+    assert {published_split(name) for name in (*archive, *lithuanian[0])} == {"test"}
+    assert {published_split(name) for name in lithuanian[1]} == {"train"}
 
 
 def test_hashed_split_holds_out_a_tenth_each():
-    drawn = [hashed_split(f"{number:08x}") for number in range(5000)]
+    drawn = [published_split(f"{number:08x}") for number in range(5000)]
     assert [drawn.count(split) / 5000 for split in ("train", "dev", "test")] == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
 
 
@@ -137,7 +137,7 @@ def test_voxforge_keeps_speakers_and_anonymous_submissions_apart(tmp_path):
     rows = read("voxforge", write(tmp_path, CASES["voxforge"]["files"]))
     assert sorted(row["labels"][0] for row in rows) == ["de", "en", "es", "fr", "it", "ru"]
     assert {row["speaker"] for row in rows} >= {"de-anna", "en-anonymous-2010-x"}
-    assert all(row["split"] == drawn_split(row["speaker"]) for row in rows)
+    assert all(row["split"] == split_by_hash(row["speaker"]) for row in rows)
 
 
 def test_voxceleb_gender_is_split_by_speaker(tmp_path):

@@ -4,7 +4,7 @@ import pandas
 import pytest
 
 from speech2unit.corpora.adapters.table import read_rows
-from speech2unit.corpora.splits import drawn_split
+from speech2unit.corpora.splits import split_by_hash
 
 CELLS = dict(
     metadata="meta.csv", path_column="path", split_column="split", speaker_column="speaker", label_columns="label", where=""
@@ -55,7 +55,7 @@ def test_without_a_split_column_it_is_drawn_by_speaker_or_by_path(tmp_path):
     cells = dict(split_column="", label_columns="speaker")
     by_speaker, by_path = (read(tmp_path, rows, **cells, speaker_column=name) for name in ("speaker", ""))
     assert len({(row["speaker"], row["split"]) for row in by_speaker}) == 100
-    assert all(row["split"] == drawn_split(row["path"]) and row["speaker"] is None for row in by_path)
+    assert all(row["split"] == split_by_hash(row["path"]) and row["speaker"] is None for row in by_path)
     assert len({(*row["labels"], row["split"]) for row in by_path}) > 200
 
 

@@ -1,0 +1,28 @@
+"""An old key of the config is refused with an error that names the new one."""
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+
+from workflow.scripts.config_files import check_config, default_config
+
+SCHEMA = Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml"
+
+
+@pytest.mark.parametrize(
+    "place, value, new_name",
+    [
+        ("probe_encoder.num_stretches", 3, "probe_encoder.num_segments"),
+    ],
+)
+def test_the_error_for_an_old_key_names_the_new_one(place, value, new_name):
+    config = copy.deepcopy(default_config())
+    *sections, key = place.split(".")
+    settings = config
+    for section in sections:
+        settings = settings[section]
+    settings[key] = value
+    with pytest.raises(ValueError, match=rf"config\.{re.escape(place)}: .*expected '{re.escape(new_name)}', got '{key}'"):
+        check_config(config, SCHEMA, [])
