@@ -39,7 +39,7 @@ def read_states(trunk, inside, waveforms):
         real = torch.arange(x.shape[1], device=device) < lengths[:, None]
     x, real = inside.before(x, real)
     states, x = [], trunk.embed(x, real)
-    for number, step in enumerate(trunk.steps(x, real)):
+    for number, step in enumerate(trunk.layer_functions(x, real)):
         x = inside.enter(number, x)
         states.append(x)
         x = step(x)

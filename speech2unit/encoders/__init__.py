@@ -44,10 +44,10 @@ class Trunk(Protocol):
     def frames(self, waveform):
         """Waveform `[N]`, a float32 tensor → frames `[T, dim]`. Raises `ValueError` where it is too short for one."""
 
-    def embed(self, x, real):
+    def embed(self, x, valid_mask):
         """Frames `[B, T, dim]` → the first block's input; boolean `real` `[B, T]`: those that pad nothing; None: all."""
 
-    def steps(self, x, real):
+    def layer_functions(self, x, valid_mask):
         """For `embed`'s output, the blocks in order as functions `[B, T, dim]` → `[B, T, dim]`; padding is not looked at."""
 
 

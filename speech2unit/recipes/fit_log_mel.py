@@ -6,7 +6,7 @@ import torch
 
 from speech2unit.corpora.audio import read_utterance
 from speech2unit.corpora.schemas import MANIFEST
-from speech2unit.encoders.models.log_mel import NUM_MELS, SAMPLE_RATE_HZ, log_mel, remove_level
+from speech2unit.encoders.models.log_mel import NUM_MELS, SAMPLE_RATE_HZ, log_mel, without_loudness
 from storage import tables
 from storage.progress import progress
 from storage.weights import save_config, save_tensors
@@ -29,13 +29,13 @@ def training_rows(manifests, roots):
                 yield Path(root) / row["path"], row
 
 
-def fit_log_mel(*, manifests, model, config, roots, frame_ms, level_removed, deviation_per_bin):
+def fit_log_mel(*, manifests, model, config, roots, frame_ms, subtract_loudness, std_per_bin):
     """Stage: write `mean` and `std` `[40]` and the front end's settings.
 
-    deviation_per_bin: every bin is scaled to deviation 1, as published; else all by one number, which keeps loud bins loud.
+    std_per_bin: every bin is scaled to deviation 1, as published; else all by one number, which keeps loud bins loud.
     """
     rows = list(training_rows(manifests, roots))
     mels = (log_mel(read_utterance(path, row, sample_rate=SAMPLE_RATE_HZ)) for path, row in progress(rows, "utterances"))
-    mean, std = moments(remove_level(mel) if level_removed else mel for mel in mels)
-    save_tensors(model, dict(mean=mean, std=std if deviation_per_bin else std.mean().expand(NUM_MELS)))
-    save_config(config, dict(architecture="log_mel", level_removed=level_removed, frame_ms=frame_ms))
+    mean, std = moments(without_loudness(mel) if subtract_loudness else mel for mel in mels)
+    save_tensors(model, dict(mean=mean, std=std if std_per_bin else std.mean().expand(NUM_MELS)))
+    save_config(config, dict(architecture="log_mel", subtract_loudness=subtract_loudness, frame_ms=frame_ms))

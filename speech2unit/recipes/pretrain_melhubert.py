@@ -98,5 +98,5 @@ def pretrain_melhubert(
         decay=decay,
     )
     save_tensors(model, encoder.state_dict() | dict(mean=end.mean, std=end.std))
-    save_config(config, dict(architecture="melhubert", level_removed=end.level_removed) | asdict(sizes))
+    save_config(config, dict(architecture="melhubert", subtract_loudness=end.subtract_loudness) | asdict(sizes))
     tables.write(training, curve, TRAINING)

@@ -100,7 +100,7 @@ def lineage(utterances, tmp_path):
         architecture = "melhubert" if melhubert else "wav2vec2"
         front_end = dict(mean=torch.zeros(40), std=torch.full((40,), 2.0)) if melhubert else {}
         save_tensors(tmp_path / "parent/model.safetensors", model.state_dict() | front_end)
-        settings = dict(architecture=architecture, level_removed=False) if melhubert else dict(architecture=architecture)
+        settings = dict(architecture=architecture, subtract_loudness=False) if melhubert else dict(architecture=architecture)
         save_config(tmp_path / "parent/config.json", settings | asdict(model.config))
         tables.write(tmp_path / "manifest.parquet", [row for _, row in utterances], MANIFEST)
         num_frames = FrontEnd(torch.zeros(40), torch.ones(40), False).num_frames

@@ -38,7 +38,7 @@ def corpus(tmp_path_factory):
     torch.manual_seed(0)
     tensors = MelHuBERTModel(SIZES).state_dict() | dict(mean=torch.full((40,), 8.0), std=torch.full((40,), 3.0))
     save_tensors(folder / "encoder/model.safetensors", tensors)
-    save_config(folder / "encoder/config.json", dict(architecture="melhubert", level_removed=False) | asdict(SIZES))
+    save_config(folder / "encoder/config.json", dict(architecture="melhubert", subtract_loudness=False) | asdict(SIZES))
     return folder, rows
 
 

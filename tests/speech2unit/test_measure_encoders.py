@@ -27,7 +27,7 @@ BLOCK = 4 * 16 * 16 + 2 * 16 * 24  # multiply-adds a frame
 def stored(folder, architecture, tensors, settings):
     folder.mkdir()
     save_tensors(folder / "model.safetensors", tensors)
-    save_config(folder / "config.json", dict(architecture=architecture, level_removed=False) | settings)
+    save_config(folder / "config.json", dict(architecture=architecture, subtract_loudness=False) | settings)
     return folder
 
 

@@ -23,7 +23,7 @@ WAV2VEC2 = SIZES | dict(
 )  # fmt: skip
 MELHUBERT = MelHuBERTConfig(num_layers=2, dim=16, ffn_dim=24, num_heads=2, conv_kernel=6, conv_groups=4, num_targets=(7,))
 MODELS = dict(
-    melhubert=lambda: (MelHuBERTModel(MELHUBERT), asdict(MELHUBERT) | dict(level_removed=True)),
+    melhubert=lambda: (MelHuBERTModel(MELHUBERT), asdict(MELHUBERT) | dict(subtract_loudness=True)),
     wav2vec2=lambda: (Wav2Vec2Model(Wav2Vec2Config(**WAV2VEC2)), WAV2VEC2),
     decoar2=lambda: (build(SIZES), SIZES),
 )

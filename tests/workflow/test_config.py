@@ -170,6 +170,23 @@ def test_a_typo_is_refused_and_names_the_nearest_key(path):
     assert text.startswith(f"{names((*path[:-1], typo))}: ") and f'did you mean "{key}"?' in text
 
 
+@pytest.mark.parametrize(
+    ("place", "old", "new"),
+    [
+        (("fit_log_mel", "published"), "level_removed", "subtract_loudness"),
+        (("fit_log_mel", "published"), "deviation_per_bin", "std_per_bin"),
+        (("convert_encoder", "melhubert", "sizes"), "level_removed", "subtract_loudness"),
+    ],
+)
+def test_an_old_key_names_the_new_one(place, old, new):
+    config = copy.deepcopy(CONFIG)
+    parent = config
+    for key in place:
+        parent = parent[key]
+    parent[old] = parent.pop(new)
+    assert refusal(config) == (f"{names((*place, old))}: the key has another name now; expected '{new}', got '{old}'; rename it")
+
+
 @pytest.mark.parametrize("path", KEYS, ids=names)
 def test_a_missing_key_is_refused(path):
     config = copy.deepcopy(PLAIN)

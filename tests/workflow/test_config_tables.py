@@ -70,6 +70,12 @@ def test_an_unknown_preset_names_the_nearest(tables, table, row, section):
     assert f" names a preset of section {section} of the config" in text and f'did you mean "{row}"?' in text
 
 
+def test_an_old_preset_names_the_new_one(tables):
+    edit(tables, "encoders", "\tpublished\t", "\tlevel\t")
+    text = row_refusal(tables)
+    assert "names a preset of section fit_log_mel" in text and "expected 'subtract_loudness', its new name, got 'level'" in text
+
+
 def test_a_root_may_begin_at_home(tables, monkeypatch):
     monkeypatch.setenv("HOME", "/home/ann")
     edit(tables, "corpora", "\tbad_audio\t", "\t~/mine\t")

@@ -6,6 +6,7 @@ from pathlib import Path
 from storage.errors import data_error, nearest, one_of
 from workflow.scripts.comparisons import compared_encoders, encoder_codebook
 from workflow.scripts.config_files import read_table
+from workflow.scripts.renamed_keys import new_name
 from workflow.scripts.result_paths import PLACES
 
 TABLES = ("checkpoints", "corpora", "encoders", "codebooks", "ulms", "tasks", "superb_tasks")
@@ -72,12 +73,13 @@ def read_rows(config, schemas):
         for name, row in rows[table].items():
             if row[column] and row[column] not in config[section] and cells.items() <= row.items():
                 place = f"{config['tables'][table]}, row '{name}'"
+                renamed = new_name(f"{section}.{row[column]}")
                 raise data_error(
                     place,
                     f"'{column}' names a preset of section {section} of the config",
-                    expected=one_of(row[column], config[section]),
+                    expected=f"'{renamed}', its new name" if renamed else one_of(row[column], config[section]),
                     got=f"'{row[column]}'",
-                    remedy=f"{nearest(row[column], config[section])}correct it or add the preset",
+                    remedy="rename it" if renamed else f"{nearest(row[column], config[section])}correct it or add the preset",
                 )
     _check_parents(rows["encoders"], config["tables"]["encoders"])
     _check_published(rows, config)

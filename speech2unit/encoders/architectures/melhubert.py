@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from speech2unit.encoders.models import chunks as pieces
+from speech2unit.encoders.models import chunks
 from speech2unit.encoders.models.compressed_layers import resize
 from speech2unit.encoders.models.log_mel import SAMPLE_RATE_HZ, load_front_end
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
@@ -38,8 +38,8 @@ class MelHuBERT:
     def features(self, waveforms, layer):
         """See `Encoder.features`; layer 0 is the input of the first block."""
         frames = [self.front_end(waveform) for waveform in waveforms]
-        if max(map(len, frames)) > pieces.MAX_FRAMES:
-            return [pieces.in_pieces(f, lambda piece: self._states([piece], layer)[0][layer][0].cpu()).numpy() for f in frames]
+        if max(map(len, frames)) > chunks.MAX_FRAMES:
+            return [chunks.in_chunks(f, lambda chunk: self._states([chunk], layer)[0][layer][0].cpu()).numpy() for f in frames]
         states, lengths = self._states(frames, layer)
         return [state[:length] for state, length in zip(states[layer].cpu().numpy(), lengths)]
 
@@ -47,8 +47,8 @@ class MelHuBERT:
         """As `hidden_states`, of the front end's frames."""
         lengths = torch.tensor([len(f) for f in frames])
         batch = nn.utils.rnn.pad_sequence(frames, batch_first=True).to(self.device)
-        real = lengths.to(self.device) if len(frames) > 1 else None
-        return self.model.hidden_states(batch, real, last_layer), lengths
+        batch_lengths = lengths.to(self.device) if len(frames) > 1 else None
+        return self.model.hidden_states(batch, batch_lengths, last_layer), lengths
 
 
 class MelHuBERTTrunk(nn.Module):
@@ -71,13 +71,13 @@ class MelHuBERTTrunk(nn.Module):
         projection = self.model.post_extract_proj
         return projection(self.front_end(waveform.cpu()).to(projection.weight.device))
 
-    def embed(self, x, real):
+    def embed(self, x, valid_mask):
         """See `Trunk.embed`."""
-        return self.model.embed(x, real)
+        return self.model.embed(x, valid_mask)
 
-    def steps(self, x, real):
-        """See `Trunk.steps`."""
-        return self.model.steps(real)
+    def layer_functions(self, x, valid_mask):
+        """See `Trunk.layer_functions`."""
+        return self.model.layer_functions(valid_mask)
 
 
 def load(folder, device):

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from speech2unit.encoders.models import chunks as pieces
+from speech2unit.encoders.models import chunks
 from speech2unit.encoders.models.compressed_layers import resize
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 from speech2unit.encoders.models.wav2vec2_names import convert, sizes_from_transformers
@@ -42,10 +42,10 @@ class Wav2Vec2:
         Raises `ValueError` for a waveform that is shorter than a frame.
         """
         frames = [self._frames(waveform) for waveform in waveforms]
-        if torch.device(self.device).type != "cpu" and max(map(len, frames)) <= pieces.MAX_FRAMES:
+        if torch.device(self.device).type != "cpu" and max(map(len, frames)) <= chunks.MAX_FRAMES:
             states = self.model.state(frames, layer)
         else:
-            states = [pieces.in_pieces(f, lambda piece: self.model.state([piece], layer)[0]) for f in frames]
+            states = [chunks.in_chunks(f, lambda chunk: self.model.state([chunk], layer)[0]) for f in frames]
         return [state[: len(f)].float().cpu().numpy() for state, f in zip(states, frames)]
 
     def _frames(self, waveform):
@@ -66,13 +66,13 @@ class Wav2Vec2Trunk(nn.Module):
         """See `Trunk.frames`."""
         return front_end_frames(self.model, waveform)
 
-    def embed(self, x, real):
+    def embed(self, x, valid_mask):
         """See `Trunk.embed`."""
         return self.model.embed(x)
 
-    def steps(self, x, real):
-        """See `Trunk.steps`."""
-        return self.model.steps(x.shape[1], real)
+    def layer_functions(self, x, valid_mask):
+        """See `Trunk.layer_functions`."""
+        return self.model.layer_functions(x.shape[1], valid_mask)
 
 
 def front_end_frames(model, waveform):

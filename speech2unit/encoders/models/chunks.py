@@ -4,7 +4,7 @@ MAX_FRAMES = 5000  # 100 s at 50 Hz, as GSLM: longer ones pass in pieces
 OVERLAP_FRAMES = 250  # 5 s that a piece sees on either side of what it yields
 
 
-def in_pieces(frames, state):
+def in_chunks(frames, state):
     """`state` of frames `[T, D]`; of more than `MAX_FRAMES` in pieces, from which what overlaps is cut off."""
     import torch
 

@@ -60,7 +60,7 @@ def _kaldi():
     return kaldi
 
 
-def remove_level(mel):
+def without_loudness(mel):
     """Log-Mel frames `[T, 40]` less one number, the mean of the utterance's louder frames: how loud it was recorded.
 
     The long-term spectrum stays: in a clip of half a second it holds more phone than channel, and removing it as well
@@ -82,7 +82,7 @@ class FrontEnd:
 
     mean: torch.Tensor
     std: torch.Tensor
-    level_removed: bool  # False: global normalisation only (as published)
+    subtract_loudness: bool  # False: global normalisation only (as published)
     frame_ms: int = 20  # 10 or 20
 
     @property
@@ -101,7 +101,7 @@ class FrontEnd:
 
     def normalize(self, mel):
         """Log-Mel energies `[T, 40]` → `[T, 40]` with mean 0 and deviation 1 over the training split."""
-        return ((remove_level(mel) if self.level_removed else mel) - self.mean) / self.std
+        return ((without_loudness(mel) if self.subtract_loudness else mel) - self.mean) / self.std
 
     def stack(self, mel):
         """10 ms frames `[T, 40]` → frames of `frame_ms`."""
@@ -117,4 +117,4 @@ def load_front_end(model, config):
     from safetensors.torch import load_file
 
     tensors, settings = load_file(model), read_json(config)
-    return FrontEnd(tensors["mean"], tensors["std"], settings["level_removed"], settings.get("frame_ms", 20))
+    return FrontEnd(tensors["mean"], tensors["std"], settings["subtract_loudness"], settings.get("frame_ms", 20))

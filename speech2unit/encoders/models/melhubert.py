@@ -47,23 +47,23 @@ class MelHuBERTModel(nn.Module):
 
         `lengths` `[B]`: real frames of each row; nothing that a row yields depends on what pads it.
         """
-        real = None if lengths is None else torch.arange(frames.shape[1], device=frames.device)[None] < lengths[:, None]
-        states = [self.embed(self.post_extract_proj(frames), real)]
-        for step in self.steps(real, last_layer):
+        valid_mask = None if lengths is None else torch.arange(frames.shape[1], device=frames.device)[None] < lengths[:, None]
+        states = [self.embed(self.post_extract_proj(frames), valid_mask)]
+        for step in self.layer_functions(valid_mask, last_layer):
             states.append(step(states[-1]))
         return states
 
-    def embed(self, x, real=None):
+    def embed(self, x, valid_mask=None):
         """Projected frames `[B, T, D]` → the first block's input; boolean `real` `[B, T]` or None: frames that are not padding."""
-        if real is not None:
-            x = x * real[..., None]
+        if valid_mask is not None:
+            x = x * valid_mask[..., None]
         positions = self.pos_conv(x.transpose(1, 2))[..., : x.shape[1]].transpose(1, 2)
         return self.dropout(self.layer_norm(x + F.gelu(positions)))
 
-    def steps(self, real=None, last_layer=None):
+    def layer_functions(self, valid_mask=None, last_layer=None):
         """The blocks up to `last_layer` as functions `[B, T, D]` → `[B, T, D]`."""
-        visible = None if real is None else real[:, None, None]
-        return [partial(layer, visible=visible) for layer in self.layers[:last_layer]]
+        attention_mask = None if valid_mask is None else valid_mask[:, None, None]
+        return [partial(layer, attention_mask=attention_mask) for layer in self.layers[:last_layer]]
 
     def forward(self, frames, lengths=None):
         """Frames `[B, T, 80]` → logits `[B, T, K]` over each set of targets."""
@@ -83,9 +83,9 @@ class Block(nn.Module):
         self.final_layer_norm = nn.LayerNorm(config.dim)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x, visible):
+    def forward(self, x, attention_mask):
         """`x` `[B, T, D]`; boolean `visible` `[B, 1, 1, T]` or None: the frames that attention may look at."""
         q, k, v = (p(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
-        attended = attention(q, k, v, attn_mask=visible).transpose(1, 2).flatten(2)
+        attended = attention(q, k, v, attn_mask=attention_mask).transpose(1, 2).flatten(2)
         x = self.self_attn_layer_norm(x + self.dropout(self.out_proj(attended)))
         return self.final_layer_norm(x + self.dropout(self.fc2(self.dropout(F.gelu(self.fc1(x))))))

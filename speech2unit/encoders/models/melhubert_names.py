@@ -45,7 +45,7 @@ def convert(tensors, sizes):
     unexpected and wrongly shaped tensors.
     """
     with torch.device("meta"):
-        model = MelHuBERTModel(MelHuBERTConfig(**{name: size for name, size in sizes.items() if name != "level_removed"}))
+        model = MelHuBERTModel(MelHuBERTConfig(**{name: size for name, size in sizes.items() if name != "subtract_loudness"}))
     wanted = {name: tensor.shape for name, tensor in model.state_dict().items()} | {"mean_std": (2, NUM_MELS)}
     found, rows = rename_tensors("melhubert", {source: our_name(source) for source in tensors}, tensors, wanted, sizes)
     mean, std = found.pop("mean_std").float()
@@ -57,12 +57,12 @@ def published_checkpoint(tensors, settings, place):
 
     Raises `ValueError` for what they do not know: several sets of targets, and a front end that removes the level.
     """
-    if len(settings["num_targets"]) > 1 or settings["level_removed"]:
+    if len(settings["num_targets"]) > 1 or settings["subtract_loudness"]:
         raise data_error(
             place,
             "the published format knows one set of targets and a front end that keeps the level",
-            expected="a list of one, level_removed: false",
-            got=f"{settings['num_targets']}, level_removed: {settings['level_removed']}",
+            expected="a list of one, subtract_loudness: false",
+            got=f"{settings['num_targets']}, subtract_loudness: {settings['subtract_loudness']}",
             remedy="pre-train with one codebook as targets, on a log-Mel encoder of preset published",
         )
     sizes = dict(

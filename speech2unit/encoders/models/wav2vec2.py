@@ -147,25 +147,25 @@ class Block(nn.Module):
         self.attention_norm, self.ffn_norm = nn.LayerNorm(config.dim), nn.LayerNorm(config.dim)
         self.gate = Gate(config) if config.num_buckets else None
 
-    def attend(self, x, visible, positions):
+    def attend(self, x, attention_mask, positions):
         """`x` `[B, T, D]`; boolean `visible` `[B, 1, 1, T]` or None; `positions` `[H, T, T]` or None."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         if positions is not None:
             left = slice(None) if self.heads is None else self.heads
             bias = self.gate(x.unflatten(-1, (len(positions), -1)).transpose(1, 2)[:, left]) * positions[left]
-            visible = bias if visible is None else bias.masked_fill(~visible, -math.inf)
-        return self.dropout(self.out(attention(q, k, v, attn_mask=visible).transpose(1, 2).flatten(2)))
+            attention_mask = bias if attention_mask is None else bias.masked_fill(~attention_mask, -math.inf)
+        return self.dropout(self.out(attention(q, k, v, attn_mask=attention_mask).transpose(1, 2).flatten(2)))
 
     def feed_forward(self, x):
         """Each frame by itself."""
         return self.dropout(self.fc2(self.fc1(x, gelu=True)))
 
-    def forward(self, x, visible, positions):
+    def forward(self, x, attention_mask, positions):
         """Arguments as `attend`."""
         if self.pre_norm:
-            x = x + self.attend(self.attention_norm(x), visible, positions)
+            x = x + self.attend(self.attention_norm(x), attention_mask, positions)
             return x + self.feed_forward(self.ffn_norm(x))
-        x = self.attention_norm(x + self.attend(x, visible, positions))
+        x = self.attention_norm(x + self.attend(x, attention_mask, positions))
         return self.ffn_norm(x + self.feed_forward(x))
 
 
@@ -202,13 +202,13 @@ class Wav2Vec2Model(nn.Module):
 
         Above layer 0 no norm follows the last block, also not in models with norms before (`pre_norm`), as in fairseq.
         """
-        x, real = nn.utils.rnn.pad_sequence(frames, batch_first=True), None
+        x, valid_mask = nn.utils.rnn.pad_sequence(frames, batch_first=True), None
         if len({len(f) for f in frames}) > 1:
             lengths = torch.tensor([len(f) for f in frames], device=x.device)
-            real = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
+            valid_mask = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
         x = self.embed(x)
         yield x
-        for step in self.steps(x.shape[1], real, last_layer):
+        for step in self.layer_functions(x.shape[1], valid_mask, last_layer):
             x = step(x)
             yield x
 
@@ -217,8 +217,8 @@ class Wav2Vec2Model(nn.Module):
         x = x + F.gelu(self.pos_conv(x))
         return self.dropout(x if self.config.pre_norm else self.input_norm(x))
 
-    def steps(self, num_frames, real=None, last_layer=None):
+    def layer_functions(self, num_frames, valid_mask=None, last_layer=None):
         """The blocks up to `last_layer` as functions `[B, T, D]` → `[B, T, D]`; boolean `real` `[B, T]`: frames to look at."""
         positions = self.positions(num_frames) if self.positions is not None and last_layer != 0 else None
-        visible = None if real is None else real[:, None, None]
-        return [partial(block, visible=visible, positions=positions) for block in self.blocks[:last_layer]]
+        attention_mask = None if valid_mask is None else valid_mask[:, None, None]
+        return [partial(block, attention_mask=attention_mask, positions=positions) for block in self.blocks[:last_layer]]

@@ -49,7 +49,7 @@ def teacher(request, tmp_path):
         tensors = model.state_dict()
     moved = {name: tensor + 0.1 if "norm" in name else tensor for name, tensor in tensors.items()}
     save_tensors(tmp_path / "model.safetensors", moved)
-    save_config(tmp_path / "config.json", dict(architecture=request.param, level_removed=False) | sizes)
+    save_config(tmp_path / "config.json", dict(architecture=request.param, subtract_loudness=False) | sizes)
     return tmp_path
 
 
@@ -129,7 +129,7 @@ def test_a_pruned_teacher_has_a_student_of_its_own_sizes(tmp_path):
     keep_rows(model.layers[1], torch.arange(8))
     make_low_rank(model.layers[1], "q_proj", 3)
     save_tensors(tmp_path / "model.safetensors", model.state_dict() | dict(mean=torch.zeros(40), std=torch.ones(40)))
-    about = dict(architecture="melhubert", level_removed=False, layers=layer_sizes(model))
+    about = dict(architecture="melhubert", subtract_loudness=False, layers=layer_sizes(model))
     save_config(tmp_path / "config.json", about | SIZES["melhubert"])
     found, student, _ = pair(tmp_path, num_layers=2, num_repeats=2)
     mine, theirs = (encoder.hidden_states(WAVEFORMS[:1])[0] for encoder in (student, found))

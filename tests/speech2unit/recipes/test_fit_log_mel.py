@@ -8,7 +8,7 @@ import torch
 from speech2unit import encoders
 from speech2unit.corpora.audio import decode
 from speech2unit.corpora.schemas import MANIFEST
-from speech2unit.encoders.models.log_mel import log_mel, remove_level
+from speech2unit.encoders.models.log_mel import log_mel, without_loudness
 from speech2unit.recipes.fit_log_mel import fit_log_mel, moments, training_rows
 from storage import tables
 
@@ -52,17 +52,17 @@ def test_only_the_training_split_as_recorded_is_read(corpus):
     assert [path.name for path, _ in training_rows([corpus / "m.parquet"], [corpus])] == ["a.wav", "b.wav"]
 
 
-@pytest.mark.parametrize("level_removed", [False, True])
-@pytest.mark.parametrize("deviation_per_bin", [False, True])
-def test_features_of_the_training_split_have_mean_0_and_deviation_1(corpus, level_removed, deviation_per_bin):
-    how = dict(frame_ms=20, level_removed=level_removed, deviation_per_bin=deviation_per_bin)
+@pytest.mark.parametrize("subtract_loudness", [False, True])
+@pytest.mark.parametrize("std_per_bin", [False, True])
+def test_features_of_the_training_split_have_mean_0_and_deviation_1(corpus, subtract_loudness, std_per_bin):
+    how = dict(frame_ms=20, subtract_loudness=subtract_loudness, std_per_bin=std_per_bin)
     files = dict(model=corpus / "e/model.safetensors", config=corpus / "e/config.json")
     fit_log_mel(manifests=[corpus / "m.parquet"], roots=[corpus], **files, **how)
     front_end = encoders.load(corpus / "e").front_end
     mels = [log_mel(soundfile.read(corpus / f"{name}.wav", dtype="float32")[0]) for name in "ab"]
     found = torch.cat([front_end.normalize(mel) for mel in mels])
     torch.testing.assert_close(found.mean(0), torch.zeros(40), atol=1e-4, rtol=0)
-    deviations = torch.cat([remove_level(mel) if level_removed else mel for mel in mels]).std(0, correction=0)
-    expected = torch.ones(40) if deviation_per_bin else deviations / deviations.mean()
+    deviations = torch.cat([without_loudness(mel) if subtract_loudness else mel for mel in mels]).std(0, correction=0)
+    expected = torch.ones(40) if std_per_bin else deviations / deviations.mean()
     torch.testing.assert_close(found.std(0, correction=0), expected, atol=1e-3, rtol=0)
-    assert front_end.level_removed == level_removed
+    assert front_end.subtract_loudness == subtract_loudness

@@ -50,7 +50,7 @@ def run(tmp_path_factory):
     tables.write(folder / "m.parquet", rows, MANIFEST)
     tables.write(folder / "u.parquet", units, UNITS)
     save_tensors(folder / "front.safetensors", dict(mean=log_mel(waveform(9_000)).mean(0), std=torch.full((40,), 2.0)))
-    save_config(folder / "front.json", dict(architecture="log_mel", level_removed=False))
+    save_config(folder / "front.json", dict(architecture="log_mel", subtract_loudness=False))
     presets = default_config()["pretrain_melhubert"]
     how = presets["small"] | {name: value for name, value in TINY.items() if name in presets["small"]}
     inputs = dict(front_end=folder / "front.safetensors", front_end_config=folder / "front.json")
@@ -93,7 +93,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_tensors_and_curve(run, traine
 def test_what_is_written_is_an_encoder_with_the_front_end_that_it_was_given(trained):
     encoder = encoders.load(trained[0])
     assert (encoder.dim, encoder.num_layers) == (16, 1)
-    assert torch.equal(encoder.front_end.std, torch.full((40,), 2.0)) and not encoder.front_end.level_removed
+    assert torch.equal(encoder.front_end.std, torch.full((40,), 2.0)) and not encoder.front_end.subtract_loudness
     assert np.isfinite(encoder.features([waveform(4_000)], 1)[0]).all()
 
 
@@ -107,7 +107,7 @@ def test_frames_of_10_ms_from_targets_of_20_ms(run, tmp_path):
 def test_a_second_stage_has_the_front_end_of_the_first(run, trained, tmp_path):
     run(tmp_path, stage_1=trained[0])
     encoder = encoders.load(tmp_path)
-    assert torch.equal(encoder.front_end.std, torch.full((40,), 2.0)) and not encoder.front_end.level_removed
+    assert torch.equal(encoder.front_end.std, torch.full((40,), 2.0)) and not encoder.front_end.subtract_loudness
 
 
 def test_short_utterances_are_left_out(run, tmp_path):

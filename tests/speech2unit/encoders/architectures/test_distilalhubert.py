@@ -25,7 +25,7 @@ TINY = PRESETS["distilalhubert_2x6"]["sizes"] | dict(
 )  # fmt: skip
 MEL = dict(
     body="melhubert", num_repeats=2, num_layers=2, dim=16, ffn_dim=32, num_heads=2, conv_kernel=5, conv_groups=4, num_targets=[],
-    level_removed=True,
+    subtract_loudness=True,
 )  # fmt: skip
 NOISE = np.random.default_rng(0).standard_normal(9_000).astype(np.float32) / 10
 WAVEFORMS = [NOISE[:2_000], NOISE[500:9_000], NOISE[:1_333]]

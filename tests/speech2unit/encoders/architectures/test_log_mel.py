@@ -1,4 +1,4 @@
-"""The log-Mel front end: Kaldi's numbers, pairs of frames, the level removed or not."""
+"""The log-Mel front end: the same numbers as Kaldi, pairs of frames, with and without loudness."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from torchaudio.compliance import kaldi
 
 from speech2unit import encoders
 from speech2unit.encoders.architectures.log_mel import LogMel
-from speech2unit.encoders.models.log_mel import FrontEnd, log_mel, remove_level, stack_pairs
+from speech2unit.encoders.models.log_mel import FrontEnd, log_mel, stack_pairs, without_loudness
 from storage.weights import save_config, save_tensors
 
 WAVEFORM = (0.1 * np.random.default_rng(0).standard_normal(5000)).astype(np.float32)
@@ -24,7 +24,7 @@ def test_it_is_kaldis_filter_bank_of_40_bins_under_a_hamming_window():
 def test_frames_of_a_block_are_those_of_the_whole(monkeypatch, tempo):
     whole = log_mel(WAVEFORM, tempo=tempo)
     for num_frames in (1, 7, len(whole)):
-        monkeypatch.setattr(encoders.log_mel, "BLOCK_FRAMES", num_frames)
+        monkeypatch.setattr("speech2unit.encoders.models.log_mel.BLOCK_FRAMES", num_frames)
         assert torch.allclose(log_mel(WAVEFORM, tempo=tempo), whole, atol=1e-4)
 
 
@@ -49,29 +49,29 @@ def test_pairs_stand_side_by_side_and_an_odd_tail_is_filled_with_zeros():
 
 def test_without_its_level_a_louder_recording_is_the_same():
     quiet, loud = log_mel(WAVEFORM / 8), log_mel(WAVEFORM)
-    torch.testing.assert_close(remove_level(quiet), remove_level(loud), atol=1e-3, rtol=0)
+    torch.testing.assert_close(without_loudness(quiet), without_loudness(loud), atol=1e-3, rtol=0)
     assert (loud - quiet).mean() == pytest.approx(2 * np.log(8), abs=1e-3)
 
 
 def test_removing_the_level_subtracts_one_number_and_twice_changes_nothing():
     mel = torch.randn(30, 40) + 7
-    removed = remove_level(mel)
+    removed = without_loudness(mel)
     difference = mel - removed
     torch.testing.assert_close(difference, difference[:1, :1].expand_as(difference))
-    torch.testing.assert_close(remove_level(removed), removed, atol=1e-5, rtol=0)
+    torch.testing.assert_close(without_loudness(removed), removed, atol=1e-5, rtol=0)
     assert mel.mean() <= difference[0, 0] <= mel.mean(1).max()  # the mean of the louder frames
 
 
 def test_one_frame_is_enough():
-    assert remove_level(log_mel(WAVEFORM[:400])).isfinite().all()
+    assert without_loudness(log_mel(WAVEFORM[:400])).isfinite().all()
 
 
-@pytest.mark.parametrize("level_removed", [False, True])
-def test_the_front_end_normalises(level_removed):
+@pytest.mark.parametrize("subtract_loudness", [False, True])
+def test_the_front_end_normalises(subtract_loudness):
     mel, mean, std = log_mel(WAVEFORM), torch.linspace(1, 2, 40), torch.linspace(2, 3, 40)
-    expected = ((remove_level(mel) if level_removed else mel) - mean) / std
-    torch.testing.assert_close(FrontEnd(mean, std, level_removed)(WAVEFORM), stack_pairs(expected))
-    torch.testing.assert_close(FrontEnd(mean, std, level_removed, frame_ms=10)(WAVEFORM), expected)
+    expected = ((without_loudness(mel) if subtract_loudness else mel) - mean) / std
+    torch.testing.assert_close(FrontEnd(mean, std, subtract_loudness)(WAVEFORM), stack_pairs(expected))
+    torch.testing.assert_close(FrontEnd(mean, std, subtract_loudness, frame_ms=10)(WAVEFORM), expected)
 
 
 @pytest.mark.parametrize("num_samples", [400, 559, 560, 719, 720, 16_000, 16_080])
@@ -84,7 +84,7 @@ def test_so_many_frames_come_as_are_announced(num_samples):
 
 def test_the_encoder_comes_back_from_its_folder(tmp_path):
     save_tensors(tmp_path / "model.safetensors", dict(mean=torch.ones(40), std=torch.full((40,), 2.0)))
-    save_config(tmp_path / "config.json", dict(architecture="log_mel", level_removed=False))
+    save_config(tmp_path / "config.json", dict(architecture="log_mel", subtract_loudness=False))
     encoder = encoders.load(tmp_path)
     one, two = encoder.features([WAVEFORM, WAVEFORM[:1000]], 0)
     assert one.shape == (15, 80) and two.shape == (2, 80) and one.dtype == np.float32

@@ -67,7 +67,7 @@ def test_logits_of_each_set_of_targets(model, frames):
 @pytest.fixture
 def encoder(model, tmp_path):
     save_tensors(tmp_path / "model.safetensors", model.state_dict() | dict(mean=torch.zeros(40), std=torch.ones(40)))
-    save_config(tmp_path / "config.json", dict(architecture="melhubert", level_removed=True) | asdict(TINY))
+    save_config(tmp_path / "config.json", dict(architecture="melhubert", subtract_loudness=True) | asdict(TINY))
     return encoders.load(tmp_path)
 
 

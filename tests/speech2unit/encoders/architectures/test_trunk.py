@@ -32,7 +32,7 @@ def drawn(model):
 
 FOLDERS = dict(
     melhubert=lambda: (
-        drawn(MelHuBERTModel(MELHUBERT)) | dict(mean=torch.zeros(40), std=torch.ones(40)), asdict(MELHUBERT) | dict(level_removed=True)
+        drawn(MelHuBERTModel(MELHUBERT)) | dict(mean=torch.zeros(40), std=torch.ones(40)), asdict(MELHUBERT) | dict(subtract_loudness=True)
     ),
     wav2vec2=lambda: (drawn(Wav2Vec2Model(Wav2Vec2Config(**WAV2VEC2))), WAV2VEC2),
     wavlm=lambda: (drawn(Wav2Vec2Model(Wav2Vec2Config(**WAVLM))), WAVLM),
@@ -52,9 +52,9 @@ def folder(request, tmp_path):
 def states_of(trunk, waveforms):
     frames = [trunk.frames(torch.from_numpy(waveform)) for waveform in waveforms]
     x = torch.nn.utils.rnn.pad_sequence(frames, batch_first=True)
-    real = torch.arange(x.shape[1]) < torch.tensor([[len(f)] for f in frames])
-    states = [trunk.embed(x, real)]
-    for step in trunk.steps(states[0], real):
+    valid_mask = torch.arange(x.shape[1]) < torch.tensor([[len(f)] for f in frames])
+    states = [trunk.embed(x, valid_mask)]
+    for step in trunk.layer_functions(states[0], valid_mask):
         states.append(step(states[-1]))
     return [[state[i, : len(f)] for state in states] for i, f in enumerate(frames)]
 
@@ -92,6 +92,6 @@ def test_the_positional_convolution_has_the_gradient_of_pytorchs():
 
 
 def test_an_encoder_without_blocks_has_no_trunk(tmp_path):
-    save_config(tmp_path / "config.json", dict(architecture="log_mel", level_removed=True))
+    save_config(tmp_path / "config.json", dict(architecture="log_mel", subtract_loudness=True))
     with pytest.raises(ValueError, match="need an encoder with transformer blocks; .* got 'log_mel'; choose another encoder"):
         encoders.load_trunk(tmp_path)

@@ -9,7 +9,7 @@ import torchaudio
 from speech2unit import encoders
 from speech2unit.assign_units import nearest_centroids
 from speech2unit.encoders.architectures.wav2vec2 import convert, sizes_from_transformers
-from speech2unit.encoders.models import chunks as pieces
+from speech2unit.encoders.models import chunks
 from speech2unit.encoders.models import wav2vec2 as wav2vec2_model
 from storage.weights import save_config, save_tensors
 
@@ -225,8 +225,8 @@ def test_far_from_its_seams_a_long_utterance_is_as_a_short_one(encoder, monkeypa
         block.out = torch.nn.Module()
         block.out.forward = torch.zeros_like
     whole = encoder.features(WAVEFORMS, 3)
-    monkeypatch.setattr(pieces, "MAX_FRAMES", 40)
-    monkeypatch.setattr(pieces, "OVERLAP_FRAMES", 8)
+    monkeypatch.setattr(chunks, "MAX_FRAMES", 40)
+    monkeypatch.setattr(chunks, "OVERLAP_FRAMES", 8)
     assert all(worst(a, b) <= 1e-5 for a, b in zip(encoder.features(WAVEFORMS, 3), whole))
 
 

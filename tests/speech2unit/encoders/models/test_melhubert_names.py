@@ -38,7 +38,7 @@ def convert(tmp_path):
         np.save(tmp_path / "mean_std.npy", MOMENTS)
         convert_encoder(
             checkpoint=[tmp_path / "melhubert.ckpt", tmp_path / "mean_std.npy"], architecture="melhubert", sha256=[],
-            sizes=sizes | dict(level_removed=False), **{name: tmp_path / "out" / file for name, file in paths.items()},
+            sizes=sizes | dict(subtract_loudness=False), **{name: tmp_path / "out" / file for name, file in paths.items()},
         )  # fmt: skip
         return tmp_path / "out"
 
@@ -85,12 +85,12 @@ def test_names_there_and_back():
 def written(tmp_path):
     """The function sizes, settings → files that `export_melhubert` wrote of an encoder."""
 
-    def write(sizes, level_removed=False):
+    def write(sizes, subtract_loudness=False):
         model = MelHuBERTModel(MelHuBERTConfig(**sizes))
         save_tensors(
             tmp_path / "m.safetensors", model.state_dict() | dict(zip(("mean", "std"), torch.from_numpy(MOMENTS).float()))
         )
-        save_config(tmp_path / "c.json", dict(architecture="melhubert", level_removed=level_removed) | sizes)
+        save_config(tmp_path / "c.json", dict(architecture="melhubert", subtract_loudness=subtract_loudness) | sizes)
         files = dict(checkpoint=tmp_path / "melhubert.ckpt", mean_std=tmp_path / "mean_std.npy")
         export_melhubert(model=tmp_path / "m.safetensors", config=tmp_path / "c.json", **files)
         return files
@@ -114,18 +114,22 @@ def test_what_is_written_has_their_names_and_comes_back(written, tmp_path):
     assert np.array_equal(np.load(files["mean_std"]), MOMENTS)
     outputs = dict(model=tmp_path / "back.safetensors", config=tmp_path / "b.json", load_report=tmp_path / "b.parquet")
     convert_encoder(
-        checkpoint=list(files.values()), architecture="melhubert", sha256=[], sizes=SIZES | dict(level_removed=False), **outputs
+        checkpoint=list(files.values()),
+        architecture="melhubert",
+        sha256=[],
+        sizes=SIZES | dict(subtract_loudness=False),
+        **outputs,
     )
     one, two = load_file(tmp_path / "m.safetensors"), load_file(tmp_path / "back.safetensors")
     assert set(one) == set(two) and all(torch.equal(tensor, two[name]) for name, tensor in one.items())
 
 
-@pytest.mark.parametrize("sizes, level_removed", [(SIZES | dict(num_targets=[7, 5]), False), (SIZES, True)])
-def test_what_their_format_cannot_say_is_refused(written, tmp_path, sizes, level_removed):
+@pytest.mark.parametrize("sizes, subtract_loudness", [(SIZES | dict(num_targets=[7, 5]), False), (SIZES, True)])
+def test_what_their_format_cannot_say_is_refused(written, tmp_path, sizes, subtract_loudness):
     with pytest.raises(
         ValueError, match=r"c\.json: the published format knows one set of targets .* pre-train with one codebook"
     ):
-        written(sizes, level_removed)
+        written(sizes, subtract_loudness)
     assert not (tmp_path / "melhubert.ckpt").exists()
 
 
