@@ -7,7 +7,7 @@ import torch
 from speech2unit import encoders
 from speech2unit.encoders.architectures.distilalhubert import BODIES, build, encoder_of
 from speech2unit.recipes.fit_log_mel import training_rows
-from speech2unit.recipes.objectives import layer_losses, objective, random_stretch, waveforms
+from speech2unit.recipes.objectives import layer_losses, objective, random_segment, read_waveforms
 from storage import tables
 from storage.errors import data_error
 from storage.files import read_json
@@ -110,7 +110,7 @@ def distil_layers(
     layers = range(layer_interval, num_layers * num_repeats + 1, layer_interval)
 
     def make(chosen, rng):
-        return [random_stretch(waveform, max_crop_frames, rng) for waveform, _ in waveforms(chosen)]
+        return [random_segment(waveform, max_crop_frames, rng) for waveform, _ in read_waveforms(chosen)]
 
     def loss(batch):
         return distillation_loss(encoder, teacher, batch, layers, cosine_weight)

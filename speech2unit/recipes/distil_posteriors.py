@@ -8,9 +8,9 @@ from dataclasses import replace
 import torch
 
 from speech2unit.encoders.models.melhubert import MelHuBERTModel
+from speech2unit.recipes.compress_encoder import load_parent
 from speech2unit.recipes.fit_log_mel import training_rows
 from speech2unit.recipes.objectives import teacher_posteriors
-from speech2unit.recipes.train_on import read_parent
 from storage import tables
 from storage.schemas import TRAINING
 from storage.weights import save_config, save_tensors
@@ -38,7 +38,7 @@ def distil_posteriors(
 ):
     """Stage: the parent is the teacher; the student has its sizes but for `sizes`. `masked`: see `teacher_posteriors`."""
     torch.manual_seed(seed)
-    teacher, settings, end = read_parent(parent_model, parent_config)
+    teacher, settings, end = load_parent(parent_model, parent_config)
     student = MelHuBERTModel(replace(teacher.config, **sizes), dropout).to(choose_device())
     about = {name: value for name, value in data.items() if name != "unmasked_weight"}
     goal = teacher_posteriors(

@@ -7,7 +7,7 @@ become smaller stays whole.
 import torch
 
 from speech2unit.encoders.models.compressed_layers import LowRank, blocks_of, make_low_rank, matrices_of
-from speech2unit.recipes.train_on import read_pupil, train_on, write_pupil
+from speech2unit.recipes.compress_encoder import load_student, save_student, shrink_and_train
 from storage.errors import data_error
 
 
@@ -93,11 +93,15 @@ def factorize_layers(
 ):
     """Stage: factorise once (`criterion` and `amount`: see `ranks_for`), then train on."""
     torch.manual_seed(seed)
-    pupil = read_pupil(parent_model, parent_config, manifests, roots, targets, num_targets, dropout=dropout, data=data, seed=seed)
+    student = load_student(
+        parent_model, parent_config, manifests, roots, targets, num_targets, dropout=dropout, data=data, seed=seed
+    )
 
-    def cut(step):
-        for (i, name), rank in ranks_for(pupil.model, criterion, amount).items():
-            make_low_rank(blocks_of(pupil.model)[i], name, rank)
+    def shrink(step):
+        for (i, name), rank in ranks_for(student.model, criterion, amount).items():
+            make_low_rank(blocks_of(student.model)[i], name, rank)
 
-    curve = train_on(pupil, cut, num_updates_before=0, num_updates=[num_updates], optimization=optimization, seed=seed)
-    write_pupil(pupil, curve, model=model, config=config, training=training)
+    curve = shrink_and_train(
+        student, shrink, num_updates_before=0, num_updates=[num_updates], optimization=optimization, seed=seed
+    )
+    save_student(student, curve, model=model, config=config, training=training)

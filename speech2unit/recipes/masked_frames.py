@@ -13,7 +13,7 @@ from speech2unit.schemas import UNITS
 from storage import tables
 from storage.errors import data_error
 
-IGNORED = -100
+IGNORE_INDEX = -100
 
 
 def read_targets(paths, num_frames):
@@ -27,10 +27,10 @@ def read_targets(paths, num_frames):
             for name, units in zip(batch["utterance_id"].to_pylist(), batch["units"]):
                 if name in num_frames:
                     found.setdefault(name, []).append(units.values.to_numpy())
-    return {name: in_time(np.stack(sets, 1), num_frames[name], name) for name, sets in found.items()}
+    return {name: resample_targets(np.stack(sets, 1), num_frames[name], name) for name, sets in found.items()}
 
 
-def in_time(targets, num_frames, name):
+def resample_targets(targets, num_frames, name):
     """Pseudo-labels `[T, sets]` of `num_frames` frames: as they are, every second one, or each twice, as frames of 10 and 20 ms
     need it. Raises `ValueError` where they are no labels of these frames.
     """
@@ -87,7 +87,12 @@ def collate(examples, mask_settings, rng):
     masks = [torch.from_numpy(span_mask(len(f), rng=rng, **mask_settings)) for f in frames]
     pad = torch.nn.utils.rnn.pad_sequence
     mask = pad(masks, batch_first=True)
-    return pad(frames, batch_first=True) * ~mask[..., None], lengths, pad(targets, batch_first=True, padding_value=IGNORED), mask
+    return (
+        pad(frames, batch_first=True) * ~mask[..., None],
+        lengths,
+        pad(targets, batch_first=True, padding_value=IGNORE_INDEX),
+        mask,
+    )
 
 
 def masked_loss(model, batch, unmasked_weight):
@@ -97,7 +102,7 @@ def masked_loss(model, batch, unmasked_weight):
     """
     device = next(model.parameters()).device
     frames, lengths, targets, mask = (part.to(device) for part in batch)
-    real, total = targets[..., 0] != IGNORED, 0
+    real, total = targets[..., 0] != IGNORE_INDEX, 0
     last, num_masked = model.hidden_states(frames, lengths)[-1], int((mask & real).sum())
     for chosen, weight in ((mask & real, 1), (~mask & real, unmasked_weight)):
         if weight and chosen.any():
@@ -107,7 +112,7 @@ def masked_loss(model, batch, unmasked_weight):
     return total, num_masked * targets.shape[-1]
 
 
-def examples_by_length(rows, max_frames_per_batch, max_frames, rng, hop_length=HOP_SAMPLES):
+def batches_by_length(rows, max_frames_per_batch, max_frames, rng, hop_length=HOP_SAMPLES):
     """Endless batches of positions in `rows`; an utterance of n crops comes about n / 2 times an epoch."""
     frames = np.array([row["num_samples"] // hop_length for _, row in rows])
     copies = np.repeat(np.arange(len(rows)), np.maximum(1, np.round(frames / (2 * max_frames)).astype(int)))

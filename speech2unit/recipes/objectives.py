@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from speech2unit.corpora.audio import read_utterance
 from speech2unit.encoders.models.log_mel import HOP_SAMPLES, MIN_SAMPLES, SAMPLE_RATE_HZ
 from speech2unit.recipes.augment import Augmentation
-from speech2unit.recipes.masked_frames import IGNORED, collate, example, examples_by_length, masked_loss
+from speech2unit.recipes.masked_frames import IGNORE_INDEX, batches_by_length, collate, example, masked_loss
 from storage.errors import data_error
 from training.fit import SeededBatches
 
@@ -32,7 +32,7 @@ class Objective:
     batches: Callable  # number from 0 → endless iterator of batches
     loss: Callable  # batch → (sum of losses, number of targets)
     evaluate: Callable  # () → dict(loss=…) of the held-out utterances
-    once: Callable  # fraction of the training utterances → iterator of batches; the last one may be short
+    subset_batches: Callable  # fraction of the training utterances → iterator of batches; the last one may be short
 
 
 def objective(rows, make, loss, dev_loss, *, max_crop_frames, batch_frames, dev_fraction, seed, hop_length=HOP_SAMPLES):
@@ -40,10 +40,10 @@ def objective(rows, make, loss, dev_loss, *, max_crop_frames, batch_frames, dev_
 
     `batch_frames` and `max_crop_frames` are of `hop_length` samples.
     """
-    dev, rows = held_out(rows, dev_fraction, seed)
+    dev, rows = split_off_dev(rows, dev_fraction, seed)
 
     def batches(number):
-        chosen = examples_by_length(rows, batch_frames, max_crop_frames, np.random.default_rng([seed, number]), hop_length)
+        chosen = batches_by_length(rows, batch_frames, max_crop_frames, np.random.default_rng([seed, number]), hop_length)
         return SeededBatches(chosen, lambda positions, rng: make([rows[i] for i in positions], rng), [seed, number])
 
     def in_turn(chosen):
@@ -54,14 +54,14 @@ def objective(rows, make, loss, dev_loss, *, max_crop_frames, batch_frames, dev_
         losses = [dev_loss(batch) for batch in in_turn(dev)]
         return dict(loss=sum(float(loss.detach()) for loss, _ in losses) / sum(number for _, number in losses))
 
-    def once(fraction):
+    def subset_batches(fraction):
         order = np.random.default_rng([seed, len(rows)]).permutation(len(rows))
         return in_turn([rows[i] for i in order[: max(1, round(fraction * len(rows)))]])
 
-    return Objective(batches, loss, evaluate, once)
+    return Objective(batches, loss, evaluate, subset_batches)
 
 
-def held_out(rows, dev_fraction, seed):
+def split_off_dev(rows, dev_fraction, seed):
     """Some utterances for the dev loss, the rest for training. Raises `ValueError` where one of them would be empty."""
     order = np.random.default_rng(seed).permutation(len(rows))
     num_dev = int(len(rows) * dev_fraction)
@@ -80,7 +80,7 @@ def masked_prediction(model, front_end, rows, labels, *, augmentation, mask, unm
     """A MelHuBERT's own pre-training, on pseudo-labels `labels` (utterance_id → `[T, sets]`)."""
 
     def make(chosen, rng):
-        read = ((waveform, labels[row["utterance_id"]]) for waveform, row in waveforms(chosen))
+        read = ((waveform, labels[row["utterance_id"]]) for waveform, row in read_waveforms(chosen))
         return collate([example(w, t, front_end, Augmentation(**augmentation), max_crop_frames, rng) for w, t in read], mask, rng)
 
     return objective(
@@ -98,10 +98,12 @@ def teacher_posteriors(model, teacher, front_end, rows, *, augmentation, mask, m
     """What a MelHuBERT `teacher` expects the pseudo-labels to be. `masked`: of masked frames, from those around them (the
     teacher sees the student's mask); else of all frames, which both see.
     """
-    frozen(teacher)
+    freeze(teacher)
 
     def make(chosen, rng):
-        read = ((waveform, np.zeros((front_end.num_frames(len(waveform)), 1), np.int64)) for waveform, _ in waveforms(chosen))
+        read = (
+            (waveform, np.zeros((front_end.num_frames(len(waveform)), 1), np.int64)) for waveform, _ in read_waveforms(chosen)
+        )
         examples = [example(w, t, front_end, Augmentation(**augmentation), max_crop_frames, rng) for w, t in read]
         return collate(examples, mask if masked else NO_MASK, rng)
 
@@ -114,13 +116,13 @@ def teacher_posteriors(model, teacher, front_end, rows, *, augmentation, mask, m
 def parent_states(model, rows, *, max_crop_frames, **settings):
     """Hidden states of what a wav2vec 2.0 style model is before it is cut; what comes before its blocks stays as it is."""
     model.pos_conv.prepare()
-    teacher = frozen(copy.deepcopy(model))
+    teacher = freeze(copy.deepcopy(model))
     for part in (model.front_end, model.pos_conv):
-        frozen(part)
+        freeze(part)
     rows = [(path, row) for path, row in rows if row["num_samples"] >= model.config.min_samples]
 
     def make(chosen, rng):
-        return [torch.from_numpy(random_stretch(waveform, max_crop_frames, rng)) for waveform, _ in waveforms(chosen)]
+        return [torch.from_numpy(random_segment(waveform, max_crop_frames, rng)) for waveform, _ in read_waveforms(chosen)]
 
     def loss(batch):
         return state_loss(model, teacher, batch)
@@ -135,7 +137,7 @@ def posterior_loss(student, teacher, batch, temperature, masked):
     """
     device = next(student.parameters()).device
     frames, lengths, targets, mask = (part.to(device) for part in batch)
-    chosen = targets[..., 0] != IGNORED
+    chosen = targets[..., 0] != IGNORE_INDEX
     chosen, total = chosen & mask if masked else chosen, 0
     with torch.no_grad():
         wanted = teacher(frames, lengths)
@@ -172,19 +174,19 @@ def layer_losses(states, targets, lengths, layers, cosine_weight):
     return total, int(lengths.sum())
 
 
-def waveforms(chosen):
+def read_waveforms(chosen):
     """(waveform `[N]` float32 at 16 kHz, manifest row) of each utterance."""
     for path, row in chosen:
         yield read_utterance(path, row, sample_rate=SAMPLE_RATE_HZ), row
 
 
-def random_stretch(waveform, max_frames, rng):
+def random_segment(waveform, max_frames, rng):
     """At most `max_frames` 20 ms frames of a waveform `[N]`."""
     length = max_frames * HOP_SAMPLES + MIN_SAMPLES - HOP_SAMPLES
     first = int(rng.integers(0, max(len(waveform) - length, 0) + 1))
     return waveform[first : first + length]
 
 
-def frozen(module):
+def freeze(module):
     """`module` as it is used, not trained: in evaluation mode, without gradients."""
     return module.eval().requires_grad_(False)

@@ -13,7 +13,7 @@ from speech2unit.encoders.models.compressed_layers import (
     reader_of_heads,
     rows_of_heads,
 )
-from speech2unit.recipes.train_on import read_pupil, train_on, write_pupil
+from speech2unit.recipes.compress_encoder import load_student, save_student, shrink_and_train
 from storage.errors import data_error
 
 
@@ -28,7 +28,7 @@ def head_norms(block):
     return total
 
 
-def head_influence(model, loss, batches):
+def head_importance(model, loss, batches):
     """Per block `[H]`: sum over all frames of |gradient of the loss · output of the head|, of norm 1 within the block.
 
     loss: batch → (sum of losses, number of targets). As losses are summed, how frames share batches does not matter.
@@ -67,9 +67,9 @@ def lowest_of_all(scores, number):
     return kept
 
 
-def heads_to_keep(pupil, criterion, heads_per_layer, scored_fraction):
+def heads_to_keep(student, criterion, heads_per_layer, scored_fraction):
     """Positions of the heads that stay in each block. Raises `ValueError` where a block would lose its last one."""
-    blocks = blocks_of(pupil.model)
+    blocks = blocks_of(student.model)
     number, total = heads_per_layer * len(blocks), sum(block.num_heads for block in blocks)
     if number > total - len(blocks) or (criterion == "l1" and min(block.num_heads for block in blocks) <= heads_per_layer):
         raise data_error(
@@ -81,7 +81,7 @@ def heads_to_keep(pupil, criterion, heads_per_layer, scored_fraction):
         )
     if criterion == "l1":
         return lowest_of_each([head_norms(block) for block in blocks], heads_per_layer)
-    scores = head_influence(pupil.model, pupil.objective.loss, pupil.objective.once(scored_fraction))
+    scores = head_importance(student.model, student.objective.loss, student.objective.subset_batches(scored_fraction))
     return lowest_of_all(scores, number)
 
 
@@ -110,14 +110,16 @@ def prune_heads(
     matrices), or as many of all layers together (`data_driven`, on `scored_fraction` of the training utterances).
     """
     torch.manual_seed(seed)
-    pupil = read_pupil(parent_model, parent_config, manifests, roots, targets, num_targets, dropout=dropout, data=data, seed=seed)
+    student = load_student(
+        parent_model, parent_config, manifests, roots, targets, num_targets, dropout=dropout, data=data, seed=seed
+    )
 
-    def cut(step):
-        kept = heads_to_keep(pupil, criterion, heads_per_layer, scored_fraction)
-        for block, positions in zip(blocks_of(pupil.model), kept):
+    def shrink(step):
+        kept = heads_to_keep(student, criterion, heads_per_layer, scored_fraction)
+        for block, positions in zip(blocks_of(student.model), kept):
             keep_heads(block, positions)
 
-    curve = train_on(
-        pupil, cut, num_updates_before=num_updates_before, num_updates=num_updates, optimization=optimization, seed=seed
+    curve = shrink_and_train(
+        student, shrink, num_updates_before=num_updates_before, num_updates=num_updates, optimization=optimization, seed=seed
     )
-    write_pupil(pupil, curve, model=model, config=config, training=training)
+    save_student(student, curve, model=model, config=config, training=training)

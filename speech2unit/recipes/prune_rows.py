@@ -6,7 +6,7 @@
 import torch
 
 from speech2unit.encoders.models.compressed_layers import blocks_of, keep_rows, layer_sizes
-from speech2unit.recipes.train_on import read_pupil, train_on, write_pupil
+from speech2unit.recipes.compress_encoder import load_student, save_student, shrink_and_train
 from storage.errors import data_error
 
 
@@ -20,7 +20,7 @@ def row_norms(block):
     return fc1[0].abs().sum(1) + fc1[1].abs() + fc2[0].abs().sum(0)
 
 
-def cut_rows(model, number):
+def remove_rows(model, number):
     """Cut the `number` lowest rows of each block. Raises `ValueError` where none would be left."""
     for block, sizes in zip(blocks_of(model), layer_sizes(model)):
         if number >= sizes["ffn_dim"]:
@@ -55,13 +55,15 @@ def prune_rows(
 ):
     """Stage: a step for each of `num_updates`, in which every block loses `rows_per_layer` rows."""
     torch.manual_seed(seed)
-    pupil = read_pupil(parent_model, parent_config, manifests, roots, targets, num_targets, dropout=dropout, data=data, seed=seed)
-    curve = train_on(
-        pupil,
-        lambda step: cut_rows(pupil.model, rows_per_layer),
+    student = load_student(
+        parent_model, parent_config, manifests, roots, targets, num_targets, dropout=dropout, data=data, seed=seed
+    )
+    curve = shrink_and_train(
+        student,
+        lambda step: remove_rows(student.model, rows_per_layer),
         num_updates_before=num_updates_before,
         num_updates=num_updates,
         optimization=optimization,
         seed=seed,
     )
-    write_pupil(pupil, curve, model=model, config=config, training=training)
+    save_student(student, curve, model=model, config=config, training=training)

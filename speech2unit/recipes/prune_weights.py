@@ -1,6 +1,6 @@
 """Weight pruning: the smallest weights of all blocks become 0, more of them at every step, and the others train on.
 
-**Source:** arXiv 2211.09949 (global, unstructured, by magnitude; the ladder of sparsities; the gate). Biases are kept.
+**Source:** arXiv 2211.09949 (global, unstructured, by magnitude; the sparsities; the criterion of convergence). Biases are kept.
 """
 
 import torch
@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from speech2unit.encoders.models.compressed_layers import blocks_of, matrices_of
-from speech2unit.recipes.train_on import read_pupil, train_on, write_pupil
+from speech2unit.recipes.compress_encoder import load_student, save_student, shrink_and_train
 
 
 class Masked(nn.Module):
@@ -76,7 +76,7 @@ def prune_weights(
     roots,
     num_targets,
     sparsities,
-    gate,
+    convergence,
     max_rounds,
     num_updates_before,
     num_updates,
@@ -89,15 +89,17 @@ def prune_weights(
     again, `max_rounds` times at most, as the `gate` (see `has_converged`) is shut. Pruned tensors are stored sparse.
     """
     torch.manual_seed(seed)
-    pupil = read_pupil(parent_model, parent_config, manifests, roots, targets, num_targets, dropout=dropout, data=data, seed=seed)
-    curve = train_on(
-        pupil,
-        lambda step: prune_to(pupil.model, sparsities[step]),
+    student = load_student(
+        parent_model, parent_config, manifests, roots, targets, num_targets, dropout=dropout, data=data, seed=seed
+    )
+    curve = shrink_and_train(
+        student,
+        lambda step: prune_to(student.model, sparsities[step]),
         num_updates_before=num_updates_before,
         num_updates=[num_updates] * len(sparsities),
         optimization=optimization,
         seed=seed,
         max_rounds=max_rounds,
-        ready=lambda curve: has_converged(curve, **gate),
+        ready=lambda curve: has_converged(curve, **convergence),
     )
-    write_pupil(pupil, curve, model=model, config=config, training=training, sparse=make_permanent(pupil.model))
+    save_student(student, curve, model=model, config=config, training=training, sparse=make_permanent(student.model))

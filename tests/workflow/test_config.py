@@ -176,6 +176,7 @@ def test_a_typo_is_refused_and_names_the_nearest_key(path):
         (("fit_log_mel", "published"), "level_removed", "subtract_loudness"),
         (("fit_log_mel", "published"), "deviation_per_bin", "std_per_bin"),
         (("convert_encoder", "melhubert", "sizes"), "level_removed", "subtract_loudness"),
+        (("prune_weights", "published"), "gate", "convergence"),
     ],
 )
 def test_an_old_key_names_the_new_one(place, old, new):

@@ -9,6 +9,7 @@ RENAMED = {
     "fit_log_mel.*.level_removed": "subtract_loudness",
     "fit_log_mel.*.deviation_per_bin": "std_per_bin",
     "convert_encoder.*.level_removed": "subtract_loudness",
+    "prune_weights.*.gate": "convergence",
 }
 
 

@@ -17,7 +17,7 @@ from speech2unit.encoders.models.compressed_layers import keep_heads, keep_rows,
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 from speech2unit.recipes.distil_layers import distil_layers, distillation_loss, slow_down_cnn, start, student_settings
-from speech2unit.recipes.objectives import layer_losses, random_stretch
+from speech2unit.recipes.objectives import layer_losses, random_segment
 from storage import tables
 from storage.schemas import TRAINING
 from storage.weights import load_tensors, save_config, save_tensors
@@ -174,8 +174,8 @@ def test_teachers_without_the_layers_are_refused(architecture, num_layers, num_r
 
 def test_long_waveforms_are_cut_somewhere():
     rng = np.random.default_rng(0)
-    assert random_stretch(WAVEFORMS[0], 781, rng) is not None and len(random_stretch(WAVEFORMS[0], 781, rng)) == 4_000
-    parts = [random_stretch(np.arange(20_000), 10, rng) for _ in range(20)]
+    assert random_segment(WAVEFORMS[0], 781, rng) is not None and len(random_segment(WAVEFORMS[0], 781, rng)) == 4_000
+    parts = [random_segment(np.arange(20_000), 10, rng) for _ in range(20)]
     assert {len(part) for part in parts} == {10 * 320 + 80} and len({int(part[0]) for part in parts}) > 10
     assert all(np.array_equal(np.diff(part), np.ones(len(part) - 1)) for part in parts)
 

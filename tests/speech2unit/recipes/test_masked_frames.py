@@ -13,14 +13,14 @@ from speech2unit.encoders.models.log_mel import FrontEnd
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.recipes.augment import Augmentation
 from speech2unit.recipes.masked_frames import (
-    IGNORED,
+    IGNORE_INDEX,
+    batches_by_length,
     collate,
     crop,
     example,
-    examples_by_length,
-    in_time,
     masked_loss,
     read_targets,
+    resample_targets,
     span_mask,
 )
 from speech2unit.schemas import UNITS
@@ -107,7 +107,7 @@ def test_a_batch_hides_masked_frames_and_marks_padding():
     how = dict(probability=0.4, span=2, min_spans=1)
     padded, lengths, wanted, mask = collate(list(zip(frames, targets)), how, np.random.default_rng(0))
     assert padded.shape == (2, 9, 80) and lengths.tolist() == [9, 4]
-    assert (wanted[1, 4:] == IGNORED).all() and (wanted[0] == 3).all() and not mask[1, 4:].any()
+    assert (wanted[1, 4:] == IGNORE_INDEX).all() and (wanted[0] == 3).all() and not mask[1, 4:].any()
     assert torch.equal(padded[..., 0] == 1, ~mask & (torch.arange(9)[None] < lengths[:, None]))
 
 
@@ -119,9 +119,9 @@ def test_the_loss_is_that_of_masked_frames_and_a_part_of_the_others(weight):
     batch = collate(examples, dict(probability=0.4, span=2, min_spans=1), np.random.default_rng(0))
     loss, num_targets = masked_loss(model, batch, weight)
     frames, lengths, wanted, mask = batch
-    real, expected = wanted[..., 0] != IGNORED, 0
+    real, expected = wanted[..., 0] != IGNORE_INDEX, 0
     for logits, one in zip(model(frames, lengths), wanted.unbind(-1)):
-        each = F.cross_entropy(logits.transpose(1, 2), one, ignore_index=IGNORED, reduction="none")
+        each = F.cross_entropy(logits.transpose(1, 2), one, ignore_index=IGNORE_INDEX, reduction="none")
         expected += each[mask & real].sum() + weight * each[~mask & real].mean() * (mask & real).sum()
     assert num_targets == 2 * int((mask & real).sum())
     torch.testing.assert_close(loss, expected)
@@ -159,21 +159,21 @@ def test_targets_of_other_frames_come_in_time(num_frames):
     num_samples = 400 + 160 * (num_frames - 1)
     ten, twenty = (end.num_frames(num_samples) for end in front_ends)
     fast, slow = np.arange(ten)[:, None], np.arange(twenty)[:, None]
-    assert np.array_equal(in_time(fast, ten, "u"), fast)
-    assert in_time(fast, twenty, "u").ravel().tolist() == list(range(0, ten, 2))
-    assert in_time(slow, ten, "u").ravel().tolist() == [i // 2 for i in range(ten)]
+    assert np.array_equal(resample_targets(fast, ten, "u"), fast)
+    assert resample_targets(fast, twenty, "u").ravel().tolist() == list(range(0, ten, 2))
+    assert resample_targets(slow, ten, "u").ravel().tolist() == [i // 2 for i in range(ten)]
 
 
 def test_targets_of_something_else_are_refused():
     with pytest.raises(
         ValueError, match="utterance 'u': every frame has its pseudo-label; expected 10 of them, .* got 13; name targets"
     ):
-        in_time(np.zeros((13, 1)), 10, "u")
+        resample_targets(np.zeros((13, 1)), 10, "u")
 
 
 def test_batches_keep_the_budget_and_every_utterance_comes():
     rows = [(None, dict(num_samples=n)) for n in np.random.default_rng(0).integers(2_000, 60_000, 40)]
-    batches, seen = examples_by_length(rows, 300, 50, np.random.default_rng(1)), []
+    batches, seen = batches_by_length(rows, 300, 50, np.random.default_rng(1)), []
     while len(seen) < 60:
         batch = next(batches).tolist()
         assert len(batch) <= 1 + 300 // 6

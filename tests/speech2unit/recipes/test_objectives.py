@@ -14,13 +14,13 @@ from speech2unit.recipes.masked_frames import collate
 from speech2unit.recipes.objectives import (
     DEV_ROWS,
     NO_MASK,
-    held_out,
     objective,
     parent_states,
     posterior_loss,
+    read_waveforms,
+    split_off_dev,
     state_loss,
     teacher_posteriors,
-    waveforms,
 )
 from training.fit import fit
 
@@ -145,7 +145,7 @@ def test_only_the_blocks_learn(hubert, utterances):
 def test_an_utterance_without_a_frame_is_left_out(hubert, utterances):
     path, row = utterances[0]
     goal = states_goal(hubert, [*utterances, (path, row | dict(num_samples=hubert.config.min_samples - 1))])
-    assert sum(len(batch) for batch in goal.once(1.0)) == len(utterances) - 2  # two judge
+    assert sum(len(batch) for batch in goal.subset_batches(1.0)) == len(utterances) - 2  # two judge
 
 
 # batches
@@ -156,9 +156,11 @@ def test_once_over_every_utterance_comes_once_and_the_last_batch_may_be_short():
     goal = objective(
         rows, lambda chosen, rng: [path for path, _ in chosen], None, None, max_crop_frames=50, batch_frames=400, dev_fraction=0.1, seed=1
     )  # fmt: skip
-    batches = list(goal.once(1.0))
+    batches = list(goal.subset_batches(1.0))
     assert [len(batch) for batch in batches] == [DEV_ROWS, 4] and len({i for batch in batches for i in batch}) == 36
-    assert [len(batch) for batch in goal.once(0.25)] == [9] and list(goal.once(0.25)) == list(goal.once(0.25))
+    assert [len(batch) for batch in goal.subset_batches(0.25)] == [9] and list(goal.subset_batches(0.25)) == list(
+        goal.subset_batches(0.25)
+    )
 
 
 def test_the_held_out_loss_weighs_every_target_alike():
@@ -167,12 +169,12 @@ def test_the_held_out_loss_weighs_every_target_alike():
         rows, lambda chosen, rng: [path for path, _ in chosen], None, lambda batch: (torch.tensor(float(sum(batch))), len(batch)),
         max_crop_frames=50, batch_frames=400, dev_fraction=0.3, seed=1,
     )  # fmt: skip
-    train = {i for batch in goal.once(1.0) for i in batch}
+    train = {i for batch in goal.subset_batches(1.0) for i in batch}
     assert goal.evaluate() == dict(loss=pytest.approx(np.mean([i for i, _ in rows if i not in train])))
 
 
 def test_waveforms_are_read_at_the_rate_of_the_encoders(utterances):
-    for (path, _), (waveform, row) in zip(utterances, waveforms(utterances)):
+    for (path, _), (waveform, row) in zip(utterances, read_waveforms(utterances)):
         assert len(waveform) == row["num_samples"] and np.array_equal(waveform, read_audio(path, sample_rate=16_000)[0])
 
 
@@ -180,6 +182,6 @@ def test_too_few_utterances_to_judge_the_loss():
     with pytest.raises(
         ValueError, match="expected at least one of each, got 0 of 10 for the loss; raise dev_fraction or add speech"
     ):
-        held_out(list(range(10)), 0.01, 1)
-    dev, rest = held_out(list(range(10)), 0.2, 1)
-    assert len(dev) == 2 and sorted(dev + rest) == list(range(10)) and held_out(list(range(10)), 0.2, 1) == (dev, rest)
+        split_off_dev(list(range(10)), 0.01, 1)
+    dev, rest = split_off_dev(list(range(10)), 0.2, 1)
+    assert len(dev) == 2 and sorted(dev + rest) == list(range(10)) and split_off_dev(list(range(10)), 0.2, 1) == (dev, rest)

@@ -9,7 +9,7 @@ import torch
 from speech2unit.encoders.models.compressed_layers import blocks_of, heads_of, reader_of_heads
 from speech2unit.recipes.masked_frames import collate, masked_loss
 from speech2unit.recipes.objectives import NO_MASK
-from speech2unit.recipes.prune_heads import head_influence, head_norms, heads_to_keep, lowest_of_all, lowest_of_each, prune_heads
+from speech2unit.recipes.prune_heads import head_importance, head_norms, heads_to_keep, lowest_of_all, lowest_of_each, prune_heads
 
 SCORES = [torch.tensor([0.5, 0.1, 0.4, 0.2]), torch.tensor([0.9, 0.05, 0.06, 0.07])]
 
@@ -50,7 +50,7 @@ def batches_of(lengths, size):
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_a_short_last_batch_counts_as_any_other(melhubert, size):
     def influence(size):
-        return head_influence(melhubert, lambda batch: masked_loss(melhubert, batch, 0), batches_of([9, 4, 7, 6, 5], size))
+        return head_importance(melhubert, lambda batch: masked_loss(melhubert, batch, 0), batches_of([9, 4, 7, 6, 5], size))
 
     parts, whole = influence(size), influence(5)
     torch.testing.assert_close(parts, whole)
@@ -62,7 +62,7 @@ def test_the_influence_of_a_head_is_what_the_loss_would_feel(melhubert):
     with torch.no_grad():
         reader_of_heads(block).weight.view(16, 4, 4)[:, 1] = 0  # nobody listens to it
     (batch,) = batches_of([6], 1)
-    scores = head_influence(melhubert, lambda b: masked_loss(melhubert, b, 0), [batch])
+    scores = head_importance(melhubert, lambda b: masked_loss(melhubert, b, 0), [batch])
     assert scores[0][1] == 0 and (scores[1] > 0).all()
     seen = []
     reader_of_heads(block).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -74,9 +74,9 @@ def test_the_influence_of_a_head_is_what_the_loss_would_feel(melhubert):
 
 @pytest.mark.parametrize("criterion", ["l1", "data_driven"])
 def test_the_last_head_of_a_layer_stays(melhubert, criterion):
-    pupil = SimpleNamespace(model=melhubert, objective=None)
+    student = SimpleNamespace(model=melhubert, objective=None)
     with pytest.raises(ValueError, match=r"each block keeps a head; expected fewer than \[4, 4\] heads to go, got 4 a layer"):
-        heads_to_keep(pupil, criterion, 4, 0.5)
+        heads_to_keep(student, criterion, 4, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from speech2unit.encoders.models.compressed_layers import blocks_of, layer_sizes
-from speech2unit.recipes.prune_rows import cut_rows, prune_rows, row_norms
+from speech2unit.recipes.prune_rows import prune_rows, remove_rows, row_norms
 from storage import tables
 from storage.schemas import TRAINING
 
@@ -19,11 +19,11 @@ def test_the_norm_of_a_row_is_that_of_what_yields_and_of_what_reads_it(transform
 def test_the_lowest_rows_of_each_block_go(melhubert):
     norms = [row_norms(block) for block in blocks_of(melhubert)]
     weights = [block.fc1.weight.detach().clone() for block in blocks_of(melhubert)]
-    cut_rows(melhubert, 10)
+    remove_rows(melhubert, 10)
     for block, norm, weight in zip(blocks_of(melhubert), norms, weights):
         assert torch.equal(block.fc1.weight, weight[norm >= norm.sort().values[10]])
     with pytest.raises(ValueError, match="each feed-forward part keeps a row; expected fewer than 14 to go, got 14"):
-        cut_rows(melhubert, 14)
+        remove_rows(melhubert, 14)
 
 
 @pytest.mark.parametrize("name", ["melhubert", "large"])
@@ -35,4 +35,12 @@ def test_half_the_rows_are_gone_from_the_files(lineage, name):
     assert sum(p.numel() for p in parent.parameters()) - sum(p.numel() for p in child.parameters()) == 2 * 12 * (16 + 1 + 16)
     curve = tables.read(settings["training"], TRAINING).to_pylist()
     found = [(row["update"], row["measure"]) for row in curve if row["split"] == "dev"]
-    assert found == [(0, "loss"), (1, "loss"), (1, "cut_loss"), (2, "loss"), (2, "cut_loss"), (3, "loss"), (4, "loss")]
+    assert found == [
+        (0, "loss"),
+        (1, "loss"),
+        (1, "loss_after_shrinking"),
+        (2, "loss"),
+        (2, "loss_after_shrinking"),
+        (3, "loss"),
+        (4, "loss"),
+    ]

@@ -70,7 +70,7 @@ def test_the_gate_opens_where_the_smoothed_loss_stops_falling():
 def test_sparse_models_are_sparse_on_disk(lineage, name):
     settings, load, parent = lineage(name)
     prune_weights(
-        **settings, sparsities=[0.5, 0.7], gate=dict(smoothing=0.9, window_updates=1, max_fall_nats=0.0), max_rounds=2,
+        **settings, sparsities=[0.5, 0.7], convergence=dict(smoothing=0.9, window_updates=1, max_fall_nats=0.0), max_rounds=2,
         num_updates_before=1, num_updates=2,
     )  # fmt: skip
     child = load()

@@ -23,7 +23,7 @@ from training.fit import fit, run_evaluation
 
 
 @dataclass
-class Pupil:
+class Student:
     """A model that is cut and trained on, and the rest of what its files hold."""
 
     model: nn.Module
@@ -32,7 +32,7 @@ class Pupil:
     objective: Objective
 
 
-def read_parent(model, config):
+def load_parent(model, config):
     """Model that can be trained, config.json, and front end (None where the model holds it) of an encoder's two files."""
     settings = {name: value for name, value in read_json(config).items() if name != KEY}
     module = importlib.import_module(f"{encoders.__name__}.architectures.{settings['architecture']}")
@@ -40,16 +40,16 @@ def read_parent(model, config):
     return module.read_model(Path(model).parent).to(choose_device()), settings, end
 
 
-def read_pupil(parent_model, parent_config, manifests, roots, targets, num_targets, *, dropout, data, seed):
-    """The `Pupil` that begins as its parent. Raises `ValueError` where the pseudo-labels are not those of the parent's heads."""
-    model, settings, end = read_parent(parent_model, parent_config)
+def load_student(parent_model, parent_config, manifests, roots, targets, num_targets, *, dropout, data, seed):
+    """The `Student` that begins as its parent. Raises `ValueError` where the pseudo-labels are not those of the parent's heads."""
+    model, settings, end = load_parent(parent_model, parent_config)
     rows = list(training_rows(manifests, roots))
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = dropout
     if end is None:
         sizes = {name: data[name] for name in ("max_crop_frames", "batch_frames", "dev_fraction")}
-        return Pupil(model, settings, {}, parent_states(model, rows, **sizes, seed=seed))
+        return Student(model, settings, {}, parent_states(model, rows, **sizes, seed=seed))
     if list(settings["num_targets"]) != num_targets:
         raise data_error(
             parent_config,
@@ -60,30 +60,32 @@ def read_pupil(parent_model, parent_config, manifests, roots, targets, num_targe
         )
     labels = read_targets(targets, {row["utterance_id"]: end.num_frames(row["num_samples"]) for _, row in rows})
     found = masked_prediction(model, end, rows, labels, **data, seed=seed)
-    return Pupil(model, settings, dict(mean=end.mean, std=end.std), found)
+    return Student(model, settings, dict(mean=end.mean, std=end.std), found)
 
 
-def train_on(pupil, cut, *, num_updates_before, num_updates, optimization, seed, ready=lambda curve: True, max_rounds=1):
+def shrink_and_train(
+    student, shrink, *, num_updates_before, num_updates, optimization, seed, ready=lambda curve: True, max_rounds=1
+):
     """Cut a step, train on for so many updates, and again, `num_updates` long; return the curve.
 
-    cut: step from 0 → changes `pupil.model`. Behind each step training is repeated, `max_rounds` times at most, until
+    cut: step from 0 → changes `student.model`. Behind each step training is repeated, `max_rounds` times at most, until
     `ready` says of the curve so far that the next may follow. Each time the optimiser and its schedule begin anew. The curve
-    also has the dev loss at update 0, and behind each cut as `cut_loss`.
+    also has the dev loss at update 0, and behind each cut as `loss_after_shrinking`.
     """
     curve, done = [], 0
 
     def note(measure):
-        loss = run_evaluation(pupil.model, pupil.objective.evaluate)["loss"]
+        loss = run_evaluation(student.model, student.objective.evaluate)["loss"]
         curve.append(dict(seed=seed, update=done, split="dev", measure=measure, value=loss, seconds=_last(curve)))
         print(f"update {done} dev {measure} {curve[-1]['value']:.4f}", flush=True)
 
     def train(number):
         found = (
             fit(
-                pupil.model,
-                loss=pupil.objective.loss,
-                batches=pupil.objective.batches,
-                evaluate=pupil.objective.evaluate,
+                student.model,
+                loss=student.objective.loss,
+                batches=student.objective.batches,
+                evaluate=student.objective.evaluate,
                 num_updates=number,
                 rate_factors={},
                 seed=seed,
@@ -99,9 +101,9 @@ def train_on(pupil, cut, *, num_updates_before, num_updates, optimization, seed,
     note("loss")
     done = train(num_updates_before)
     for step, number in enumerate(num_updates):
-        cut(step)
+        shrink(step)
         if number or step == len(num_updates) - 1:  # the curve has one row of a measure an update
-            note("cut_loss")
+            note("loss_after_shrinking")
         for _ in range(max_rounds):
             done = train(number)
             if ready(curve):
@@ -109,11 +111,11 @@ def train_on(pupil, cut, *, num_updates_before, num_updates, optimization, seed,
     return curve
 
 
-def write_pupil(pupil, curve, *, model, config, training, sparse=()):
-    """The files of the encoder that the pupil has become; `sparse` names tensors that are stored without their zeros."""
-    pupil.model.eval()
-    save_tensors(model, pupil.model.state_dict() | pupil.constants, sparse)
-    save_config(config, pupil.settings | dict(layers=layer_sizes(pupil.model)))
+def save_student(student, curve, *, model, config, training, sparse=()):
+    """The files of the encoder that the student has become; `sparse` names tensors that are stored without their zeros."""
+    student.model.eval()
+    save_tensors(model, student.model.state_dict() | student.constants, sparse)
+    save_config(config, student.settings | dict(layers=layer_sizes(student.model)))
     tables.write(training, curve, TRAINING)
 
 

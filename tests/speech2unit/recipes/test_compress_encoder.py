@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from speech2unit.encoders.models.compressed_layers import layer_sizes
+from speech2unit.recipes.compress_encoder import load_student, shrink_and_train
 from speech2unit.recipes.factorize_layers import factorize_layers
 from speech2unit.recipes.prune_heads import prune_heads
 from speech2unit.recipes.prune_rows import prune_rows
-from speech2unit.recipes.train_on import read_pupil, train_on
 from storage import tables
 from storage.schemas import TRAINING
 from storage.weights import load_tensors
@@ -15,25 +15,25 @@ from storage.weights import load_tensors
 SOURCE = ("parent_model", "parent_config", "manifests", "roots", "targets", "num_targets")
 
 
-def pupil_of(settings):
+def student_of(settings):
     how = {name: settings[name] for name in ("dropout", "data", "seed")}
-    return read_pupil(*(settings[name] for name in SOURCE), **how)
+    return load_student(*(settings[name] for name in SOURCE), **how)
 
 
 def test_the_curve_has_every_step_and_what_the_cut_cost(lineage):
     settings, *_ = lineage("melhubert")
-    pupil, cuts = pupil_of(settings), []
-    curve = train_on(
-        pupil, cuts.append, num_updates_before=2, num_updates=[1, 0, 0, 2], optimization=settings["optimization"], seed=1
+    student, cuts = student_of(settings), []
+    curve = shrink_and_train(
+        student, cuts.append, num_updates_before=2, num_updates=[1, 0, 0, 2], optimization=settings["optimization"], seed=1
     )
     found = [(row["update"], row["measure"]) for row in curve if row["split"] == "dev"]
     assert found == [
         (0, "loss"),
         (1, "loss"),
         (2, "loss"),
-        (2, "cut_loss"),
+        (2, "loss_after_shrinking"),
         (3, "loss"),
-        (3, "cut_loss"),
+        (3, "loss_after_shrinking"),
         (4, "loss"),
         (5, "loss"),
     ]
@@ -45,11 +45,11 @@ def test_the_curve_has_every_step_and_what_the_cut_cost(lineage):
 def test_a_step_is_trained_on_until_it_is_ready(lineage):
     settings, *_ = lineage("melhubert")
     answers = iter([False, True, False, False])
-    curve = train_on(
-        pupil_of(settings), lambda step: None, num_updates_before=0, num_updates=[1, 1], optimization=settings["optimization"],
+    curve = shrink_and_train(
+        student_of(settings), lambda step: None, num_updates_before=0, num_updates=[1, 1], optimization=settings["optimization"],
         seed=1, ready=lambda curve: next(answers), max_rounds=2,
     )  # fmt: skip
-    assert [row["update"] for row in curve if row["measure"] == "cut_loss"] == [0, 2] and curve[-1]["update"] == 4
+    assert [row["update"] for row in curve if row["measure"] == "loss_after_shrinking"] == [0, 2] and curve[-1]["update"] == 4
     assert list(answers) == []
 
 
@@ -69,7 +69,7 @@ def test_pseudo_labels_are_those_of_the_parents_heads(lineage):
     with pytest.raises(
         ValueError, match=r"expected targets with \[5\] clusters, got \[7\]; name the parent's targets in config/enc"
     ):
-        pupil_of(settings | dict(num_targets=[7]))
+        student_of(settings | dict(num_targets=[7]))
 
 
 @pytest.mark.parametrize("name", ["melhubert", "wavlm"])
