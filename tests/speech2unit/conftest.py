@@ -10,7 +10,6 @@ import soundfile
 import torch
 
 from speech2unit import encoders
-from speech2unit.corpora.audio import decode
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.encoders.models.log_mel import FrontEnd
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
@@ -18,6 +17,7 @@ from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 from speech2unit.schemas import UNITS
 from storage import tables
 from storage.weights import save_config, save_tensors
+from tests.factories import manifest_row_of_file
 
 HUBERT = dict(
     conv_layers=[[8, 10, 5], [8, 8, 8], [8, 8, 8]], conv_bias=False, conv_norm="group", normalize_waveform=False, pre_norm=False,
@@ -64,11 +64,7 @@ def utterances(tmp_path):
         num_samples = 4_000 + 900 * i
         noise = np.random.default_rng(i).standard_normal(num_samples) / 10
         soundfile.write(tmp_path / f"{i}.wav", noise.astype(np.float32), 16_000, subtype="FLOAT")
-        row = dict(
-            utterance_id=f"u{i}", path=f"{i}.wav", split="train", speaker=None, labels=[], speed=1.0, num_samples=num_samples,
-            sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=decode(tmp_path / f"{i}.wav")[1].audio_hash, start_seconds=0.0, end_seconds=None,
-        )  # fmt: skip
-        found.append((tmp_path / f"{i}.wav", row))
+        found.append((tmp_path / f"{i}.wav", manifest_row_of_file(tmp_path / f"{i}.wav", utterance_id=f"u{i}")))
     return found
 
 

@@ -8,13 +8,13 @@ import soundfile
 import torch
 
 from speech2unit.assign_units import nearest_centroids
-from speech2unit.corpora.audio import decode
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.extract_features import batches_of, extract_features, shard_of
 from speech2unit.schemas import FEATURES
 from storage import tables
 from storage.weights import save_config, save_tensors
+from tests.factories import manifest_row_of_file
 
 SIZES = MelHuBERTConfig(num_layers=2, dim=16, ffn_dim=32, num_heads=2, conv_kernel=6, conv_groups=4, num_targets=(4,))
 RNG = np.random.default_rng(0)
@@ -27,14 +27,9 @@ def corpus(tmp_path_factory):
     folder, rows = tmp_path_factory.mktemp("corpus"), []
     for i, length in enumerate(LENGTHS):
         soundfile.write(folder / f"{i}.wav", (0.1 * RNG.standard_normal(length)).astype(np.float32), 16_000, subtype="FLOAT")
-        rows.append(
-            dict(
-                utterance_id=f"u{i}", path=f"{i}.wav", split="train" if i % 2 else "test", speaker=None, labels=[],
-                speed=0.9 if i == 5 else 1.0, num_samples=10_001 if i == 5 else length, sample_rate=16_000,
-                source_sample_rate=16_000, source_channels=1, audio_hash=decode(folder / f"{i}.wav")[1].audio_hash,
-                start_seconds=0.0, end_seconds=None,
-            )
-        )  # fmt: skip
+        played_slower = dict(speed=0.9, num_samples=10_001) if i == 5 else {}
+        split = "train" if i % 2 else "test"
+        rows.append(manifest_row_of_file(folder / f"{i}.wav", utterance_id=f"u{i}", split=split, **played_slower))
     torch.manual_seed(0)
     tensors = MelHuBERTModel(SIZES).state_dict() | dict(mean=torch.full((40,), 8.0), std=torch.full((40,), 3.0))
     save_tensors(folder / "encoder/model.safetensors", tensors)

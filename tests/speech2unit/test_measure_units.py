@@ -10,8 +10,8 @@ from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.measure_units import entropy_bits, label_measures, measure_units, unit_measures
 from speech2unit.schemas import REDUCED_UNITS, STATISTICS
 from storage import tables
+from tests.factories import manifest_row
 
-AUDIO = dict(path="x.flac", start_seconds=0.0, end_seconds=None, speaker=None, source_sample_rate=16_000, source_channels=1)
 WHAT = dict(codebook="k", corpus="c", num_clusters=4)
 
 
@@ -49,16 +49,13 @@ def test_units_that_are_the_labels_know_them_and_a_single_unit_nothing():
 
 def measured(tmp_path, rows, label_columns):
     """`STATISTICS` by split of rows (split, speed, labels, units, durations, number of samples)."""
-    known = [dict(utterance_id=f"u{i}", split=row[0]) for i, row in enumerate(rows)]
-    manifest = [
-        AUDIO
-        | name
-        | dict(speed=row[1], labels=row[2], num_samples=row[5], sample_rate=16_000 if row[5] else 0, audio_hash=f"{i}")
-        for i, (name, row) in enumerate(zip(known, rows))
-    ]
-    units = [name | dict(codebook="k", units=row[3], durations=row[4]) for name, row in zip(known, rows)]
+    manifest, reduced_units = [], []
+    for i, (split, speed, labels, units, durations, num_samples) in enumerate(rows):
+        length = dict(num_samples=num_samples, sample_rate=16_000 if num_samples else 0)
+        manifest.append(manifest_row(f"u{i}", split=split, speed=speed, labels=labels, **length))
+        reduced_units.append(dict(utterance_id=f"u{i}", split=split, codebook="k", units=units, durations=durations))
     tables.write(tmp_path / "manifest.parquet", manifest, MANIFEST)
-    tables.write(tmp_path / "reduced_units.parquet", units, REDUCED_UNITS)
+    tables.write(tmp_path / "reduced_units.parquet", reduced_units, REDUCED_UNITS)
     paths = {name: tmp_path / f"{name}.parquet" for name in ("reduced_units", "manifest", "statistics")}
     measure_units(**paths, **WHAT, label_columns=label_columns)
     return {row["split"]: row for row in tables.read(paths["statistics"], STATISTICS).to_pylist()}

@@ -13,6 +13,7 @@ from speech2unit.encoders.models.log_mel import NUM_MELS, log_mel
 from speech2unit.plot_utterances import ENVELOPE_POINTS, choose, draw, envelope, mel_band, plot_utterances
 from speech2unit.schemas import REDUCED_UNITS
 from storage import tables
+from tests.factories import manifest_row
 
 RATE, HOP = 16_000, 320
 TONE = (0.5 * np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE)).astype(np.float32)
@@ -20,10 +21,7 @@ UNITS, DURATIONS = [7, 3, 7], [10, 30, 9]
 
 
 def row(number, label, split="dev", speed=1.0):
-    about = dict(speaker=None, sample_rate=RATE, source_sample_rate=RATE, source_channels=1, num_samples=RATE, audio_hash="")
-    about |= dict(start_seconds=0.0, end_seconds=None)
-    name = f"u{number}-{label}"
-    return dict(utterance_id=name, path=f"{name}.wav", split=split, labels=[label], speed=speed) | about
+    return manifest_row(f"u{number}-{label}", split=split, labels=[label], speed=speed)
 
 
 def panels(max_seconds=2.0):

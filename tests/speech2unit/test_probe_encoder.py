@@ -9,6 +9,7 @@ from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.probe_encoder import pnmi, pool_segments, probe_accuracy, probe_encoder, purity, resample_units, segment_indices
 from speech2unit.schemas import FEATURES, PROBE, UNITS
 from storage import tables
+from tests.factories import manifest_row
 
 
 @given(st.integers(1, 60), st.integers(1, 9))
@@ -62,21 +63,14 @@ def test_the_probe_is_fitted_on_the_training_split_alone():
 # the stage
 
 
-def manifest_row(i, labels, speed=1.0):
-    split = ("train", "train", "dev", "test")[i % 4]
-    return dict(
-        utterance_id=f"u{i}", path=f"{i}.wav", split=split, speaker=f"s{i}", labels=labels, speed=speed, num_samples=9_000,
-        sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=str(i), start_seconds=0.0, end_seconds=None,
-    )  # fmt: skip
-
-
 @pytest.fixture
 def files(tmp_path):
     """Two words of which the second half of the frames tells, and copies at another speed that are not to count."""
     rng, rows, features, units, parents = np.random.default_rng(0), [], [], [], []
     for i in range(40):
         word = i // 4 % 2
-        rows.append(manifest_row(i, ["x", ("yes", "no")[word]], 1.0 if i < 32 else 0.9))
+        split = ("train", "train", "dev", "test")[i % 4]
+        rows.append(manifest_row(f"u{i}", split=split, labels=["x", ("yes", "no")[word]], speed=1.0 if i < 32 else 0.9))
         own = np.array([0, 0, 0, 1 + word, 1 + word, 1 + word]) if i < 32 else rng.integers(0, 3, 6)
         frames = np.eye(3)[own] + 0.01 * rng.standard_normal((6, 3))
         about = dict(utterance_id=f"u{i}", split=rows[-1]["split"])

@@ -7,7 +7,6 @@ import pytest
 import soundfile
 import torch
 
-from speech2unit.corpora.audio import decode
 from speech2unit.encoders.architectures.decoar2 import build
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
@@ -15,6 +14,7 @@ from storage import tables
 from storage.weights import save_config, save_tensors
 from superb.schemas import CLASSES, DATASET
 from superb.tune_encoder import tune_encoder
+from tests.factories import manifest_row_of_file
 
 SIZES = dict(num_layers=2, dim=16, ffn_dim=24, num_heads=2, pos_conv_kernel=6, pos_conv_groups=4)
 WAV2VEC2 = SIZES | dict(
@@ -77,10 +77,8 @@ def tones(tmp_path_factory):
         wave = np.sin(2 * np.pi * (300, 900, 2700)[i % 3] * np.arange(num_samples) / 16_000)
         path = folder / f"u{i:02d}.wav"
         soundfile.write(path, 0.1 * wave + rng.normal(0, 0.01, num_samples), 16_000)
-        row = dict(utterance_id=path.stem, path=path.name, start_seconds=0.0, end_seconds=None, speaker=None, speed=1.0)
-        row |= dict(split="train" if i < 24 else "dev" if i < 30 else "test", labels=[label], num_samples=num_samples)
-        row |= dict(sample_rate=16_000, source_sample_rate=16_000, source_channels=1)
-        rows.append(row | dict(audio_hash=decode(path)[1].audio_hash))
+        split = "train" if i < 24 else "dev" if i < 30 else "test"
+        rows.append(manifest_row_of_file(path, split=split, labels=[label]))
     return folder, rows
 
 

@@ -8,13 +8,7 @@ from speech2unit.corpora.schemas import MANIFEST
 from storage import tables
 from superb.create_superb_dataset import class_rows, create_superb_dataset, drawn, read_lexicon, spelled, task_labels
 from superb.schemas import CLASSES, DATASET
-
-
-def manifest_row(name, split, labels, speed=1.0):
-    return dict(
-        utterance_id=name, path=f"{name}.wav", start_seconds=0.0, end_seconds=None, split=split, speaker=None, labels=labels,
-        speed=speed, num_samples=16_000, sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=name,
-    )  # fmt: skip
+from tests.factories import manifest_row
 
 
 def made(tmp_path, rows, **settings):
@@ -26,11 +20,11 @@ def made(tmp_path, rows, **settings):
 
 
 def words(splits=("train",) * 60 + ("dev",) * 6 + ("test",) * 6, classes="aab"):
-    return [manifest_row(f"u{i:03d}", split, [classes[i % len(classes)]]) for i, split in enumerate(splits)]
+    return [manifest_row(f"u{i:03d}", split=split, labels=[classes[i % len(classes)]]) for i, split in enumerate(splits)]
 
 
 def test_a_fraction_of_the_training_rows_is_left_and_every_class(tmp_path):
-    rows, classes = made(tmp_path, [*words(), manifest_row("sp1.1-u000", "train", ["a"], speed=1.1)])
+    rows, classes = made(tmp_path, [*words(), manifest_row("sp1.1-u000", labels=["a"], speed=1.1)])
     assert Counter(row["split"] for row in rows) == dict(train=60, dev=6, test=6)
     assert [(c["slot"], c["index"], c["label"], c["num_rows"]) for c in classes] == [(0, 0, "a", 40), (0, 1, "b", 20)]
     few, classes = made(tmp_path, words(), fraction=0.1)
@@ -48,7 +42,11 @@ def test_rows_of_a_sequence_are_drawn_whatever_they_say():
 
 
 def test_slots_are_the_columns_asked_for(tmp_path):
-    rows = [manifest_row(f"{s}{i}", s, ["on", f"object{i}", "kitchen"]) for s in ("train", "dev", "test") for i in range(2)]
+    rows = [
+        manifest_row(f"{s}{i}", split=s, labels=["on", f"object{i}", "kitchen"])
+        for s in ("train", "dev", "test")
+        for i in range(2)
+    ]
     corpus = ["action", "object", "location"]
     found, classes = made(tmp_path, rows, kind="IC", labels=["location", "object"], corpus_labels=corpus)
     assert found[0]["labels"] == ["kitchen", "object0"]
@@ -57,7 +55,7 @@ def test_slots_are_the_columns_asked_for(tmp_path):
 
 def test_words_become_letters_or_phonemes_by_a_lexicon(tmp_path):
     (tmp_path / "lexicon.txt").write_text("7 S EH V\n\n3 TH R IY\n3 X\n")
-    rows = [manifest_row(s, s, ["3", "7"]) for s in ("train", "dev", "test")]
+    rows = [manifest_row(s, split=s, labels=["3", "7"]) for s in ("train", "dev", "test")]
     how = dict(labels=["digits[]"], corpus_labels=["digits[]"], lexicon=str(tmp_path / "lexicon.txt"))
     found, classes = made(tmp_path, rows, kind="PR", **how)
     assert found[0]["labels"] == ["TH", "R", "IY", "S", "EH", "V"]
@@ -77,7 +75,7 @@ def test_a_lexicon_or_a_word_that_lacks_is_named(tmp_path):
 
 
 def test_activity_becomes_segments_of_two_speakers(tmp_path):
-    rows = [manifest_row(s, s, list("00113320")) for s in ("train", "dev", "test")]
+    rows = [manifest_row(s, split=s, labels=list("00113320")) for s in ("train", "dev", "test")]
     found, classes = made(tmp_path, rows, kind="SD", labels=["activity[]"], corpus_labels=["activity[]"])
     assert found[0]["labels"] == ["1 0.02 0.06", "2 0.04 0.07"]
     assert [(c["index"], c["label"], c["num_rows"]) for c in classes] == [(0, "1", 1), (1, "2", 1)]

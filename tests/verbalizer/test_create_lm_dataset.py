@@ -8,22 +8,19 @@ import pytest
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.schemas import REDUCED_UNITS
 from storage import tables
+from tests.factories import manifest_row_without_audio
 from verbalizer.create_lm_dataset import create_lm_dataset, few_examples, label_positions
 from verbalizer.schemas import LM_DATASET
 
 NAMES = dict(a=["up", "red"], b=["down", "red"], c=["up", "blue"])
 
 
-def manifest_row(name, labels):
-    nothing = dict(path=None, start_seconds=0.0, end_seconds=None, speaker=None, speed=1.0)
-    nothing |= dict(num_samples=0, sample_rate=0, source_sample_rate=0, source_channels=0)
-    return dict(utterance_id=name, split="train", labels=labels, audio_hash="") | nothing
-
-
 def created(folder, units, names, labels=("word",), **settings):
     rows = [dict(utterance_id=n, split="train", codebook="c", units=[i, 9], durations=[1, 2]) for i, n in enumerate(units)]
     tables.write(folder / "u.parquet", rows, REDUCED_UNITS)
-    tables.write(folder / "m.parquet", [manifest_row(name, NAMES.get(name, ["x", "y"])) for name in names], MANIFEST)
+    tables.write(
+        folder / "m.parquet", [manifest_row_without_audio(name, labels=NAMES.get(name, ["x", "y"])) for name in names], MANIFEST
+    )
     files = dict(reduced_units=folder / "u.parquet", manifest=folder / "m.parquet", lm_dataset=folder / "lm.parquet")
     settings = dict(of_two_classes=False, examples_per_class=0) | settings
     create_lm_dataset(**files, labels=list(labels), corpus_labels=["word", "colour"], seed=1, **settings)

@@ -8,12 +8,9 @@ import soundfile
 from speech2unit.corpora.adapters.table import read_rows
 from speech2unit.corpora.concatenate_clips import check_clips, concatenate_clips, draw_strings, joined
 from speech2unit.corpora.make_manifest import make_manifest
+from tests.factories import MANIFEST_SETTINGS, corpus_row
 
 HOW = dict(num_clips=dict(train=20, dev=6, test=6), num_parts=[2, 4], pause_seconds=[0.1, 0.2], pause_snr_db=40, seed=1)
-CORPUS = dict(
-    corpus="digits", adapter="table", metadata="metadata.csv", path_column="path", split_column="split", speaker_column="speaker",
-    label_columns="label", where="", speaker_pattern="", speeds="0.9", source="", codebook="",
-)  # fmt: skip
 RATE = 8000
 
 
@@ -28,11 +25,8 @@ def clips(tmp_path):
             soundfile.write(root / f"{number}_{digit}.wav", tone, RATE)
             rows.append(dict(path=f"{number}_{digit}.wav", split=split, speaker=f"s{number}", label=digit))
     pandas.DataFrame(rows).to_csv(root / "metadata.csv", index=False)
-    settings = dict(
-        sample_rate=16_000, max_reject_fraction=0, allow_speaker_overlap=False, allow_audio_overlap=False, num_workers=1
-    )
     paths = dict(manifest=root / "manifest.parquet", rejected=root / "rejected.parquet")
-    make_manifest(**paths, corpus=CORPUS | dict(root=str(root)), **settings)
+    make_manifest(**paths, corpus=corpus_row(root, speeds="0.9"), **MANIFEST_SETTINGS)
     return root
 
 
@@ -74,11 +68,8 @@ def test_each_string_says_its_labels_in_its_speakers_voice(clips, tmp_path):
 
 def test_a_manifest_of_strings_can_be_made_and_holds_sequences(clips, tmp_path):
     folder = run(clips, tmp_path / "strings")
-    row = CORPUS | dict(root=str(folder), label_columns="labels[]", speeds="")
-    settings = dict(
-        sample_rate=16_000, max_reject_fraction=0, allow_speaker_overlap=False, allow_audio_overlap=False, num_workers=1
-    )
-    make_manifest(manifest=tmp_path / "m.parquet", rejected=tmp_path / "r.parquet", corpus=row, **settings)
+    corpus = corpus_row(folder, label_columns="labels[]")
+    make_manifest(manifest=tmp_path / "m.parquet", rejected=tmp_path / "r.parquet", corpus=corpus, **MANIFEST_SETTINGS)
     assert sorted(map(tuple, pandas.read_parquet(tmp_path / "m.parquet").labels)) == sorted(
         tuple(row["labels"]) for row in rows_of(folder)
     )

@@ -7,10 +7,10 @@ import soundfile
 
 from evaluation.metrics import slots as slots_of_text
 from speech2unit.corpora.adapters.table import read_rows
-from speech2unit.corpora.audio import decode
 from speech2unit.corpora.concatenate_slots import concatenate_slots, draw_commands, slot_of_labels, slot_symbols
 from speech2unit.corpora.schemas import MANIFEST
 from storage import tables
+from tests.factories import manifest_row_of_file
 
 SLOTS = dict(direction=["left", "right"], action=["stop"], number=["3", "7"])
 HOW = dict(
@@ -28,9 +28,7 @@ def corpus(folder, speakers, labels, hertz):
         for label in labels:
             path = f"{speaker}_{label}.wav"
             soundfile.write(folder / path, 0.5 * np.sin(2 * np.pi * hertz * np.arange(3200) / RATE), RATE)
-            same = dict(start_seconds=0.0, end_seconds=None, speed=1.0, num_samples=3200, sample_rate=RATE)
-            same |= dict(source_sample_rate=RATE, source_channels=1, audio_hash=decode(folder / path)[1].audio_hash)
-            rows.append(dict(same, utterance_id=path[:-4], path=path, split=split, speaker=speaker, labels=[label]))
+            rows.append(manifest_row_of_file(folder / path, split=split, speaker=speaker, labels=[label]))
     tables.write(folder / "manifest.parquet", rows, MANIFEST)
     return folder
 

@@ -11,6 +11,7 @@ import soundfile
 from speech2unit.corpora.make_manifest import make_manifest
 from speech2unit.corpora.schemas import MANIFEST, REJECTED
 from storage import tables
+from tests.factories import MANIFEST_SETTINGS, corpus_row
 
 RATE = 16_000
 RNG = np.random.default_rng(0)
@@ -41,17 +42,16 @@ def good_files(root, count=12):
 
 def make(root, rows, /, speeds="", **settings):
     """The manifest and the rejected rows, each a dict by utterance_id, and the folder they were written to."""
-    pandas.DataFrame(rows).to_csv(root / "meta.csv", index=False)
-    corpus = dict(
-        corpus="toy", adapter="table", root=str(root), metadata="meta.csv", path_column="path", split_column="split",
-        speaker_column="speaker", label_columns="label", where="", speaker_pattern="", speeds=speeds,
-    )  # fmt: skip
-    defaults = dict(
-        sample_rate=RATE, max_reject_fraction=0.0, allow_speaker_overlap=False, allow_audio_overlap=False, num_workers=2
-    )
+    pandas.DataFrame(rows).to_csv(root / "metadata.csv", index=False)
+    corpus = corpus_row(root, speeds=speeds)
     corpus |= {name: settings.pop(name) for name in list(settings) if name in corpus}
     out = root / "out"
-    make_manifest(manifest=out / "manifest.parquet", rejected=out / "rejected.parquet", corpus=corpus, **defaults | settings)
+    make_manifest(
+        manifest=out / "manifest.parquet",
+        rejected=out / "rejected.parquet",
+        corpus=corpus,
+        **MANIFEST_SETTINGS | dict(num_workers=2) | settings,
+    )
     read = (tables.read(out / "manifest.parquet", MANIFEST), tables.read(out / "rejected.parquet", REJECTED))
     return [{row["utterance_id"]: row for row in table.to_pylist()} for table in read]
 

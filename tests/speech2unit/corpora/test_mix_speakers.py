@@ -10,6 +10,7 @@ from speech2unit.corpora.make_manifest import make_manifest
 from speech2unit.corpora.mix_speakers import draw_pairs, mix_speakers, mixed
 from speech2unit.corpora.schemas import MANIFEST
 from storage import tables
+from tests.factories import MANIFEST_SETTINGS, corpus_row
 
 RATE = 16_000
 TONES_HZ = dict(a=400, b=800, c=1200, d=400, e=800, f=400, g=800)  # a tone stands for a speaker
@@ -37,14 +38,8 @@ def clips(tmp_path_factory):
 
 
 def manifest_of(folder, label_columns):
-    corpus = dict(
-        corpus="tones", adapter="table", root=str(folder), metadata="metadata.csv", path_column="path", split_column="split", where="",
-        speaker_column="speaker", label_columns=label_columns, speeds="",
-    )  # fmt: skip
-    settings = dict(
-        sample_rate=RATE, max_reject_fraction=0, allow_speaker_overlap=False, allow_audio_overlap=False, num_workers=1
-    )
-    make_manifest(manifest=folder / "m.parquet", rejected=folder / "r.parquet", corpus=corpus, **settings)
+    corpus = corpus_row(folder, label_columns=label_columns)
+    make_manifest(manifest=folder / "m.parquet", rejected=folder / "r.parquet", corpus=corpus, **MANIFEST_SETTINGS)
     return tables.read(folder / "m.parquet", MANIFEST).to_pylist()
 
 

@@ -6,12 +6,12 @@ from speech2unit.corpora import plot_durations as module
 from speech2unit.corpora.plot_durations import durations_by_split, plot_durations
 from speech2unit.corpora.schemas import MANIFEST
 from storage import tables
+from tests.factories import manifest_row
 
 
 def row(name, split, num_samples, speed=1.0, sample_rate=16_000):
-    about = dict(path=f"{name}.wav", speaker=None, labels=["a"], source_sample_rate=8000, source_channels=1, audio_hash=name)
-    about |= dict(start_seconds=0.0, end_seconds=None)
-    return dict(utterance_id=name, split=split, num_samples=num_samples, speed=speed, sample_rate=sample_rate) | about
+    cells = dict(labels=["a"], source_sample_rate=8000)
+    return manifest_row(name, split=split, num_samples=num_samples, speed=speed, sample_rate=sample_rate, **cells)
 
 
 ROWS = [

@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 
 from speech2unit import encoders
-from speech2unit.corpora.audio import decode
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.encoders.architectures.distilalhubert import build, encoder_of
 from speech2unit.encoders.models.compressed_layers import keep_heads, keep_rows, layer_sizes, make_low_rank
@@ -21,6 +20,7 @@ from speech2unit.recipes.objectives import layer_losses, random_segment
 from storage import tables
 from storage.schemas import TRAINING
 from storage.weights import load_tensors, save_config, save_tensors
+from tests.factories import manifest_row_of_file
 from workflow.scripts.config_files import default_config
 
 PRESETS = default_config()["distil_layers"]
@@ -187,10 +187,7 @@ def rows(folder):
     for i in range(8):
         num_samples = 4_000 + 700 * i
         soundfile.write(folder / f"{i}.wav", NOISE[i : i + num_samples], 16_000, subtype="FLOAT")
-        yield dict(
-            utterance_id=f"u{i}", path=f"{i}.wav", split="train", speaker=None, labels=[], speed=1.0, num_samples=num_samples,
-            sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=decode(folder / f"{i}.wav")[1].audio_hash, start_seconds=0.0, end_seconds=None,
-        )  # fmt: skip
+        yield manifest_row_of_file(folder / f"{i}.wav", utterance_id=f"u{i}")
 
 
 def test_the_stage_writes_an_encoder_that_came_nearer_to_its_teacher(teacher):

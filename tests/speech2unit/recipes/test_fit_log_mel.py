@@ -6,23 +6,18 @@ import soundfile
 import torch
 
 from speech2unit import encoders
-from speech2unit.corpora.audio import decode
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.encoders.models.log_mel import log_mel, without_loudness
 from speech2unit.recipes.fit_log_mel import fit_log_mel, moments, training_rows
 from storage import tables
+from tests.factories import manifest_row_of_file
 
 LENGTHS = dict(a=4000, b=6000, c=5000, d=3000)
 SPLITS = dict(a="train", b="train", c="dev", d="test")
 
 
 def row(folder, name, split, speed=1.0):
-    return dict(
-        utterance_id=f"{speed}{name}", path=f"{name}.wav", split=split, speaker=None, labels=[], speed=speed,
-        num_samples=LENGTHS[name],
-        sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=decode(folder / f"{name}.wav")[1].audio_hash,
-        start_seconds=0.0, end_seconds=None,
-    )  # fmt: skip
+    return manifest_row_of_file(folder / f"{name}.wav", utterance_id=f"{speed}{name}", split=split, speed=speed)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import torch
 from safetensors.torch import load_file
 
 from speech2unit import encoders
-from speech2unit.corpora.audio import decode
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.encoders.models.log_mel import FrontEnd, log_mel
 from speech2unit.recipes.pretrain_melhubert import pretrain_melhubert
@@ -17,6 +16,7 @@ from speech2unit.schemas import UNITS
 from storage import tables
 from storage.schemas import TRAINING
 from storage.weights import save_config, save_tensors
+from tests.factories import manifest_row_of_file
 from workflow.scripts.config_files import default_config
 
 FRONT_END = FrontEnd(torch.zeros(40), torch.ones(40), False)
@@ -38,13 +38,8 @@ def run(tmp_path_factory):
     for i in range(12):
         num_samples = 4_000 + 700 * i
         soundfile.write(folder / f"{i}.wav", waveform(num_samples, i), 16_000, subtype="FLOAT")
-        rows.append(
-            dict(
-                utterance_id=f"u{i}", path=f"{i}.wav", split="train" if i < 10 else "test", speaker=None, labels=[], speed=1.0,
-                num_samples=num_samples, sample_rate=16_000, source_sample_rate=16_000, source_channels=1, audio_hash=decode(folder / f"{i}.wav")[1].audio_hash,
-                start_seconds=0.0, end_seconds=None,
-            )
-        )  # fmt: skip
+        split = "train" if i < 10 else "test"
+        rows.append(manifest_row_of_file(folder / f"{i}.wav", utterance_id=f"u{i}", split=split))
         num_frames = len(FRONT_END(waveform(num_samples, i)))
         units.append(dict(utterance_id=f"u{i}", split="train", codebook="c", units=[k % 5 for k in range(num_frames)]))
     tables.write(folder / "m.parquet", rows, MANIFEST)

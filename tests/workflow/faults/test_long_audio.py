@@ -9,11 +9,11 @@ import pytest
 import soundfile
 
 from speech2unit.assign_units import centroid_matrix, nearest_centroids
-from speech2unit.corpora.audio import decode
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.projection import load
 from speech2unit.schemas import FEATURES
 from storage import tables
+from tests.factories import manifest_row_of_file
 from tests.workflow.faults.runs import ALL, ROOT
 
 RATE, HOP, SEAM_FRAMES = 16_000, 320, 60
@@ -21,8 +21,8 @@ SECONDS = 3600 if ALL else 300
 MAX_MB = 1500  # of which 400 are torch's and torchaudio's code
 EXTRACT = """
 import json, sys
-from speech2unit import provenance
 from speech2unit.extract_features import extract_features
+from storage import provenance
 extract_features(**json.loads(sys.argv[1]))
 print(round(provenance.most_memory_mb()))
 """
@@ -66,9 +66,5 @@ def test_an_hour_needs_little_memory_and_has_the_units_of_its_minutes(project, t
 
 
 def row(path, start, end):
-    samples, info = decode(path, start, end)
-    return dict(
-        utterance_id=f"{start:.2f}-{end and round(end, 2)}", path=path.name, start_seconds=start, end_seconds=end, split="test",
-        speaker=None, labels=[], speed=1.0, num_samples=len(samples), sample_rate=RATE, source_sample_rate=RATE, source_channels=1,
-        audio_hash=info.audio_hash,
-    )  # fmt: skip
+    segment = dict(start_seconds=start, end_seconds=end)
+    return manifest_row_of_file(path, utterance_id=f"{start:.2f}-{end and round(end, 2)}", split="test", **segment)
