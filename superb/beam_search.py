@@ -11,7 +11,7 @@ from math import exp, inf, log1p
 import numpy as np
 
 from evaluation.metrics import WORD_SEPARATOR, text
-from superb.heads import BLANK
+from superb.heads import CTC_BLANK
 from superb.language_model import END, NGram
 
 
@@ -54,7 +54,7 @@ class Fusion:
         return score, (*words, word)[-lm.order :], ""
 
 
-def fusion_of(transcripts, symbols, *, order, lm_weight, word_score):
+def build_fusion(transcripts, symbols, *, order, lm_weight, word_score):
     """A `Fusion` with n-grams of up to `order` words of the training transcripts, lists of `symbols`."""
     sequences = [text(labels, WORD_SEPARATOR in symbols).split() for labels in transcripts]
     return Fusion(NGram(sequences, order), tuple(symbols), lm_weight, word_score)
@@ -64,7 +64,7 @@ class Prefixes:
     """Sequences of symbols as numbers, 0 the empty one: a new one is an older one and a symbol."""
 
     def __init__(self, fusion):
-        self.fusion, self.parents, self.lasts, self.children = fusion, [0], [BLANK], {}
+        self.fusion, self.parents, self.lasts, self.children = fusion, [0], [CTC_BLANK], {}
         self.states = [fusion.start()]
 
     def child(self, prefix, symbol):
@@ -112,8 +112,8 @@ def _extended(beam, row, tried, prefixes):
     for prefix, (blank, other) in beam.items():
         last, both = prefixes.lasts[prefix], add(blank, other)
         for symbol in tried:
-            if symbol == BLANK:
-                more(prefix, both + row[BLANK], -inf)
+            if symbol == CTC_BLANK:
+                more(prefix, both + row[CTC_BLANK], -inf)
             elif symbol == last:
                 more(prefix, -inf, other + row[symbol])
                 more(prefixes.child(prefix, symbol), -inf, blank + row[symbol])

@@ -14,7 +14,7 @@ from speech2unit.encoders import load_trunk
 from speech2unit.extract_features import shard_of
 from storage import tables
 from storage.progress import progress
-from superb.hidden_states import hidden_states as read_states
+from superb.hidden_states import hidden_states as encoder_states
 from superb.schemas import HIDDEN_STATES
 from training.device import choose_device
 
@@ -39,4 +39,4 @@ def extract_hidden_states(*, manifest, model, config, hidden_states, root, shard
         for start in progress(range(0, len(rows), ROWS_AT_ONCE), "batches"):
             part = rows[start : start + ROWS_AT_ONCE]
             waveforms = [read_utterance(Path(root) / row["path"], row, sample_rate=rate) for row in part]
-            out.write(state_rows(part, read_states(trunk, waveforms)))
+            out.write(state_rows(part, encoder_states(trunk, waveforms)))

@@ -13,7 +13,7 @@ from torch import nn
 from storage.errors import data_error
 from superb.diarization import frames_of, segments_of_frames
 
-BLANK = 0  # of CTC
+CTC_BLANK = 0  # of CTC
 
 
 class MeanPooling(nn.Module):
@@ -49,14 +49,14 @@ class CTC(nn.Module):
         sizes = torch.tensor([len(target) for target in targets], device=logits.device)
         flat = torch.tensor([symbol for target in targets for symbol in target], dtype=torch.long, device=logits.device)
         each = F.ctc_loss(
-            logits.log_softmax(-1).transpose(0, 1), flat, lengths, sizes, BLANK, reduction="none", zero_infinity=True
+            logits.log_softmax(-1).transpose(0, 1), flat, lengths, sizes, CTC_BLANK, reduction="none", zero_infinity=True
         )
         return (each / sizes.clamp(min=1)).sum(), len(targets)
 
     def answers(self, logits, lengths):
         """The best path without repetitions and blanks."""
         paths = [path[:length].unique_consecutive() for path, length in zip(logits.argmax(-1), lengths)]
-        return [path[path != BLANK].tolist() for path in paths]
+        return [path[path != CTC_BLANK].tolist() for path in paths]
 
 
 class LinearCTC(CTC):

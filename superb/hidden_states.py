@@ -8,27 +8,27 @@ import torch
 from torch import nn
 
 
-class Unchanged(nn.Module):
+class EncoderTuning(nn.Module):
     """What is put into an encoder: nothing. Others say more; none of them keeps the trunk as a part of itself."""
 
     length = 0  # positions before the frames
 
-    def before(self, x, real):
+    def prepend(self, x, real):
         """Projected frames `[B, T, D]` and which of them are real `[B, T]` (None: all) → the same with what stands before them."""
         return x, real
 
-    def enter(self, number, x):
+    def replace_input(self, number, x):
         """What block `number`, from 0, takes in place of its input `[B, length + T, D]`."""
         return x
 
-    def start(self, trunk, waveforms):
+    def initialize(self, trunk, waveforms):
         """Vectors that start from the encoder's own activations take them from a batch of waveforms."""
 
 
-def read_states(trunk, inside, waveforms):
+def batch_hidden_states(trunk, tuning_module, waveforms):
     """List of waveforms `[N_i]` → states `[L + 1, B, T, D]` of the frames alone, and their numbers `[B]`.
 
-    inside: an `Unchanged` or one that changes something. What stands before the frames is dropped from every state, so that
+    tuning_module: an `EncoderTuning` or one that changes something. What stands before the frames is dropped from every state, so that
     position t is frame t of the encoder. What pads a batch changes nothing.
     """
     device = next(trunk.parameters()).device
@@ -37,16 +37,16 @@ def read_states(trunk, inside, waveforms):
     x, real = nn.utils.rnn.pad_sequence(frames, batch_first=True), None
     if len({len(f) for f in frames}) > 1:
         real = torch.arange(x.shape[1], device=device) < lengths[:, None]
-    x, real = inside.before(x, real)
+    x, real = tuning_module.prepend(x, real)
     states, x = [], trunk.embed(x, real)
     for number, step in enumerate(trunk.layer_functions(x, real)):
-        x = inside.enter(number, x)
+        x = tuning_module.replace_input(number, x)
         states.append(x)
         x = step(x)
-    return torch.stack([state[:, inside.length :].float() for state in (*states, x)]), lengths
+    return torch.stack([state[:, tuning_module.length :].float() for state in (*states, x)]), lengths
 
 
 def hidden_states(trunk, waveforms):
     """List of waveforms `[N_i]` → list of float32 arrays `[L + 1, T_i, D]` of the encoder as it is, each read by itself."""
     with torch.no_grad():
-        return [read_states(trunk, Unchanged(), [waveform])[0][:, 0].cpu().numpy() for waveform in waveforms]
+        return [batch_hidden_states(trunk, EncoderTuning(), [waveform])[0][:, 0].cpu().numpy() for waveform in waveforms]

@@ -13,7 +13,7 @@ from superb.schemas import CLASSES, HIDDEN_STATES
 POOL_BATCHES = 8  # of which each is of utterances of similar length
 
 
-def read_states(paths):
+def load_hidden_states(paths):
     """utterance_id → float16 array `[L + 1, T, D]` of every shard of hidden states."""
     found = {}
     for path in paths:
@@ -26,7 +26,7 @@ def read_states(paths):
 
 def reader(hidden_states, root, sample_rate):
     """A function rows → inputs: float32 tensors, of hidden states where there are shards, else waveforms at `sample_rate`."""
-    states = read_states(hidden_states)
+    states = load_hidden_states(hidden_states)
 
     def read(row):
         if states:
@@ -67,18 +67,18 @@ def labels_of(target, classes, kind):
     return [known[index] for known, index in zip(classes, target)]
 
 
-def endless_batches(lengths, batch_size, rng):
+def shuffled_batches(lengths, batch_size, rng):
     """Positions of rows in batches of similar length, epoch after epoch, each in another order."""
     lengths = np.asarray(lengths)
     while True:
         order, pool = rng.permutation(len(lengths)), batch_size * POOL_BATCHES
         for start in range(0, len(order), pool):
             part = order[start : start + pool]
-            batches = length_batches(lengths[part], batch_size)
+            batches = sorted_batches(lengths[part], batch_size)
             yield from (part[batches[i]] for i in rng.permutation(len(batches)))
 
 
-def length_batches(lengths, batch_size):
+def sorted_batches(lengths, batch_size):
     """Positions of rows, shortest first, `batch_size` at a time."""
     order = np.argsort(lengths, kind="stable")
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

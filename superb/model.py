@@ -6,7 +6,7 @@ from torch import nn
 from speech2unit.encoders import load_trunk
 from storage.errors import data_error, nearest
 from superb.heads import HEADS
-from superb.hidden_states import read_states
+from superb.hidden_states import batch_hidden_states
 from superb.tuning import prepare
 
 HEAD = ("head.", "layer_weights")  # how the names begin of what is no part of the encoder
@@ -18,10 +18,17 @@ class TaskModel(nn.Module):
     Inputs are waveforms `[N_i]` or cached hidden states `[L + 1, T_i, D]`, see `superb`. The trunk stays in evaluation mode.
     """
 
-    def __init__(self, trunk, inside, head):
+    def __init__(self, trunk, tuning_module, head):
         super().__init__()
-        self.trunk, self.inside, self.head = trunk, inside, head
+        self.trunk = trunk
+        self.inside = tuning_module  # in files, its tensors are named `inside.…`
+        self.head = head
         self.layer_weights = nn.Parameter(torch.zeros(trunk.num_layers + 1))
+
+    @property
+    def tuning_module(self):
+        """What is added to the encoder, an `EncoderTuning`."""
+        return self.inside
 
     def train(self, mode=True):
         """See `nn.Module.train`."""
@@ -38,7 +45,7 @@ class TaskModel(nn.Module):
     def states(self, inputs):
         """Hidden states `[L + 1, B, T, D]`, frames `[B]`."""
         if inputs[0].ndim == 1:
-            return read_states(self.trunk, self.inside, inputs)
+            return batch_hidden_states(self.trunk, self.tuning_module, inputs)
         device = self.layer_weights.device
         cached = [torch.as_tensor(each, dtype=torch.float32, device=device).transpose(0, 1) for each in inputs]
         padded = nn.utils.rnn.pad_sequence(cached, batch_first=True)
@@ -79,9 +86,9 @@ def build_model(encoder, *, tuning, head, num_outputs):
     of `superb.heads.HEADS`; num_outputs: see `superb`. Raises `ValueError` for unknown names.
     """
     trunk, (architecture, settings) = load_trunk(encoder), _named(head)
-    inside = prepare(trunk, **tuning)
+    tuning_module = prepare(trunk, **tuning)
     hop_seconds = trunk.hop_length / trunk.sample_rate
-    return TaskModel(trunk, inside, HEADS[architecture](trunk.dim, list(num_outputs), hop_seconds, **settings)).eval()
+    return TaskModel(trunk, tuning_module, HEADS[architecture](trunk.dim, list(num_outputs), hop_seconds, **settings)).eval()
 
 
 def _named(head):

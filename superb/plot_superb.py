@@ -17,7 +17,7 @@ def panels(frame):
 
 
 def label_of(row):
-    """`prefix10, 10 %`: the way of tuning, and the part of the training split where it is not all of it."""
+    """`deep_prompt10, 10 %`: the way of tuning, and the part of the training split where it is not all of it."""
     return row.tuning if row.fraction == 1 else f"{row.tuning}, {100 * row.fraction:g} %"
 
 

@@ -7,8 +7,8 @@ from safetensors.torch import load_file
 from speech2unit.encoders import load_trunk
 from storage import tables
 from storage.progress import progress
-from superb.beam_search import decode, fusion_of
-from superb.inputs import labels_of, length_batches, num_outputs, read_classes, reader
+from superb.beam_search import build_fusion, decode
+from superb.inputs import labels_of, num_outputs, read_classes, reader, sorted_batches
 from superb.model import build_model, restore
 from superb.schemas import DATASET, PREDICTIONS
 from superb.tune_encoder import of_seed
@@ -24,7 +24,7 @@ def with_language_model(model, inputs, fusion, search):
 
 def predicted(model, rows, read, *, classes, kind, batch_size, fusion, search):
     """Rows of `PREDICTIONS` without the seed, for rows of `DATASET`."""
-    for chosen in progress(length_batches([row["num_samples"] for row in rows], batch_size), "batches"):
+    for chosen in progress(sorted_batches([row["num_samples"] for row in rows], batch_size), "batches"):
         batch = [rows[i] for i in chosen]
         inputs = read(batch)
         answers = zip(batch, model.predict(inputs), with_language_model(model, inputs, fusion, search))
@@ -62,7 +62,7 @@ def predict(
     rest, fusion = [row for row in rows if row["split"] != "train"], None
     if kind == "ASR" and ngram_order:
         transcripts = [row["labels"] for row in rows if row["split"] == "train"]
-        fusion = fusion_of(transcripts, known[0], order=ngram_order, lm_weight=lm_weight, word_score=word_score)
+        fusion = build_fusion(transcripts, known[0], order=ngram_order, lm_weight=lm_weight, word_score=word_score)
     search = dict(beam_size=beam_size, min_log_probability=-prune_nats)
     how = dict(classes=known, kind=kind, batch_size=batch_size, fusion=fusion, search=search)
     with tables.writer(predictions, PREDICTIONS) as out:

@@ -9,16 +9,16 @@ import torch
 from torch import nn
 
 from storage.errors import data_error
-from superb.hidden_states import Unchanged, read_states
+from superb.hidden_states import EncoderTuning, batch_hidden_states
 
 INITIALIZATIONS = ("normal", "mean", "ones")
 
 
-class Preinput(Unchanged):
+class InputPrompt(EncoderTuning):
     """Vectors `[length, D]` before the frames, in front of the positional convolution. Trained parameters: length · D."""
 
     def __init__(self, trunk, *, length, initialization, init_scale):
-        """initialization: `normal`, from N(0, init_scale²); `mean`, the same around the encoder's own mean once `start` has
+        """initialization: `normal`, from N(0, init_scale²); `mean`, the same around the encoder's own mean once `initialize` has
         seen a batch; `ones`, the ancestor's, for comparison. Raises `ValueError` for another one.
         """
         super().__init__()
@@ -37,12 +37,12 @@ class Preinput(Unchanged):
         ones = self.initialization == "ones"
         return nn.Parameter(torch.ones(shape) if ones else self.init_scale * torch.randn(shape))
 
-    def before(self, x, real):
-        """See `Unchanged.before`."""
+    def prepend(self, x, real):
+        """See `EncoderTuning.prepend`."""
         x = torch.cat([self.input.expand(len(x), -1, -1), x], 1)
         return x, None if real is None else torch.cat([real.new_ones(len(x), self.length), real], 1)
 
-    def start(self, trunk, waveforms):
+    def initialize(self, trunk, waveforms):
         """Of `mean`: moves the vectors to the mean over the batch and time of what they stand beside."""
         if self.initialization == "mean":
             self._move(*average_inputs(trunk, waveforms))
@@ -52,7 +52,7 @@ class Preinput(Unchanged):
         self.input += of_input
 
 
-class Prefix(Preinput):
+class DeepPrompt(InputPrompt):
     """And in each block the first rows of its input are replaced by vectors of its own, `[blocks, length, D]`.
 
     Trained parameters: (blocks + 1) · length · D; for 12 blocks, length 10 and D = 768: 99,840. Those of the input act on the
@@ -60,12 +60,12 @@ class Prefix(Preinput):
     """
 
     def __init__(self, trunk, **settings):
-        """Arguments as `Preinput`."""
+        """Arguments as `InputPrompt`."""
         super().__init__(trunk, **settings)
         self.blocks = self._vectors(trunk.num_layers, self.length, trunk.dim)
 
-    def enter(self, number, x):
-        """See `Unchanged.enter`."""
+    def replace_input(self, number, x):
+        """See `EncoderTuning.replace_input`."""
         return torch.cat([self.blocks[number].expand(len(x), -1, -1), x[:, self.length :]], 1)
 
     @torch.no_grad()
@@ -74,10 +74,10 @@ class Prefix(Preinput):
         self.blocks += of_blocks[:, None]
 
 
-class _Inputs(Unchanged):
+class _Inputs(EncoderTuning):
     """Notes the frames that enter an encoder."""
 
-    def before(self, x, real):
+    def prepend(self, x, real):
         self.x = x
         return x, real
 
@@ -86,6 +86,6 @@ class _Inputs(Unchanged):
 def average_inputs(trunk, waveforms):
     """Mean over all frames of a batch of waveforms: of what enters the encoder `[D]`, and of each block's input `[L, D]`."""
     inputs = _Inputs()
-    states, lengths = read_states(trunk, inputs, waveforms)
+    states, lengths = batch_hidden_states(trunk, inputs, waveforms)
     real = torch.arange(states.shape[2], device=states.device) < lengths[:, None]
     return inputs.x[real].mean(0), states[:-1, real].mean(1)

@@ -11,7 +11,7 @@ def tune(model, *, batches, dev_batches, learning_rate, encoder_learning_rate, *
     the encoder's own activations take them from the first training batch. **Source:** arXiv 2210.06175, whose two groups of
     parameters these are.
     """
-    model.inside.start(model.trunk, next(batches(0))[0])
+    model.tuning_module.initialize(model.trunk, next(batches(0))[0])
     factor = encoder_learning_rate / learning_rate
     return fit(
         model,

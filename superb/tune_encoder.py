@@ -10,7 +10,7 @@ from speech2unit.encoders import load_trunk
 from storage import tables
 from storage.schemas import TRAINING
 from storage.weights import save_config, save_tensors
-from superb.inputs import endless_batches, length_batches, num_outputs, read_classes, reader, target_of
+from superb.inputs import num_outputs, read_classes, reader, shuffled_batches, sorted_batches, target_of
 from superb.model import build_model, warm_start
 from superb.schemas import DATASET
 from superb.tune import tune
@@ -26,9 +26,9 @@ def of_seed(tensors, seed):
 
 def sizes_of(model):
     """Numbers of trained parameters, of those among them that change what the encoder yields, and of all there are."""
-    trained, inside = model.num_trained()
+    trained, in_encoder = model.num_trained()
     total = sum(parameter.numel() for parameter in model.parameters())
-    return dict(trained_parameters=trained, encoder_parameters=inside, total_parameters=total)
+    return dict(trained_parameters=trained, encoder_parameters=in_encoder, total_parameters=total)
 
 
 def tune_encoder(
@@ -74,7 +74,7 @@ def tune_encoder(
         rows = [rows[i] for i in chosen]
         return read(rows), [target_of(row["labels"], known, kind) for row in rows]
 
-    dev_batches = [batch_of(dev, chosen) for chosen in length_batches([row["num_samples"] for row in dev], batch_size)]
+    dev_batches = [batch_of(dev, chosen) for chosen in sorted_batches([row["num_samples"] for row in dev], batch_size)]
     for seed in seeds:
         torch.manual_seed(seed)
         task_model = build_model(folder, tuning=tuning, head=head, num_outputs=num_outputs(known)).to(device)
@@ -83,7 +83,7 @@ def tune_encoder(
 
         def batches(number, seed=seed):
             rng = np.random.default_rng([seed, number])
-            return (batch_of(train, chosen) for chosen in endless_batches(lengths, batch_size, rng))
+            return (batch_of(train, chosen) for chosen in shuffled_batches(lengths, batch_size, rng))
 
         curves += tune(
             task_model,

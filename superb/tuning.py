@@ -1,6 +1,6 @@
 """Ways of tuning a speech encoder for a task: what is put into it, and which of its own parameters are trained.
 
-`METHODS[method](trunk, **settings)` yields what is put into the trunk (an `Unchanged`), whose parameters are trained, after it
+`METHODS[method](trunk, **settings)` yields what is put into the trunk (an `EncoderTuning`), whose parameters are trained, after it
 has let train those of the trunk that are; the sizes for 12 blocks of 768 dimensions are beside each.
 """
 
@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from storage.errors import data_error, nearest
-from superb.hidden_states import Unchanged
-from superb.prompts import Prefix, Preinput
+from superb.hidden_states import EncoderTuning
+from superb.prompts import DeepPrompt, InputPrompt
 
 
-class LowRankUpdate(nn.Module):
+class LoRAUpdate(nn.Module):
     """Adds B A x to rows of what a projection of x yields, with A `[rank, D]` random and B `[rows, rank]` zero at first."""
 
     def __init__(self, in_dim, out_dim, rows, rank):
@@ -41,7 +41,7 @@ class Adapter(nn.Module):
         return output + self.up(F.gelu(self.down(output)))
 
 
-class LoRA(Unchanged):
+class LoRA(EncoderTuning):
     """Updates of low rank of the query and value projections: 294,912 at rank 8.
 
     **Source:** arXiv 2106.09685, equation 3, with α = r.
@@ -50,12 +50,12 @@ class LoRA(Unchanged):
     def __init__(self, trunk, *, rank):
         super().__init__()
         places = [place for block in trunk.blocks for place in queries_and_values(block)]
-        self.updates = nn.ModuleList(LowRankUpdate(*sizes_of(projection), rows, rank) for projection, rows in places)
+        self.updates = nn.ModuleList(LoRAUpdate(*sizes_of(projection), rows, rank) for projection, rows in places)
         for (projection, _), update in zip(places, self.updates):
             projection.register_forward_hook(update)
 
 
-class Houlsby(Unchanged):
+class Adapters(EncoderTuning):
     """Adapters behind the feed-forward part of each block, and if `both` behind attention as well, inside the residual.
 
     599,424 at a bottleneck of 32, behind the feed-forward part alone. **Source:** arXiv 1902.00751, figure 2; behind the
@@ -92,7 +92,7 @@ def attention_output(block):
 
 def tune_nothing(trunk):
     """The weighted sum alone: nothing of the encoder is trained."""
-    return Unchanged()
+    return EncoderTuning()
 
 
 def tune_biases(trunk):
@@ -100,21 +100,21 @@ def tune_biases(trunk):
     for block in trunk.blocks:
         for name, parameter in block.named_parameters():
             parameter.requires_grad_(name.rpartition(".")[2] == "bias")
-    return Unchanged()
+    return EncoderTuning()
 
 
 def tune_everything(trunk):
     """Full fine-tuning, the convolutions included."""
     trunk.requires_grad_(True)
-    return Unchanged()
+    return EncoderTuning()
 
 
 METHODS = dict(
     weighted_sum=tune_nothing,
-    preinput=Preinput,
-    prefix=Prefix,
+    input_prompt=InputPrompt,
+    deep_prompt=DeepPrompt,
     lora=LoRA,
-    houlsby=Houlsby,
+    adapter=Adapters,
     bitfit=tune_biases,
     full=tune_everything,
 )

@@ -6,7 +6,7 @@ from math import inf
 import numpy as np
 import pytest
 
-from superb.beam_search import add, decode, fusion_of
+from superb.beam_search import add, build_fusion, decode
 
 SPELLED, WHOLE = ("A", "B", "|"), ("A", "B", "C")
 TRANSCRIPTS = ["AB", "A|B", "B|AB", "A", "A"]
@@ -14,7 +14,7 @@ TRANSCRIPTS = ["AB", "A|B", "B|AB", "A", "A"]
 
 def fusion(symbols, lm_weight=0.7, word_score=0.4):
     transcripts = [[label for label in labels if label in symbols] for labels in TRANSCRIPTS]
-    return fusion_of(transcripts, symbols, order=2, lm_weight=lm_weight, word_score=word_score)
+    return build_fusion(transcripts, symbols, order=2, lm_weight=lm_weight, word_score=word_score)
 
 
 def random_rows(rng, num_frames):

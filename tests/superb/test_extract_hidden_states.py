@@ -8,7 +8,7 @@ from speech2unit.encoders import load_trunk
 from storage import tables
 from superb.extract_hidden_states import extract_hidden_states
 from superb.hidden_states import hidden_states
-from superb.inputs import read_states
+from superb.inputs import load_hidden_states
 
 
 def test_states_are_the_encoders_and_shards_change_nothing(tones, melhubert, tmp_path):
@@ -28,7 +28,7 @@ def test_states_are_the_encoders_and_shards_change_nothing(tones, melhubert, tmp
                 shard=shard,
                 num_shards=num_shards,
             )
-        found.append(read_states(paths))
+        found.append(load_hidden_states(paths))
     assert set(found[0]) == set(found[1]) == {row["utterance_id"] for row in rows}
     assert all((found[0][name] == found[1][name]).all() for name in found[0])
     wave = soundfile.read(folder / "u05.wav", dtype="float32")[0]

@@ -6,7 +6,7 @@ import soundfile
 
 from speech2unit.corpora.audio import decode
 from storage import tables
-from superb.inputs import endless_batches, labels_of, length_batches, read_classes, reader, target_of
+from superb.inputs import labels_of, read_classes, reader, shuffled_batches, sorted_batches, target_of
 from superb.schemas import CLASSES, HIDDEN_STATES
 
 ROWS = [
@@ -54,9 +54,9 @@ def test_targets_and_back(tmp_path, kind, labels, target):
 
 
 def test_batches_are_of_similar_length_and_an_epoch_has_every_row():
-    assert [batch.tolist() for batch in length_batches([3, 1, 2, 5, 4], 2)] == [[1, 2], [0, 4], [3]]
+    assert [batch.tolist() for batch in sorted_batches([3, 1, 2, 5, 4], 2)] == [[1, 2], [0, 4], [3]]
     lengths = np.random.default_rng(0).integers(1, 1000, 500)
-    drawn = endless_batches(lengths, 10, np.random.default_rng(1))
+    drawn = shuffled_batches(lengths, 10, np.random.default_rng(1))
     epochs = [[next(drawn) for _ in range(50 + 0)] for _ in range(2)]
     assert all(sorted(np.concatenate(epoch)) == list(range(500)) for epoch in epochs)
     assert [b.tolist() for b in epochs[0]] != [b.tolist() for b in epochs[1]]

@@ -22,7 +22,7 @@ HEADS = dict(
         [["1 0.00 0.12", "2 0.08 0.20"], ["2 0.02 0.10"], []],
     ),
 )  # fmt: skip
-PREFIX = dict(method="prefix", length=2, initialization="normal", init_scale=0.1)
+DEEP_PROMPT = dict(method="deep_prompt", length=2, initialization="normal", init_scale=0.1)
 
 
 def model_of(folder, tuning, task="ks", seed=0):
@@ -33,7 +33,7 @@ def model_of(folder, tuning, task="ks", seed=0):
 
 @pytest.mark.parametrize("task", HEADS)
 def test_every_head_trains_on_every_encoder(folder, waveforms, task):
-    model, targets = model_of(folder, PREFIX, task)
+    model, targets = model_of(folder, DEEP_PROMPT, task)
     with torch.autocast("cpu", torch.bfloat16):
         loss, number = model.loss((waveforms, targets))
     loss.backward()
@@ -45,7 +45,7 @@ def test_every_head_trains_on_every_encoder(folder, waveforms, task):
 
 @pytest.mark.parametrize("task", HEADS)
 def test_answers_are_as_targets_are(melhubert, waveforms, task):
-    model, targets = model_of(melhubert, PREFIX, task)
+    model, targets = model_of(melhubert, DEEP_PROMPT, task)
     answers = model.predict(waveforms)
     assert len(answers) == len(targets)
     assert all(type(x) in (int, str) for answer in answers for x in answer)
@@ -75,29 +75,29 @@ def test_the_trunk_stays_in_evaluation_mode(melhubert):
 
 
 def test_log_probabilities_are_those_of_the_frames(melhubert, waveforms):
-    model, _ = model_of(melhubert, PREFIX, "pr")
+    model, _ = model_of(melhubert, DEEP_PROMPT, "pr")
     found = model.log_probabilities(waveforms)
     assert [len(each) for each in found] == [len(model.trunk.frames(waveform)) for waveform in waveforms]
     np.testing.assert_allclose(np.exp(found[1]).sum(-1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("tuning", [PREFIX, dict(method="lora", rank=2), dict(method="bitfit"), dict(method="full")])
+@pytest.mark.parametrize("tuning", [DEEP_PROMPT, dict(method="lora", rank=2), dict(method="bitfit"), dict(method="full")])
 def test_what_was_trained_comes_back(folder, waveforms, tuning):
     model, _ = model_of(folder, tuning)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter) * parameter.requires_grad)
-    tensors, (everything, inside) = trained_state(model), model.num_trained()
+    tensors, (everything, in_encoder) = trained_state(model), model.num_trained()
     sizes = {name: tensor.numel() for name, tensor in tensors.items()}
-    assert (everything, inside) == (sum(sizes.values()), sum(n for name, n in sizes.items() if not name.startswith(HEAD)))
+    assert (everything, in_encoder) == (sum(sizes.values()), sum(n for name, n in sizes.items() if not name.startswith(HEAD)))
     other, _ = model_of(folder, tuning, seed=1)
     restore(other, tensors)
     assert torch.equal(other(waveforms)[0], model(waveforms)[0])
 
 
 def test_what_another_model_trained_is_refused(melhubert):
-    model, _ = model_of(melhubert, PREFIX)
-    other, _ = model_of(melhubert, PREFIX | dict(length=3))
+    model, _ = model_of(melhubert, DEEP_PROMPT)
+    other, _ = model_of(melhubert, DEEP_PROMPT | dict(length=3))
     with pytest.raises(ValueError, match="what was trained must be what the settings say; .*inside.blocks.*; train it again"):
         restore(model, trained_state(other))
 
@@ -105,15 +105,15 @@ def test_what_another_model_trained_is_refused(melhubert):
 def test_a_warm_start_takes_the_head_and_the_weights_of_the_layers_alone(melhubert):
     first, _ = model_of(melhubert, dict(method="full"), seed=1)
     torch.nn.init.normal_(first.layer_weights)
-    second, _ = model_of(melhubert, PREFIX)
+    second, _ = model_of(melhubert, DEEP_PROMPT)
     before = {name: tensor.clone() for name, tensor in second.state_dict().items()}
     warm_start(second, trained_state(first))
     for name, tensor in second.state_dict().items():
         assert torch.equal(tensor, (trained_state(first) if name.startswith(HEAD) else before)[name])
     with pytest.raises(ValueError, match="the head to start from must be of the same architecture and classes"):
-        warm_start(second, trained_state(model_of(melhubert, PREFIX, "pr")[0]))
+        warm_start(second, trained_state(model_of(melhubert, DEEP_PROMPT, "pr")[0]))
 
 
 def test_an_unknown_head_is_refused(melhubert):
     with pytest.raises(ValueError, match="'architecture' names a head; .* got 'mean_poling'; did you mean \"mean_pooling\""):
-        build_model(melhubert, tuning=PREFIX, head=dict(architecture="mean_poling"), num_outputs=[2])
+        build_model(melhubert, tuning=DEEP_PROMPT, head=dict(architecture="mean_poling"), num_outputs=[2])

@@ -11,7 +11,7 @@ from superb.schemas import SUPERB_SUMMARY, SWEEP
 
 def rows():
     for task, kind, tuning, trained, fraction in [
-        ("a", "KS", "full", 1000, 1.0), ("b", "KS", "prefix10", 50, 1.0), ("c", "KS", "prefix10", 50, 0.1), ("d", "SD", "full", 900, 1.0)
+        ("a", "KS", "full", 1000, 1.0), ("b", "KS", "deep_prompt10", 50, 1.0), ("c", "KS", "deep_prompt10", 50, 0.1), ("d", "SD", "full", 900, 1.0)
     ]:  # fmt: skip
         for seed in (1, 2):
             yield dict(
@@ -25,7 +25,7 @@ def test_a_panel_for_each_task_a_line_for_each_way(tmp_path):
     frame = pandas.DataFrame(rows())
     assert [(title.split("\n")[0], len(part)) for title, part in panels(frame)] == [("KS on c, e", 6), ("SD on c, e", 2)]
     first, second = draw(frame).axes[:2]
-    assert [t.get_text() for t in first.get_yticklabels()] == ["prefix10 (50)", "full (1,000)", "prefix10, 10 % (50)"]
+    assert [t.get_text() for t in first.get_yticklabels()] == ["deep_prompt10 (50)", "full (1,000)", "deep_prompt10, 10 % (50)"]
     assert [t.get_text() for t in second.get_yticklabels()] == ["full (900)"]
     dots = [line for line in first.lines if line.get_marker() == "o"]
     assert [line.get_xdata().tolist() for line in dots] == [pytest.approx([0.6, 0.7])] * 3

@@ -11,19 +11,19 @@ from superb.schemas import PREDICTIONS
 from superb.tune_encoder import of_seed
 
 LM = dict(ngram_order=3, lm_weight=0.5, word_score=0.0, beam_size=4, prune_nats=8.0)
-PREFIX = dict(method="prefix", length=2, initialization="normal", init_scale=0.1)
+DEEP_PROMPT = dict(method="deep_prompt", length=2, initialization="normal", init_scale=0.1)
 
 
 def test_predictions_are_those_of_each_seeds_model(tune, task, tones, melhubert, tmp_path):
-    made = tune(tuning=PREFIX)
-    predict(**task | dict(tuning=PREFIX, batch_size=5), **LM, tuned=made["tuned"], predictions=tmp_path / "p.parquet")
+    made = tune(tuning=DEEP_PROMPT)
+    predict(**task | dict(tuning=DEEP_PROMPT, batch_size=5), **LM, tuned=made["tuned"], predictions=tmp_path / "p.parquet")
     found = tables.read(tmp_path / "p.parquet", PREDICTIONS).to_pylist()
     rest = [row for row in tones[1] if row["split"] != "train"]
     assert {(r["seed"], r["utterance_id"], r["split"], *r["labels"]) for r in found} == {
         (seed, row["utterance_id"], row["split"], *row["labels"]) for seed in (1, 2) for row in rest
     }
     torch.manual_seed(99)
-    model = build_model(melhubert, tuning=PREFIX, head=task["head"], num_outputs=[3])
+    model = build_model(melhubert, tuning=DEEP_PROMPT, head=task["head"], num_outputs=[3])
     restore(model, of_seed(load_file(made["tuned"]), 2))
     expected = {row["utterance_id"]: ["abc"[i] for i in model.predict(reader([], tones[0], 16_000)([row]))[0]] for row in rest}
     assert {r["utterance_id"]: r["predicted_labels"] for r in found if r["seed"] == 2} == expected

@@ -11,8 +11,8 @@ HOW = dict(
     weight_decay=0.0, evaluate_every=25, seed=1,
 )  # fmt: skip
 METHODS = dict(
-    weighted_sum={}, prefix=dict(length=2, initialization="mean", init_scale=0.1), lora=dict(rank=2),
-    houlsby=dict(bottleneck=2, both=False), bitfit={}, full={},
+    weighted_sum={}, deep_prompt=dict(length=2, initialization="mean", init_scale=0.1), lora=dict(rank=2),
+    adapter=dict(bottleneck=2, both=False), bitfit={}, full={},
 )  # fmt: skip
 
 
@@ -22,7 +22,7 @@ def model_of(folder, method):
     return build_model(folder, tuning=dict(method=method, **METHODS[method]), head=head, num_outputs=[3])
 
 
-def trained(folder, waveforms, method="prefix", **changes):
+def trained(folder, waveforms, method="deep_prompt", **changes):
     model, batch = model_of(folder, method), (waveforms, [[0], [1], [2]])
 
     def batches(number):
@@ -45,14 +45,14 @@ def test_it_learns_and_changes_what_it_should_alone(melhubert, waveforms, method
 
 
 def test_head_and_encoder_have_learning_rates_of_their_own(melhubert, waveforms):
-    before = dict(model_of(melhubert, "prefix").named_parameters())
+    before = dict(model_of(melhubert, "deep_prompt").named_parameters())
     model, _ = trained(melhubert, waveforms, num_updates=1, encoder_learning_rate=1e-9)
     moved = {name: float((p - before[name]).abs().max()) for name, p in model.named_parameters() if p.requires_grad}
     assert all((step > 1e-3) for name, step in moved.items() if name.startswith(HEAD))
-    start = model_of(melhubert, "prefix")
-    start.inside.start(start.trunk, waveforms)  # mean: they move there before the first update, and then hardly
-    for name, parameter in start.inside.named_parameters():
-        torch.testing.assert_close(dict(model.inside.named_parameters())[name], parameter, atol=1e-7, rtol=0)
+    fresh = model_of(melhubert, "deep_prompt")
+    fresh.tuning_module.initialize(fresh.trunk, waveforms)  # mean: they move there before the first update, and then hardly
+    for name, parameter in fresh.tuning_module.named_parameters():
+        torch.testing.assert_close(dict(model.tuning_module.named_parameters())[name], parameter, atol=1e-7, rtol=0)
 
 
 def test_the_same_seed_gives_the_same_numbers(melhubert, waveforms):

@@ -12,7 +12,7 @@ from storage.schemas import TRAINING
 from superb.extract_hidden_states import extract_hidden_states
 from superb.tune_encoder import of_seed
 
-PREFIX = dict(method="prefix", length=2, initialization="normal", init_scale=0.1)
+DEEP_PROMPT = dict(method="deep_prompt", length=2, initialization="normal", init_scale=0.1)
 
 
 def curve(path, split="dev"):
@@ -21,7 +21,7 @@ def curve(path, split="dev"):
 
 
 def test_each_seed_has_its_tensors_and_its_curve(tune):
-    made = tune(tuning=PREFIX)
+    made = tune(tuning=DEEP_PROMPT)
     tensors = load_file(made["tuned"])
     names = {name.partition(".")[2] for name in tensors}
     assert set(tensors) == {f"seed{seed}.{name}" for seed in (1, 2) for name in names}
@@ -55,7 +55,9 @@ def test_kept_hidden_states_train_as_the_waveforms_do(tune, task, tones, tmp_pat
 
 def test_a_warm_start_takes_the_head_of_another_task(tune):
     first = tune("first", seeds=[1])
-    warm = tune("warm", seeds=[1], start=[first["tuned"]], tuning=PREFIX, num_updates=1, learning_rate=1e-8, warmup_updates=0)
+    warm = tune(
+        "warm", seeds=[1], start=[first["tuned"]], tuning=DEEP_PROMPT, num_updates=1, learning_rate=1e-8, warmup_updates=0
+    )
     before, after = (of_seed(load_file(made["tuned"]), 1) for made in (first, warm))
     assert all(torch.allclose(tensor, after[name], atol=1e-6) for name, tensor in before.items())
     assert set(after) - set(before) == {"inside.input", "inside.blocks"}

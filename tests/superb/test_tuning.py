@@ -9,12 +9,18 @@ from speech2unit.encoders.architectures.wav2vec2 import Wav2Vec2Trunk
 from speech2unit.encoders.models.log_mel import FrontEnd
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
-from superb.hidden_states import Unchanged, read_states
+from superb.hidden_states import EncoderTuning, batch_hidden_states
 from superb.tuning import METHODS, prepare
 
 PROMPT = dict(length=3, initialization="normal", init_scale=0.1)
 SETTINGS = dict(
-    weighted_sum={}, preinput=PROMPT, prefix=PROMPT, lora=dict(rank=4), houlsby=dict(bottleneck=5, both=True), bitfit={}, full={}
+    weighted_sum={},
+    input_prompt=PROMPT,
+    deep_prompt=PROMPT,
+    lora=dict(rank=4),
+    adapter=dict(bottleneck=5, both=True),
+    bitfit={},
+    full={},
 )
 HUBERT_BASE = dict(
     conv_layers=[[512, 10, 5]] + [[512, 3, 2]] * 4 + [[512, 2, 2]] * 2, conv_bias=False, conv_norm="group", normalize_waveform=False,
@@ -31,9 +37,9 @@ def trained(*modules):
 
 
 @pytest.mark.parametrize("method, settings, expected", [
-    ("weighted_sum", {}, 0), ("preinput", PROMPT | dict(length=10), 7_680), ("prefix", PROMPT | dict(length=10), 99_840),
-    ("lora", dict(rank=8), 294_912), ("houlsby", dict(bottleneck=32, both=False), 599_424),
-    ("houlsby", dict(bottleneck=32, both=True), 1_198_848), ("bitfit", {}, 101_376),
+    ("weighted_sum", {}, 0), ("input_prompt", PROMPT | dict(length=10), 7_680), ("deep_prompt", PROMPT | dict(length=10), 99_840),
+    ("lora", dict(rank=8), 294_912), ("adapter", dict(bottleneck=32, both=False), 599_424),
+    ("adapter", dict(bottleneck=32, both=True), 1_198_848), ("bitfit", {}, 101_376),
 ])  # fmt: skip
 @pytest.mark.parametrize("architecture", TRUNKS)
 def test_the_counts_at_the_published_sizes(architecture, method, settings, expected):
@@ -59,13 +65,13 @@ def test_every_method_is_tried():
 def test_what_trains_receives_a_gradient_and_nothing_else_changes(folder, waveforms, method):
     torch.manual_seed(0)
     trunk = load_trunk(folder)
-    inside = prepare(trunk, method=method, **SETTINGS[method])
-    for adapter in getattr(inside, "adapters", []):
+    tuning_module = prepare(trunk, method=method, **SETTINGS[method])
+    for adapter in getattr(tuning_module, "adapters", []):
         torch.nn.init.normal_(adapter.up.weight)  # zeros hide the rest of it
-    for update in getattr(inside, "updates", []):
+    for update in getattr(tuning_module, "updates", []):
         torch.nn.init.normal_(update.b)
-    states, _ = read_states(trunk, inside, waveforms)
-    own = dict(inside.named_parameters())
+    states, _ = batch_hidden_states(trunk, tuning_module, waveforms)
+    own = dict(tuning_module.named_parameters())
     theirs = {name: p for name, p in trunk.named_parameters() if p.requires_grad}
     if method == "weighted_sum":
         assert not own and not theirs and not states.requires_grad
@@ -80,43 +86,43 @@ def test_what_trains_receives_a_gradient_and_nothing_else_changes(folder, wavefo
     assert theirs.keys() == dict(bitfit=biases, full=everything).get(method, set())
 
 
-@pytest.mark.parametrize("method", ["weighted_sum", "lora", "houlsby", "bitfit", "full"])
+@pytest.mark.parametrize("method", ["weighted_sum", "lora", "adapter", "bitfit", "full"])
 def test_before_the_first_update_the_states_are_the_plain_encoders(folder, waveforms, method):
-    plain, _ = read_states(load_trunk(folder), Unchanged(), waveforms)
+    plain, _ = batch_hidden_states(load_trunk(folder), EncoderTuning(), waveforms)
     trunk = load_trunk(folder)
-    found, _ = read_states(trunk, prepare(trunk, method=method, **SETTINGS[method]), waveforms)
+    found, _ = batch_hidden_states(trunk, prepare(trunk, method=method, **SETTINGS[method]), waveforms)
     assert torch.equal(found, plain)
 
 
 def test_a_low_rank_update_is_that_of_the_weight(folder, waveforms):
     torch.manual_seed(0)
     trunk, changed = load_trunk(folder), load_trunk(folder)
-    inside = prepare(trunk, method="lora", rank=4)
+    tuning_module = prepare(trunk, method="lora", rank=4)
     with torch.no_grad():
-        for update in inside.updates:
+        for update in tuning_module.updates:
             update.b.normal_()
-        for block, (query, value) in zip(changed.blocks, zip(inside.updates[::2], inside.updates[1::2])):
+        for block, (query, value) in zip(changed.blocks, zip(tuning_module.updates[::2], tuning_module.updates[1::2])):
             if hasattr(block, "qkv"):
                 block.qkv.weight += torch.cat([query.b @ query.a, torch.zeros(16, 16), value.b @ value.a])
             else:
                 block.q_proj.weight += query.b @ query.a
                 block.v_proj.weight += value.b @ value.a
-    expected, _ = read_states(changed, Unchanged(), waveforms)
-    torch.testing.assert_close(read_states(trunk, inside, waveforms)[0], expected, atol=1e-4, rtol=0)
+    expected, _ = batch_hidden_states(changed, EncoderTuning(), waveforms)
+    torch.testing.assert_close(batch_hidden_states(trunk, tuning_module, waveforms)[0], expected, atol=1e-4, rtol=0)
 
 
 def test_an_adapter_acts_inside_the_residual(melhubert, waveforms):
     trunk, changed = load_trunk(melhubert), load_trunk(melhubert)
-    inside = prepare(trunk, method="houlsby", bottleneck=5, both=False)
+    tuning_module = prepare(trunk, method="adapter", bottleneck=5, both=False)
     with torch.no_grad():
-        for adapter, block in zip(inside.adapters, changed.blocks):
+        for adapter, block in zip(tuning_module.adapters, changed.blocks):
             adapter.up.bias.fill_(0.3)
             block.fc2.bias += 0.3
-    expected, _ = read_states(changed, Unchanged(), waveforms)
-    torch.testing.assert_close(read_states(trunk, inside, waveforms)[0], expected, atol=1e-5, rtol=0)
+    expected, _ = batch_hidden_states(changed, EncoderTuning(), waveforms)
+    torch.testing.assert_close(batch_hidden_states(trunk, tuning_module, waveforms)[0], expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("method", ["prefix", "lora", "houlsby"])
+@pytest.mark.parametrize("method", ["deep_prompt", "lora", "adapter"])
 def test_pruned_and_factorised_blocks_are_tuned_as_others(melhubert, waveforms, method):
     trunk = load_trunk(melhubert)
     block = trunk.blocks[0]
@@ -125,28 +131,30 @@ def test_pruned_and_factorised_blocks_are_tuned_as_others(melhubert, waveforms, 
         torch.nn.Sequential(torch.nn.Linear(16, 3, bias=False), torch.nn.Linear(3, 8)) for _ in "qv"
     )  # fmt: skip
     block.fc2 = torch.nn.Sequential(torch.nn.Linear(24, 3, bias=False), torch.nn.Linear(3, 16))
-    inside = prepare(trunk, method=method, **SETTINGS[method])
-    read_states(trunk, inside, waveforms)[0][-1].square().sum().backward()
-    assert all(p.grad is not None for p in inside.parameters())
-    assert trained(inside) == dict(prefix=144, lora=2 * 4 * (16 + 8) + 2 * 4 * 32, houlsby=4 * (2 * 5 * 16 + 21))[method]
+    tuning_module = prepare(trunk, method=method, **SETTINGS[method])
+    batch_hidden_states(trunk, tuning_module, waveforms)[0][-1].square().sum().backward()
+    assert all(p.grad is not None for p in tuning_module.parameters())
+    assert (
+        trained(tuning_module) == dict(deep_prompt=144, lora=2 * 4 * (16 + 8) + 2 * 4 * 32, adapter=4 * (2 * 5 * 16 + 21))[method]
+    )
 
 
-@pytest.mark.parametrize("method", ["prefix", "lora", "houlsby", "bitfit"])
+@pytest.mark.parametrize("method", ["deep_prompt", "lora", "adapter", "bitfit"])
 def test_blocks_that_pass_several_times_share_what_is_put_into_them(waveforms, method):
     """As in an encoder of few blocks that run again and again; prompts are each pass's own."""
     model = MelHuBERTModel(MelHuBERTConfig(2, 16, 24, 2, 6, 4, (7,)))
     model.layers = torch.nn.ModuleList([*model.layers, *model.layers])
     trunk = MelHuBERTTrunk(model, FrontEnd(torch.zeros(40), torch.ones(40), True))
     assert (trunk.num_layers, len(trunk.blocks)) == (4, 2)
-    inside = prepare(trunk, method=method, **SETTINGS[method])
-    states, _ = read_states(trunk, inside, waveforms)
+    tuning_module = prepare(trunk, method=method, **SETTINGS[method])
+    states, _ = batch_hidden_states(trunk, tuning_module, waveforms)
     assert len(states) == 5
     sizes = dict(
-        prefix=5 * 3 * 16, lora=2 * 2 * 2 * 4 * 16, houlsby=2 * 2 * (2 * 5 * 16 + 5 + 16), bitfit=2 * (4 * 16 + 24 + 3 * 16)
+        deep_prompt=5 * 3 * 16, lora=2 * 2 * 2 * 4 * 16, adapter=2 * 2 * (2 * 5 * 16 + 5 + 16), bitfit=2 * (4 * 16 + 24 + 3 * 16)
     )
-    assert trained(inside, trunk) == sizes[method]
+    assert trained(tuning_module, trunk) == sizes[method]
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(ValueError, match="'method' names a way of tuning; .* got 'prefixes'; did you mean \"prefix\""):
-        prepare(torch.nn.Identity(), method="prefixes")
+    with pytest.raises(ValueError, match="'method' names a way of tuning; .* got 'deep_prompts'; did you mean \"deep_prompt\""):
+        prepare(torch.nn.Identity(), method="deep_prompts")

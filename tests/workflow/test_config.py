@@ -260,8 +260,25 @@ def test_a_yaml_tag_runs_nothing(text, tmp_path, monkeypatch):
 
 def test_settings_of_another_way_of_tuning_are_refused():
     config = default_config()
-    for preset, section, key in [("prefix10", "tuning", "rank"), ("full", "tuning", "length"), ("phonemes", "head", "dropout")]:
+    for preset, section, key in [
+        ("deep_prompt10", "tuning", "rank"),
+        ("full", "tuning", "length"),
+        ("phonemes", "head", "dropout"),
+    ]:
         changed = copy.deepcopy(config)
         changed["tune_encoder" if section == "tuning" else "superb_heads"][preset][section][key] = 1
         with pytest.raises(ValueError, match=f"{preset}.{section}: .* has too many properties"):
             check_config(changed, SCHEMAS / "config.schema.yaml", [])
+
+
+@pytest.mark.parametrize("path, value, kind, new", [
+    (("tune_encoder", "prefix10"), dict(encoder_learning_rate=0.1), "preset", "deep_prompt10"),
+    (("tune_encoder", "full", "tuning", "method"), "houlsby", "value", "adapter"),
+])  # fmt: skip
+def test_an_old_preset_or_value_names_the_new_one(path, value, kind, new):
+    config = default_config()
+    parent = config
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = value
+    assert refusal(config).startswith(f"{names(path)}: the {kind} has another name now; expected '{new}', got ")

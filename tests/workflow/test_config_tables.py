@@ -61,7 +61,7 @@ def test_an_unknown_name_in_a_row_names_the_nearest(tables, table, column, targe
 
 @pytest.mark.parametrize("table, row, section", [
     ("encoders", "published", "fit_log_mel"), ("encoders", "small", "pretrain_melhubert"), ("ulms", "small", "pretrain_ulm"),
-    ("tasks", "prompt5_target", "tune_prompt"), ("superb_tasks", "prefix10", "tune_encoder"), ("superb_tasks", "diarization", "superb_heads"),
+    ("tasks", "prompt5_target", "tune_prompt"), ("superb_tasks", "deep_prompt10", "tune_encoder"), ("superb_tasks", "diarization", "superb_heads"),
     ("encoders", "tiny_cpc", "convert_encoder"), ("ulms", "tiny", "convert_ulm"),
 ])  # fmt: skip
 def test_an_unknown_preset_names_the_nearest(tables, table, row, section):
@@ -82,7 +82,7 @@ def test_a_root_may_begin_at_home(tables, monkeypatch):
     assert config_rows.read_rows(tables, SCHEMAS)["corpora"]["bad"]["root"] == "/home/ann/mine"
 
 
-@pytest.mark.parametrize("table, name, right", [("tasks", "SCR_lage", "SCR_large"), ("superb_tasks", "SD_lore", "SD_lora")])
+@pytest.mark.parametrize("table, name, right", [("tasks", "SCR_lage", "SCR_large"), ("superb_tasks", "SD_lore8", "SD_lora8")])
 def test_an_unknown_task_of_the_config_names_the_nearest(tables, table, name, right):
     tables[table] = [name]
     text = row_refusal(tables)
@@ -110,7 +110,7 @@ def test_labels_of_a_superb_task_are_columns_of_its_corpus(tables):
     ("weighted_sum\tutterance", "weighted_sum\tcharacters", "'head' names a preset that can say what KS asks for", "'characters'"),
     ("lora8\tdiarization", "lora8\tutterance", "'head' names a preset that can say what SD asks for", "'utterance'"),
     ("melhubert\tlora8", "log_mel\tlora8", "'encoder' names an encoder with transformer blocks", "'log_mel', a log_mel"),
-    ("\tKS_weighted_sum\t", "\tSD_lora\t", "a warm start is from a task of the same kind and head", "'SD_lora', a SD with diarization"),
+    ("\tKS_weighted_sum\t", "\tSD_lora8\t", "a warm start is from a task of the same kind and head", "'SD_lora8', a SD with diarization"),
 ])  # fmt: skip
 def test_a_superb_task_that_could_only_fail_when_it_runs_is_refused(tables, old, new, rule, got):
     edit(tables, "superb_tasks", old, new)
@@ -302,3 +302,13 @@ def test_a_path_with_an_unknown_name_is_told_from_others(tables, path, table, na
     known = ["SCR/acc.json", "SCR/binarized", "units/melhubert_16/commands/plots/unit_usage.svg", "ulm/tiny/plots/training.svg",
              "units/melhubert_16/centroids.parquet", "features/melhubert/layer1/commands/1-of-4.parquet", "summary.parquet"]  # fmt: skip
     assert not any(unknown.fullmatch(right) for right in known)
+
+
+def test_the_old_name_of_a_row_or_preset_names_the_new_one(tables):
+    rows = config_rows.read_rows(tables, SCHEMAS)
+    message = str(unknown_name("superb/KS_prefix10/score.json", rows, tables))
+    assert message.endswith("the row has another name now; expected 'KS_deep_prompt10', got 'KS_prefix10'; rename it")
+    tables["superb_tasks"] = ["KS_preinput10"]
+    assert row_refusal(tables).startswith("config.superb_tasks: the row has another name now; expected 'KS_input_prompt10', ")
+    edit(tables, "superb_tasks", "\tdeep_prompt10\t", "\tprefix10\t")
+    assert "expected 'deep_prompt10', its new name, got 'prefix10'; rename it" in row_refusal(tables)

@@ -42,7 +42,7 @@ def test_reserved_params(copy, digest):
     ("ulm.sample", "ulm/model.py", "FIRST_POSITION = 2", "FIRST_POSITION = 3"),
     ("ulm.tune_prompt", "training/fit.py", "0.5 * (1 +", "0.6 * (1 +"),
     ("verbalizer.fit_verbalizer", "verbalizer/methods.py", ".permutation(num_units)", ".permutation(num_units - 1)"),
-    ("superb.tune_encoder", "superb/heads.py", "BLANK = 0", "BLANK = 1"),
+    ("superb.tune_encoder", "superb/heads.py", "CTC_BLANK = 0", "CTC_BLANK = 1"),
     ("speech2unit.recipes.pretrain_melhubert", "speech2unit/recipes/augment.py", "rng.uniform(3, 9)", "rng.uniform(3, 8)"),
 ])  # fmt: skip
 def test_an_edit_in_the_module_or_in_one_that_it_imports_changes_the_digest(copy, digest, target, file, old, new):
@@ -76,7 +76,7 @@ def test_a_new_encoder_and_a_new_corpus_change_the_stages_that_may_load_them(cop
 def test_comments_docstrings_blank_lines_and_touch_change_nothing(copy, digest):
     before = digest("ulm.score")
     edit(copy, "ulm/score.py", '    """Stage: ', '    """Now it is said in other words: ')
-    edit(copy, "ulm/score.py", "NO_LABEL =", "# a comment\n\n\nNOTHING =")
+    edit(copy, "ulm/score.py", "NO_LABEL =", "# a comment\n\n\nNO_LABEL =")
     (copy / "storage/files.py").touch()
     assert digest("ulm.score") == before
 

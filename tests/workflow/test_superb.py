@@ -34,14 +34,14 @@ def report_of(project, task):
 
 
 def test_a_report_says_what_was_trained_on_what(superb):
-    plain, prefix = report_of(superb, "KS_weighted_sum"), report_of(superb, "KS_prefix")
+    plain, prompted = report_of(superb, "KS_weighted_sum"), report_of(superb, "KS_half_deep_prompt10")
     assert plain["metric"] == "accuracy" and plain["num_rows"] == 16 and plain["seeds"] == [1, 2]
     assert plain["baselines"] == dict(majority=0.25) and 0 <= plain["value_low"] <= plain["value"] <= plain["value_high"] <= 1
     head = 2 + (16 + 1) * 16 + (16 + 1) * 4
     assert (plain["trained_parameters"], plain["encoder_parameters"]) == (head, 0)
-    assert (prefix["trained_parameters"], prefix["encoder_parameters"]) == (head + 2 * 10 * 16, 2 * 10 * 16)
-    assert plain["num_train_rows"] == 2 * prefix["num_train_rows"] == 48
-    assert prefix["settings"]["tuning"]["method"] == "prefix" and prefix["settings"]["rate_factor"] == 1.0
+    assert (prompted["trained_parameters"], prompted["encoder_parameters"]) == (head + 2 * 10 * 16, 2 * 10 * 16)
+    assert plain["num_train_rows"] == 2 * prompted["num_train_rows"] == 48
+    assert prompted["settings"]["tuning"]["method"] == "deep_prompt" and prompted["settings"]["rate_factor"] == 1.0
     usage = json.loads((superb / "results/superb/KS_weighted_sum/score.json").read_text())["usage"]
     assert usage["superb.extract_hidden_states"]["jobs"] == 4 and usage["superb.tune_encoder"]["jobs"] == 1
 
@@ -49,7 +49,7 @@ def test_a_report_says_what_was_trained_on_what(superb):
 def test_the_table_of_results_has_a_row_a_task_and_seed(superb):
     rows = tables.read(superb / "results/superb/summary.parquet", SUPERB_SUMMARY).to_pylist()
     assert [(row["superb_task"], row["seed"], row["fraction"]) for row in rows] == [
-        ("KS_weighted_sum", 1, 1.0), ("KS_weighted_sum", 2, 1.0), ("KS_prefix", 1, 0.5), ("KS_prefix", 2, 0.5)
+        ("KS_weighted_sum", 1, 1.0), ("KS_weighted_sum", 2, 1.0), ("KS_half_deep_prompt10", 1, 0.5), ("KS_half_deep_prompt10", 2, 0.5)
     ]  # fmt: skip
     assert [row["value"] for row in rows[:2]] == list(report_of(superb, "KS_weighted_sum")["value_by_seed"].values())
 
@@ -67,10 +67,10 @@ def test_a_second_run_has_nothing_to_do(superb):
 
 
 def test_what_a_changed_setting_and_a_sweep_run(superb):
-    (superb / "rate.yaml").write_text("tune_encoder:\n  prefix10:\n    encoder_learning_rate: 0.005\n")
+    (superb / "rate.yaml").write_text("tune_encoder:\n  deep_prompt10:\n    encoder_learning_rate: 0.005\n")
     jobs = superb.planned(*TARGETS, configs=(*TINY, "rate.yaml"))
     assert jobs == dict(tune_encoder=1, predict=1, score_superb=1, summarize_superb=1, plot_superb=1)
-    jobs = superb.planned("--", "results/superb/KS_prefix/plots/sweep.svg")
+    jobs = superb.planned("--", "results/superb/KS_half_deep_prompt10/plots/sweep.svg")
     assert jobs == dict(tune_encoder=1, predict=1, score_superb=1, sweep_learning_rates=1, plot_sweep=1)
     (superb / "cache.yaml").write_text("cache_hidden_states: false\n")
     jobs = superb.planned("--forceall", *TARGETS, configs=(*TINY, "cache.yaml"))
@@ -78,8 +78,8 @@ def test_what_a_changed_setting_and_a_sweep_run(superb):
 
 
 def test_a_run_that_is_killed_and_resumed_gives_the_same_scores(superb):
-    before, folder = report_of(superb, "KS_prefix"), superb / "results/superb/KS_prefix"
-    log = superb / "logs/tune_encoder/KS_prefix.log"
+    before, folder = report_of(superb, "KS_half_deep_prompt10"), superb / "results/superb/KS_half_deep_prompt10"
+    log = superb / "logs/tune_encoder/KS_half_deep_prompt10.log"
     gone = [
         folder / name for name in ("tuned.safetensors", "training.parquet", "sizes.json", "predictions.parquet", "score.json")
     ]
@@ -98,4 +98,4 @@ def test_a_run_that_is_killed_and_resumed_gives_the_same_scores(superb):
     assert not (folder / "tuned.safetensors").exists() and not (folder / "score.json").exists()
     superb.snakemake("--unlock", *TARGETS)
     superb.snakemake("--cores", 2, "--rerun-incomplete", *TARGETS)
-    assert report_of(superb, "KS_prefix") == before
+    assert report_of(superb, "KS_half_deep_prompt10") == before

@@ -10,7 +10,7 @@ import jsonschema
 import yaml
 
 from storage.errors import data_error, nearest, one_of
-from workflow.scripts.renamed_keys import new_name
+from workflow.scripts.renamed_keys import new_name, renamed_error
 
 ROOT = Path(__file__).resolve().parents[2]
 MERGE = "tag:yaml.org,2002:merge"  # of the key `<<`
@@ -52,6 +52,7 @@ def check_config(config, schema, files):
     for file in files:
         with open(file) as stream:
             yaml.load(stream, _UniqueKeys)
+    _check_renamed_presets(config)
     _check(config, _schema(schema), "config")
     _check_finite(config, "config")
 
@@ -112,6 +113,15 @@ def _lines(path):
     return [(number, line.split("\t")) for number, line in lines]
 
 
+def _check_renamed_presets(config):
+    """A preset under its former name would be taken for a new one."""
+    for section, presets in config.items():
+        for preset, settings in presets.items() if isinstance(presets, dict) else ():
+            renamed = new_name(f"{section}.{preset}")
+            if renamed and isinstance(settings, dict):
+                raise renamed_error(f"config.{section}.{preset}", "preset", preset, renamed)
+
+
 def _check_finite(value, place):
     """JSON Schema lets NaN pass every bound."""
     if isinstance(value, float) and not math.isfinite(value):
@@ -144,13 +154,7 @@ def _check(value, schema, place):
         unknown = sorted(map(str, set(error.instance) - set(valid)))[0]
         place = f"{where}.{unknown}"
         if renamed := new_name(place.removeprefix("config.")):
-            raise data_error(
-                place,
-                "the key has another name now",
-                expected=f"'{renamed}'",
-                got=f"'{unknown}'",
-                remedy="rename it",
-            )
+            raise renamed_error(place, "key", unknown, renamed)
         close = difflib.get_close_matches(unknown, valid, 1, 0.3)
         raise data_error(
             place,
@@ -161,6 +165,8 @@ def _check(value, schema, place):
         )
     rule, expected, hint = error.message[:200], f"{error.validator} {error.validator_value}", ""
     if error.validator == "enum":
+        if renamed := new_name(f"{where.removeprefix('config.')}.{error.instance}"):
+            raise renamed_error(where, "value", error.instance, renamed)
         valid = [value for value in error.validator_value if value != ""]
         rule, expected, hint = "the value must be known", one_of(error.instance, valid), nearest(error.instance, valid)
     elif "description" in error.schema:  # of a pattern: nobody should have to read a regular expression

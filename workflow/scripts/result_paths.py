@@ -3,6 +3,7 @@
 import re
 
 from storage.errors import data_error, nearest, one_of
+from workflow.scripts.renamed_keys import new_name, renamed_error
 
 PLACES = dict(  # folder of results/ → tables that the names of the folders below it are rows of; other folders are tasks
     corpora=("corpora",),
@@ -32,6 +33,8 @@ def unknown_name(path, rows, config):
     folder, *names = path.split("/")
     pairs = list(zip(PLACES[folder], names)) if folder in PLACES else [("tasks", folder)]
     table, name = next((table, name) for table, name in pairs if name not in rows[table])
+    if renamed := new_name(f"{table}.{name}"):
+        return renamed_error(f"results/{path}", "row", name, renamed)
     return data_error(
         f"results/{path}",
         f"results are named after rows of {config['tables'][table]}",

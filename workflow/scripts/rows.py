@@ -6,7 +6,7 @@ from pathlib import Path
 from storage.errors import data_error, nearest, one_of
 from workflow.scripts.comparisons import compared_encoders, encoder_codebook
 from workflow.scripts.config_files import read_table
-from workflow.scripts.renamed_keys import new_name
+from workflow.scripts.renamed_keys import new_name, renamed_error
 from workflow.scripts.result_paths import PLACES
 
 TABLES = ("checkpoints", "corpora", "encoders", "codebooks", "ulms", "tasks", "superb_tasks")
@@ -68,7 +68,7 @@ def read_rows(config, schemas):
             for value in row[column] if isinstance(row[column], list) else [row[column]]:
                 if value and value not in rows[target]:
                     whose = f"'{column}' names a row of {config['tables'][target]}"
-                    raise _unknown(f"{config['tables'][table]}, row '{name}'", whose, value, rows[target])
+                    raise _unknown(f"{config['tables'][table]}, row '{name}'", whose, value, rows[target], target)
     for table, column, cells, section in PRESETS:
         for name, row in rows[table].items():
             if row[column] and row[column] not in config[section] and cells.items() <= row.items():
@@ -284,7 +284,7 @@ def _check_named(rows, config):
     named.append(("config.probe_encoder.corpus", probe["corpus"], corpora))
     for place, name, valid in named:
         if name not in valid:
-            raise _unknown(place, "what is named must be there", name, valid)
+            raise _unknown(place, "what is named must be there", name, valid, place.removeprefix("config."))
     columns = corpora[probe["corpus"]]["label_columns"].split(",")
     if probe["label"] not in columns:
         raise _unknown("config.probe_encoder.label", f"'label' is one of corpus '{probe['corpus']}'", probe["label"], columns)
@@ -299,7 +299,10 @@ def _check_named(rows, config):
             )
 
 
-def _unknown(place, rule, value, valid):
+def _unknown(place, rule, value, valid, table=""):
+    """The error about a name that is not in `valid`; table: the table of whose rows it is the name."""
+    if renamed := new_name(f"{table}.{value}"):
+        return renamed_error(place, "row", value, renamed)
     remedy = f"{nearest(value, valid)}correct it, or add what it names"
     return data_error(
         place,

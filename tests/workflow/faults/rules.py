@@ -90,15 +90,17 @@ OTHERS = {
     "ulm.fit_pieces": [f"results/ulm/pieces/{name}" for name in ("pieces.model", "pieces.parquet")],
     "ulm.encode_pieces": ["results/ulm/pieces/commands/reduced_units.parquet"],
     "ulm.cluster_verbalizer": ["results/SCR_pieces/verbalizer.parquet"],
-    "superb.create_superb_dataset": [f"{S}/KS_prefix/{name}.parquet" for name in ("dataset", "classes")],
+    "superb.create_superb_dataset": [f"{S}/KS_half_deep_prompt10/{name}.parquet" for name in ("dataset", "classes")],
     "superb.extract_hidden_states": ["results/hidden_states/melhubert/commands/2-of-4.parquet"],
-    "superb.tune_encoder": [f"{S}/KS_prefix/{name}" for name in ("tuned.safetensors", "training.parquet", "sizes.json")],
-    "superb.predict": [f"{S}/KS_prefix/predictions.parquet"],
-    "superb.score_superb": [f"{S}/KS_prefix/score.json"],
+    "superb.tune_encoder": [
+        f"{S}/KS_half_deep_prompt10/{name}" for name in ("tuned.safetensors", "training.parquet", "sizes.json")
+    ],
+    "superb.predict": [f"{S}/KS_half_deep_prompt10/predictions.parquet"],
+    "superb.score_superb": [f"{S}/KS_half_deep_prompt10/score.json"],
     "superb.summarize_superb": [f"{S}/summary.parquet"],
     "superb.plot_superb": [f"{S}/plots/methods.svg"],
-    "superb.sweep_learning_rates": [f"{S}/KS_prefix/sweep.parquet"],
-    "superb.plot_sweep": [f"{S}/KS_prefix/plots/sweep.svg"],
+    "superb.sweep_learning_rates": [f"{S}/KS_half_deep_prompt10/sweep.parquet"],
+    "superb.plot_sweep": [f"{S}/KS_half_deep_prompt10/plots/sweep.svg"],
 }
 OUTPUTS = OF_A_TASK | OTHERS
 ELSEWHERE = {  # rules whose faults are put in by other tests, or that write nothing
