@@ -1,11 +1,11 @@
-"""The table of benchmarks/README.md, from the JSON files in benchmarks/results."""
+"""The tables of speed and of faults in RESULTS.md, from the JSON files in benchmarks/results."""
 
 import re
 
 from benchmarks.side_by_side import RESULTS
 from storage.files import atomic, read_json
 
-README = RESULTS.parent / "README.md"
+PAGE = RESULTS.parents[1] / "RESULTS.md"
 BEGIN, END = "<!-- table: make bench writes it -->\n", "<!-- end of table -->"
 FAULTS_BEGIN, FAULTS_END = "<!-- faults: make faults writes it -->\n", "<!-- end of faults -->"
 COUNTS = ("injected", "detected", "recovered", "silent")
@@ -41,10 +41,10 @@ def replace(page, begin, end, text):
 
 
 def main():
-    """Put the tables between their marks in the README."""
+    """Write both tables between their marks in RESULTS.md."""
     records = [read_json(path) for path in sorted(RESULTS.glob("*.json"))]
-    replace(README, BEGIN, END, table(record for record in records if "ratio" in record))
-    replace(README, FAULTS_BEGIN, FAULTS_END, fault_table(row for record in records for row in record.get("classes", [])))
+    replace(PAGE, BEGIN, END, table(record for record in records if "ratio" in record))
+    replace(PAGE, FAULTS_BEGIN, FAULTS_END, fault_table(row for record in records for row in record.get("classes", [])))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The table of the README: a row a result, between its marks."""
+"""The tables of RESULTS.md: one row per result, between their marks."""
 
 from benchmarks import table
 from storage.files import write_json
@@ -8,9 +8,9 @@ RECORD = dict(name="nap", what="sleep", unit="s", ours=0.0123456, peer=0.5, rati
 
 def test_the_table_stands_between_its_marks(tmp_path, monkeypatch):
     monkeypatch.setattr(table, "RESULTS", tmp_path)
-    monkeypatch.setattr(table, "README", tmp_path / "README.md")
+    monkeypatch.setattr(table, "PAGE", tmp_path / "RESULTS.md")
     marks = f"{table.BEGIN}old\n{table.END}\nbetween\n{table.FAULTS_BEGIN}{table.FAULTS_END}"
-    table.README.write_text(f"above\n{marks}\nbelow\n")
+    table.PAGE.write_text(f"above\n{marks}\nbelow\n")
     write_json(
         tmp_path / "faults.json", dict(classes=[{"class": "kill", "injected": 1200, "detected": 0, "recovered": 7, "silent": 3}])
     )
@@ -18,7 +18,7 @@ def test_the_table_stands_between_its_marks(tmp_path, monkeypatch):
     write_json(tmp_path / "work.json", RECORD | dict(name="work", aim=None, ratio_of_cpu_time=2))
     table.main()
     table.main()
-    text = table.README.read_text()
+    text = table.PAGE.read_text()
     assert text.startswith("above\n") and text.endswith("below\n") and "old" not in text
     for row in (
         "| `nap` | 0.0123 s | 0.5 s | 40.50 | ≥ 40 | – | 0.0 | sleep |",
@@ -28,6 +28,6 @@ def test_the_table_stands_between_its_marks(tmp_path, monkeypatch):
     assert "|---|---:|---:|---:|---:|\n| kill | 1,200 | 0 | 7 | 3 |\n" in text.partition("between")[2]
 
 
-def test_the_readme_has_the_marks():
-    text = table.README.read_text()
+def test_the_page_has_the_marks():
+    text = table.PAGE.read_text()
     assert text.count(table.BEGIN) == text.count(table.END) == text.count(table.FAULTS_BEGIN) == text.count(table.FAULTS_END) == 1

@@ -1,6 +1,5 @@
 """Copies of the project in which Snakemake runs: never the project itself."""
 
-import importlib
 import os
 import re
 import shutil
@@ -9,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pandas
-import pyarrow as pa
 import pytest
 
 from storage import tables
+from workflow.scripts.make_docs import table_of, table_schemas
 from workflow.scripts.stage_code import PACKAGES
 
 ROOT = Path(__file__).parents[2]
@@ -80,18 +79,7 @@ def project(new_project):
 @pytest.fixture(scope="session")
 def schemas():
     """Table name → schema, of all packages."""
-    files = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("schemas.py"))
-    modules = [importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts)) for file in files]
-    found = [value for module in modules for value in vars(module).values() if isinstance(value, pa.Schema)]
-    by_name = {schema.metadata[b"table"].decode(): schema for schema in found}
-    assert len(by_name) == len(found)
-    return by_name
-
-
-def table_of(path, schemas):
-    """The table that a file holds, by its name (of its folder first, where two have one); shards lie below a folder of the name."""
-    names = f"{path.parent.name}_{path.stem}", path.stem, *(folder.name for folder in path.parents)
-    return next((name for name in names if name in schemas), None)
+    return table_schemas()
 
 
 @pytest.fixture(scope="session")

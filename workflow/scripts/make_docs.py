@@ -1,0 +1,338 @@
+"""Write the generated parts of the documents: columns of results, columns of the config tables, settings and presets.
+
+    python -m workflow.scripts.make_docs            # write them
+    python -m workflow.scripts.make_docs --check    # only say whether they are up to date
+
+A generated part is what a page has between `<!-- generated: NAME -->` and `<!-- end of NAME -->`. What it says comes from the
+schemas of the packages (`storage.tables.describe`), from workflow/schemas/, and from the comments in config/.
+"""
+
+import argparse
+import csv
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import yaml
+
+from storage import tables
+from storage.files import atomic
+from workflow.scripts import yaml_comments
+from workflow.scripts.config_files import ROOT, default_config
+from workflow.scripts.rows import TABLES
+from workflow.scripts.stage_code import PACKAGES
+
+COMMAND = "python -m workflow.scripts.make_docs"
+LONGEST_VALUE = 48  # characters of a setting's value that a table shows
+SUPERB_RUN = "results/superb/{superb_task}"  # what `RUN` in superb_inputs.smk is for a task itself
+
+
+def table_schemas(root=ROOT):
+    """Return table name → schema, of all packages. Raises `ValueError` where two schemas have one name."""
+    files = sorted(file for package in PACKAGES for file in (root / package).rglob("schemas.py"))
+    modules = [importlib.import_module(".".join(file.relative_to(root).with_suffix("").parts)) for file in files]
+    by_name = {}
+    for schema in [value for module in modules for value in vars(module).values() if isinstance(value, pa.Schema)]:
+        name = schema.metadata[b"table"].decode()
+        if by_name.setdefault(name, schema) is not schema:
+            raise ValueError(f"two schemas are called '{name}'; rename one")
+    return by_name
+
+
+def table_of(path, names):
+    """Return the name of the table that a file holds, or None.
+
+    It is `{folder}_{file}` or the file's name; shards have the name of a folder above them.
+
+    Args:
+        path: path of a Parquet file.
+        names: names of all tables.
+    """
+    path = Path(path)
+    candidates = [f"{path.parent.name}_{path.stem}", path.stem, *(folder.name for folder in path.parents)]
+    return next((name for name in candidates if name in names), None)
+
+
+def rule_outputs(root=ROOT):
+    """Return path pattern of an output → names of the rules that make it, from the text of workflow/rules/."""
+    outputs = {}
+    for file in sorted((root / "workflow/rules").glob("*.smk")):
+        text = file.read_text()
+        constants = dict(re.findall(r'^([A-Z_]+) = f?"(results/[^"]+)"$', text, re.MULTILINE)) | {"RUN": SUPERB_RUN}
+        for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL):
+            section = re.search(r"^    output:\n(.*?)(?=^    \w|\Z)", body, re.MULTILINE | re.DOTALL)
+            for path in re.findall(r'"([^"]+)"', section[1] if section else ""):
+                path = re.sub(r"\{([A-Z_]+)\}", lambda match, known=constants: known[match[1]], path)
+                if path.startswith("results/"):
+                    outputs.setdefault(path, []).append(name)
+    return outputs
+
+
+def result_tables():
+    """Markdown of every table of results/: its files, its key and its columns."""
+    schemas = table_schemas()
+    paths = {name: [] for name in schemas}
+    for path in [*rule_outputs(), *_feature_files()]:
+        if path.endswith(".parquet") and (name := table_of(path, schemas)):
+            paths[name].append(path)
+    parts = []
+    for name, schema in sorted(schemas.items(), key=lambda item: (not paths[item[0]], paths[item[0]])):
+        files = ", ".join(f"`{path}`" for path in sorted(paths[name]))
+        key = ", ".join(f"`{column}`" for column in schema.metadata[b"key"].decode().split(","))
+        columns = [(f"`{c}`", _type(type_name), unit, meaning) for c, type_name, unit, meaning in tables.describe(schema)]
+        parts += [f"### {name}\n", f"{files}  ", f"One row per {key}.\n", _table(("column", "type", "unit", "meaning"), columns)]
+    return "\n".join(parts)
+
+
+def _feature_files(root=ROOT):
+    """Paths that a rule takes from a constant of workflow/rules/common.smk."""
+    return re.findall(r'^FEATURES_FILE = "([^"]+)"', (root / "workflow/rules/common.smk").read_text(), re.MULTILINE)
+
+
+def _type(name):
+    """`list<element: int16>` → `list of int16`."""
+    return re.sub(r"list<(?:element|item): (\w+)>", r"list of \1", name)
+
+
+def config_columns():
+    """Markdown of the columns of the tables in config/, from workflow/schemas/."""
+    parts = []
+    for table in TABLES:
+        schema = yaml.safe_load((ROOT / f"workflow/schemas/{table}.schema.yaml").read_text())
+        rows = [
+            (f"`{column}`", cell.get("description", ""), _allowed_cell(cell)) for column, cell in schema["properties"].items()
+        ]
+        about = schema.get("description", "")
+        parts += [f"## {table}.tsv\n", *([about + "\n"] if about else []), _table(("column", "meaning", "cell"), rows)]
+    return "\n".join(parts)
+
+
+def _allowed_cell(cell):
+    if "enum" in cell:
+        values = [value for value in cell["enum"] if value != ""]
+        if "modules_of" in cell:
+            values += sorted(file.stem for file in (ROOT / cell["modules_of"]).glob("*.py") if file.stem != "__init__")
+        return ", ".join(f"`{value}`" for value in values) + (", or empty" if "" in cell["enum"] else "")
+    return cell.get("form", "")
+
+
+def included_models():
+    """Markdown of the encoders of config/encoders.tsv, with the codebooks and unit LMs on them."""
+    config = default_config()
+    encoders, codebooks, ulms = (_rows(config, table) for table in ("encoders", "codebooks", "ulms"))
+    rows = []
+    for name, encoder in encoders.items():
+        own_codebooks = [codebook for codebook, row in codebooks.items() if row["encoder"] == name]
+        own_ulms = [ulm for ulm, row in ulms.items() if row["codebook"] in own_codebooks]
+        places = [f"`{codebook}` (layer {codebooks[codebook]['layer']})" for codebook in own_codebooks]
+        rows.append((f"`{name}`", f"`{encoder['architecture']}`", _origin(encoder), ", ".join(places), _codes(own_ulms)))
+    return _table(("encoder", "architecture", "origin", "codebooks", "unit LMs"), rows)
+
+
+def _origin(encoder):
+    """Say where an encoder of config/encoders.tsv comes from."""
+    if encoder["checkpoint"]:
+        return f"published, `{encoder['checkpoint']}`"
+    if encoder["parent"]:
+        return f"`{encoder['recipe']}` of `{encoder['parent']}`"
+    return f"trained on {encoder['corpora'].replace(',', ', ')}" if encoder["corpora"] else "nothing is learned"
+
+
+def _rows(config, table):
+    """Name → row (column → text) of a table of config/."""
+    paths = config["tables"][table]
+    rows = {}
+    for path in [paths] if isinstance(paths, str) else paths:
+        with open(ROOT / path, newline="") as file:
+            lines = csv.DictReader((line for line in file if line.strip() and line[0] != "#"), delimiter="\t")
+            rows |= {row[table.removesuffix("s")]: row for row in lines}
+    return rows
+
+
+def _codes(names):
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def settings():
+    """Markdown of every setting of config.yaml and of the presets, from their comments and config.schema.yaml."""
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    files = re.findall(r'^configfile: "(.+)"', (ROOT / "Snakefile").read_text(), re.MULTILINE)
+    return "\n".join(part for file in files for part in _file_settings(file, schema))
+
+
+def _file_settings(file, schema):
+    commented = yaml_comments.Commented((ROOT / file).read_text())
+    general, sections = [], []
+    for key, value in yaml_comments.pairs(commented.root):
+        name, about = key.value, commented.comment(key)
+        rule = _property(schema, name, schema)
+        if not isinstance(value, yaml.MappingNode):
+            general.append((f"`{name}`", _shown(commented.values[name]), _allowed(rule, schema), about))
+        elif all(isinstance(part, yaml.MappingNode) for _, part in yaml_comments.pairs(value)) and "properties" not in rule:
+            sections += _preset_section(commented, name, value, about, rule["additionalProperties"], schema)
+        else:
+            rows = _setting_rows(commented, [value], commented.values[name], rule, schema)
+            sections += [f"### {name}\n", *([about + "\n"] if about else []), _table(HEAD, rows)]
+    head = [f"## {file}\n"]
+    return head + ([_table(HEAD, general)] if general else []) + sections
+
+
+HEAD = ("key", "value", "allowed", "meaning")
+
+
+def _preset_section(commented, name, section, about, rule, schema):
+    """A section of presets: what each is and changes, then the keys that all of them have."""
+    presets = list(yaml_comments.pairs(section))
+    by_node = {id(value): key.value for key, value in presets}
+    rows = []
+    for key, value in presets:
+        base = by_node.get(id(yaml_comments.merged(value)), "")
+        own = {k.value for k, _ in yaml_comments.pairs(value)}
+        changed = {k: v for k, v in commented.values[name][key.value].items() if k in own} if base else {}
+        differs = ", ".join(f"`{k}: {_plain(v)}`" for k, v in changed.items())
+        rows.append((f"`{key.value}`", commented.comment(key), f"`{base}`" if base else "", differs))
+    first = commented.values[name][presets[0][0].value]
+    keys = _setting_rows(commented, [value for _, value in presets], first, rule, schema)
+    presets_table = _table(("preset", "what it is", "based on", "and changes"), rows)
+    keys_table = _table(("key", f"in `{presets[0][0].value}`", "allowed", "meaning"), keys)
+    return [f"### {name}\n", *([about + "\n"] if about else []), presets_table, keys_table]
+
+
+def _setting_rows(commented, nodes, values, rule, schema):
+    """(key, value, allowed, meaning) of every setting below mapping nodes that have the same keys, nested ones dotted."""
+    comments = {}
+    for node in nodes:
+        _collect(commented, node, "", comments)
+    rows = []
+    for path, about in comments.items():
+        value = values
+        for part in path.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if isinstance(value, dict) and not about and any(other.startswith(f"{path}.") for other in comments):
+            continue
+        shown = "" if value is None or isinstance(value, dict) else _shown(value)
+        rows.append((f"`{path}`", shown, _allowed(_property(rule, path, schema), schema), about))
+    return rows
+
+
+def _collect(commented, node, prefix, comments):
+    """Add dotted key → comment of a mapping node and of all below it; a comment that is there already stays."""
+    if (base := yaml_comments.merged(node)) is not None:
+        _collect(commented, base, prefix, comments)
+    for key, value in yaml_comments.pairs(node):
+        path = f"{prefix}{key.value}"
+        comments[path] = comments.get(path) or commented.comment(key)
+        if isinstance(value, yaml.MappingNode):
+            _collect(commented, value, f"{path}.", comments)
+
+
+def _resolve(rule, schema):
+    while "$ref" in rule:
+        rule = schema["$defs"][rule["$ref"].rpartition("/")[2]]
+    return rule
+
+
+def _property(rule, path, schema):
+    """Return the schema of a dotted key below a schema; empty where it does not say."""
+    for part in path.split("."):
+        rule = _resolve(rule, schema)
+        rule = rule.get("properties", {}).get(part, {})
+    return _resolve(rule, schema)
+
+
+def _allowed(rule, schema):
+    """Say in words which values a schema allows."""
+    if "enum" in rule:
+        return ", ".join(f"`{_plain(value)}`" for value in rule["enum"])
+    if "const" in rule:
+        return f"`{_plain(rule['const'])}`"
+    kind = rule.get("type")
+    if kind in ("integer", "number"):
+        return _number(rule, "whole number" if kind == "integer" else "number")
+    if kind == "boolean":
+        return "`true`, `false`"
+    if kind == "array":
+        item = _allowed(_resolve(rule.get("items", {}), schema), schema)
+        low, high = rule.get("minItems"), rule.get("maxItems")
+        return (f"{low} values: " if low is not None and low == high else "list: ") + (item or "values")
+    if kind == "string":
+        return rule.get("description", "text")
+    return ""
+
+
+def _number(rule, name):
+    if "minimum" in rule and "maximum" in rule:
+        return f"{name}, {rule['minimum']} to {rule['maximum']}"
+    if "minimum" in rule and "exclusiveMaximum" in rule:
+        return f"{name}, {rule['minimum']} to below {rule['exclusiveMaximum']}"
+    if "minimum" in rule:
+        return f"{name} ≥ {rule['minimum']}"
+    return f"{name} > {rule['exclusiveMinimum']}" if "exclusiveMinimum" in rule else name
+
+
+def _plain(value):
+    """A value as one writes it in YAML, on one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _shown(value):
+    text = _plain(value)
+    if len(text) > LONGEST_VALUE and isinstance(value, list):
+        return f"a list of {len(value)}"
+    return f"`{text}`" if len(text) <= LONGEST_VALUE else f"`{text[:LONGEST_VALUE]}…`"
+
+
+def _table(head, rows):
+    """A Markdown table; columns in which every cell is empty are left out."""
+    kept = [i for i in range(len(head)) if i == 0 or any(row[i] for row in rows)]
+    lines = [[head[i] for i in kept], ["---"] * len(kept)]
+    lines += [[str(row[i]).replace("|", "\\|") for i in kept] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+PARTS = {  # page → name of a generated part → the function that returns its text
+    "docs/results_layout.md": {"tables": result_tables},
+    "docs/settings.md": {"settings": settings},
+    "docs/encoders.md": {"encoders": included_models},
+    "config/README.md": {"columns": config_columns},
+}
+
+
+def generated(page):
+    """Return the text of a page with its generated parts made again. Raises `ValueError` where a mark is missing."""
+    text = (ROOT / page).read_text()
+    for name, make in PARTS[page].items():
+        begin, end = f"<!-- generated: {name} -->\n", f"<!-- end of {name} -->"
+        if begin not in text or end not in text:
+            raise ValueError(f"{page} has no part between '{begin.strip()}' and '{end}'")
+        before, _, rest = text.partition(begin)
+        text = f"{before}{begin}\n{make()}\n{end}{rest.partition(end)[2]}"
+    return text
+
+
+def stale_pages():
+    """Return the pages whose generated parts are out of date."""
+    return [page for page in PARTS if generated(page) != (ROOT / page).read_text()]
+
+
+def main():
+    """Write or check the pages; the exit status of a check is 1 where one is out of date."""
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where a page is out of date")
+    stale = stale_pages()
+    if parser.parse_args().check:
+        if stale:
+            sys.exit(f"out of date: {', '.join(stale)}; run: {COMMAND}")
+        return
+    for page in stale:
+        text = generated(page)
+        with atomic(ROOT / page) as temporary:
+            Path(temporary).write_text(text)
+        print(f"wrote {page}")
+
+
+if __name__ == "__main__":
+    main()
