@@ -83,10 +83,10 @@ def print_peak(folder, seconds):
     """What `peak_memory_mb` asks a process of its own: a fork of one that has computed already may wait for ever for its threads."""
     import torchaudio.compliance.kaldi  # noqa: F401  (it brings torch along; neither is to count)
 
-    before = provenance.most_memory_mb()
+    before = provenance.process_peak_memory_mb()
     encoder = load(folder)
     encoder.features([noise(seconds, encoder.sample_rate)], encoder.num_layers)
-    print(provenance.most_memory_mb() - before)
+    print(provenance.process_peak_memory_mb() - before)
 
 
 def interleaved_medians(calls, num_turns):

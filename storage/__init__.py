@@ -1,1 +1,1 @@
-"""Files: error messages, atomic writes, Parquet tables, tensors, provenance and checks of whole results."""
+"""Storage: atomic file writes, Parquet tables, weights, provenance, error messages, and checks of all results."""

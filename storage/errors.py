@@ -1,43 +1,53 @@
-"""The one form in which this project says that data or settings are wrong."""
+"""The single format of error messages, and hints at the nearest valid name."""
 
 import difflib
 import sys
 
-SHOWN = 8  # names of a list of valid ones
-SIMILAR = 0.6  # of difflib's ratio, as its get_close_matches has it
+MAX_NAMES_SHOWN = 8
+MIN_SIMILARITY = 0.6  # ratio of difflib, the default of its get_close_matches
 
 
 def data_error(place, rule, *, expected, got, remedy):
-    """`place: rule; expected …, got …; what to do` as a `ValueError` to raise."""
+    """Return a `ValueError` to raise, with the message `place: rule; expected …, got …; remedy`.
+
+    Args:
+        place: the file, table cell or setting that is wrong.
+        rule: what must hold there.
+        expected: what would be right.
+        got: what is there instead.
+        remedy: what the user can type or change.
+    """
     return ValueError(f"{place}: {rule}; expected {expected}, got {got}; {remedy}")
 
 
 def notice(text):
-    """Tell the user, who sees Snakemake's output and not the stage's log; the log has it too."""
+    """Print `text` into the stage's log and, if standard output is redirected to that, also to the user's terminal."""
     print(text)
     if sys.stdout is not sys.__stdout__:
         print(text, file=sys.__stderr__)
 
 
 def nearest(name, valid):
-    """The valid name closest to `name`, as a hint for a message: `did you mean "SCR"?` or an empty string."""
-    close = _closest(name, valid)
-    return f'did you mean "{close[0]}"? ' if close else ""
+    """Return a hint for a message, such as `did you mean "SCR"? `; empty if no name in `valid` is similar to `name`."""
+    closest = _closest(name, valid)
+    return f'did you mean "{closest}"? ' if closest else ""
 
 
 def one_of(name, valid):
-    """`one of ['SCR', 'SCR_asc', … 43 more]`: the valid names, the closest to `name` first, cut where they are many."""
-    names, first = sorted(map(str, valid)), _closest(name, valid)
-    names.sort(key=lambda each: ([each] == first, _likeness(each, name)), reverse=True)
-    more = f", … {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"one of [{', '.join(map(repr, names[:SHOWN]))}{more}]"
+    """Return the valid names as text, the ones most similar to `name` first: `one of ['SCR', 'SCR_asc', … 43 more]`."""
+    closest = _closest(name, valid)
+    names = sorted(map(str, valid))
+    names.sort(key=lambda candidate: (candidate == closest, _similarity(candidate, name)), reverse=True)
+    more = f", … {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
+    return f"one of [{', '.join(map(repr, names[:MAX_NAMES_SHOWN]))}{more}]"
 
 
 def _closest(name, valid):
-    """A list of the most similar name, or of none, whatever is written in capitals."""
-    likeness, close = max(((_likeness(each, name), str(each)) for each in valid), default=(0, ""))
-    return [close] if likeness >= SIMILAR else []
+    """Return the valid name most similar to `name`, or None if none is similar. Capitals do not matter."""
+    similarity, closest = max(((_similarity(candidate, name), str(candidate)) for candidate in valid), default=(0, None))
+    return closest if similarity >= MIN_SIMILARITY else None
 
 
-def _likeness(one, other):
-    return difflib.SequenceMatcher(None, str(one).casefold(), str(other).casefold()).ratio()
+def _similarity(first, second):
+    """Return the ratio of equal characters, from 0 to 1, without regard to capitals."""
+    return difflib.SequenceMatcher(None, str(first).casefold(), str(second).casefold()).ratio()

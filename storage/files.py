@@ -1,7 +1,8 @@
-"""Files that are either whole or absent: written under a temporary name beside the target, synced, renamed.
+"""Atomic file writes: a file is either whole or absent.
 
-A file whose text holds `CHECKSUM_PLACEHOLDER` gets a seal: the SHA-256 of all its bytes, in place of the zeros and computed with them, so
-that any flipped bit shows, whatever the format.
+A file is written under a temporary name in the target's folder, synced to disk and renamed. A file that contains
+`CHECKSUM_PLACEHOLDER` gets a checksum: before the rename, the zeros of the placeholder are replaced by the SHA-256 of the whole
+file (with the zeros). Any flipped bit and any cut then shows, in every file format that can hold a text.
 """
 
 import contextlib
@@ -13,28 +14,37 @@ import mmap
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 from storage.errors import data_error
 
 CHECKSUM_MARK = b"sha256 with zeros here: "
-CHECKSUM_PLACEHOLDER = CHECKSUM_MARK.decode() + 64 * "0"
-SUMS = "SHA256SUMS"  # what `sha256sum --check` reads
+DIGEST_LENGTH = 64  # hexadecimal digits of a SHA-256
+CHECKSUM_PLACEHOLDER = CHECKSUM_MARK.decode() + DIGEST_LENGTH * "0"
+CHECKSUM_LIST = "SHA256SUMS"  # in a folder; `sha256sum --check` reads it
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM}
-UNWRITABLE_TEXTS = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))  # of libraries
-LEAST_BYTES = 2**16  # free on a disk below which any failure is taken for a full disk: libsndfile gives odd reasons
+UNWRITABLE_TEXTS = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))  # in libraries' errors
+FULL_DISK_BYTES = 2**16  # if less is free, any failed write counts as a full disk: libsndfile reports unrelated reasons
+RECENT_SECONDS = 2  # a file that changed this recently may change again without a new time stamp
+
+_undamaged = set()  # identities of files whose checksum this process has verified
 
 
 @contextlib.contextmanager
 def atomic(path):
-    """Yield a temporary path in the folder of `path`; on success it is sealed, synced and renamed to `path`.
+    """Yield a temporary path in the folder of `path`; after success, add the checksum, sync, and rename it to `path`.
 
-    The name is unique, so an orphaned writer of an earlier run can never tear this one's file.
-    After an error nothing is left, neither the temporary file nor the target. Raises `ValueError` where the disk is full.
+    The temporary name is unique, so that a process left over from an earlier run cannot damage this file. After an error the
+    temporary file is deleted and the target is as before. Missing folders are created.
+
+    Raises:
+        ValueError: the disk is full or not writable.
     """
-    path, name = Path(path), None
+    path = Path(path)
+    name = None
     try:
-        with _room_for(path):
+        with _report_unwritable(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
             os.close(handle)
@@ -51,21 +61,24 @@ def atomic(path):
 
 
 @contextlib.contextmanager
-def whole_folder(path):
-    """Yield a temporary folder beside `path` that takes its name, and its place, when all went well; else it vanishes.
+def atomic_folder(path):
+    """Yield a temporary folder next to `path`; after success, it replaces `path` and holds a list of its files' checksums.
 
-    It gets a file `SHA256SUMS` of what is in it.
+    After an error the temporary folder is deleted and the target is as before. The list is the file `SHA256SUMS`.
+
+    Raises:
+        ValueError: the disk is full or not writable.
     """
-    path, temporary = Path(path), None
+    path = Path(path)
+    temporary = None
     try:
-        with _room_for(path):
+        with _report_unwritable(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
             yield temporary
-            lines = [
-                f"{sha256(file)}  {file.relative_to(temporary)}\n" for file in sorted(temporary.rglob("*")) if file.is_file()
-            ]
-            (temporary / SUMS).write_text("".join(lines))
+            files = sorted(file for file in temporary.rglob("*") if file.is_file())
+            lines = [f"{sha256(file)}  {file.relative_to(temporary)}\n" for file in files]
+            (temporary / CHECKSUM_LIST).write_text("".join(lines))
             temporary.chmod(path.parent.stat().st_mode & 0o777)
             shutil.rmtree(path, ignore_errors=True)
             os.replace(temporary, path)
@@ -75,85 +88,109 @@ def whole_folder(path):
 
 
 def remove_leftovers(path):
-    """Remove what a killed writer of `path` left beside it. Only for whoever holds the lock on the job that makes it."""
+    """Delete temporary files and folders that a killed writer of `path` left. Call it only with the lock on the job's log."""
     path = Path(path)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
 def find_damage(path):
-    """What is wrong with a sealed file, as text; empty where every byte is as it was written."""
-    try:
-        found, written, _ = _digests(path)
-    except ValueError:
+    """Return how a file that was written with a checksum is damaged, as text; empty if every byte is as it was written.
+
+    The whole file is read. A process that asks again for an unchanged file gets the answer without reading it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    status = os.stat(path)
+    identity = (status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns)
+    if identity in _undamaged:
+        return ""
+    if not status.st_size:
         return "an empty file"
-    if found is None:
-        return "no checksum: cut off, or of an earlier version"
-    return "" if found == written else "another checksum than it was written with"
+    computed, stored, _ = _checksum(path)
+    if stored is None:
+        return "no checksum: the file is cut off, or another program or an earlier version wrote it"
+    if computed != stored:
+        return "another checksum than it was written with"
+    if time.time() - status.st_ctime > RECENT_SECONDS:
+        _undamaged.add(identity)
+    return ""
 
 
 def damaged_files(folder):
-    """Names of the files below a folder that `whole_folder` made which are missing, or other than they were."""
-    lines = [line.split("  ", 1) for line in (Path(folder) / SUMS).read_text().splitlines()]
-    return [name for digest, name in lines if not (Path(folder) / name).is_file() or sha256(Path(folder) / name) != digest]
+    """Return the names of missing or changed files below a folder that `atomic_folder` made."""
+    lines = [line.split("  ", 1) for line in (Path(folder) / CHECKSUM_LIST).read_text().splitlines()]
+    paths = {name: Path(folder) / name for _, name in lines}
+    return [name for digest, name in lines if not paths[name].is_file() or sha256(paths[name]) != digest]
 
 
 def write_json(path, value):
-    """Write `value` as readable JSON; NaN and infinity are refused (JSON has neither)."""
+    """Write `value` as indented JSON, atomically.
+
+    Raises:
+        ValueError: `value` contains NaN or infinity, which JSON does not have.
+    """
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def read_json(path):
-    """The value of a JSON file."""
+    """Return the value in a JSON file."""
     return json.loads(Path(path).read_text())
 
 
 def sha256(path):
-    """Hexadecimal SHA-256 of a file's bytes."""
+    """Return the hexadecimal SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
-def _room_for(path):
-    """Whatever a library says about a disk that is full, or may not be written, becomes a sentence that names the file."""
+def _report_unwritable(path):
+    """Turn any library's error about a full or write-protected disk into one message that names the file."""
     try:
         yield
     except Exception as error:
-        refused = getattr(error, "errno", None) in UNWRITABLE or any(text in str(error) for text in UNWRITABLE_TEXTS)
-        full = path.parent.is_dir() and shutil.disk_usage(path.parent).free < LEAST_BYTES
-        if isinstance(error, ValueError) or not (refused or full):
+        is_unwritable = getattr(error, "errno", None) in UNWRITABLE or any(text in str(error) for text in UNWRITABLE_TEXTS)
+        is_full = path.parent.is_dir() and shutil.disk_usage(path.parent).free < FULL_DISK_BYTES
+        if isinstance(error, ValueError) or not (is_unwritable or is_full):
             raise
         raise data_error(
             path,
-            "the disk must take the file",
-            expected="space and permission to write",
+            "the file must fit on a writable disk",
+            expected="free space and permission to write",
             got=f"{error}",
-            remedy="make room, then the same command again",
+            remedy="make room or grant permission, then run the same command again",
         ) from error
 
 
 def _fill_in_checksum(path):
-    """Fill in the zeros of `CHECKSUM_PLACEHOLDER`, where the file has it."""
-    with contextlib.suppress(ValueError):  # an empty file
-        found, written, at = _digests(path)
-        if found and written == CHECKSUM_PLACEHOLDER[-64:]:
-            with open(path, "r+b") as file:
-                file.seek(at)
-                file.write(found.encode())
+    """Replace the zeros of `CHECKSUM_PLACEHOLDER`, if the file contains it, by the checksum."""
+    if not os.path.getsize(path):
+        return
+    computed, stored, position = _checksum(path)
+    if stored == DIGEST_LENGTH * "0":
+        with open(path, "r+b") as file:
+            file.seek(position)
+            file.write(computed.encode())
 
 
-def _digests(path):
-    """SHA-256 of a file with zeros in place of its seal, the seal, and where it is; of no byte: `ValueError`."""
+def _checksum(path):
+    """Return a file's SHA-256 with zeros in place of its checksum, the checksum stored in it, and the position of that.
+
+    All three are None if the file contains no `CHECKSUM_MARK`. The file must not be empty.
+    """
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data, memoryview(data) as view:
-        at = data.rfind(CHECKSUM_MARK) + len(CHECKSUM_MARK)
-        if at < len(CHECKSUM_MARK):
+        mark = data.rfind(CHECKSUM_MARK)
+        if mark < 0:
             return None, None, None
-        digest = hashlib.sha256(view[:at])
-        digest.update(64 * b"0")
-        digest.update(view[at + 64 :])
-        return digest.hexdigest(), data[at : at + 64].decode("latin1"), at
+        start = mark + len(CHECKSUM_MARK)
+        end = start + DIGEST_LENGTH
+        digest = hashlib.sha256(view[:start])
+        digest.update(DIGEST_LENGTH * b"0")
+        digest.update(view[end:])
+        return digest.hexdigest(), data[start:end].decode("latin1"), start
 
 
 def _sync(path):

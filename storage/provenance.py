@@ -1,8 +1,8 @@
-"""Where a result comes from: stage, settings, digests of the inputs, versions, time and memory.
+"""Provenance of a result: stage, settings, digests of the inputs, versions, time and memory.
 
-The shim (`workflow/scripts/stage.py`) opens one `running(...)` a job, which checks the inputs; every writer asks `record()`
-for what belongs into its file's metadata. `inputs` and `history` carry along what every earlier stage read and cost, so `acc.json` can name them all
-even where a table on the way was temporary.
+`workflow/scripts/stage.py` opens one `running(...)` per job, which checks the inputs. Every writer asks `record()` for the record
+that goes into its file's metadata. The parts `inputs` and `history` of a record include those of all earlier stages, so that
+`acc.json` names them all, even if a table in between was temporary.
 """
 
 import contextlib
@@ -21,24 +21,32 @@ import pyarrow.parquet as pq
 from storage.errors import data_error
 from storage.files import CHECKSUM_PLACEHOLDER, find_damage, read_json, sha256
 
-KEY = "provenance"
-FORMAT = 1  # of records and of what they lie in; files of another one are made again
-RESULTS, KINDS = "results", (".parquet", ".safetensors", ".json")
-BYTES_A_UNIT = 1 if sys.platform == "darwin" else 1024  # of `ru_maxrss`
+KEY = "provenance"  # of the record, in a file's metadata or JSON
+FORMAT = 1  # version of the records and of the files that hold them; files of another version must be made again
+RESULTS = "results"  # folder of all results
+KINDS = (".parquet", ".safetensors", ".json")  # results that carry a record and a checksum
+BYTES_PER_RU_MAXRSS = 1 if sys.platform == "darwin" else 1024
 LIBRARIES = ("torch", "torchaudio", "numpy", "pyarrow", "scikit-learn", "faiss-cpu", "fairseq-fixed", "snakemake")
 _job = None
 
 
 @contextlib.contextmanager
 def running(*, job, stage, settings, inputs):
-    """Everything written inside belongs to `job`, a name of its own. `inputs` are paths of files (folders are left out).
+    """Attribute everything written inside to `job`.
 
-    Raises `ValueError` where one of them is not what its stage wrote; see `problem`.
+    Args:
+        job: unique name, such as the path of the log.
+        stage: module of the stage.
+        settings: the stage's settings, as JSON-like values.
+        inputs: paths that the job reads; folders are ignored.
+
+    Raises:
+        ValueError: an input is not what its stage wrote; see `find_problem`.
     """
     global _job
     for path in inputs:
         check(path)
-    _job = dict(name=job, stage=stage, settings=settings, inputs=[Path(p) for p in inputs], started=time.monotonic())
+    _job = dict(name=job, stage=stage, settings=settings, inputs=[Path(path) for path in inputs], started=time.monotonic())
     try:
         yield
     finally:
@@ -46,54 +54,72 @@ def running(*, job, stage, settings, inputs):
 
 
 def check(path):
-    """Raises `ValueError` where a result is damaged or another one's."""
-    if found := problem(path):
+    """Check that a result is what its stage wrote; see `find_problem`.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if problem := find_problem(path):
         raise data_error(
             path,
             "a result must be what its stage wrote",
-            expected="that file, with its checksum",
-            got=found,
-            remedy="delete it and give the same command again; `snakemake --cores 1 verify` looks through all results",
+            expected="the file that the stage wrote, with its checksum",
+            got=problem,
+            remedy="delete it and run the same command again; `snakemake --cores 1 verify` checks all results",
         )
 
 
-def problem(path):
-    """What is wrong with a file, as text; empty where nothing is, and where it is none of our kinds of results."""
+def find_problem(path):
+    """Return what is wrong with a result, as text; empty if nothing is, or if the file is none of the `KINDS` of results."""
     if not result_name(path) or Path(path).suffix not in KINDS or not Path(path).is_file():
         return ""
-    if found := find_damage(path):
-        return found
-    about = read(path)
-    if about.get("format") != FORMAT:
-        return f"format {about.get('format')} of another version of this project, not {FORMAT}"
-    return "" if about["file"] in (result_name(path), "") else f"a copy of {about['file']}"
+    if damage := find_damage(path):
+        return damage
+    stored = read(path)
+    if stored.get("format") != FORMAT:
+        return f"format {stored.get('format')} of another version of this project, not {FORMAT}"
+    return "" if stored["file"] in (result_name(path), "") else f"a copy of {stored['file']}"
 
 
 def result_name(path):
-    """A path from the folder `results` on, wherever that lies; empty for other files."""
+    """Return the part of a path from its last folder `results` on; empty for files elsewhere."""
     parts = Path(path).parts
-    return "/".join(parts[len(parts) - 1 - parts[::-1].index(RESULTS) :]) if RESULTS in parts else ""
+    if RESULTS not in parts:
+        return ""
+    last = len(parts) - 1 - parts[::-1].index(RESULTS)
+    return "/".join(parts[last:])
 
 
 def record(path=""):
-    """The record of the running job for its file `path`, a dict that JSON can hold; without a job just the versions."""
-    own = dict(file=result_name(path), format=FORMAT, seal=CHECKSUM_PLACEHOLDER)
+    """Return the record of the running job for its file `path`.
+
+    Args:
+        path: the file that the record is for.
+
+    Returns:
+        A JSON-like dict: `file` (its name below `results`), `format`, `checksum` (a placeholder, see `storage.files`), `stage`,
+        `settings`, `inputs` (path → digest), `versions` and `history` (job → stage, seconds, peak memory). Outside of a job
+        there are no inputs, settings and costs.
+    """
+    about_file = dict(file=result_name(path), format=FORMAT, checksum=CHECKSUM_PLACEHOLDER)
     if _job is None:
-        return own | dict(stage=None, versions=versions(), history={})
-    earlier = [read(path) for path in _job["inputs"] if path.is_file()]
-    cost = dict(stage=_job["stage"], seconds=round(time.monotonic() - _job["started"], 3), peak_memory_mb=peak_memory_mb())
-    inputs, history = ({k: v for one in earlier for k, v in one.get(part, {}).items()} for part in ("inputs", "history"))
-    return own | dict(
-        stage=_job["stage"],
-        settings=_job["settings"],
-        inputs=inputs | {str(path): digest(path) for path in _job["inputs"] if path.is_file()},
-        versions=versions(),
-        history=history | {_job["name"]: cost},
-    )
+        return about_file | dict(stage=None, versions=versions(), history={})
+    inputs = {}
+    history = {}
+    files = [file for file in _job["inputs"] if file.is_file()]
+    for file in files:
+        earlier = read(file)
+        inputs |= earlier.get("inputs", {})
+        history |= earlier.get("history", {})
+    inputs |= {str(file): digest(file) for file in files}
+    seconds = round(time.monotonic() - _job["started"], 3)
+    history[_job["name"]] = dict(stage=_job["stage"], seconds=seconds, peak_memory_mb=peak_memory_mb())
+    job = dict(stage=_job["stage"], settings=_job["settings"])
+    return about_file | job | dict(inputs=inputs, versions=versions(), history=history)
 
 
 def read(path):
-    """The record that a Parquet, safetensors or JSON file carries; an empty dict where it has none."""
+    """Return the record in a Parquet, safetensors or JSON file; empty if there is none."""
     path = Path(path)
     if path.suffix == ".parquet":
         return json.loads((pq.read_metadata(path).metadata or {}).get(KEY.encode(), b"{}"))
@@ -108,7 +134,11 @@ def read(path):
 
 
 def digest(path):
-    """Digest of what a result holds, whenever and by whom it was made: rows of a table, tensors, JSON; of another file's bytes."""
+    """Return a SHA-256 of a file's content.
+
+    Of a result, this is the digest of its rows, tensors or JSON values without the record, so that it does not depend on
+    when and by which job the file was made. Of any other file, it is the digest of its bytes.
+    """
     if Path(path).suffix == ".parquet":
         stored = (pq.read_metadata(path).metadata or {}).get(b"digest")
         if stored:
@@ -116,8 +146,9 @@ def digest(path):
     if result_name(path) and Path(path).suffix == ".safetensors":
         with open(path, "rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-            names = json.dumps({name: about for name, about in header.items() if name != "__metadata__"}, sort_keys=True)
-            return hashlib.file_digest(file, lambda: hashlib.sha256(names.encode())).hexdigest()
+            tensors = {name: layout for name, layout in header.items() if name != "__metadata__"}
+            layouts = json.dumps(tensors, sort_keys=True)
+            return hashlib.file_digest(file, lambda: hashlib.sha256(layouts.encode())).hexdigest()
     if result_name(path) and Path(path).suffix == ".json":
         content = {name: value for name, value in read_json(path).items() if name != KEY}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -125,36 +156,37 @@ def digest(path):
 
 
 def versions():
-    """Versions of Python and of the libraries that results depend on."""
-    found = {"python": platform.python_version()}
+    """Return name → version of Python and of the installed libraries that results depend on."""
+    numbers = {"python": platform.python_version()}
     for name in LIBRARIES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
+            numbers[name] = importlib.metadata.version(name)
+    return numbers
 
 
 def usage(history):
-    """Stage → jobs, seconds in all and the largest memory, over every job that the result depends on."""
-    found = {}
+    """Return stage → `jobs`, total `seconds` and largest `peak_memory_mb`, from the `history` of a record."""
+    stages = {}
     for job in history.values():
-        stage = found.setdefault(job["stage"], dict(jobs=0, seconds=0.0, peak_memory_mb=0))
+        stage = stages.setdefault(job["stage"], dict(jobs=0, seconds=0.0, peak_memory_mb=0))
         stage["jobs"] += 1
         stage["seconds"] = round(stage["seconds"] + job["seconds"], 3)
         stage["peak_memory_mb"] = max(stage["peak_memory_mb"], job["peak_memory_mb"])
-    return found
+    return stages
 
 
 def peak_memory_mb():
-    """Largest resident memory so far of this process and, beside it, of the largest one that it started, in 10⁶ bytes."""
-    return round(most_memory_mb() + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * BYTES_A_UNIT / 1e6)
+    """Return the peak resident memory of this process plus that of its largest child process, in 10⁶ bytes."""
+    children_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * BYTES_PER_RU_MAXRSS / 1e6
+    return round(process_peak_memory_mb() + children_mb)
 
 
-def most_memory_mb():
-    """Largest resident memory so far of this process alone, in 10⁶ bytes.
+def process_peak_memory_mb():
+    """Return the peak resident memory of this process alone, in 10⁶ bytes.
 
-    Linux counts into `ru_maxrss` what the process that started this one had, but not into what /proc says.
+    On Linux, `ru_maxrss` includes the memory of the parent process before the fork, but /proc does not.
     """
     status = Path("/proc/self/status")
     if status.exists():
         return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) * 1024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_A_UNIT / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * BYTES_PER_RU_MAXRSS / 1e6

@@ -1,12 +1,17 @@
-"""The only Parquet input and output: whole or absent, with checksums, refused unless schema and key hold.
+"""All Parquet input and output: atomic, checksummed, checked against a schema.
 
-A schema is made by `schema(...)`: every field has a type, a meaning and a unit; the table has a key and names the stage
-that makes it, which is the stage that an error tells the user to rerun.
+`schema(...)` makes a schema: every column has a type, a meaning and a unit; the table has a key and names the stage that makes
+it. Error messages tell the user to rerun that stage.
+
+Every table carries the SHA-256 of its whole file (see `storage.files`), which is verified before anything is read. Parquet's own
+page checksums protect only the values: they miss flipped bits in the footer and in the headers of pages, after which a
+file can read as fewer or as other rows.
 """
 
 import contextlib
 import hashlib
 import json
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,46 +19,115 @@ import pyarrow.parquet as pq
 
 from storage import provenance
 from storage.errors import data_error, nearest
-from storage.files import atomic
+from storage.files import atomic, find_damage
+
+MAX_BATCH_ROWS = 10_000  # of a row group
 
 
 def field(name, type, meaning, *, unit="", nullable=False):
-    """A column with its meaning and its physical unit as metadata."""
+    """Return a column for `schema`.
+
+    Args:
+        name: name of the column.
+        type: Arrow type.
+        meaning: what a value says, as a phrase; it contains "null" if and only if the column is nullable.
+        unit: physical unit, if there is one.
+        nullable: whether values may be null.
+    """
     return pa.field(name, type, nullable, metadata={"meaning": meaning, "unit": unit})
 
 
 def schema(name, *fields, key, stage):
-    """A table's contract. `key`: the columns whose values identify a row; `stage`: the rule that makes the table."""
+    """Return a table's schema: an Arrow schema with name, key and stage in its metadata.
+
+    Args:
+        name: name of the table.
+        fields: columns, see `field`.
+        key: names of the columns whose values identify a row.
+        stage: name of the rule that makes the table.
+    """
     return pa.schema(fields, metadata={"table": name, "key": ",".join(key), "stage": stage})
 
 
+@dataclass(frozen=True)
+class Column:
+    """A column for documentation; all values are text except `nullable`."""
+
+    name: str
+    type: str
+    unit: str
+    meaning: str
+    nullable: bool
+
+
+@dataclass(frozen=True)
+class Description:
+    """A schema for documentation: name of the table, names of the key's columns, the stage that makes it, its columns."""
+
+    name: str
+    key: tuple
+    stage: str
+    columns: tuple
+
+
+def describe(schema):
+    """Return the `Description` of a schema, for documentation and reports."""
+    columns = [
+        Column(
+            name=column.name,
+            type=_type_text(column.type),
+            unit=column.metadata[b"unit"].decode(),
+            meaning=column.metadata[b"meaning"].decode(),
+            nullable=column.nullable,
+        )
+        for column in schema
+    ]
+    stage = schema.metadata[b"stage"].decode()
+    return Description(name=_name(schema), key=tuple(_key(schema)), stage=stage, columns=tuple(columns))
+
+
 class Writer:
-    """Streams rows into one Parquet file; `writer(...)` makes it. Row groups of at most `max_rows` rows."""
+    """Writes rows into one Parquet file, part by part; `writer(...)` makes it."""
 
     def __init__(self, path, schema, temporary):
-        self.path, self.schema = path, schema
-        self.digest, self.keys = hashlib.sha256(), []
-        options = dict(compression="zstd", write_page_checksum=True, use_compliant_nested_type=False)
-        self.file = pq.ParquetWriter(temporary, schema, **options)
+        self.path = path
+        self.schema = schema
+        self.digest = hashlib.sha256()
+        self.keys = []
+        self.file = pq.ParquetWriter(
+            temporary,
+            schema,
+            compression="zstd",
+            write_page_checksum=True,
+            use_compliant_nested_type=False,
+        )
 
     def write(self, rows):
-        """Append rows: a record batch, a table, a dict of columns or a list of dicts, with exactly the schema's columns."""
+        """Append rows.
+
+        Args:
+            rows: a table, a record batch, a dict of columns or a list of dicts, with exactly the schema's columns in any order.
+
+        Raises:
+            ValueError: a column is missing or unknown, or a value is null in a column that is not nullable.
+        """
         table = _as_table(rows, self.schema, self.path)
-        for batch in table.combine_chunks().to_batches(max_chunksize=10_000):
+        for batch in table.combine_chunks().to_batches(max_chunksize=MAX_BATCH_ROWS):
             self.digest.update(batch.serialize())
             self.file.write_batch(batch)
         self.keys.append(table.select(_key(self.schema)))
 
     def close(self):
+        """Check that every key occurs once, add digest and provenance, and close the file."""
         _check_key(pa.concat_tables(self.keys or [self.schema.empty_table()]), self.schema, self.path)
-        about = provenance.record(self.path)
-        self.file.add_key_value_metadata({provenance.KEY: json.dumps(about), "digest": self.digest.hexdigest()})
+        record = json.dumps(provenance.record(self.path))
+        self.file.add_key_value_metadata({provenance.KEY: record, "digest": self.digest.hexdigest()})
         self.file.close()
 
 
 @contextlib.contextmanager
 def writer(path, schema):
-    """A `Writer` whose file appears under `path` only when everything went well."""
+    """Yield a `Writer` whose file appears under `path` only after success."""
     with atomic(path) as temporary:
         out = Writer(path, schema, temporary)
         try:
@@ -65,13 +139,25 @@ def writer(path, schema):
 
 
 def write(path, rows, schema):
-    """Write a whole table at once; see `Writer.write` for what `rows` may be."""
+    """Write a whole table; `Writer.write` says what `rows` may be and what is refused."""
     with writer(path, schema) as out:
         out.write(rows)
 
 
 def read(path, schema, columns=None):
-    """The whole table (or some columns), after checking checksums, schema and key. Raises `ValueError`."""
+    """Return a table after checking the file's checksum, the schema and, if its columns are read, the key.
+
+    Args:
+        path: Parquet file that `write` or `writer` wrote.
+        schema: the schema that it must have.
+        columns: names of the columns to read, in this order; all by default.
+
+    Returns:
+        A `pyarrow.Table`.
+
+    Raises:
+        ValueError: the file is missing or damaged, was not written by this module, or has other columns or a repeated key.
+    """
     batches = list(stream(path, schema, columns))
     table = pa.Table.from_batches(batches, _subset(schema, columns))
     if set(_key(schema)) <= set(table.column_names):
@@ -80,39 +166,78 @@ def read(path, schema, columns=None):
 
 
 def read_many(paths, schema, columns=None):
-    """Several files of one schema as one table, in the order given."""
+    """Return several files of one schema as one table, in the order of `paths`; see `read`."""
     return pa.concat_tables([read(path, schema, columns) for path in paths])
 
 
 def stream(path, schema, columns=None, batch_rows=1024):
-    """Record batches of a table, with bounded memory; checks checksums and schema. Raises `ValueError`."""
-    with _damage(path, schema):
+    """Yield a table as record batches, with bounded memory, after checking the file's checksum and the schema.
+
+    Args:
+        path: Parquet file that `write` or `writer` wrote.
+        schema: the schema that it must have.
+        columns: names of the columns to read, in this order; all by default.
+        batch_rows: largest number of rows in a batch.
+
+    Raises:
+        ValueError: the file is missing or damaged, was not written by this module, or has other columns.
+    """
+    with _readable(path, schema):
+        _check_checksum(path, schema)
         file = pq.ParquetFile(path, page_checksum_verification=True)
     with file:
-        _check_schema(file.schema_arrow, schema, path)
+        _check_columns(file.schema_arrow, schema, path)
         batches = file.iter_batches(batch_size=batch_rows, columns=columns)
         while True:
-            with _damage(path, schema):
+            with _readable(path, schema):
                 batch = next(batches, None)
             if batch is None:
                 return
             yield batch.cast(_subset(schema, columns))
 
 
+def _type_text(type):
+    """Return an Arrow type as text, such as `int16`, `list of int16`, `string`."""
+    return f"list of {_type_text(type.value_type)}" if pa.types.is_list(type) else str(type)
+
+
 def _subset(schema, columns):
-    return schema if columns is None else pa.schema([schema.field(c) for c in columns], metadata=schema.metadata)
+    """Return the schema with these columns in this order."""
+    if columns is None:
+        return schema
+    return pa.schema([schema.field(column) for column in columns], metadata=schema.metadata)
+
+
+def _name(schema):
+    """Return the name of the table."""
+    return schema.metadata[b"table"].decode()
 
 
 def _key(schema):
+    """Return the names of the key's columns."""
     return schema.metadata[b"key"].decode().split(",")
 
 
 def _rerun(path, schema):
-    return f"rerun it: snakemake --forcerun {schema.metadata[b'stage'].decode()} {path}"
+    """Return the remedy for a file that its stage must make again."""
+    return f"rerun its stage: snakemake --cores all --forcerun {schema.metadata[b'stage'].decode()} {path}"
+
+
+def _check_checksum(path, schema):
+    """Raise `ValueError` if the file is not, byte by byte, what `writer` wrote."""
+    if damage := find_damage(path):
+        raise data_error(
+            path,
+            "a table must be unchanged since its stage wrote it",
+            expected="a file with its own checksum",
+            got=damage,
+            remedy=_rerun(path, schema),
+        )
 
 
 @contextlib.contextmanager
-def _damage(path, schema):
+def _readable(path, schema):
+    """Turn errors about a missing or unreadable file into a `ValueError` that names it."""
     try:
         yield
     except FileNotFoundError as error:
@@ -127,29 +252,32 @@ def _damage(path, schema):
         raise data_error(
             path,
             "a table must be readable",
-            expected="Parquet with right checksums",
+            expected="a Parquet file with correct page checksums",
             got=f"{error}",
             remedy=_rerun(path, schema),
         ) from error
 
 
-def _check_schema(found, schema, path):
-    expected = {f.name: str(f.type) for f in schema}
-    got = {f.name: str(f.type) for f in found}
+def _check_columns(stored, schema, path):
+    """Raise `ValueError` if a stored schema has other columns or types."""
+    expected = {column.name: str(column.type) for column in schema}
+    got = {column.name: str(column.type) for column in stored}
     if expected != got:
-        wrong = sorted(set(expected.items()) ^ set(got.items()))
+        differences = sorted(set(expected.items()) ^ set(got.items()))
         raise data_error(
             path,
-            f"table '{schema.metadata[b'table'].decode()}' has other columns",
+            f"table '{_name(schema)}' must have the columns of its schema",
             expected=f"{expected}",
-            got=f"{got} (differs in {wrong})",
+            got=f"{got} (differences: {differences})",
             remedy=_rerun(path, schema),
         )
 
 
 def _as_table(rows, schema, path):
+    """Return rows in any of the forms of `Writer.write` as a table; raise `ValueError` if they do not follow the schema."""
     names = _column_names(rows)
-    unknown, missing = names - set(schema.names), set(schema.names) - names
+    unknown = names - set(schema.names)
+    missing = set(schema.names) - names
     if names and (unknown or missing):
         hint = "".join(nearest(name, schema.names) for name in sorted(unknown))
         raise data_error(
@@ -164,7 +292,8 @@ def _as_table(rows, schema, path):
     elif isinstance(rows, dict):
         table = pa.table(rows, schema=schema)
     else:
-        table = (pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows).select(schema.names).cast(schema)
+        table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
+        table = table.select(schema.names).cast(schema)
     for column in schema:
         if not column.nullable and table[column.name].null_count:
             raise data_error(
@@ -178,25 +307,22 @@ def _as_table(rows, schema, path):
 
 
 def _column_names(rows):
+    """Return the set of all column names in rows of any of the forms of `Writer.write`."""
     if isinstance(rows, list):
         return {name for row in rows for name in row}
     return set(rows) if isinstance(rows, dict) else set(rows.schema.names)
 
 
 def _check_key(table, schema, path):
+    """Raise `ValueError` if two rows have the same key."""
     key = _key(schema)
     counts = table.group_by(key).aggregate([([], "count_all")])
-    double = counts.filter(pc.greater(counts["count_all"], 1))
-    if double.num_rows:
+    repeated = counts.filter(pc.greater(counts["count_all"], 1))
+    if repeated.num_rows:
         raise data_error(
             path,
-            f"rows are identified by {key}",
+            f"the values of {key} must identify a row",
             expected="each key once",
-            got=f"{double.num_rows} keys more than once, such as {double.to_pylist()[:3]}",
+            got=f"{repeated.num_rows} keys more than once, such as {repeated.to_pylist()[:3]}",
             remedy="remove the duplicates from the corpus",
         )
-
-
-def describe(schema):
-    """Rows (column, type, unit, meaning) of a schema, for documentation and reports."""
-    return [(f.name, str(f.type), f.metadata[b"unit"].decode(), f.metadata[b"meaning"].decode()) for f in schema]

@@ -1,4 +1,4 @@
-"""Every result held against its checksum, its schema and where it says that it comes from."""
+"""Check every result against its checksum, its schema and the files that it was made from."""
 
 import importlib
 import re
@@ -10,12 +10,12 @@ import pyarrow.parquet as pq
 
 from storage import provenance, tables
 from storage.errors import data_error, notice
-from storage.files import SUMS, damaged_files
+from storage.files import CHECKSUM_LIST, damaged_files
 
 
 @cache
 def all_schemas():
-    """Return table name → schema, of every `schemas.py` of every package."""
+    """Return table name → schema, from every `schemas.py` of every package."""
     root = Path(__file__).parents[1]
     files = sorted(file for package in root.glob("*/__init__.py") for file in package.parent.rglob("schemas.py"))
     modules = [importlib.import_module(".".join(file.relative_to(root).with_suffix("").parts)) for file in files]
@@ -24,73 +24,89 @@ def all_schemas():
 
 
 def schema_of(path):
-    """Return the schema of a table; None where no package has one of its name."""
+    """Return the schema of the table in a file, or None if no package has a schema of that name."""
     name = (pq.read_schema(path).metadata or {}).get(b"table", b"")
     return all_schemas().get(name.decode())
 
 
-def table_problem(path):
-    """What is wrong with a table, as text."""
-    if (expected := schema_of(path)) is None:
+def verify(*, folder, makers):
+    """Stage: check every file below `folder` and print a line for each. Nothing is written.
+
+    A source that is gone is not an error, because some tables are temporary.
+
+    Args:
+        folder: the results.
+        makers: pairs (regular expression of an output's path, rule that makes it).
+
+    Raises:
+        ValueError: at least one file is wrong; the message lists each with the command that makes it again.
+    """
+    digests = {}
+    wrong = []
+    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    for path in paths:
+        problem = _file_problem(path, digests)
+        has_checksum = path.suffix in provenance.KINDS or path.name == CHECKSUM_LIST
+        verdict = "wrong" if problem else "right" if has_checksum else "no checksum of its own"
+        print(f"{verdict}  {path}  {problem}")
+        if problem:
+            wrong.append(f"\n  {path}: {problem}; snakemake --cores all --forcerun {rule_of(path, makers)} {path}")
+    if wrong:
+        raise data_error(
+            folder,
+            "results must be what their stages wrote",
+            expected=f"{len(paths)} correct files",
+            got=f"{len(wrong)} wrong ones:{''.join(wrong)}\n",
+            remedy="run the commands above; Snakemake also reruns the stages that use these files",
+        )
+    notice(f"{folder}: {len(paths)} files, 0 wrong")
+
+
+def rule_of(path, makers):
+    """Return the rule that makes a file or one of its parent folders; `?` if none does. See `verify` for `makers`."""
+    candidates = [path.as_posix(), *(parent.as_posix() for parent in path.parents)]
+    return next((rule for text in candidates for pattern, rule in makers if re.fullmatch(pattern, text)), "?")
+
+
+def _file_problem(path, digests):
+    """Return what is wrong with one result, as text; empty if nothing is. `digests`: see `_source_problem`."""
+    if path.name.endswith(".tmp"):
+        return "left by a killed job: delete it"
+    if path.name == CHECKSUM_LIST:
+        damaged = damaged_files(path.parent)
+        return f"{len(damaged)} changed or missing files, such as {damaged[0]}" if damaged else ""
+    if problem := provenance.find_problem(path):
+        return problem
+    if path.suffix not in provenance.KINDS:
+        return ""
+    problem = _table_problem(path) if path.suffix == ".parquet" else ""
+    return problem or _source_problem(provenance.read(path), digests)
+
+
+def _table_problem(path):
+    """Return what is wrong with the schema or the key of a table, as text; empty if nothing is."""
+    schema = schema_of(path)
+    if schema is None:
         return "a table without a schema"
     try:
-        tables.read(path, expected)
+        tables.read(path, schema)
     except ValueError as error:
         return f"{error}"
     return ""
 
 
-def origin_problem(about, digests):
-    """Whether the files that a result was made from are still the ones that it saw (damaged ones show by themselves); `digests` is filled on the way."""
-    for source, digest in about.get("inputs", {}).items():
+def _source_problem(record, digests):
+    """Return which file has changed since a result was made from it, as text; empty if none has.
+
+    Args:
+        record: the result's provenance.
+        digests: path → digest of the files looked at so far, None for damaged ones, which are reported themselves. New ones
+            are added.
+    """
+    for source, digest in record.get("inputs", {}).items():
         if Path(source).is_file():
             if source not in digests:
-                digests[source] = None if provenance.problem(source) else provenance.digest(source)
+                digests[source] = None if provenance.find_problem(source) else provenance.digest(source)
             if digests[source] not in (None, digest):
                 return f"made from another {source}"
     return ""
-
-
-def file_problem(path, digests):
-    """What is wrong with one file below results/, as text; empty where nothing is, or where nothing can be known."""
-    if path.name.endswith(".tmp"):
-        return "left behind by a killed job: delete it"
-    if path.name == SUMS:
-        damaged = damaged_files(path.parent)
-        return f"{len(damaged)} files that changed, such as {damaged[0]}" if damaged else ""
-    if found := provenance.problem(path):
-        return found
-    if path.suffix not in provenance.KINDS:
-        return ""
-    about = provenance.read(path)
-    return (table_problem(path) if path.suffix == ".parquet" else "") or origin_problem(about, digests)
-
-
-def maker(path, makers):
-    """The rule that makes a file, by the patterns of their outputs `[(pattern, rule)]`; `?` where none does."""
-    places = [path.as_posix(), *(parent.as_posix() for parent in path.parents)]
-    return next((rule for place in places for pattern, rule in makers if re.fullmatch(pattern, place)), "?")
-
-
-def verify(*, folder, makers):
-    """Stage: looks at every file below `folder`, prints a line for each, raises `ValueError` where any is not right.
-
-    `makers`: see `maker`. Nothing is written, so it looks anew each time. Sources that are gone (temporary ones) are not missed.
-    """
-    digests, wrong, paths = {}, [], sorted(path for path in Path(folder).rglob("*") if path.is_file())
-    for path in paths:
-        found = file_problem(path, digests)
-        known = path.suffix in provenance.KINDS or path.name == SUMS
-        print(f"{'wrong' if found else 'right' if known else 'no checksum of its own'}  {path}  {found}")
-        if found:
-            stage = maker(path, makers)
-            wrong.append(f"\n  {path}: {found}; snakemake --cores all --forcerun {stage} {path}")
-    if wrong:
-        raise data_error(
-            folder,
-            "results must be what their stages wrote",
-            expected=f"{len(paths)} right files",
-            got=f"{len(wrong)} wrong ones:{''.join(wrong)}\n",
-            remedy="run the commands above; a stage also reruns what follows it",
-        )
-    notice(f"{folder}: {len(paths)} files, 0 wrong")

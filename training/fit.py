@@ -173,7 +173,7 @@ def fit(
         updates = range(run.update + 1, num_updates + 1)
         if workers.worker == 0:
             run.open_curves()
-            updates = progress(updates, "updates", before=run.update)
+            updates = progress(updates, "updates", done_before=run.update)
         for update in updates:
             run.update = update
             run.sums += _compute_gradients(trained, loss, own, workers, [seed, update])

@@ -5,7 +5,7 @@ The only module that imports fairseq (5 seconds, 0.9 GB); everything else reads 
 
 from storage import tables
 from storage.errors import data_error
-from storage.files import whole_folder
+from storage.files import atomic_folder
 from ulm.build_vocabulary import EOS, SEPARATOR, check_codebook, index_of_unit
 from ulm.schemas import BINARIZED, VOCABULARY
 from verbalizer.schemas import VERBALIZED
@@ -51,7 +51,7 @@ def binarize(*, verbalized, vocabulary, binarized, rows, codebook):
 
     vocabulary = tables.read(vocabulary, VOCABULARY)
     index_of, dictionary = index_of_unit(vocabulary), fairseq_dictionary(vocabulary)
-    with whole_folder(binarized) as temporary, tables.writer(rows, BINARIZED) as out:
+    with atomic_folder(binarized) as temporary, tables.writer(rows, BINARIZED) as out:
         dictionary.save(str(temporary / "dict.txt"))
         builders = {split: open_indexed(temporary / name, len(dictionary)) for split, name in FAIRSEQ_SPLITS.items()}
         position = dict.fromkeys(FAIRSEQ_SPLITS, 0)

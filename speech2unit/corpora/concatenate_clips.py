@@ -13,7 +13,7 @@ from speech2unit.corpora.audio import read_utterance
 from speech2unit.corpora.schemas import MANIFEST
 from storage import tables
 from storage.errors import data_error
-from storage.files import atomic, whole_folder
+from storage.files import atomic, atomic_folder
 from storage.schemas import SPLITS
 
 
@@ -75,7 +75,7 @@ def write_strings(audio, metadata, draw, *, column, symbols, seed, **pauses):
     `draw`: (split, rng) → lists of rows of `read_clips`; `symbols`: a list's labels → its symbols; `pauses`: see `joined`.
     """
     metadata, audio, rows = Path(metadata), Path(audio), []
-    with whole_folder(audio) as folder:
+    with atomic_folder(audio) as folder:
         for number, split in enumerate(SPLITS):
             (folder / split).mkdir()
             rng = np.random.default_rng([seed, number])

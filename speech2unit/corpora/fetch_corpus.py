@@ -2,10 +2,10 @@
 
 import shutil
 
-from storage.files import whole_folder
+from storage.files import atomic_folder
 
 
 def fetch_corpus(*, source, root):
     """Stage: `source`, the folder as Snakemake's storage plugin has fetched it, becomes the folder `root`."""
-    with whole_folder(root) as temporary:
+    with atomic_folder(root) as temporary:
         shutil.copytree(source, temporary, dirs_exist_ok=True)

@@ -16,7 +16,7 @@ from speech2unit.corpora.concatenate_clips import joined
 from speech2unit.corpora.schemas import MANIFEST
 from storage import tables
 from storage.errors import data_error
-from storage.files import atomic, whole_folder
+from storage.files import atomic, atomic_folder
 from storage.schemas import SPLITS
 
 PEAK = 0.9  # of full scale, where a mixture would be louder
@@ -87,7 +87,7 @@ def mix_speakers(
     metadata, audio, rows = Path(metadata), Path(audio), []
     pauses = dict(pause_seconds=pause_seconds, pause_snr_db=pause_snr_db)
     how = dict(delay_seconds=delay_seconds, gain_db=gain_db, range_db=range_db, max_gap_seconds=max_gap_seconds)
-    with whole_folder(audio) as folder:
+    with atomic_folder(audio) as folder:
         for number, split in enumerate(SPLITS):
             (folder / split).mkdir()
             rng, own = np.random.default_rng([seed, number]), [row for row in clips if row["split"] == split]

@@ -24,7 +24,7 @@ import soundfile
 import soxr
 
 from storage.errors import data_error, nearest
-from storage.files import atomic, whole_folder
+from storage.files import atomic, atomic_folder
 from storage.schemas import SPLITS
 
 UNKNOWN, SILENCE = "unknown", "silence"
@@ -204,7 +204,7 @@ def synthesize_commands(
     metadata, audio, rows = Path(metadata), Path(audio), []
     voices = dict(languages=languages, variants=variants, rate=rate, pitch=pitch, pitch_range=pitch_range)
     clip = dict(sample_rate=sample_rate, num_samples=round(clip_seconds * sample_rate), snr_db=snr_db, peak_db=peak_db)
-    with synthesizer() as synth, whole_folder(audio) as folder:
+    with synthesizer() as synth, atomic_folder(audio) as folder:
         for split, speakers in draw_speakers(num_speakers=num_speakers, seed=seed, **voices).items():
             for speaker in speakers:
                 synth.set_voice(speaker["language"], speaker["variant"])

@@ -1,1 +1,1 @@
-"""Files that other people wrote: downloads, archives and checkpoints, read without running code from them."""
+"""Files that other people wrote: downloads, archives and checkpoints. They are read without running code from them."""

@@ -1,4 +1,4 @@
-"""Files are whole or absent."""
+"""Atomic files: a file is whole or absent, and its checksum shows every change."""
 
 import argparse
 import hashlib
@@ -8,20 +8,21 @@ import stat
 
 import pytest
 
+from storage import files
 from storage.files import (
     CHECKSUM_PLACEHOLDER,
     atomic,
+    atomic_folder,
     damaged_files,
     find_damage,
     read_json,
     remove_leftovers,
     sha256,
-    whole_folder,
     write_json,
 )
 
 
-def test_the_file_appears_when_the_block_ends_in_folders_that_are_made(tmp_path):
+def test_the_file_appears_when_the_block_ends_and_its_folder_is_created(tmp_path):
     path = tmp_path / "a/b/file.bin"
     with atomic(path) as temporary:
         temporary.write_bytes(b"whole")
@@ -30,7 +31,7 @@ def test_the_file_appears_when_the_block_ends_in_folders_that_are_made(tmp_path)
 
 
 @pytest.mark.parametrize("problem", [ValueError, KeyboardInterrupt, SystemExit])
-def test_after_an_error_nothing_new_is_left(tmp_path, problem):
+def test_an_error_leaves_the_old_file_alone(tmp_path, problem):
     path = tmp_path / "file"
     path.write_text("old")
     with pytest.raises(problem), atomic(path) as temporary:
@@ -39,13 +40,13 @@ def test_after_an_error_nothing_new_is_left(tmp_path, problem):
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
-def test_two_writers_at_once_do_not_meet(tmp_path):
+def test_two_writers_at_once_do_not_interfere(tmp_path):
     path = tmp_path / "file"
-    with atomic(path) as one, atomic(path) as two:
-        assert one != two
-        one.write_text("one")
-        two.write_text("two")
-    assert path.read_text() == "one"  # the last to end
+    with atomic(path) as first, atomic(path) as second:
+        assert first != second
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first"  # the last to finish
 
 
 def test_permissions_follow_the_umask(tmp_path):
@@ -57,7 +58,7 @@ def test_permissions_follow_the_umask(tmp_path):
     assert stat.S_IMODE((tmp_path / "file.json").stat().st_mode) == 0o640
 
 
-def test_json_is_readable_and_comes_back(tmp_path):
+def test_json_is_indented_and_reads_back(tmp_path):
     value = {"a": [1, 2.5, None, "ä 🎤"], "b": {"c": True}}
     write_json(tmp_path / "file.json", value)
     assert read_json(tmp_path / "file.json") == value
@@ -79,9 +80,9 @@ def test_sha256(tmp_path):
     assert sha256(tmp_path / "file") == hashlib.sha256(data).hexdigest()
 
 
-def test_every_bit_of_a_sealed_file_counts(tmp_path):
+def test_the_checksum_covers_every_bit_and_every_length(tmp_path):
     path = tmp_path / "file.json"
-    write_json(path, dict(a=[1, 2], seal=CHECKSUM_PLACEHOLDER, b=3))
+    write_json(path, dict(a=[1, 2], checksum=CHECKSUM_PLACEHOLDER, b=3))
     data = path.read_bytes()
     assert find_damage(path) == "" and CHECKSUM_PLACEHOLDER not in data.decode()
     for bit in range(0, 8 * len(data), 7):
@@ -94,8 +95,25 @@ def test_every_bit_of_a_sealed_file_counts(tmp_path):
         assert find_damage(path), length
 
 
-def test_a_folder_knows_its_files(tmp_path):
-    with whole_folder(tmp_path / "folder") as folder:
+def test_an_undamaged_file_is_read_once_and_again_after_every_change(tmp_path, monkeypatch):
+    path = tmp_path / "file.json"
+    write_json(path, dict(checksum=CHECKSUM_PLACEHOLDER))
+    reads = []
+    compute = files._checksum
+    monkeypatch.setattr(files, "_checksum", lambda path: reads.append(path) or compute(path))
+    assert [find_damage(path), find_damage(path)] == ["", ""] and len(reads) == 2  # changed too recently to remember
+    monkeypatch.setattr(files, "RECENT_SECONDS", -1)
+    assert [find_damage(path), find_damage(path), find_damage(path)] == ["", "", ""] and len(reads) == 3
+    damaged = path.read_bytes().replace(b"{", b"[")
+    changed_at = path.stat().st_ctime_ns
+    while path.stat().st_ctime_ns == changed_at:  # time stamps advance in steps of some milliseconds
+        path.write_bytes(damaged)
+    os.utime(path, ns=(0, 0))
+    assert find_damage(path) == "another checksum than it was written with" and len(reads) == 4
+
+
+def test_a_folder_lists_the_checksums_of_its_files(tmp_path):
+    with atomic_folder(tmp_path / "folder") as folder:
         (folder / "deep").mkdir()
         for name in ("a", "deep/b  c", "d"):
             (folder / name).write_text(name)
@@ -105,7 +123,7 @@ def test_a_folder_knows_its_files(tmp_path):
     assert damaged_files(tmp_path / "folder") == ["d", "deep/b  c"]
 
 
-def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path):
+def test_only_the_leftovers_of_this_file_are_removed(tmp_path):
     for name in (".f[1].txt.abc.tmp", ".g.txt.abc.tmp", "f[1].txt"):
         (tmp_path / name).write_text("half")
     (tmp_path / ".f[1].txt.def.tmp").mkdir()
@@ -113,17 +131,22 @@ def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {".g.txt.abc.tmp", "f[1].txt"}
 
 
-@pytest.mark.parametrize("problem", [
-    OSError(28, "No space left on device"), OSError(30, "Read-only file system"), RuntimeError("I/O error: No space left on device (os error 28)"),
-])  # fmt: skip
-@pytest.mark.parametrize("writing", [atomic, whole_folder])
-def test_a_full_disk_is_a_sentence_that_names_the_file(tmp_path, writing, problem, monkeypatch):
-    text = r"file: the disk must take the file; expected space and .*; make room"
+@pytest.mark.parametrize(
+    "problem",
+    [
+        OSError(28, "No space left on device"),
+        OSError(30, "Read-only file system"),
+        RuntimeError("I/O error: No space left on device (os error 28)"),
+    ],
+)
+@pytest.mark.parametrize("writing", [atomic, atomic_folder])
+def test_the_error_about_a_full_disk_names_the_file(tmp_path, writing, problem, monkeypatch):
+    text = r"file: the file must fit on a writable disk; expected free space and .*; make room"
     with pytest.raises(ValueError, match=text) as caught, writing(tmp_path / "file"):
         raise problem
     assert str(problem) in str(caught.value) and not list(tmp_path.iterdir())
     with pytest.raises(RuntimeError, match="^something else$"), writing(tmp_path / "file"):
         raise RuntimeError("something else")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: argparse.Namespace(free=0))
-    with pytest.raises(ValueError, match="the disk must take the file"), writing(tmp_path / "file"):
+    with pytest.raises(ValueError, match="must fit on a writable disk"), writing(tmp_path / "file"):
         raise RuntimeError("something else")

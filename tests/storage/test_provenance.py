@@ -1,4 +1,4 @@
-"""Where results come from: the record of a job is in each of its files, and costs travel along."""
+"""Provenance: every file of a job holds its record, which includes the inputs and costs of earlier jobs."""
 
 import json
 
@@ -20,7 +20,7 @@ def write(path, *names):
 
 @pytest.fixture
 def outputs(tmp_path):
-    """Paths of a table, tensors and a config that one job wrote from one input."""
+    """Return the paths of a table, tensors and a config that one job wrote from one input."""
     write(tmp_path / "input.parquet", "a", "b")
     paths = [tmp_path / name for name in ("out.parquet", "out.safetensors", "out.json")]
     with provenance.running(
@@ -32,7 +32,7 @@ def outputs(tmp_path):
     return paths
 
 
-def test_every_kind_of_file_carries_the_record(outputs, tmp_path):
+def test_every_kind_of_file_holds_the_record(outputs, tmp_path):
     for path in outputs:
         about = provenance.read(path)
         assert about["stage"] == "x.work" and about["settings"] == dict(seed=1)
@@ -42,27 +42,27 @@ def test_every_kind_of_file_carries_the_record(outputs, tmp_path):
         assert cost["stage"] == "x.work" and 0 <= cost["seconds"] < 60 and cost["peak_memory_mb"] > 10
 
 
-def test_costs_of_earlier_stages_travel_along(outputs, tmp_path):
+def test_a_record_includes_the_costs_of_earlier_stages(outputs, tmp_path):
     with provenance.running(job="logs/more.log", stage="y.more", settings={}, inputs=outputs):
         write(tmp_path / "last.parquet", "d")
     history = provenance.read(tmp_path / "last.parquet")["history"]
     assert {job: cost["stage"] for job, cost in history.items()} == {"logs/work.log": "x.work", "logs/more.log": "y.more"}
 
 
-def test_outside_of_a_job_there_are_just_versions(tmp_path):
+def test_outside_of_a_job_a_record_holds_only_versions(tmp_path):
     write(tmp_path / "t.parquet", "a")
     about = provenance.read(tmp_path / "t.parquet")
-    assert about.pop("seal").startswith("sha256 with zeros here: ") and about.pop("format") == provenance.FORMAT
+    assert about.pop("checksum").startswith("sha256 with zeros here: ") and about.pop("format") == provenance.FORMAT
     assert about == dict(file="", stage=None, versions=provenance.versions(), history={})
 
 
-def test_a_job_ends_even_with_an_error(tmp_path):
+def test_an_error_ends_the_job_too(tmp_path):
     with pytest.raises(RuntimeError), provenance.running(job="logs/x.log", stage="x", settings={}, inputs=[]):
         raise RuntimeError
     assert provenance.record()["stage"] is None
 
 
-def test_a_job_refuses_inputs_that_are_not_what_a_stage_wrote(tmp_path):
+def test_a_job_refuses_inputs_that_their_stage_did_not_write(tmp_path):
     folder = tmp_path / "results/SCR"
     with provenance.running(job="logs/x.log", stage="x", settings={}, inputs=[]):
         write(folder / "a.parquet", "a")
@@ -83,23 +83,23 @@ def test_a_job_refuses_inputs_that_are_not_what_a_stage_wrote(tmp_path):
         other = tmp_path / "elsewhere/results/DSR" / path.name
         other.parent.mkdir(parents=True, exist_ok=True)
         other.write_bytes(data)
-        assert provenance.problem(other) == f"a copy of results/SCR/{path.name}"
+        assert provenance.find_problem(other) == f"a copy of results/SCR/{path.name}"
 
 
 def test_a_job_refuses_inputs_of_another_version(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "FORMAT", 0)
     write(tmp_path / "results/a.parquet", "a")
     monkeypatch.undo()
-    assert provenance.problem(tmp_path / "results/a.parquet") == "format 0 of another version of this project, not 1"
+    assert provenance.find_problem(tmp_path / "results/a.parquet") == "format 0 of another version of this project, not 1"
     write_json(tmp_path / "results/a.json", {})
-    assert provenance.problem(tmp_path / "results/a.json") == "no checksum: cut off, or of an earlier version"
+    assert provenance.find_problem(tmp_path / "results/a.json").startswith("no checksum: the file is cut off, or ")
 
 
-def test_what_is_no_result_is_not_judged(tmp_path):
+def test_files_other_than_results_have_no_problems(tmp_path):
     (tmp_path / "results").mkdir()
     for name in ("a.json", "results/metadata.csv"):
         (tmp_path / name).write_text("{}")
-        assert provenance.problem(tmp_path / name) == ""
+        assert provenance.find_problem(tmp_path / name) == ""
 
 
 def test_files_without_a_record(tmp_path):
@@ -109,7 +109,7 @@ def test_files_without_a_record(tmp_path):
 
 
 def write_all(folder, job, number):
-    """A table, tensors and a config that hold `number`, and no more than their records differ from job to job."""
+    """Write a table, tensors and a config with `number` as their content; apart from that, only their records differ."""
     with provenance.running(job=job, stage=job, settings=dict(seed=job), inputs=[]):
         write(folder / "out.parquet", str(number))
         save_tensors(folder / "out.safetensors", dict(t=torch.full((3,), number), u=torch.ones(2)))
@@ -117,7 +117,7 @@ def write_all(folder, job, number):
 
 
 @pytest.mark.parametrize("kind", ["parquet", "safetensors", "json"])
-def test_a_results_digest_is_that_of_what_it_holds(tmp_path, kind):
+def test_the_digest_of_a_result_depends_on_its_content_alone(tmp_path, kind):
     folders = [tmp_path / name / "results" for name in "abc"]
     for folder, number in zip(folders, (1.0, 1.0, 2.0)):
         folder.mkdir(parents=True)
@@ -126,7 +126,7 @@ def test_a_results_digest_is_that_of_what_it_holds(tmp_path, kind):
     assert provenance.digest(a) == provenance.digest(b) != provenance.digest(c) and sha256(a) != sha256(b)
 
 
-def test_a_tables_digest_does_not_depend_on_the_job_and_other_files_are_hashed(tmp_path):
+def test_the_digest_of_a_table_does_not_depend_on_the_job_and_other_files_are_hashed(tmp_path):
     write(tmp_path / "a.parquet", "a")
     with provenance.running(job="logs/x.log", stage="x", settings={}, inputs=[]):
         write(tmp_path / "b.parquet", "a")

@@ -1,9 +1,9 @@
-"""Tables: nothing is read as other data, nothing partial stays, errors say place, rule, expected, got, remedy."""
+"""Tables: what was written is read or refused, no partial file is left, errors have all five parts."""
 
+import contextlib
 import json
 import re
 
-import numpy as np
 import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,16 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import tables
+from storage.files import CHECKSUM_PLACEHOLDER, write_json
 from storage.tables import field, schema
 
 TOY = schema(
     "toys",
     field("name", pa.string(), "name of the toy"),
     field("units", pa.list_(pa.int16()), "its units"),
-    field("weight", pa.float64(), "how heavy it is; null where unknown", unit="g", nullable=True),
+    field("weight", pa.float64(), "how heavy it is; null if unknown", unit="g", nullable=True),
     key=("name",),
     stage="make_toys",
 )
+OTHER_COLUMN = field("more", pa.int64(), "another column")
 ROWS = [dict(name=f"toy{i}", units=list(range(i % 7)), weight=i / 3 if i % 4 else None) for i in range(300)]
 
 
@@ -37,7 +39,7 @@ def written(path):
 
 
 def error(function, *arguments):
-    """The text of the error, after checking that it has all five parts."""
+    """Return the text of the error that the call raises, after checking that it has all five parts."""
     with pytest.raises(ValueError) as caught:
         function(*arguments)
     assert type(caught.value) is ValueError
@@ -47,27 +49,34 @@ def error(function, *arguments):
 
 
 def refused(path, rows):
+    """Return the text of the error about these rows, after checking that no file is left."""
     text = error(tables.write, path, rows, TOY)
     assert text.startswith(f"{path}: ") and not list(path.parent.iterdir())
     return text
 
 
-def test_rows_come_back_by_us_and_by_pandas_alone(written):
+def test_rows_read_back_with_this_module_and_with_pandas(written):
     assert tables.read(written, TOY).to_pylist() == ROWS
     frame = pandas.read_parquet(written)
     assert list(frame.columns) == ["name", "units", "weight"] and list(frame.units[6]) == [0, 1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("rows", [
-    ROWS, pa.Table.from_pylist(ROWS, TOY), {name: [row[name] for row in ROWS] for name in TOY.names},
-    pa.Table.from_pylist(ROWS, TOY).select(["weight", "name", "units"]), pa.RecordBatch.from_pylist(ROWS, TOY),
-], ids=["dicts", "table", "columns", "reordered", "batch"])  # fmt: skip
-def test_any_form_of_rows_is_the_same_table(path, written, rows, tmp_path):
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param(ROWS, id="dicts"),
+        pytest.param(pa.Table.from_pylist(ROWS, TOY), id="table"),
+        pytest.param({name: [row[name] for row in ROWS] for name in TOY.names}, id="columns"),
+        pytest.param(pa.Table.from_pylist(ROWS, TOY).select(["weight", "name", "units"]), id="reordered"),
+        pytest.param(pa.RecordBatch.from_pylist(ROWS, TOY), id="batch"),
+    ],
+)
+def test_all_forms_of_rows_give_the_same_table(written, rows, tmp_path):
     tables.write(tmp_path / "other.parquet", rows, TOY)
     assert tables.read(tmp_path / "other.parquet", TOY).equals(tables.read(written, TOY))
 
 
-def test_streamed_in_parts_is_the_same_table_with_bounded_batches(path, written, tmp_path):
+def test_writing_and_reading_in_parts_keeps_rows_and_bounds_batches(tmp_path):
     with tables.writer(tmp_path / "parts.parquet", TOY) as out:
         for start in range(0, 300, 70):
             out.write(ROWS[start : start + 70])
@@ -75,7 +84,7 @@ def test_streamed_in_parts_is_the_same_table_with_bounded_batches(path, written,
     assert max(map(len, batches)) <= 64 and [row for batch in batches for row in batch.to_pylist()] == ROWS
 
 
-def test_no_rows_are_a_table_too(path):
+def test_a_table_without_rows(path):
     tables.write(path, [], TOY)
     assert tables.read(path, TOY).num_rows == 0 and tables.read(path, TOY).schema.equals(TOY)
 
@@ -87,18 +96,25 @@ def test_some_columns(written):
 
 def test_several_files_in_the_order_given(written, tmp_path):
     tables.write(tmp_path / "more.parquet", [dict(name="last", units=[1], weight=None)], TOY)
-    found = tables.read_many([tmp_path / "more.parquet", written], TOY)["name"].to_pylist()
-    assert found[:2] == ["last", "toy0"] and len(found) == 301
+    names = tables.read_many([tmp_path / "more.parquet", written], TOY)["name"].to_pylist()
+    assert names[:2] == ["last", "toy0"] and len(names) == 301
 
 
-def test_meaning_unit_key_and_stage_travel_in_the_file(written):
-    found = pq.read_schema(written)
-    assert found.field("weight").metadata == {b"meaning": b"how heavy it is; null where unknown", b"unit": b"g"}
-    assert (found.metadata[b"table"], found.metadata[b"key"], found.metadata[b"stage"]) == (b"toys", b"name", b"make_toys")
-    assert ("weight", "double", "g", "how heavy it is; null where unknown") in tables.describe(TOY)
+def test_the_file_holds_meaning_unit_key_and_stage(written):
+    stored = pq.read_schema(written)
+    assert stored.field("weight").metadata == {b"meaning": b"how heavy it is; null if unknown", b"unit": b"g"}
+    assert (stored.metadata[b"table"], stored.metadata[b"key"], stored.metadata[b"stage"]) == (b"toys", b"name", b"make_toys")
 
 
-def test_the_digest_is_of_the_rows_and_provenance_is_beside_it(path):
+def test_a_description_holds_everything_about_a_schema():
+    description = tables.describe(TOY)
+    assert (description.name, description.key, description.stage) == ("toys", ("name",), "make_toys")
+    name, units, weight = description.columns
+    assert name == tables.Column("name", "string", "", "name of the toy", nullable=False)
+    assert (units.type, weight.unit, weight.nullable) == ("list of int16", "g", True)
+
+
+def test_the_digest_depends_on_the_rows_alone(path):
     digests = []
     for rows in (ROWS, ROWS, ROWS[::-1]):
         tables.write(path, rows, TOY)
@@ -108,7 +124,7 @@ def test_the_digest_is_of_the_rows_and_provenance_is_beside_it(path):
     assert digests[0] == digests[1] != digests[2]
 
 
-# what is refused while writing
+# refused while writing
 
 
 def test_an_unknown_column_names_the_nearest(path):
@@ -116,7 +132,7 @@ def test_an_unknown_column_names_the_nearest(path):
     assert "unknown ['wieght'], missing ['weight']" in text and 'did you mean "weight"?' in text
 
 
-def test_a_column_more_is_never_dropped_in_silence(path):
+def test_an_additional_column_is_never_dropped(path):
     assert "unknown ['more'], missing []" in refused(path, [ROWS[1] | dict(more=1)])
     assert "unknown ['more'], missing []" in refused(
         path, pa.Table.from_pylist(ROWS, TOY).append_column("more", pa.array(range(300)))
@@ -128,7 +144,7 @@ def test_a_missing_column(path, rows):
     assert "missing ['" in refused(path, rows) and "weight" in refused(path, rows)
 
 
-def test_a_column_that_some_rows_lack_is_a_null_and_refused_where_none_may_be(path):
+def test_a_column_that_some_rows_lack_counts_as_null(path):
     assert "column 'units' must be filled; expected no nulls, got 1 nulls" in refused(path, [ROWS[0], dict(name="a", weight=1.0)])
 
 
@@ -139,9 +155,11 @@ def test_a_null(path, column):
     )
 
 
-def test_a_key_twice_also_where_rows_come_in_parts(path):
+def test_a_repeated_key_also_in_different_parts(path):
     text = refused(path, [*ROWS, ROWS[3]])
-    assert "rows are identified by ['name']; expected each key once, got 1 keys more than once" in text and "toy3" in text
+    assert (
+        "the values of ['name'] must identify a row; expected each key once, got 1 keys more than once" in text and "toy3" in text
+    )
     with pytest.raises(ValueError, match="each key once"), tables.writer(path, TOY) as out:
         out.write(ROWS[:5])
         out.write(ROWS[4:8])
@@ -155,7 +173,7 @@ def test_values_that_the_type_cannot_hold(path, value):
     assert not list(path.parent.iterdir())
 
 
-def test_nothing_partial_is_left_and_the_old_file_stays_after_an_exception(written):
+def test_after_an_exception_the_old_file_is_unchanged(written):
     before = written.read_bytes()
     with pytest.raises(RuntimeError, match="halfway"), tables.writer(written, TOY) as out:
         out.write([dict(name="x", units=[1], weight=None)])
@@ -163,75 +181,122 @@ def test_nothing_partial_is_left_and_the_old_file_stays_after_an_exception(writt
     assert written.read_bytes() == before and [p.name for p in written.parent.iterdir()] == ["toys.parquet"]
 
 
-# what is refused while reading
+# refused while reading
 
 
 def test_no_file(path):
     text = error(tables.read, path, TOY)
-    assert text == f"{path}: the table must exist; expected a file, got none; rerun it: snakemake --forcerun make_toys {path}"
+    rerun = f"rerun its stage: snakemake --cores all --forcerun make_toys {path}"
+    assert text == f"{path}: the table must exist; expected a file, got none; {rerun}"
 
 
-@pytest.mark.parametrize("change", [
-    lambda t: t.drop_columns("weight"), lambda t: t.append_column("more", pa.array(range(300))),
-    lambda t: t.rename_columns(["name", "unit", "weight"]), lambda t: t.select(["weight", "name"]),
-    lambda t: t.set_column(2, "weight", t["weight"].cast(pa.float32())),
-    lambda t: t.set_column(1, "units", t["units"].cast(pa.list_(pa.int32()))),
-], ids=["less", "more", "renamed", "fewer", "float32", "int32"])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda table: table.drop_columns("weight"), id="one column less"),
+        pytest.param(lambda table: table.append_column(OTHER_COLUMN, pa.array(range(300))), id="one column more"),
+        pytest.param(lambda table: table.rename_columns(["name", "unit", "weight"]), id="renamed"),
+        pytest.param(lambda table: table.select(["weight", "name"]), id="reordered and one less"),
+        pytest.param(lambda table: table.set_column(2, "weight", table["weight"].cast(pa.float32())), id="float32"),
+        pytest.param(lambda table: table.set_column(1, "units", table["units"].cast(pa.list_(pa.int32()))), id="int32"),
+    ],
+)
 def test_another_schema(written, change):
-    pq.write_table(change(tables.read(written, TOY)), written)
+    table = change(tables.read(written, TOY))
+    tables.write(written, table, table.schema.with_metadata(TOY.metadata))
     text = error(tables.read, written, TOY)
-    assert "table 'toys' has other columns; expected {'name': 'string'" in text and "(differs in [" in text
-    assert text.endswith(f"rerun it: snakemake --forcerun make_toys {written}")
+    assert "table 'toys' must have the columns of its schema; expected {'name': 'string'" in text
+    assert "(differences: [" in text and text.endswith(f"--forcerun make_toys {written}")
 
 
-def test_a_null_or_a_double_key_in_a_foreign_file(written):
-    table = tables.read(written, TOY)
-    options = dict(use_compliant_nested_type=False)
-    pq.write_table(pa.concat_tables([table, table.slice(5, 1)]), written, **options)
+def test_a_repeated_key_or_a_null_that_another_schema_allowed(written):
+    by_weight = TOY.with_metadata({**TOY.metadata, b"key": b"name,weight"})
+    tables.write(written, [*ROWS[:5], ROWS[3] | dict(weight=7.0)], by_weight)
     assert "each key once, got 1 keys more than once" in error(tables.read, written, TOY)
-    loose = pa.schema([f.with_nullable(True) for f in TOY], TOY.metadata)
-    pq.write_table(pa.Table.from_pylist([ROWS[1], dict(name="a", units=None, weight=1.0)], loose), written, **options)
+    nullable = pa.schema([column.with_nullable(True) for column in TOY], TOY.metadata)
+    tables.write(written, [ROWS[1], dict(name="a", units=None, weight=1.0)], nullable)
     with pytest.raises(ValueError):
         tables.read(written, TOY)
 
 
-def same_or_error(path, expected):
-    """Whether reading fails as it should; if it does not the data must be the same."""
-    try:
-        found = tables.read(path, TOY)
-    except ValueError as problem:
-        assert str(path) in str(problem) and "--forcerun make_toys" in str(problem), problem
-        return True
-    assert found.equals(expected)
-    return False
+def test_a_table_that_this_module_did_not_write(written):
+    pq.write_table(tables.read(written, TOY), written, use_compliant_nested_type=False)
+    text = error(tables.read, written, TOY)
+    assert "a table must be unchanged since its stage wrote it; expected a file with its own checksum, got no checksum: " in text
 
 
-def test_a_cut_file_is_always_found(written):
-    data, expected = written.read_bytes(), tables.read(written, TOY)
-    for length in np.linspace(0, len(data) - 1, 20).astype(int):
+def assert_damage_is_reported(path):
+    """Check that neither `read` nor `stream` returns anything and that the error names the file and the remedy."""
+    for read_any in (tables.read, lambda *arguments: next(tables.stream(*arguments))):
+        text = error(read_any, path, TOY)
+        assert text.startswith(f"{path}: ") and text.endswith(f"--forcerun make_toys {path}"), text
+
+
+def test_a_cut_file_is_refused(written):
+    data = written.read_bytes()
+    for length in [*range(0, len(data), 17), *range(len(data) - 12, len(data))]:
         written.write_bytes(data[:length])
-        assert same_or_error(written, expected), length
+        assert_damage_is_reported(written)
 
 
-def test_a_flipped_bit_is_never_read_as_other_data(written):
-    data, expected, rng, found = written.read_bytes(), tables.read(written, TOY), np.random.default_rng(0), 0
-    for _ in range(100):
-        damaged = bytearray(data)
-        damaged[rng.integers(len(data))] ^= 1 << rng.integers(8)
-        written.write_bytes(damaged)
-        found += same_or_error(written, expected)
-    assert found >= 50  # the others hit metadata that carries no data
+def flip_bits(path, positions):
+    """Flip one bit of the file after the other, each time in the undamaged file; yield its position."""
+    data = path.read_bytes()
+    with open(path, "r+b", buffering=0) as file:
+        for position in positions:
+            file.seek(position // 8)
+            file.write(bytes([data[position // 8] ^ 1 << position % 8]))
+            yield position
+            file.seek(position // 8)
+            file.write(data[position // 8 : position // 8 + 1])
 
 
-def test_a_file_that_is_no_parquet(path):
+def footer_start(data):
+    """Return the position of the first byte of a Parquet file's footer."""
+    return len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+
+
+def test_a_flipped_bit_in_the_footer_is_refused(written):
+    """The footer holds no page, so that Parquet's page checksums do not protect it."""
+    data = written.read_bytes()
+    positions = range(8 * footer_start(data), 8 * len(data), 3)  # each of the eight bits of a byte in turn
+    assert len(positions) > 5000
+    for _ in flip_bits(written, positions):
+        assert_damage_is_reported(written)
+    tables.read(written, TOY)
+
+
+def test_a_flipped_bit_in_the_pages_is_refused(written):
+    positions = range(0, 8 * footer_start(written.read_bytes()), 11)
+    assert len(positions) > 1000
+    for _ in flip_bits(written, positions):
+        assert_damage_is_reported(written)
+    tables.read(written, TOY)
+
+
+def test_without_the_checksum_some_flipped_bits_would_read_as_other_rows(written, monkeypatch):
+    """This is why page checksums are not enough."""
+    expected = tables.read(written, TOY)
+    monkeypatch.setattr(tables, "find_damage", lambda path: "")
+    footer = 8 * footer_start(written.read_bytes())
+    num_silent = 0
+    for _ in flip_bits(written, range(footer, footer + 8 * 200)):
+        with contextlib.suppress(ValueError):
+            num_silent += not tables.read(written, TOY).equals(expected)
+    assert num_silent
+
+
+def test_a_file_that_is_not_parquet(path):
     for data in (b"", b"PAR1", b"<html></html>" * 100, b"PAR1" + bytes(100) + b"PAR1"):
         path.write_bytes(data)
-        assert "a table must be readable; expected Parquet with right checksums, got " in error(tables.read, path, TOY)
+        assert "a table must be unchanged since its stage wrote it; expected " in error(tables.read, path, TOY)
+    write_json(path, dict(checksum=CHECKSUM_PLACEHOLDER))
+    assert "a table must be readable; expected a Parquet file with correct page checksums, got " in error(tables.read, path, TOY)
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.dictionaries(st.text(max_size=5), st.lists(st.integers(-(2**15), 2**15 - 1), max_size=5), max_size=20))
-def test_whatever_is_written_is_read(tmp_path_factory, rows):
+def test_random_rows_read_back(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("any") / "t.parquet"
     expected = [dict(name=name, units=units, weight=None) for name, units in rows.items()]
     tables.write(path, expected, TOY)

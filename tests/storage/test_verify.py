@@ -1,4 +1,6 @@
-"""What `snakemake verify` says about results: which are not what their stages wrote, and which stage to rerun."""
+"""`snakemake verify` names every result that is not what its stage wrote, and the stage to rerun."""
+
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -6,8 +8,8 @@ import pytest
 from speech2unit.corpora.schemas import REJECTED
 from speech2unit.schemas import CENTROIDS
 from storage import provenance, tables
-from storage.files import whole_folder
-from storage.verify import maker, verify
+from storage.files import atomic_folder
+from storage.verify import rule_of, verify
 from storage.weights import save_config
 
 MAKERS = [(r"results/(?P<a>x|y)/rejected\.parquet$", "make_manifest"), (r"results/(?P<a>\w+)/audio$", "synthesize_commands")]
@@ -15,7 +17,7 @@ MAKERS = [(r"results/(?P<a>x|y)/rejected\.parquet$", "make_manifest"), (r"result
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    """A rejected.parquet made from a CSV, a config made from that, and a folder of files; in the current folder."""
+    """In the current folder: a table made from a CSV file, a config made from the table, and a folder of files."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.csv").write_text("a")
     job = dict(stage="speech2unit.corpora.make_manifest", settings={})
@@ -23,12 +25,13 @@ def results(tmp_path, monkeypatch):
         tables.write("results/x/rejected.parquet", [], REJECTED)
     with provenance.running(job="2", inputs=["results/x/rejected.parquet"], **job):
         save_config("results/x/config.json", dict(a=1))
-    with whole_folder("results/x/audio") as folder:
+    with atomic_folder("results/x/audio") as folder:
         (folder / "a.flac").write_text("a")
     return tmp_path
 
 
-def said(capsys):
+def report(capsys):
+    """Return the error of `verify`, or what it prints if there is none."""
     try:
         verify(folder="results", makers=MAKERS)
     except ValueError as error:
@@ -36,8 +39,8 @@ def said(capsys):
     return capsys.readouterr().out
 
 
-def test_all_right(results, capsys):
-    text = said(capsys)
+def test_correct_results(results, capsys):
+    text = report(capsys)
     assert "right  results/x/rejected.parquet  \n" in text and "no checksum of its own  results/x/audio/a.flac" in text
     assert text.endswith("4 files, 0 wrong\n")
 
@@ -45,19 +48,19 @@ def test_all_right(results, capsys):
 def test_damage_names_the_stage(results, capsys):
     path = results / "results/x/rejected.parquet"
     path.write_bytes(path.read_bytes()[:-9])
-    text = said(capsys)
-    assert text.startswith("results: results must be what their stages wrote; expected 4 right files, got 1 wrong ones:\n")
+    text = report(capsys)
+    assert text.startswith("results: results must be what their stages wrote; expected 4 correct files, got 1 wrong ones:\n")
     assert "rejected.parquet: another checksum than it was written with; snakemake --cores all --forcerun make_manifest" in text
 
 
-def test_a_result_that_is_older_than_what_it_was_made_from(results, capsys):
+def test_a_result_that_is_older_than_its_source(results, capsys):
     tables.write("results/x/rejected.parquet", [dict(utterance_id="a", path="a", reason="a", detail="a")], REJECTED)
-    assert "results/x/config.json: made from another results/x/rejected.parquet" in said(capsys)
+    assert "results/x/config.json: made from another results/x/rejected.parquet" in report(capsys)
 
 
-def test_a_changed_source_and_what_was_made_from_it(results, capsys):
+def test_a_changed_source_and_all_results_of_it(results, capsys):
     (results / "a.csv").write_text("b")
-    text = said(capsys)
+    text = report(capsys)
     assert "rejected.parquet: made from another a.csv" in text and "config.json: made from another a.csv" in text
 
 
@@ -65,21 +68,19 @@ def test_a_table_with_another_schema(results, capsys):
     wrong = REJECTED.remove(3).append(tables.field("extra", pa.string(), "nothing"))
     tables.write("results/y/rejected.parquet", [], wrong.with_metadata(REJECTED.metadata))
     tables.write("results/y/other.parquet", [], CENTROIDS.with_metadata({**CENTROIDS.metadata, b"table": b"other"}))
-    text = said(capsys)
-    assert "2 wrong ones" in text and "results/y/rejected.parquet: table 'rejected' has other columns" in text
+    text = report(capsys)
+    assert "2 wrong ones" in text and "results/y/rejected.parquet: table 'rejected' must have the columns of its schema" in text
     assert "results/y/other.parquet: a table without a schema" in text
 
 
-def test_a_file_in_a_folder_and_one_that_was_left_behind(results, capsys):
+def test_a_changed_file_in_a_folder_and_a_leftover_file(results, capsys):
     (results / "results/x/audio/a.flac").write_text("b")
     (results / "results/x/.config.json.1.tmp").touch()
-    text = said(capsys)
-    assert "SHA256SUMS: 1 files that changed, such as a.flac; snakemake --cores all --forcerun synthesize_commands" in text
-    assert ".config.json.1.tmp: left behind by a killed job: delete it" in text
+    text = report(capsys)
+    assert "SHA256SUMS: 1 changed or missing files, such as a.flac; snakemake --cores all --forcerun synthesize_commands" in text
+    assert ".config.json.1.tmp: left by a killed job: delete it" in text
 
 
-def test_makers(results):
-    from pathlib import Path
-
-    found = [maker(Path("results") / name, MAKERS) for name in ("y/rejected.parquet", "z/rejected.parquet", "z/audio/b/c.flac")]
-    assert found == ["make_manifest", "?", "synthesize_commands"]
+def test_the_rule_of_a_file():
+    paths = [Path("results") / name for name in ("y/rejected.parquet", "z/rejected.parquet", "z/audio/b/c.flac")]
+    assert [rule_of(path, MAKERS) for path in paths] == ["make_manifest", "?", "synthesize_commands"]

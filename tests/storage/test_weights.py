@@ -1,4 +1,4 @@
-"""Tensors on disk: sparse ones come back the same and take the room of what is not 0."""
+"""Tensors on disk: sparse ones read back unchanged and take the space of their values other than 0."""
 
 import pytest
 import torch
@@ -8,17 +8,17 @@ from storage.weights import load_tensors, save_tensors
 
 @pytest.mark.parametrize("shape", [(1,), (3, 5), (2, 3, 7), (8, 8)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_a_sparse_tensor_comes_back(tmp_path, shape, dtype):
+def test_a_sparse_tensor_reads_back(tmp_path, shape, dtype):
     torch.manual_seed(0)
     dense = dict(a=torch.randn(shape).to(dtype) * (torch.rand(shape) < 0.4), b=torch.zeros(shape), c=torch.randn(shape))
     save_tensors(tmp_path / "m.safetensors", dense, sparse=["a", "b"])
-    found = load_tensors(tmp_path / "m.safetensors")
-    assert set(found) == set(dense) and all(torch.equal(found[name], dense[name]) for name in dense)
-    assert found["a"].dtype == dtype
+    loaded = load_tensors(tmp_path / "m.safetensors")
+    assert set(loaded) == set(dense) and all(torch.equal(loaded[name], dense[name]) for name in dense)
+    assert loaded["a"].dtype == dtype
 
 
 @pytest.mark.parametrize("density", [0.1, 0.3, 0.5])
-def test_a_sparse_file_holds_values_and_a_bit_an_element(tmp_path, density):
+def test_a_sparse_file_holds_values_and_one_bit_per_element(tmp_path, density):
     torch.manual_seed(0)
     tensor = torch.randn(300, 400)
     tensor.view(-1)[torch.randperm(120_000)[int(density * 120_000) :]] = 0

@@ -33,6 +33,6 @@ def test_one_row_a_task_in_the_order_given(tmp_path):
 
 def test_the_same_task_twice_is_refused(tmp_path):
     write_json(tmp_path / "a.json", REPORT)
-    with pytest.raises(ValueError, match=r"rows are identified by \['task'\]"):
+    with pytest.raises(ValueError, match=r"the values of \['task'\] must identify a row"):
         summarize(acc=[tmp_path / "a.json"] * 2, summary=tmp_path / "summary.parquet")
     assert not (tmp_path / "summary.parquet").exists()

@@ -18,12 +18,12 @@ TRUNK = {
 def test_every_schema_says_what_it_holds(schemas):
     assert set(schemas) >= TRUNK
     for name, schema in schemas.items():
-        assert set(schema.metadata[b"key"].decode().split(",")) <= set(schema.names), name
-        assert schema.metadata[b"stage"]
-        for column, type_, unit, meaning in tables.describe(schema):
-            assert len(meaning) > 3, (name, column)
-            assert type_ and unit is not None
-            assert schema.field(column).nullable == ("null" in meaning), (name, column, meaning)
+        description = tables.describe(schema)
+        assert description.name == name and description.stage
+        assert set(description.key) <= {column.name for column in description.columns}
+        for column in description.columns:
+            assert len(column.meaning) > 3 and column.type, (name, column)
+            assert column.nullable == ("null" in column.meaning), (name, column)
 
 
 def test_every_table_of_the_pipeline_opens_and_matches_its_schema(project, table_name, open_every_table):
@@ -45,7 +45,8 @@ def test_every_table_tells_where_it_comes_from(project):
 def test_a_table_of_another_stage_under_a_name_is_refused(project, open_every_table, tmp_path):
     shutil.copy(project / "results/SCR/lm_dataset.parquet", tmp_path / "verbalized.parquet")
     with pytest.raises(
-        ValueError, match=r"verbalized\.parquet: table 'verbalized' has other columns; .* --forcerun apply_verbalizer"
+        ValueError,
+        match=r"verbalized\.parquet: table 'verbalized' must have the columns of its schema; .* --forcerun apply_verbalizer",
     ):
         open_every_table(tmp_path)
 

@@ -98,4 +98,4 @@ def _session(pid):
 def is_clean(project):
     """Whether no temporary file is left and every result is as its stage wrote it."""
     os_paths = [path for path in (project / "results").rglob("*") if path.is_file()]
-    return not [path for path in os_paths if path.name.endswith(".tmp") or provenance.problem(path)]
+    return not [path for path in os_paths if path.name.endswith(".tmp") or provenance.find_problem(path)]

@@ -63,7 +63,7 @@ def test_a_full_disk_stops_the_run_and_nothing_is_left(small, source, stage, rec
     prepare(small, source, outputs)
     fill(small / "results")
     output, status = small.snakemake("--cores", 1, "--", *outputs, check=False)
-    assert status and "the disk must take the file; expected space and permission to write, got " in output
+    assert status and "the file must fit on a writable disk; expected free space and permission to write, got " in output
     assert re.search(place(stage, outputs), output)
     assert not any(os.path.lexists(small / name) for name in outputs) and is_clean(small)
     (small / "results/.ballast").unlink()

@@ -24,7 +24,7 @@ import json, sys
 from speech2unit.extract_features import extract_features
 from storage import provenance
 extract_features(**json.loads(sys.argv[1]))
-print(round(provenance.most_memory_mb()))
+print(round(provenance.process_peak_memory_mb()))
 """
 
 
