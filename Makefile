@@ -33,7 +33,7 @@ faults: $(VENV)/installed
 	$(BIN)/python -m benchmarks.faults
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -1,14 +1,32 @@
-"""Fixtures that tests of several packages use."""
+"""Fixtures that tests of several packages use, and how tests are spread over processes."""
 
 import os
 import signal
 from itertools import count
+
+# One compute thread per process, before torch is imported: tiny models gain nothing from a second one, and the tests run in
+# as many processes as there are cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
 
 from training import fit as fit_module
 from training.checkpointing import CheckpointSlot, keep_checkpoints
+
+
+def pytest_collection_modifyitems(items):
+    """Keep tests of the same finished runs in one process and start them first, since they take longest.
+
+    `pytest -n 2 --dist loadgroup` gives each group to one process. All tests that use `project` share that run of the whole
+    pipeline; other tests that run Snakemake share the runs of their module.
+    """
+    for item in items:
+        if "project" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("project"))
+        elif "new_project" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 @pytest.fixture
