@@ -17,20 +17,33 @@ from workflow.scripts.config_files import default_config
 ROOT = Path(__file__).parents[1]
 ROWS, ULM = ROOT / "results/SCR_gsc_units/binarized.parquet", ROOT / "results/ulm/gsc_units"
 ACCURACY = 0.9
+EVALUATE_EVERY = 100  # updates
 PAPERS = dict(
-    scope="all",
-    initialization="normal",
-    prompt_dropout=0.1,
+    prompt=dict(
+        kind="deep",
+        length=5,
+        scope="all",
+        dropout=0.1,
+        initialization="normal",
+        separator_rate_factor=1.0,
+    ),
+    data=dict(
+        augmentation=dict(probability=0.0, drop=0.0, substitute=0.0, crop=0.0),
+        balanced=False,
+        max_tokens=32 * 30,  # 32 rows, which are 30 tokens long on average
+        reuse_batches=1,
+    ),
     label_smoothing=0.0,
-    balanced=False,
-    augmentation=dict(probability=0.0, drop=0.0, substitute=0.0, crop=0.0),
-    max_tokens=32 * 30,
-    batches_per_update=1,  # 32 rows, which are 30 tokens long on average
-    learning_rate=5e-3,
-    separator_rate_factor=1.0,
-    warmup_updates=0,
-    num_updates=100_000,  # the rate stays where it is
-    evaluate_every=100,
+    num_updates=100_000,  # so many that the learning rate hardly falls before the accuracy is reached
+    optimization=dict(
+        batches_per_update=1,
+        learning_rate=5e-3,
+        warmup_updates=0,
+        clip_norm=1.0,
+        betas=[0.9, 0.98],
+        weight_decay=0.0,
+        evaluate_every=EVALUATE_EVERY,
+    ),
 )
 
 
@@ -59,14 +72,14 @@ def seconds_to(accuracy, settings):
                 model=ULM / "model.safetensors",
                 config=ULM / "config.json",
                 task_prompts=ULM / "task_prompts.safetensors",
-                prompt=Path(folder) / "prompt.safetensors",
+                tuned_weights=Path(folder) / "prompt.safetensors",
                 training=Path(folder) / "training.parquet",
                 seeds=[1],
                 learn_verbalizer=False,
                 **settings,
             )
         except ReachedError:
-            return time.perf_counter() - started - judging[0], calls[0] * settings["evaluate_every"]
+            return time.perf_counter() - started - judging[0], calls[0] * EVALUATE_EVERY
     raise ValueError(
         f"time_to_accuracy: the accuracy must be reached; expected {accuracy}, got less after {settings['num_updates']} updates"
     )
@@ -78,7 +91,8 @@ def main():
         raise SystemExit(
             f"time_to_accuracy: first run snakemake --cores 2 {ROWS.relative_to(ROOT)} {ULM.relative_to(ROOT)}/model.safetensors"
         )
-    preset = default_config()["tune_prompt"]["prompt5_target_long"] | dict(evaluate_every=100)
+    preset = default_config()["tune_prompt"]["prompt5_target_long"]
+    preset["optimization"] |= dict(evaluate_every=EVALUATE_EVERY)
     before = load()
     (ours, our_updates), (peer, peer_updates) = seconds_to(ACCURACY, preset), seconds_to(ACCURACY, preset | PAPERS)
     write(

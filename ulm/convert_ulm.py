@@ -64,21 +64,19 @@ def convert(tensors, config, place):
     return {name: tensor.float() for name, tensor in found.items()}, rows
 
 
-def convert_ulm(
-    *, checkpoint, model, config, vocabulary, task_prompts, load_report, sha256, num_units, num_layers, dim, ffn_dim, num_heads
-):
+def convert_ulm(*, checkpoint, model, config, vocabulary, task_prompts, load_report, sha256, num_units, sizes):
     """Stage: the archive `checkpoint` as a unit LM that knows no pseudo-tasks. See `VOCABULARY` and `LOAD_REPORT`."""
     check_hashes(checkpoint, sha256)
     with tempfile.TemporaryDirectory(dir=Path(model).parent, prefix=f".{Path(model).name}.", suffix=".tmp") as folder:
         targets = {name: Path(folder) / name for name in ("checkpoint_best.pt", "dict.txt")}
         extract_members(checkpoint[0], targets)
         rows = dictionary_rows(targets["dict.txt"].read_text(), num_units, checkpoint[0])
-        sizes = UnitLMConfig(len(rows), num_layers, dim, ffn_dim, num_heads)
-        tensors, report = convert(read_weights(targets["checkpoint_best.pt"]), sizes, checkpoint[0])
+        lm_config = UnitLMConfig(len(rows), **sizes)
+        tensors, report = convert(read_weights(targets["checkpoint_best.pt"]), lm_config, checkpoint[0])
         save_tensors(model, tensors)
     tables.write(vocabulary, rows, VOCABULARY)
-    save_tensors(task_prompts, TaskPrompts(sizes, 0, 1).state_dict())
-    save_config(config, dict(num_parameters=sum(tensor.numel() for tensor in tensors.values()), **sizes.to_dict()))
+    save_tensors(task_prompts, TaskPrompts(lm_config, 0, 1).state_dict())
+    save_config(config, dict(num_parameters=sum(tensor.numel() for tensor in tensors.values()), **lm_config.to_dict()))
     tables.write(load_report, report, LOAD_REPORT)
 
 

@@ -92,44 +92,32 @@ def pretrain_ulm(
     config,
     task_prompts,
     training,
-    num_layers,
-    dim,
-    ffn_dim,
-    num_heads,
+    sizes,
     dropout,
-    num_pseudo_tasks,
-    pseudo_tasks_a_row,
-    under_prompt_fraction,
-    pseudo_prompt_length,
-    pseudo_task_weight,
-    pseudo_prompt_rate_factor,
-    augmentation,
-    max_tokens,
-    batches_per_update,
+    pseudo_tasks,
+    data,
     num_updates,
-    learning_rate,
-    warmup_updates,
-    clip_norm,
-    adam_betas,
-    weight_decay,
-    evaluate_every,
+    optimization,
     seed,
 ):
     """Stage: pre-train on the training splits of several corpora; the dev splits judge the loss of the next unit."""
     torch.manual_seed(seed)
     words = tables.read(vocabulary, VOCABULARY)
     rows = read_rows(reduced_units, index_of_unit(words))
-    train, dev, how = rows["train"], rows["dev"], UnitAugmentation(**augmentation)
+    train, dev, how = rows["train"], rows["dev"], UnitAugmentation(**data["augmentation"])
+    num_tasks, max_tokens = pseudo_tasks["num_tasks"], data["max_tokens"]
     table = substitution_table(train, words.num_rows)
-    answers = answers_of(train, words.to_pylist(), num_pseudo_tasks, np.random.default_rng(seed))
-    lm = UnitLM(UnitLMConfig(words.num_rows, num_layers, dim, ffn_dim, num_heads), dropout)
-    prompts = TaskPrompts(lm.config, num_pseudo_tasks, pseudo_prompt_length)
+    answers = answers_of(train, words.to_pylist(), num_tasks, np.random.default_rng(seed))
+    lm = UnitLM(UnitLMConfig(words.num_rows, **sizes), dropout)
+    prompts = TaskPrompts(lm.config, num_tasks, pseudo_tasks["prompt_length"])
     both = Pretraining(lm, prompts).to(choose_device())
+    fraction = pseudo_tasks["prompted_source_fraction"]
 
     def batch(chosen, rng):
         """See `Pretraining.loss`: rows as they might also have come out, each asked some pseudo-tasks."""
-        under_prompt = bool(under_prompt_fraction) and rng.random() < under_prompt_fraction
-        tasks = np.stack([rng.permutation(num_pseudo_tasks)[: 1 if under_prompt else pseudo_tasks_a_row] for _ in chosen])
+        under_prompt = fraction > 0 and rng.random() < fraction
+        tasks_per_row = 1 if under_prompt else pseudo_tasks["tasks_per_row"]
+        tasks = np.stack([rng.permutation(num_tasks)[:tasks_per_row] for _ in chosen])
         return [augment(train[i], how, table, rng) for i in chosen], tasks, answers[chosen[:, None], tasks], under_prompt
 
     def batches(number):
@@ -142,19 +130,13 @@ def pretrain_ulm(
 
     curve = fit(
         both,
-        loss=lambda batch: both.loss(batch, pseudo_task_weight),
+        loss=lambda batch: both.loss(batch, pseudo_tasks["weight"]),
         batches=batches,
-        batches_per_update=batches_per_update,
         evaluate=dev_loss,
         num_updates=num_updates,
-        learning_rate=learning_rate,
-        rate_factors={"prompts.": pseudo_prompt_rate_factor},
-        warmup_updates=warmup_updates,
-        clip_norm=clip_norm,
-        betas=adam_betas,
-        weight_decay=weight_decay,
-        evaluate_every=evaluate_every,
+        rate_factors={"prompts.": pseudo_tasks["prompt_rate_factor"]},
         seed=seed,
+        **optimization,
     )
     save_tensors(model, lm.state_dict())
     save_tensors(task_prompts, prompts.state_dict())

@@ -41,18 +41,18 @@ def sample_rows(tuned, rows, answers, symbols, vary, *, max_tokens, beam_size, l
             )
 
 
-def copying(rows, vocabulary_size, num_copies, augmentation):
-    """Function: row → its source `u1 … uN`, and `num_copies` of it as it might have come out, the same whenever it is asked.
+def source_variants(rows, vocabulary_size, *, num_variants, augmentation):
+    """Function: row → its source `u1 … uN`, and `num_variants` of it as it might have come out, the same whenever it is asked.
 
     Units are confused as those of the training rows suggest. **Source:** test-time augmentation, Krizhevsky et al. 2012
     (NIPS), section 4.1; here with the changes that the prompt was trained under.
     """
     how, sources = UnitAugmentation(**augmentation), [source_of(row) for row in rows if row["split"] == "train"]
-    table = substitution_table(sources, vocabulary_size) if num_copies else None
+    table = substitution_table(sources, vocabulary_size) if num_variants else None
 
     def vary(row):
         rng = np.random.default_rng(list(row["utterance_id"].encode()))
-        return [source_of(row), *(augment(source_of(row), how, table, rng) for _ in range(num_copies))]
+        return [source_of(row), *(augment(source_of(row), how, table, rng) for _ in range(num_variants))]
 
     return vary
 
@@ -69,7 +69,7 @@ def sample(
     vocabulary,
     model,
     config,
-    prompt,
+    tuned_weights,
     samples,
     metric,
     scope,
@@ -77,8 +77,7 @@ def sample(
     beam_size,
     length_penalty,
     max_length_factor,
-    num_copies,
-    augmentation,
+    test_time_augmentation,
 ):
     """Stage: decoding of dev and test under the prompt of every seed; `metric` says which answers are legal. See `SAMPLES`.
 
@@ -93,9 +92,9 @@ def sample(
         answers = ListedAnswers(table)
     how = dict(max_tokens=max_tokens, beam_size=beam_size, length_penalty=length_penalty)
     device, trained_on = choose_device(), answer_tokens(table)
-    rest, vary = [row for row in table if row["split"] != "train"], copying(table, len(symbols), num_copies, augmentation)
+    rest, vary = [row for row in table if row["split"] != "train"], source_variants(table, len(symbols), **test_time_augmentation)
     # Loaded before the context begins, which keeps its first cast of a trained parameter whatever is loaded into it later.
-    by_seed = load_tuned(prompt, model, config, scope=scope, answers=trained_on, device=device)
+    by_seed = load_tuned(tuned_weights, model, config, scope=scope, answers=trained_on, device=device)
     with tables.writer(samples, SAMPLES) as out, mixed_precision(device):
         for seed, tuned in by_seed.items():
             cast_frozen(tuned.lm, device)

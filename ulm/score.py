@@ -86,7 +86,7 @@ def confusion_rows(pairs):
     return [dict(seed=s, label=t, predicted_label=p, count=n) for (s, t, p), n in sorted(Counter(pairs).items())]
 
 
-def score(*, samples, baselines, training, prompt, config, acc, confusion, task, names, metrics, num_resamples, seed):
+def score(*, samples, baselines, training, tuned_weights, config, acc, confusion, task, names, metrics, num_resamples, seed):
     """Stage: `acc` is the JSON report, `confusion` the matrix of the test split. `names`: the rows that the task is made of.
 
     `metrics`: the first is the report's `value`, the others stand under `other_metrics`.
@@ -95,7 +95,7 @@ def score(*, samples, baselines, training, prompt, config, acc, confusion, task,
     frame, bootstrap = frame.assign(score=log_odds(frame.score)), dict(num_resamples=num_resamples, seed=seed)
     test, dev = (frame[frame.split == split] for split in ("test", "dev"))
     base = tables.read(baselines, BASELINES).to_pandas().query("split == 'test'")
-    trained, added = _sizes(prompt, test.seed.nunique())
+    trained, added = _sizes(tuned_weights, test.seed.nunique())
     (metric, *_), values = metrics, [metric_report(test, dev, base, each, **bootstrap) for each in metrics]
     record, pairs = provenance.record(acc), list(label_pairs(test, METRICS[metric].open_answers))
     report = dict(task=task) | values[0] | measures(test) | dict(other_metrics={each["metric"]: each for each in values[1:]})
@@ -115,11 +115,11 @@ def score(*, samples, baselines, training, prompt, config, acc, confusion, task,
         notice(f"{task}: {each['metric']} {each['value']:.4f} on {report['num_rows']} rows; {others}")
 
 
-def _sizes(prompt, num_seeds):
+def _sizes(tuned_weights, num_seeds):
     """How many numbers tuning trained, and how many of them the unit LM did not have before."""
     from safetensors import safe_open
 
-    with safe_open(prompt, "np") as file:
+    with safe_open(tuned_weights, "np") as file:
         sizes = {name: int(np.prod(file.get_slice(name).get_shape())) for name in file.keys()}  # noqa: SIM118  (not a dict)
     added = [size for name, size in sizes.items() if ".lm." not in name or ".parametrizations." in name]
     return sum(sizes.values()) // num_seeds, sum(added) // num_seeds

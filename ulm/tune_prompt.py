@@ -33,7 +33,7 @@ def initial_prompt(config, kind, length, dropout, initialization, task_prompts):
                 f"initialization '{initialization}' starts from pseudo-tasks",
                 expected="a unit LM trained with some",
                 got="none",
-                remedy="use initialization: normal, or pre-train the unit LM with num_pseudo_tasks above 0",
+                remedy="use initialization: normal, or pre-train the unit LM with pseudo_tasks.num_tasks above 0",
             )
         prompt.separator.data = task_prompts["separators"].mean(0)
     if initialization == "pseudo_task" and kind == "deep":
@@ -49,40 +49,27 @@ def tune_prompt(
     model,
     config,
     task_prompts,
-    prompt,
+    tuned_weights,
     training,
     seeds,
     learn_verbalizer,
-    prompt_kind,
-    prompt_length,
-    prompt_dropout,
+    prompt,
     lora_rank,
     train_lm,
-    scope,
-    initialization,
+    data,
     label_smoothing,
-    balanced,
-    augmentation,
-    max_tokens,
-    batches_per_update,
-    updates_per_reading,
     num_updates,
-    learning_rate,
-    separator_rate_factor,
-    warmup_updates,
-    clip_norm,
-    adam_betas,
-    weight_decay,
-    evaluate_every,
+    optimization,
 ):
     """Stage: what is trained for each seed, in one file as `seed{n}.prompt.keys` and so on, and the curves (`TRAINING`)."""
-    device, how, tensors, curves = choose_device(), UnitAugmentation(**augmentation), {}, []
+    device, how, tensors, curves = choose_device(), UnitAugmentation(**data["augmentation"]), {}, []
+    scope, max_tokens = prompt["scope"], data["max_tokens"]
     pseudo, binarized = load_file(task_prompts), tables.read(rows, BINARIZED).to_pylist()
     vocabulary_size = load(model, config).config.vocabulary_size
     train, dev = _split(binarized)
     table = substitution_table([source for source, _ in train], vocabulary_size)
     lengths = [len(source) + len(target) for source, target in train]
-    classes = [tuple(target) for _, target in train] if balanced else None
+    classes = [tuple(target) for _, target in train] if data["balanced"] else None
     dev_batches = [_columns(dev[i] for i in b) for b in length_batches([len(s) for s, _ in dev], max_tokens)]
 
     def batch(chosen, rng):
@@ -91,7 +78,7 @@ def tune_prompt(
     for seed in seeds:
         torch.manual_seed(seed)
         lm = load(model, config)
-        start = initial_prompt(lm.config, prompt_kind, prompt_length, prompt_dropout, initialization, pseudo)
+        start = initial_prompt(lm.config, prompt["kind"], prompt["length"], prompt["dropout"], prompt["initialization"], pseudo)
         verbalizer = LinearVerbalizer(vocabulary_size, answer_tokens(binarized)) if learn_verbalizer else None
         tuned = Tuned(lm, start, scope, label_smoothing, verbalizer)
         unfreeze(tuned, lora_rank=lora_rank, train_lm=train_lm)
@@ -100,26 +87,20 @@ def tune_prompt(
         def batches(number, seed=seed, tuned=tuned):
             chosen = endless_batches(lengths, max_tokens, np.random.default_rng([seed, number]), classes)
             drawn = SeededBatches(chosen, batch, [seed, number])
-            return drawn if scope == "all" else CachedSourceBatches(tuned, drawn, updates_per_reading, [seed, number])
+            return drawn if scope == "all" else CachedSourceBatches(tuned, drawn, data["reuse_batches"], [seed, number])
 
         curves += fit(
             tuned,
             loss=tuned.loss,
             batches=batches,
-            batches_per_update=batches_per_update,
             evaluate=lambda tuned=tuned: tuned.measures(dev_batches),
             num_updates=num_updates,
-            learning_rate=learning_rate,
-            rate_factors={"prompt.separator": separator_rate_factor},
-            warmup_updates=warmup_updates,
-            clip_norm=clip_norm,
-            betas=adam_betas,
-            weight_decay=weight_decay,
-            evaluate_every=evaluate_every,
+            rate_factors={"prompt.separator": prompt["separator_rate_factor"]},
             seed=seed,
+            **optimization,
         )
         tensors |= {f"seed{seed}.{name}": tensor for name, tensor in trained_state(tuned).items()}
-    save_tensors(prompt, tensors)
+    save_tensors(tuned_weights, tensors)
     tables.write(training, curves, TRAINING)
 
 

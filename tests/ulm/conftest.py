@@ -1,11 +1,13 @@
 """A tiny unit LM with random weights, and the tables of a tiny task."""
 
+import copy
 import inspect
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from snakemake.utils import update_config
 
 from speech2unit.schemas import REDUCED_UNITS
 from storage import tables
@@ -21,10 +23,12 @@ from workflow.scripts.config_files import default_config
 CONFIG = Path(__file__).parents[2] / "config/config.yaml"
 NUM_UNITS = 20
 LABELS = dict(up=3, down=11, left=7)  # label → the unit that says it
-SMALL = dict(num_updates=6, warmup_updates=1, evaluate_every=3, max_tokens=400)
+SMALL = dict(num_updates=6, optimization=dict(warmup_updates=1, evaluate_every=3), data=dict(max_tokens=400))
 SMALL_LM = SMALL | dict(
-    num_layers=2, dim=16, ffn_dim=32, num_heads=4, num_pseudo_tasks=4, pseudo_tasks_a_row=2, under_prompt_fraction=0.5
+    sizes=dict(num_layers=2, dim=16, ffn_dim=32, num_heads=4),
+    pseudo_tasks=dict(num_tasks=4, tasks_per_row=2, prompted_source_fraction=0.5),
 )
+SMALL_PROMPT = SMALL | dict(prompt=dict(length=2))
 
 
 @pytest.fixture
@@ -105,22 +109,22 @@ def run_stage():
 
 @pytest.fixture(scope="session")
 def tuning_settings():
-    """Settings of `tune_prompt` for a few updates, with some changed."""
-    return lambda **changed: (
-        settings("tune_prompt", "prompt5_target", **SMALL | dict(prompt_length=2) | changed) | dict(learn_verbalizer=False)
-    )
+    """A function that returns settings of `tune_prompt` for a few updates, with changes merged into them."""
+    return lambda **changes: settings("tune_prompt", "prompt5_target", SMALL_PROMPT, changes) | dict(learn_verbalizer=False)
 
 
 @pytest.fixture(scope="session")
 def pretraining_settings():
-    """Settings of `pretrain_ulm` for a tiny model and a few updates, with some changed."""
-    return lambda **changed: settings("pretrain_ulm", "small", **SMALL_LM | changed)
+    """A function that returns settings of `pretrain_ulm` for a tiny model and a few updates, with changes merged into them."""
+    return lambda **changes: settings("pretrain_ulm", "small", SMALL_LM, changes)
 
 
-def settings(section, preset, **changed):
-    """A preset of config/config.yaml with some values changed (those that it has)."""
-    found = default_config()[section][preset]
-    return found | {name: value for name, value in changed.items() if name in found}
+def settings(section, preset, *changes):
+    """Return a preset of the config with changes merged into it, which are nested as the preset is."""
+    merged = copy.deepcopy(default_config()[section][preset])
+    for change in changes:
+        update_config(merged, change)
+    return merged
 
 
 def call(stage, folder, task, **values):
@@ -129,7 +133,7 @@ def call(stage, folder, task, **values):
         reduced_units=[task / "reduced_units.parquet"], vocabulary=task / "vocabulary.parquet",
         rows=task / "binarized.parquet", verbalizer=task / "verbalizer.parquet", model=folder / "model.safetensors", config=folder / "config.json",
         task_prompts=folder / "task_prompts.safetensors", training=folder / f"{stage.__name__}.parquet",
-        prompt=folder / "prompt.safetensors", samples=folder / "samples.parquet",
+        tuned_weights=folder / "prompt.safetensors", samples=folder / "samples.parquet",
     )  # fmt: skip
     wanted = inspect.signature(stage).parameters
     stage(**{name: path for name, path in known.items() if name in wanted}, **values)
@@ -141,7 +145,7 @@ def pretrained(task, tmp_path_factory):
     from ulm.pretrain_ulm import pretrain_ulm
 
     folder = tmp_path_factory.mktemp("pretrained")
-    call(pretrain_ulm, folder, task, **settings("pretrain_ulm", "small", **SMALL_LM))
+    call(pretrain_ulm, folder, task, **settings("pretrain_ulm", "small", SMALL_LM))
     return folder
 
 

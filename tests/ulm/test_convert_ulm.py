@@ -54,7 +54,7 @@ def convert(folder, **settings):
     )
     paths = {name: folder / "out" / file for name, file in names.items()}
     (folder / "out").mkdir(exist_ok=True)
-    convert_ulm(checkpoint=[folder / "lm.tgz"], sha256=["-"], **paths, **(SIZES | dict(num_units=4) | settings))
+    convert_ulm(checkpoint=[folder / "lm.tgz"], sha256=["-"], **paths, **dict(sizes=SIZES, num_units=4) | settings)
     return paths
 
 

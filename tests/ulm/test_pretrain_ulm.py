@@ -80,6 +80,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_tensors_and_curve(
 
 
 def test_a_plain_unit_lm_has_no_pseudo_tasks(task, tmp_path, run_stage, pretraining_settings):
-    run_stage(pretrain_ulm, tmp_path, task, **pretraining_settings(num_pseudo_tasks=0, num_updates=2, evaluate_every=2))
+    changes = dict(pseudo_tasks=dict(num_tasks=0), num_updates=2, optimization=dict(evaluate_every=2))
+    run_stage(pretrain_ulm, tmp_path, task, **pretraining_settings(**changes))
     assert load_file(tmp_path / "task_prompts.safetensors")["keys"].shape[0] == 0
     assert load(tmp_path / "model.safetensors", tmp_path / "config.json").config.num_layers == 2

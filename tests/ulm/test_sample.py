@@ -24,7 +24,8 @@ def random_prompts(lm, path):
 
 
 CHANGES = dict(probability=1.0, drop=0.3, substitute=0.3, crop=0.2)
-HOW = dict(scope="target", max_length_factor=1.0, length_penalty=0.5, num_copies=0, augmentation=CHANGES)
+NO_VARIANTS = dict(num_variants=0, augmentation=CHANGES)
+HOW = dict(scope="target", max_length_factor=1.0, length_penalty=0.5, test_time_augmentation=NO_VARIANTS)
 
 
 @pytest.fixture
@@ -124,7 +125,8 @@ def test_sequences_may_be_other_than_those_of_train_and_no_longer(strings, sampl
 
 def test_copies_change_how_sure_an_answer_is_the_same_way_in_any_batch(task, sampled):
     alone, one, many = (
-        sampled(task, metric="accuracy", beam_size=1, max_tokens=n, num_copies=c) for n, c in ((9, 0), (9, 3), (4000, 3))
+        sampled(task, metric="accuracy", beam_size=1, max_tokens=n, test_time_augmentation=NO_VARIANTS | dict(num_variants=v))
+        for n, v in ((9, 0), (9, 3), (4000, 3))
     )
     assert one.score.tolist() == pytest.approx(many.score.tolist(), abs=1e-3)
     assert one.predicted_labels.map(list).tolist() == many.predicted_labels.map(list).tolist()

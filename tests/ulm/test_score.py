@@ -172,17 +172,18 @@ def test_the_report(tmp_path, metric, others):
     trained = {f"seed{s}.{tensor}": torch.zeros(size) for s in (1, 2) for tensor, size in sizes.items()}
     save_tensors(tmp_path / "prompt.safetensors", trained)
     save_config(tmp_path / "config.json", dict(num_parameters=1000))
-    names = [
-        "samples.parquet",
-        "baselines.parquet",
-        "training.parquet",
-        "prompt.safetensors",
-        "config.json",
-        "acc.json",
-        "confusion.parquet",
-    ]
     score(
-        **{name.split(".")[0]: tmp_path / name for name in names}, task="T", names=NAMES, metrics=[metric, *others], **BOOTSTRAP
+        samples=tmp_path / "samples.parquet",
+        baselines=tmp_path / "baselines.parquet",
+        training=tmp_path / "training.parquet",
+        tuned_weights=tmp_path / "prompt.safetensors",
+        config=tmp_path / "config.json",
+        acc=tmp_path / "acc.json",
+        confusion=tmp_path / "confusion.parquet",
+        task="T",
+        names=NAMES,
+        metrics=[metric, *others],
+        **BOOTSTRAP,
     )
     report = json.loads((tmp_path / "acc.json").read_text())
     assert report["accuracy"] == pytest.approx(measures(pandas.DataFrame(sample_rows()))["accuracy"])

@@ -80,7 +80,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_tensors_and_curves(
     task, folders, run_stage, tuning_settings, interrupted, scope, updates
 ):
     """The second time it is killed while it trains for the second seed."""
-    call = lambda folder: run_stage(tune_prompt, folder, task, seeds=[1, 2], **tuning_settings(scope=scope))  # noqa: E731
+    call = lambda folder: run_stage(tune_prompt, folder, task, seeds=[1, 2], **tuning_settings(prompt=dict(scope=scope)))  # noqa: E731
     call(folders[0])
     interrupted(lambda: call(folders[1]), folders[1] / "prompt.safetensors", updates)
     one, two = (load_file(folder / "prompt.safetensors") for folder in folders)

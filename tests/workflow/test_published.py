@@ -111,9 +111,7 @@ def test_a_second_run_has_nothing_to_do(published):
 
 
 def test_the_presets_sizes_count_and_the_error_names_the_tensors(published):
-    (published / "sizes.yaml").write_text(
-        "convert_ulm:\n  tiny:\n    num_layers: 3\n    dim: 32\n    ffn_dim: 64\n    num_heads: 4\n"
-    )
+    (published / "sizes.yaml").write_text("convert_ulm:\n  tiny:\n    sizes: {num_layers: 3}\n")
     configs = ("tests/config/tiny.yaml", "sizes.yaml")
     output, status = published.snakemake(
         "--cores", 1, "results/ulm/published/model.safetensors", "--forcerun", "convert_ulm", configs=configs, check=False

@@ -15,6 +15,12 @@ SCHEMA = Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml"
     "place, value, new_name",
     [
         ("probe_encoder.num_stretches", 3, "probe_encoder.num_segments"),
+        ("convert_ulm.gslm.dim", 1024, "sizes.dim"),
+        ("pretrain_ulm.small.adam_betas", [0.9, 0.98], "optimization.betas"),
+        ("pretrain_ulm.real.under_prompt_fraction", 0.5, "pseudo_tasks.prompted_source_fraction"),
+        ("tune_prompt.prompt5.prompt_kind", "deep", "prompt.kind"),
+        ("tune_prompt.prompt5_target.updates_per_reading", 4, "data.reuse_batches"),
+        ("sample.greedy.num_copies", 8, "test_time_augmentation.num_variants"),
     ],
 )
 def test_the_error_for_an_old_key_names_the_new_one(place, value, new_name):

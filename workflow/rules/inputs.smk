@@ -217,7 +217,7 @@ def metric_settings(wildcards):
 
 def sampling_settings(wildcards):
     settings = config["sample"][task_row(wildcards)["sampling"]]
-    return metric_settings(wildcards) | dict(scope=tuning_settings(wildcards)["scope"]) | settings
+    return metric_settings(wildcards) | dict(scope=tuning_settings(wildcards)["prompt"]["scope"]) | settings
 
 
 def score_settings(wildcards):

@@ -129,7 +129,7 @@ rule tune_prompt:
         config=task_ulm("config.json"),
         task_prompts=task_ulm("task_prompts.safetensors"),
     output:
-        prompt="results/{task}/prompt.safetensors",
+        tuned_weights="results/{task}/prompt.safetensors",
         training="results/{task}/training.parquet",
     log:
         "logs/tune_prompt/{task}.log",
@@ -155,7 +155,7 @@ rule sample:
         vocabulary=task_ulm("vocabulary.parquet"),
         model=task_ulm("model.safetensors"),
         config=task_ulm("config.json"),
-        prompt=trained("prompt.safetensors"),
+        tuned_weights=trained("prompt.safetensors"),
     output:
         samples="results/{task}/samples.parquet",
     log:
@@ -197,7 +197,7 @@ rule score:
         samples="results/{task}/samples.parquet",
         baselines="results/{task}/baselines.parquet",
         training=trained("training.parquet"),
-        prompt=trained("prompt.safetensors"),
+        tuned_weights=trained("prompt.safetensors"),
         config=task_ulm("config.json"),
     output:
         acc="results/{task}/acc.json",
