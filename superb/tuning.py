@@ -49,8 +49,13 @@ class LoRA(EncoderTuning):
 
     def __init__(self, trunk, *, rank):
         super().__init__()
-        places = [place for block in trunk.blocks for place in queries_and_values(block)]
-        self.updates = nn.ModuleList(LoRAUpdate(*sizes_of(projection), rows, rank) for projection, rows in places)
+        places = []
+        for block in trunk.blocks:
+            queries, _, values = block.qkv_outputs()
+            places += [queries, values]
+        self.updates = nn.ModuleList(
+            LoRAUpdate(projection.in_features, projection.out_features, rows, rank) for projection, rows in places
+        )
         for (projection, _), update in zip(places, self.updates):
             projection.register_forward_hook(update)
 
@@ -65,29 +70,10 @@ class Adapters(EncoderTuning):
     def __init__(self, trunk, *, bottleneck, both):
         super().__init__()
         places = [block.fc2 for block in trunk.blocks]
-        places += [attention_output(block) for block in trunk.blocks] if both else []
+        places += [block.output_projection for block in trunk.blocks] if both else []
         self.adapters = nn.ModuleList(Adapter(trunk.dim, bottleneck) for place in places)
         for place, adapter in zip(places, self.adapters):
             place.register_forward_hook(adapter)
-
-
-def queries_and_values(block):
-    """(projection, rows of it) of a block's queries and of its values."""
-    if hasattr(block, "qkv"):
-        each = sizes_of(block.qkv)[1] // 3
-        return [(block.qkv, slice(0, each)), (block.qkv, slice(2 * each, 3 * each))]
-    return [(p, slice(0, sizes_of(p)[1])) for p in (block.q_proj, block.v_proj)]
-
-
-def sizes_of(projection):
-    """(dimensions in, dimensions out) of a linear map, or of a product of several."""
-    linears = [module for module in projection.modules() if isinstance(module, nn.Linear)]
-    return linears[0].in_features, linears[-1].out_features
-
-
-def attention_output(block):
-    """The projection of what a block's attention yields."""
-    return block.out if hasattr(block, "out") else block.out_proj
 
 
 def tune_nothing(trunk):

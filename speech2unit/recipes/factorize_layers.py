@@ -6,7 +6,7 @@ become smaller stays whole.
 
 import torch
 
-from speech2unit.encoders.models.compressed_layers import LowRank, blocks_of, make_low_rank, matrices_of
+from speech2unit.encoders.models.compressed_layers import FactorizedLinear, factorize
 from speech2unit.recipes.compress_encoder import load_student, save_student, shrink_and_train
 from storage.errors import data_error
 
@@ -15,9 +15,9 @@ def spectra_of(model):
     """(block, name) → singular values, the largest first, of every matrix that is still whole."""
     return {
         (i, name): torch.linalg.svdvals(layer.weight.detach())
-        for i, block in enumerate(blocks_of(model))
-        for name, layer in matrices_of(block).items()
-        if not isinstance(layer, LowRank)
+        for i, block in enumerate(model.blocks)
+        for name, layer in block.matrices.items()
+        if not isinstance(layer, FactorizedLinear)
     }
 
 
@@ -29,7 +29,7 @@ def rank_for_energy(values, energy):
 
 def saved(model, ranks):
     """Parameters that these ranks save, by (block, name); only where they save any."""
-    blocks, found = blocks_of(model), {}
+    blocks, found = model.blocks, {}
     for (i, name), rank in ranks.items():
         rows, columns = getattr(blocks[i], name).weight.shape
         if rank * (rows + columns) < rows * columns:
@@ -99,7 +99,7 @@ def factorize_layers(
 
     def shrink(step):
         for (i, name), rank in ranks_for(student.model, criterion, amount).items():
-            make_low_rank(blocks_of(student.model)[i], name, rank)
+            factorize(student.model.blocks[i], name, rank)
 
     curve = shrink_and_train(
         student, shrink, num_updates_before=0, num_updates=[num_updates], optimization=optimization, seed=seed

@@ -5,14 +5,7 @@
 
 import torch
 
-from speech2unit.encoders.models.compressed_layers import (
-    OF_HEADS,
-    blocks_of,
-    keep_heads,
-    matrices_of,
-    reader_of_heads,
-    rows_of_heads,
-)
+from speech2unit.encoders.models.compressed_layers import keep_heads
 from speech2unit.recipes.compress_encoder import load_student, save_student, shrink_and_train
 from storage.errors import data_error
 
@@ -21,10 +14,9 @@ from storage.errors import data_error
 def head_norms(block):
     """Sum of the absolute weights and biases that yield each head's queries, keys and values, `[H]`."""
     total = 0
-    for layer in [layer for name, layer in matrices_of(block).items() if name in OF_HEADS]:
-        yields = layer.up if hasattr(layer, "up") else layer
-        weight = (layer.up.weight @ layer.down.weight if hasattr(layer, "up") else layer.weight).abs().sum(1)
-        total = total + (weight + yields.bias.abs())[rows_of_heads(block, layer)].sum((0, 2))
+    for projection in block.qkv_projections:
+        sums = projection.weight.abs().sum(1) + projection.bias.abs()
+        total = total + sums[block.head_outputs(projection)].sum((0, 2))
     return total
 
 
@@ -33,9 +25,9 @@ def head_importance(model, loss, batches):
 
     loss: batch → (sum of losses, number of targets). As losses are summed, how frames share batches does not matter.
     """
-    blocks, outputs, device = blocks_of(model), {}, next(model.parameters()).device
+    blocks, outputs, device = model.blocks, {}, next(model.parameters()).device
     hooks = [
-        reader_of_heads(block).register_forward_pre_hook(lambda _, inputs, i=i: outputs.update({i: inputs[0]}))
+        block.output_projection.register_forward_pre_hook(lambda _, inputs, i=i: outputs.update({i: inputs[0]}))
         for i, block in enumerate(blocks)
     ]
     found = [torch.zeros(block.num_heads, dtype=torch.float64, device=device) for block in blocks]
@@ -69,7 +61,7 @@ def lowest_of_all(scores, number):
 
 def heads_to_keep(student, criterion, heads_per_layer, scored_fraction):
     """Positions of the heads that stay in each block. Raises `ValueError` where a block would lose its last one."""
-    blocks = blocks_of(student.model)
+    blocks = student.model.blocks
     number, total = heads_per_layer * len(blocks), sum(block.num_heads for block in blocks)
     if number > total - len(blocks) or (criterion == "l1" and min(block.num_heads for block in blocks) <= heads_per_layer):
         raise data_error(
@@ -116,7 +108,7 @@ def prune_heads(
 
     def shrink(step):
         kept = heads_to_keep(student, criterion, heads_per_layer, scored_fraction)
-        for block, positions in zip(blocks_of(student.model), kept):
+        for block, positions in zip(student.model.blocks, kept):
             keep_heads(block, positions)
 
     curve = shrink_and_train(

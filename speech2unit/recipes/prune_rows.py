@@ -5,7 +5,7 @@
 
 import torch
 
-from speech2unit.encoders.models.compressed_layers import blocks_of, keep_rows, layer_sizes
+from speech2unit.encoders.models.compressed_layers import keep_rows, layer_sizes
 from speech2unit.recipes.compress_encoder import load_student, save_student, shrink_and_train
 from storage.errors import data_error
 
@@ -13,16 +13,12 @@ from storage.errors import data_error
 @torch.no_grad()
 def row_norms(block):
     """Sum of the absolute weights and bias that yield each row, and of those that read it, `[F]`."""
-    fc1, fc2 = (
-        (layer.up.weight @ layer.down.weight, layer.up.bias) if hasattr(layer, "up") else (layer.weight, layer.bias)
-        for layer in (block.fc1, block.fc2)
-    )
-    return fc1[0].abs().sum(1) + fc1[1].abs() + fc2[0].abs().sum(0)
+    return block.fc1.weight.abs().sum(1) + block.fc1.bias.abs() + block.fc2.weight.abs().sum(0)
 
 
 def remove_rows(model, number):
     """Cut the `number` lowest rows of each block. Raises `ValueError` where none would be left."""
-    for block, sizes in zip(blocks_of(model), layer_sizes(model)):
+    for block, sizes in zip(model.blocks, layer_sizes(model)):
         if number >= sizes["ffn_dim"]:
             raise data_error(
                 "row pruning",

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from speech2unit.encoders.models.compressed_layers import blocks_of, matrices_of
 from speech2unit.recipes.compress_encoder import load_student, save_student, shrink_and_train
 
 
@@ -25,7 +24,7 @@ class Masked(nn.Module):
 
 def prunable(model):
     """Name → linear layer of everything that is pruned: the matrices of all blocks, both halves of low-rank ones."""
-    found = {id(part) for block in blocks_of(model) for layer in matrices_of(block).values() for part in layer.modules()}
+    found = {id(part) for block in model.blocks for layer in block.matrices.values() for part in layer.modules()}
     return {name: module for name, module in model.named_modules() if id(module) in found and isinstance(module, nn.Linear)}
 
 

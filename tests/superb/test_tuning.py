@@ -6,6 +6,7 @@ import torch
 from speech2unit.encoders import load_trunk
 from speech2unit.encoders.architectures.melhubert import MelHuBERTTrunk
 from speech2unit.encoders.architectures.wav2vec2 import Wav2Vec2Trunk
+from speech2unit.encoders.models.compressed_layers import factorize, keep_heads
 from speech2unit.encoders.models.log_mel import FrontEnd
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
@@ -126,11 +127,9 @@ def test_an_adapter_acts_inside_the_residual(melhubert, waveforms):
 def test_pruned_and_factorised_blocks_are_tuned_as_others(melhubert, waveforms, method):
     trunk = load_trunk(melhubert)
     block = trunk.blocks[0]
-    block.num_heads, block.k_proj, block.out_proj = 1, torch.nn.Linear(16, 8), torch.nn.Linear(8, 16)
-    block.q_proj, block.v_proj = (
-        torch.nn.Sequential(torch.nn.Linear(16, 3, bias=False), torch.nn.Linear(3, 8)) for _ in "qv"
-    )  # fmt: skip
-    block.fc2 = torch.nn.Sequential(torch.nn.Linear(24, 3, bias=False), torch.nn.Linear(3, 16))
+    keep_heads(block, [1])
+    for name in ("q_proj", "v_proj", "fc2"):
+        factorize(block, name, 3)
     tuning_module = prepare(trunk, method=method, **SETTINGS[method])
     batch_hidden_states(trunk, tuning_module, waveforms)[0][-1].square().sum().backward()
     assert all(p.grad is not None for p in tuning_module.parameters())

@@ -59,10 +59,10 @@ class MelHuBERTTrunk(nn.Module):
     def __init__(self, model, front_end):
         super().__init__()
         model.final_proj = nn.ModuleList()  # logits of pre-training
-        self.model, self.front_end, self.blocks = model.eval(), front_end, list(dict.fromkeys(model.layers))
+        self.model, self.front_end, self.blocks = model.eval(), front_end, list(dict.fromkeys(model.blocks))
         self.dim, self.num_layers, self.hop_length = (
             model.config.dim,
-            len(model.layers),
+            len(model.blocks),
             model.config.frame_ms * SAMPLE_RATE_HZ // 1000,
         )
 

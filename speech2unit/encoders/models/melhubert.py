@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from speech2unit.encoders.models.log_mel import NUM_MELS
+from speech2unit.encoders.models.transformer import TransformerBlock
 from training.device import attention
 from training.dropout import Dropout
 
@@ -42,6 +43,11 @@ class MelHuBERTModel(nn.Module):
         self.layers = nn.ModuleList(Block(config, dropout) for _ in range(config.num_layers))
         self.final_proj = nn.ModuleList(nn.Linear(config.dim, size) for size in config.num_targets)
 
+    @property
+    def blocks(self):
+        """The transformer blocks, in order."""
+        return self.layers
+
     def hidden_states(self, frames, lengths=None, last_layer=None):
         """Frames `[B, T, 80]` (of 10 ms: 40) → list of `[B, T, D]`: input of the first block, then the output of each up to `last_layer`.
 
@@ -63,7 +69,7 @@ class MelHuBERTModel(nn.Module):
     def layer_functions(self, valid_mask=None, last_layer=None):
         """The blocks up to `last_layer` as functions `[B, T, D]` → `[B, T, D]`."""
         attention_mask = None if valid_mask is None else valid_mask[:, None, None]
-        return [partial(layer, attention_mask=attention_mask) for layer in self.layers[:last_layer]]
+        return [partial(layer, attention_mask=attention_mask) for layer in self.blocks[:last_layer]]
 
     def forward(self, frames, lengths=None):
         """Frames `[B, T, 80]` → logits `[B, T, K]` over each set of targets."""
@@ -71,12 +77,15 @@ class MelHuBERTModel(nn.Module):
         return [head(last) for head in self.final_proj]
 
 
-class Block(nn.Module):
-    """Post-LayerNorm transformer block."""
+class Block(TransformerBlock):
+    """Transformer block with a layer norm after each part."""
+
+    QKV = ("q_proj", "k_proj", "v_proj")
+    OUTPUT = "out_proj"
 
     def __init__(self, config, dropout):
         super().__init__()
-        self.num_heads, self.heads = config.num_heads, None  # numbers of the heads that pruning has left; None: all
+        self.num_heads = config.num_heads
         self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(config.dim, config.dim) for _ in range(4))
         self.self_attn_layer_norm = nn.LayerNorm(config.dim)
         self.fc1, self.fc2 = nn.Linear(config.dim, config.ffn_dim), nn.Linear(config.ffn_dim, config.dim)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from speech2unit.encoders.models.fast_layers import Conv, Linear, PositionalConv, fold_group_norm
+from speech2unit.encoders.models.transformer import TransformerBlock
 from storage.errors import data_error
 from training.device import attention
 from training.dropout import Dropout
@@ -135,13 +136,15 @@ class Gate(nn.Module):
         return update * (reset * self.scale[:, None, None] - 1) + 2
 
 
-class Block(nn.Module):
-    """Transformer block."""
+class Block(TransformerBlock):
+    """Transformer block with layer norms before or after each part."""
+
+    QKV = ("qkv",)
+    OUTPUT = "out"
 
     def __init__(self, config, dropout):
         super().__init__()
         self.num_heads, self.pre_norm, self.dropout = config.num_heads, config.pre_norm, Dropout(dropout)
-        self.heads = None  # numbers of the heads that pruning has left; None: all
         self.qkv, self.out = Linear(config.dim, 3 * config.dim), Linear(config.dim, config.dim)
         self.fc1, self.fc2 = Linear(config.dim, config.ffn_dim), Linear(config.ffn_dim, config.dim)
         self.attention_norm, self.ffn_norm = nn.LayerNorm(config.dim), nn.LayerNorm(config.dim)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from speech2unit import encoders
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.encoders.architectures.distilalhubert import build, encoder_of
-from speech2unit.encoders.models.compressed_layers import keep_heads, keep_rows, layer_sizes, make_low_rank
+from speech2unit.encoders.models.compressed_layers import factorize, keep_heads, keep_rows, layer_sizes
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 from speech2unit.recipes.distil_layers import distil_layers, distillation_loss, slow_down_cnn, start, student_settings
@@ -127,7 +127,7 @@ def test_a_pruned_teacher_has_a_student_of_its_own_sizes(tmp_path):
     model = MelHuBERTModel(MelHuBERTConfig(**SIZES["melhubert"]))
     keep_heads(model.layers[0], [1])
     keep_rows(model.layers[1], torch.arange(8))
-    make_low_rank(model.layers[1], "q_proj", 3)
+    factorize(model.layers[1], "q_proj", 3)
     save_tensors(tmp_path / "model.safetensors", model.state_dict() | dict(mean=torch.zeros(40), std=torch.ones(40)))
     about = dict(architecture="melhubert", subtract_loudness=False, layers=layer_sizes(model))
     save_config(tmp_path / "config.json", about | SIZES["melhubert"])

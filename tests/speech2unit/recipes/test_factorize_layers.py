@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from speech2unit.encoders.models.compressed_layers import LowRank, blocks_of, layer_sizes, make_low_rank, matrices_of
+from speech2unit.encoders.models.compressed_layers import FactorizedLinear, factorize, layer_sizes
 from speech2unit.recipes.factorize_layers import factorize_layers, rank_for_energy, ranks_for
 
 
@@ -13,7 +13,7 @@ def size(model):
 
 def factorized(model, criterion, amount):
     for (i, name), rank in ranks_for(model, criterion, amount).items():
-        make_low_rank(blocks_of(model)[i], name, rank)
+        factorize(model.blocks[i], name, rank)
     return model
 
 
@@ -26,13 +26,13 @@ def test_a_matrix_that_would_not_shrink_stays(transformer):
     model = transformer()
     assert ranks_for(model, "rank", 16) == {} and ranks_for(model, "energy", 1.0) == {}
     assert set(ranks_for(model, "rank", 9)) <= {(i, name) for i in (0, 1) for name in ("fc1", "fc2", "qkv")}
-    assert len(ranks_for(model, "rank", 2)) == sum(len(matrices_of(block)) for block in blocks_of(model))
+    assert len(ranks_for(model, "rank", 2)) == sum(len(block.matrices) for block in model.blocks)
 
 
 @pytest.mark.parametrize("fraction", [0.5, 0.7, 0.9])
 def test_no_more_than_so_many_parameters_are_left_and_nearly_so_many(transformer, fraction):
     model = transformer()
-    blocks = sum(p.numel() for block in blocks_of(model) for p in block.parameters())
+    blocks = sum(p.numel() for block in model.blocks for p in block.parameters())
     wanted = size(model) - (1 - fraction) * blocks
     factorized(model, "parameters", wanted / size(model))
     assert wanted - 6 * 64 < size(model) <= wanted
@@ -54,4 +54,4 @@ def test_products_are_in_the_files_and_load(lineage, name):
     factorize_layers(**settings, criterion="rank", amount=4, num_updates=2)
     child = load()
     assert size(child) < size(parent) and all(set(sizes["ranks"].values()) == {4} for sizes in layer_sizes(child))
-    assert all(isinstance(layer, LowRank) for block in blocks_of(child) for layer in matrices_of(block).values())
+    assert all(isinstance(layer, FactorizedLinear) for block in child.blocks for layer in block.matrices.values())

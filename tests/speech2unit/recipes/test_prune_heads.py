@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from speech2unit.encoders.models.compressed_layers import blocks_of, heads_of, reader_of_heads
 from speech2unit.recipes.masked_frames import collate, masked_loss
 from speech2unit.recipes.objectives import NO_MASK
 from speech2unit.recipes.prune_heads import head_importance, head_norms, heads_to_keep, lowest_of_all, lowest_of_each, prune_heads
@@ -15,7 +14,7 @@ SCORES = [torch.tensor([0.5, 0.1, 0.4, 0.2]), torch.tensor([0.9, 0.05, 0.06, 0.0
 
 
 def test_the_norm_of_a_head_is_that_of_its_queries_keys_and_values(transformer):
-    block = blocks_of(transformer())[0]
+    block = transformer().blocks[0]
     layers = [block.qkv] if hasattr(block, "qkv") else [block.q_proj, block.k_proj, block.v_proj]
     with torch.no_grad():
         for layer in layers:
@@ -58,14 +57,14 @@ def test_a_short_last_batch_counts_as_any_other(melhubert, size):
 
 
 def test_the_influence_of_a_head_is_what_the_loss_would_feel(melhubert):
-    block = blocks_of(melhubert)[0]
+    block = melhubert.blocks[0]
     with torch.no_grad():
-        reader_of_heads(block).weight.view(16, 4, 4)[:, 1] = 0  # nobody listens to it
+        block.output_projection.weight.view(16, 4, 4)[:, 1] = 0  # nobody listens to it
     (batch,) = batches_of([6], 1)
     scores = head_importance(melhubert, lambda b: masked_loss(melhubert, b, 0), [batch])
     assert scores[0][1] == 0 and (scores[1] > 0).all()
     seen = []
-    reader_of_heads(block).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    block.output_projection.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     loss, _ = masked_loss(melhubert, batch, 0)
     (gradient,) = torch.autograd.grad(loss, seen)
     expected = (gradient * seen[0]).view(6, 4, 4).sum(-1).abs().sum(0).double()
@@ -89,7 +88,7 @@ def test_half_the_heads_are_gone_from_the_files(lineage, name, criterion):
     )
     assert found is None
     child = load()
-    kept = [heads_of(block) for block in blocks_of(child)]
+    kept = [block.head_numbers for block in child.blocks]
     assert sum(map(len, kept)) == 4 and all(kept)
     if criterion == "l1":
         assert [len(heads) for heads in kept] == [2, 2]

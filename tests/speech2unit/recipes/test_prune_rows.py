@@ -3,24 +3,24 @@
 import pytest
 import torch
 
-from speech2unit.encoders.models.compressed_layers import blocks_of, layer_sizes
+from speech2unit.encoders.models.compressed_layers import layer_sizes
 from speech2unit.recipes.prune_rows import prune_rows, remove_rows, row_norms
 from storage import tables
 from storage.schemas import TRAINING
 
 
 def test_the_norm_of_a_row_is_that_of_what_yields_and_of_what_reads_it(transformer):
-    block = blocks_of(transformer())[0]
+    block = transformer().blocks[0]
     i = 5
     expected = block.fc1.weight[i].abs().sum() + block.fc1.bias[i].abs() + block.fc2.weight[:, i].abs().sum()
     torch.testing.assert_close(row_norms(block)[i], expected.detach())
 
 
 def test_the_lowest_rows_of_each_block_go(melhubert):
-    norms = [row_norms(block) for block in blocks_of(melhubert)]
-    weights = [block.fc1.weight.detach().clone() for block in blocks_of(melhubert)]
+    norms = [row_norms(block) for block in melhubert.blocks]
+    weights = [block.fc1.weight.detach().clone() for block in melhubert.blocks]
     remove_rows(melhubert, 10)
-    for block, norm, weight in zip(blocks_of(melhubert), norms, weights):
+    for block, norm, weight in zip(melhubert.blocks, norms, weights):
         assert torch.equal(block.fc1.weight, weight[norm >= norm.sort().values[10]])
     with pytest.raises(ValueError, match="each feed-forward part keeps a row; expected fewer than 14 to go, got 14"):
         remove_rows(melhubert, 14)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from speech2unit.encoders.models.compressed_layers import blocks_of, make_low_rank
+from speech2unit.encoders.models.compressed_layers import factorize
 from speech2unit.recipes.prune_weights import has_converged, make_permanent, prunable, prune_to, prune_weights
 
 
@@ -18,7 +18,7 @@ def total(model):
 def test_the_matrices_of_the_blocks_are_prunable_and_nothing_else(transformer):
     model = transformer()
     assert total(model) == 2 * (4 * 16 * 16 + 2 * 16 * 24)
-    make_low_rank(blocks_of(model)[0], "fc1", 3)
+    factorize(model.blocks[0], "fc1", 3)
     assert total(model) == 2 * (4 * 16 * 16 + 2 * 16 * 24) - 16 * 24 + 3 * (16 + 24)
 
 

@@ -4,15 +4,11 @@ import torch
 from torch import nn
 
 from speech2unit.encoders.models.compressed_layers import (
-    LowRank,
-    blocks_of,
-    heads_of,
+    FactorizedLinear,
+    factorize,
     keep_heads,
     keep_rows,
     layer_sizes,
-    make_low_rank,
-    matrices_of,
-    reader_of_heads,
     resize,
 )
 from speech2unit.encoders.models.melhubert import MelHuBERTModel
@@ -33,35 +29,31 @@ def outputs(model, padding=0.0):
 
 def test_heads_that_put_out_nothing_can_go(transformer):
     model = transformer()
-    for block, gone in zip(blocks_of(model), ([1], [0, 3])):
-        reader = reader_of_heads(block)
+    for block, gone in zip(model.blocks, ([1], [0, 3])):
+        reader = block.output_projection
         with torch.no_grad():
             reader.weight.view(16, 4, 4)[:, gone] = 0  # nobody listens to them
     expected = outputs(model)
-    keep_heads(model_block(model, 0), [0, 2, 3])
-    keep_heads(model_block(model, 1), [1, 2])
+    keep_heads(model.blocks[0], [0, 2, 3])
+    keep_heads(model.blocks[1], [1, 2])
     torch.testing.assert_close(outputs(model), expected)
-    assert [heads_of(block) for block in blocks_of(model)] == [[0, 2, 3], [1, 2]]
-    keep_heads(model_block(model, 0), [1, 2])  # positions among those that are left
-    assert heads_of(model_block(model, 0)) == [2, 3] and model_block(model, 0).num_heads == 2
-
-
-def model_block(model, i):
-    return blocks_of(model)[i]
+    assert [block.head_numbers for block in model.blocks] == [[0, 2, 3], [1, 2]]
+    keep_heads(model.blocks[0], [1, 2])  # positions among those that are left
+    assert model.blocks[0].head_numbers == [2, 3] and model.blocks[0].num_heads == 2
 
 
 def test_a_head_takes_its_rows_of_every_matrix_along(transformer):
     model = transformer()
-    before = sum(p.numel() for p in model_block(model, 0).parameters())
-    gate = getattr(model_block(model, 0), "gate", None)
-    keep_heads(model_block(model, 0), [0, 1])
-    after = sum(p.numel() for p in model_block(model, 0).parameters())
+    before = sum(p.numel() for p in model.blocks[0].parameters())
+    gate = getattr(model.blocks[0], "gate", None)
+    keep_heads(model.blocks[0], [0, 1])
+    after = sum(p.numel() for p in model.blocks[0].parameters())
     assert before - after == 2 * (4 * 4 * 16 + 3 * 4) + (2 if gate else 0)
 
 
 def test_rows_that_put_out_nothing_can_go(transformer):
     model = transformer()
-    block, kept = model_block(model, 1), torch.tensor([0, 3, 5, 20])
+    block, kept = model.blocks[1], torch.tensor([0, 3, 5, 20])
     with torch.no_grad():
         block.fc2.weight[:, [i for i in range(24) if i not in kept]] = 0
     expected, before = outputs(model), sum(p.numel() for p in block.parameters())
@@ -73,16 +65,16 @@ def test_rows_that_put_out_nothing_can_go(transformer):
 def test_at_full_rank_a_product_is_the_matrix(transformer):
     model = transformer()
     expected = outputs(model)
-    for block in blocks_of(model):
-        for name in matrices_of(block):
-            make_low_rank(block, name, 16)
+    for block in model.blocks:
+        for name in block.matrices:
+            factorize(block, name, 16)
     torch.testing.assert_close(outputs(model), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_a_low_rank_is_the_nearest_matrix_of_that_rank(melhubert):
-    block = model_block(melhubert, 0)
+    block = melhubert.blocks[0]
     weight, bias = block.fc1.weight.detach().clone(), block.fc1.bias.detach().clone()
-    make_low_rank(block, "fc1", 5)
+    factorize(block, "fc1", 5)
     left, values, right = torch.linalg.svd(weight, full_matrices=False)
     product = block.fc1.up.weight @ block.fc1.down.weight
     torch.testing.assert_close(product, left[:, :5] * values[:5] @ right[:5])
@@ -94,12 +86,12 @@ def test_a_low_rank_is_the_nearest_matrix_of_that_rank(melhubert):
 def test_a_whole_model_becomes_what_its_sizes_say(transformer):
     model = transformer()
     assert layer_sizes(model) == 2 * [dict(heads=[0, 1, 2, 3], ffn_dim=24, ranks={})]
-    name = next(iter(matrices_of(model_block(model, 0))))
-    make_low_rank(model_block(model, 0), name, 3)
-    make_low_rank(model_block(model, 0), "fc2", 2)
-    keep_heads(model_block(model, 0), [1, 3])  # also of matrices that are products
-    keep_rows(model_block(model, 0), torch.arange(10))
-    keep_heads(model_block(model, 1), [2])
+    name = next(iter(model.blocks[0].matrices))
+    factorize(model.blocks[0], name, 3)
+    factorize(model.blocks[0], "fc2", 2)
+    keep_heads(model.blocks[0], [1, 3])  # also of matrices that are products
+    keep_rows(model.blocks[0], torch.arange(10))
+    keep_heads(model.blocks[1], [2])
     sizes = layer_sizes(model)
     assert sizes[0] == dict(heads=[1, 3], ffn_dim=10, ranks={name: 3, "fc2": 2}) and sizes[1]["heads"] == [2]
     with torch.device("meta"):
@@ -110,10 +102,10 @@ def test_a_whole_model_becomes_what_its_sizes_say(transformer):
 
 
 def test_padding_still_changes_nothing(melhubert):
-    keep_heads(model_block(melhubert, 0), [2])
+    keep_heads(melhubert.blocks[0], [2])
     torch.testing.assert_close(outputs(melhubert, padding=100.0), outputs(melhubert))
 
 
 def test_a_product_does_gelu_as_a_matrix_does():
-    layer, x = LowRank(6, 2, 5), torch.randn(3, 6)
+    layer, x = FactorizedLinear(6, 2, 5), torch.randn(3, 6)
     torch.testing.assert_close(layer(x, gelu=True), nn.functional.gelu(layer(x)))
