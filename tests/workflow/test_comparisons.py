@@ -12,15 +12,15 @@ from workflow.scripts.comparisons import compared_encoders, confounders, encoder
 from workflow.scripts.config_files import default_config
 
 ROOT = Path(__file__).parents[2]
-PARENT, CHILD = "melhubert_real", "melhubert_real_rows"
+PARENT, CHILD = "melhubert_mixed", "melhubert_mixed_rows"
 
 
 @pytest.fixture
 def compared(monkeypatch):
-    """(rows, config) of a parent and a child with two unit LMs each, as config/encoder_comparison.yaml has them."""
+    """(rows, config) of a parent and a child with two unit LMs each, as config/experiments/encoders/config.yaml has them."""
     monkeypatch.chdir(ROOT)
     config = default_config()
-    update_config(config, yaml.safe_load((ROOT / "config/encoder_comparison.yaml").read_text()))
+    update_config(config, yaml.safe_load((ROOT / "config/experiments/encoders/config.yaml").read_text()))
     rows = copy.deepcopy(config_rows.read_rows(config, ROOT / "workflow/schemas"))
     config |= dict(
         encoders=[PARENT, CHILD], tasks=["SCR_asc_rows", "SCR_asc_parent", "SCR_asc_rows_2", "SCR_asc_parent_2", "SCR_asc"]
@@ -59,8 +59,8 @@ def test_a_task_that_differs_in_more_is_none_and_leaves_the_parent_with_other_se
 
 @pytest.mark.parametrize("table, names, cell, value, expected", [
     ("tasks", ["SCR_asc_rows", "SCR_asc_rows_2"], "verbalizer", "random", ["tasks.verbalizer"]),
-    ("codebooks", ["melhubert_real_rows_500"], "num_clusters", "100", ["codebooks.num_clusters"]),
-    ("codebooks", ["melhubert_real_rows_500"], "layer", "1", []),
+    ("codebooks", ["melhubert_mixed_rows_500"], "num_clusters", "100", ["codebooks.num_clusters"]),
+    ("codebooks", ["melhubert_mixed_rows_500"], "layer", "1", []),
 ])  # fmt: skip
 def test_tasks_are_held_against_the_parents_in_all_but_their_encoder(compared, table, names, cell, value, expected):
     rows, config = compared

@@ -11,13 +11,18 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from workflow.scripts import row_checks
 from workflow.scripts import rows as config_rows
 from workflow.scripts.config_files import check_config, default_config
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "workflow/schemas"
-FILES = sorted([*(ROOT / "config").glob("*.y*ml"), *(ROOT / "tests/config").glob("*.y*ml")])
-PRESETS = {section for *_, section in config_rows.PRESETS}
+FILES = [
+    ROOT / "config/config.yaml",
+    *sorted((ROOT / "config/experiments").glob("*/config.yaml")),
+    ROOT / "tests/config/tiny.yaml",
+]
+PRESETS = {section for *_, section in row_checks.PRESETS}
 NO_STAGE = {
     "tasks",
     "superb_tasks",
@@ -185,7 +190,9 @@ def test_an_old_key_names_the_new_one(place, old, new):
     for key in place:
         parent = parent[key]
     parent[old] = parent.pop(new)
-    assert refusal(config) == (f"{names((*place, old))}: the key has another name now; expected '{new}', got '{old}'; rename it")
+    assert refusal(config) == (
+        f"{names((*place, old))}: the key has been renamed; expected '{new}', got '{old}'; write '{new}' instead"
+    )
 
 
 @pytest.mark.parametrize("path", KEYS, ids=names)
@@ -236,7 +243,7 @@ def test_a_key_that_stands_twice_is_refused(path, tmp_path):
     (tmp_path / "config.yaml").write_text("\n".join([*lines[:at], f"{'  ' * depth}{path[-1]}: 1", *lines[at:]]))
     with pytest.raises(
         ValueError,
-        match=rf"config\.yaml, line \d+: a key stands once; .* got '{path[-1]}' twice; merge it with the one in line \d+",
+        match=rf"config\.yaml, line \d+: a key may appear only once; .* got '{path[-1]}' twice; merge it with the one in line \d+",
     ):
         check(CONFIG, [tmp_path / "config.yaml"])
 
@@ -281,4 +288,4 @@ def test_an_old_preset_or_value_names_the_new_one(path, value, kind, new):
     for key in path[:-1]:
         parent = parent[key]
     parent[path[-1]] = value
-    assert refusal(config).startswith(f"{names(path)}: the {kind} has another name now; expected '{new}', got ")
+    assert refusal(config).startswith(f"{names(path)}: the {kind} has been renamed; expected '{new}', got ")

@@ -9,6 +9,7 @@ import yaml
 from snakemake.utils import update_config
 
 from speech2unit.encoders import architectures
+from workflow.scripts import row_checks
 from workflow.scripts import rows as config_rows
 from workflow.scripts.config_files import default_config
 from workflow.scripts.result_paths import unknown_name, unknown_paths
@@ -45,7 +46,7 @@ def test_copies_are_valid(tables):
     assert "SCR" in config_rows.read_rows(tables, SCHEMAS)["tasks"]
 
 
-@pytest.mark.parametrize("table, column, target", config_rows.REFERENCES)
+@pytest.mark.parametrize("table, column, target", row_checks.REFERENCES)
 def test_an_unknown_name_in_a_row_names_the_nearest(tables, table, column, target):
     path = Path(tables["tables"][table])
     header, *lines = path.read_text().splitlines()
@@ -55,8 +56,8 @@ def test_an_unknown_name_in_a_row_names_the_nearest(tables, table, column, targe
     cells[at] = cells[at].replace(right, right + "x", 1)
     path.write_text("\n".join([header, *lines[:number], "\t".join(cells), *lines[number + 1 :]]))
     text = row_refusal(tables)
-    assert text.startswith(f"{path}, row '{cells[0]}': '{column}' names a row of {tables['tables'][target]}; ")
-    assert f"got '{right}x'" in text and f'did you mean "{right}"? correct it' in text
+    assert text.startswith(f"{path}, row '{cells[0]}': '{column}' must name a row of {tables['tables'][target]}; ")
+    assert f"got '{right}x'" in text and f'did you mean "{right}"? correct it, or add the row' in text
 
 
 @pytest.mark.parametrize("table, row, section", [
@@ -67,13 +68,7 @@ def test_an_unknown_name_in_a_row_names_the_nearest(tables, table, column, targe
 def test_an_unknown_preset_names_the_nearest(tables, table, row, section):
     edit(tables, table, f"\t{row}", f"\t{row}x")
     text = row_refusal(tables)
-    assert f" names a preset of section {section} of the config" in text and f'did you mean "{row}"?' in text
-
-
-def test_an_old_preset_names_the_new_one(tables):
-    edit(tables, "encoders", "\tpublished\t", "\tlevel\t")
-    text = row_refusal(tables)
-    assert "names a preset of section fit_log_mel" in text and "expected 'subtract_loudness', its new name, got 'level'" in text
+    assert f" must name a preset in section {section} of the config" in text and f'did you mean "{row}"?' in text
 
 
 def test_a_root_may_begin_at_home(tables, monkeypatch):
@@ -102,15 +97,15 @@ def test_a_cell_of_a_superb_task_that_does_not_fit_its_kind_is_named(tables, old
 
 def test_labels_of_a_superb_task_are_columns_of_its_corpus(tables):
     edit(tables, "superb_tasks", "\tlabel\t", "\tlable\t")
-    assert "'labels' names label_columns of corpus 'commands' in " in (text := row_refusal(tables))
+    assert "'labels' must name label_columns of corpus 'commands' in " in (text := row_refusal(tables))
     assert 'did you mean "label"?' in text
 
 
 @pytest.mark.parametrize("old, new, rule, got", [
-    ("weighted_sum\tutterance", "weighted_sum\tcharacters", "'head' names a preset that can say what KS asks for", "'characters'"),
-    ("lora8\tdiarization", "lora8\tutterance", "'head' names a preset that can say what SD asks for", "'utterance'"),
-    ("melhubert\tlora8", "log_mel\tlora8", "'encoder' names an encoder with transformer blocks", "'log_mel', a log_mel"),
-    ("\tKS_weighted_sum\t", "\tSD_lora8\t", "a warm start is from a task of the same kind and head", "'SD_lora8', a SD with diarization"),
+    ("weighted_sum\tutterance", "weighted_sum\tcharacters", "'head' must name a preset that can answer KS", "'characters'"),
+    ("lora8\tdiarization", "lora8\tutterance", "'head' must name a preset that can answer SD", "'utterance'"),
+    ("melhubert\tlora8", "log_mel\tlora8", "'encoder' must name an encoder with transformer blocks", "'log_mel', a log_mel"),
+    ("\tKS_weighted_sum\t", "\tSD_lora8\t", "'warm_start' must name a task of the same kind and head", "'SD_lora8', a SD task with head diarization"),
 ])  # fmt: skip
 def test_a_superb_task_that_could_only_fail_when_it_runs_is_refused(tables, old, new, rule, got):
     edit(tables, "superb_tasks", old, new)
@@ -122,7 +117,7 @@ def test_the_architectures_with_blocks_are_those_with_a_trunk():
     with_trunk = [
         name for name in architectures() if hasattr(import_module(f"speech2unit.encoders.architectures.{name}"), "load_trunk")
     ]
-    assert sorted(config_rows.WITH_BLOCKS) == with_trunk
+    assert sorted(row_checks.WITH_BLOCKS) == with_trunk
 
 
 def test_what_encoders_are_compared_by_must_be_there(tables):
@@ -139,7 +134,7 @@ def test_what_encoders_are_compared_by_must_be_there(tables):
     config_rows.read_rows(tables, SCHEMAS)
     edit(tables, "codebooks", "melhubert_16\tmelhubert\t", "melhubert_16\tmelhubert_heads\t")
     assert row_refusal(tables).startswith(
-        "config.encoders, encoder 'melhubert': an encoder that is compared, or is the parent of one, "
+        "config.encoders, encoder 'melhubert': an encoder that is compared, or the parent of one, must have units"
     )
 
 
@@ -152,7 +147,50 @@ def test_blanks_between_label_columns_are_no_part_of_their_names(tables):
 def test_a_name_stands_once(tables, table):
     path = Path(tables["tables"][table])
     path.write_text(path.read_text() + path.read_text().splitlines()[1] + "\n")
-    assert f"{path}: a {table.removesuffix('s').replace('corpora', 'corpus')} stands once" in row_refusal(tables)
+    name = path.read_text().splitlines()[1].split("\t")[0]
+    expected = (
+        f"{path}, row '{name}': each row must have a name of its own; expected unique names, got '{name}' here and in {path}"
+    )
+    assert expected in row_refusal(tables)
+
+
+def split_table(config, table):
+    """Move the last row of a table to a second file; return both files as texts."""
+    first = Path(config["tables"][table])
+    second = first.with_name(f"more_{table}.tsv")
+    header, *lines = first.read_text().splitlines()
+    first.write_text("\n".join([header, *lines[:-1]]) + "\n")
+    second.write_text("\n".join([header, lines[-1]]) + "\n")
+    return [str(first), str(second)]
+
+
+def test_a_table_may_be_several_files(tables):
+    expected = config_rows.read_rows(tables, SCHEMAS)
+    tables["tables"] = {table: split_table(tables, table) for table in tables["tables"]}
+    assert config_rows.read_rows(tables, SCHEMAS) == expected
+
+
+def test_errors_name_the_file_of_the_row_and_all_files_of_the_table(tables):
+    first, second = tables["tables"]["tasks"] = split_table(tables, "tasks")
+    name = Path(second).read_text().splitlines()[1].split("\t")[0]
+    edit(tables | dict(tables=dict(tasks=second)), "tasks", "\tcommands\t", "\tcomands\t")
+    assert row_refusal(tables).startswith(f"{second}, row '{name}': 'corpus' must name a row of ")
+    tables["tasks"] = ["SRC"]
+    edit(tables | dict(tables=dict(tasks=second)), "tasks", "\tcomands\t", "\tcommands\t")
+    assert row_refusal(tables).startswith(f"config.tasks: 'tasks' must list rows of {first} or {second}; ")
+
+
+def test_a_name_in_two_files_is_refused_with_both_places(tables):
+    first, second = tables["tables"]["tasks"] = split_table(tables, "tasks")
+    header, row = Path(second).read_text().splitlines()
+    Path(second).write_text("\n".join([header, row.replace(row.split("\t")[0], "SCR", 1)]))
+    assert f"{second}, row 'SCR': each row must have a name of its own; " in (text := row_refusal(tables))
+    assert f"got 'SCR' here and in {first}, row 'SCR'; rename one of them" in text
+
+
+def test_a_table_that_is_not_there_is_named(tables):
+    tables["tables"]["tasks"] = ["nowhere.tsv"]
+    assert row_refusal(tables).startswith("nowhere.tsv: a table that the config names must exist; ")
 
 
 @pytest.mark.parametrize("table", config_rows.TABLES)
@@ -173,7 +211,7 @@ def test_a_row_has_as_many_cells_as_columns(tables, table, change):
     path = Path(tables["tables"][table])
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0], change(lines[1]), *lines[2:]]))
-    assert row_refusal(tables).startswith(f"{path}, line 2: a row has as many cells as there are columns; expected ")
+    assert row_refusal(tables).startswith(f"{path}, line 2: a row must have one cell per column; expected ")
 
 
 @pytest.mark.parametrize("table, old, new, place", [
@@ -200,7 +238,7 @@ def test_each_file_of_a_checkpoint_has_its_hash_or_none(tables):
     edit(tables, "checkpoints", "\tkm.bin\t\t", f"\tkm.bin,more.bin\t-,{'0' * 64}\t")
     assert config_rows.read_rows(tables, SCHEMAS)["checkpoints"]["tiny_km"]["sha256"] == ["-", "0" * 64]
     edit(tables, "checkpoints", "\t-,0", "\t0")
-    assert "row 'tiny_km': each file has its SHA-256; expected 2, - where unknown, got 1" in row_refusal(tables)
+    assert "row 'tiny_km': each file must have a SHA-256; expected 2 values, - for an unknown one, got 1" in row_refusal(tables)
 
 
 def test_rows_say_whether_a_model_is_published(tables):
@@ -229,19 +267,19 @@ def test_an_encoder_is_not_its_own_ancestor(tables):
     add(tables, "encoders", child("a", "melhubert_heads"), child("b", "a"))
     config_rows.read_rows(tables, SCHEMAS)
     add(tables, "encoders", child("c", "e"), child("d", "c"), child("e", "d"))
-    assert "row 'c': an encoder is not made of itself; " in (text := row_refusal(tables)) and "got c ← e ← d ← c" in text
+    assert "row 'c': an encoder must not be its own ancestor; " in (text := row_refusal(tables)) and "got c ← e ← d ← c" in text
 
 
 def test_what_is_made_of_a_transformer_keeps_its_architecture(tables):
     add(tables, "encoders", child("a", "cpc"))
-    assert "row 'a': an encoder has the architecture of its parent; expected cpc, got melhubert; " in row_refusal(tables)
+    assert "row 'a': an encoder must have the architecture of its parent; expected cpc, got melhubert; " in row_refusal(tables)
 
 
 def test_what_is_made_of_a_melhubert_goes_on_predicting_its_pseudo_labels(tables):
     add(tables, "encoders", child("a", "melhubert_distilled"))
     config_rows.read_rows(tables, SCHEMAS)
     add(tables, "encoders", child("b", "melhubert_distilled", targets="melhubert_16"))
-    rule = "row 'b': an encoder goes on predicting the pseudo-labels of its parent; expected log_mel_12, got melhubert_16; "
+    rule = "row 'b': an encoder must keep predicting the pseudo-labels of its parent; expected log_mel_12, got melhubert_16; "
     assert rule in row_refusal(tables)
 
 
@@ -270,13 +308,13 @@ def test_comments_blank_lines_and_line_ends_of_windows_change_nothing(tables):
 
 
 @pytest.mark.parametrize("table, old, new, rule", [
-    ("tasks", "\t1,2\t", "\t1,01\t", "each seed is another run; expected different numbers in 'seeds', got 1, 01"),
-    ("tasks", "\nSCR\t", "\nulm\t", "results of a task are in a folder of its name; expected none of ['corpora', "),
-    ("tasks", "labels[]\twer", "labels[]\teer", "f1 and eer are of classes; "),
-    ("codebooks", "\tmelhubert\t1\t", "\tmelhubert\t7\t", "'layer' is one of encoder melhubert; expected 0 to "),
-    ("codebooks", "\tlog_mel\t0\t", "\tlog_mel\t3\t", "'layer' is one of encoder log_mel; expected 0 to 0, got 3"),
-    ("encoders", "\ttiny_cpc\ttiny_cpc\t", "\t\ttiny_cpc\t", "a published encoder has sizes; expected a preset of convert_encoder, or a config.json "),
-    ("corpora", "\tbad_audio\t", "\t{dat}/bad\t", "a path names folders of `paths` of the config in braces; expected of ['checkpoints', "),
+    ("tasks", "\t1,2\t", "\t1,01\t", "each seed must be another run; expected different numbers in 'seeds', got 1, 01"),
+    ("tasks", "\nSCR\t", "\nulm\t", "a task must not have the name of another folder of results/; expected none of ['corpora', "),
+    ("tasks", "labels[]\twer", "labels[]\teer", "f1 and eer are metrics of classes; "),
+    ("codebooks", "\tmelhubert\t1\t", "\tmelhubert\t7\t", "'layer' must be a layer of encoder melhubert; expected 0 to "),
+    ("codebooks", "\tlog_mel\t0\t", "\tlog_mel\t3\t", "'layer' must be a layer of encoder log_mel; expected 0 to 0, got 3"),
+    ("encoders", "\ttiny_cpc\ttiny_cpc\t", "\t\ttiny_cpc\t", "a published encoder must have sizes; expected a preset of convert_encoder, or a config.json "),
+    ("corpora", "\tbad_audio\t", "\t{dat}/bad\t", "a path may use the folders in `paths` of the config in braces; expected names out of ['checkpoints', "),
 ])  # fmt: skip
 def test_what_could_only_fail_after_hours_is_refused_at_once(tables, table, old, new, rule):
     edit(tables, table, old, new)
@@ -294,7 +332,7 @@ def test_a_path_with_an_unknown_name_is_told_from_others(tables, path, table, na
     rows = config_rows.read_rows(tables, SCHEMAS)
     unknown = re.compile(unknown_paths(rows))
     assert unknown.fullmatch(path)
-    message = str(unknown_name(path, rows, tables))
+    message = str(unknown_name(path, rows))
     assert message.startswith(
         f"results/{path}: results are named after rows of {tables['tables'][table]}; expected one of ['{name}'"
     )
@@ -306,9 +344,15 @@ def test_a_path_with_an_unknown_name_is_told_from_others(tables, path, table, na
 
 def test_the_old_name_of_a_row_or_preset_names_the_new_one(tables):
     rows = config_rows.read_rows(tables, SCHEMAS)
-    message = str(unknown_name("superb/KS_prefix10/score.json", rows, tables))
-    assert message.endswith("the row has another name now; expected 'KS_deep_prompt10', got 'KS_prefix10'; rename it")
+    message = str(unknown_name("superb/KS_prefix10/score.json", rows))
+    renamed = "the row has been renamed; expected 'KS_deep_prompt10', got 'KS_prefix10'; write 'KS_deep_prompt10' instead"
+    assert message.endswith(renamed)
     tables["superb_tasks"] = ["KS_preinput10"]
-    assert row_refusal(tables).startswith("config.superb_tasks: the row has another name now; expected 'KS_input_prompt10', ")
+    assert row_refusal(tables).startswith("config.superb_tasks: the row has been renamed; expected 'KS_input_prompt10', ")
     edit(tables, "superb_tasks", "\tdeep_prompt10\t", "\tprefix10\t")
-    assert "expected 'deep_prompt10', its new name, got 'prefix10'; rename it" in row_refusal(tables)
+    assert "column 'tuning': the preset has been renamed; expected 'deep_prompt10', got 'prefix10'" in row_refusal(tables)
+
+
+def test_an_old_preset_names_the_new_one(tables):
+    edit(tables, "encoders", "\tpublished\t", "\tlevel\t")
+    assert "column 'preset': the preset has been renamed; expected 'subtract_loudness', got 'level'" in row_refusal(tables)

@@ -55,15 +55,36 @@ def test_every_superb_task_can_be_planned(planner):
     assert set(jobs) <= set(RULES)
 
 
-@pytest.mark.parametrize("compared, num_tasks", [("encoder_comparison", 16), ("comparison", 1)])
-def test_an_encoder_is_worth_its_first_task_and_those_that_differ_in_the_unit_lms_seed_alone(planner, compared, num_tasks):
-    """Of the encoders, two unit LMs each; of many verbalizers, lengths and ways of tuning on one encoder's units, the first."""
+def command_of(experiment):
+    """Arguments of the command in the README of an experiment, without the number of cores."""
+    readme = (ROOT / f"config/experiments/{experiment}/README.md").read_text()
+    (command,) = re.findall(r"^```\nsnakemake --cores 2 (.*)\n```$", readme, re.MULTILINE)
+    assert command in (ROOT / f"config/experiments/{experiment}/config.yaml").read_text()
+    return command.split()
+
+
+@pytest.mark.parametrize("experiment, rule, num_jobs", [
+    ("encoders", "score", 16), ("prompting", "score", 14), ("sequences", "score", 4), ("published_units", "score", 4),
+    ("superb", "score_superb", 31),
+])  # fmt: skip
+def test_experiments_plan_all_their_tasks(planner, experiment, rule, num_jobs):
     if not (planner / "../shared/data").exists():
         pytest.skip("plans with tables of real speech")
-    encoders = () if compared == "encoder_comparison" else ("--config", "encoders=[log_mel_real]")
-    files = ("config/config.yaml", f"config/{compared}.yaml")
-    jobs = planner.planned("results/encoders/summary.parquet", *encoders, configs=files)
-    assert jobs["score"] == jobs["sample"] == num_tasks
+    assert planner.planned(*command_of(experiment), configs=())[rule] == num_jobs
+
+
+def test_experiments_are_all_planned():
+    planned = {"encoders", "prompting", "sequences", "published_units", "superb"}
+    assert {path.name for path in (ROOT / "config/experiments").iterdir()} == planned
+
+
+def test_an_encoder_is_compared_by_its_first_task(planner):
+    """Of tasks that differ in verbalizer, length or way of tuning on the units of one encoder, the first one counts."""
+    if not (planner / "../shared/data").exists():
+        pytest.skip("plans with tables of real speech")
+    files = ("config/config.yaml", "config/experiments/prompting/config.yaml")
+    jobs = planner.planned("results/encoders/summary.parquet", "--config", "encoders=[log_mel_mixed]", configs=files)
+    assert jobs["score"] == jobs["sample"] == 1
 
 
 def test_the_default_target_ends_with_the_summary(planner):
@@ -95,12 +116,15 @@ def test_metadata_that_is_gone_is_an_error_even_beside_a_manifest(planner):
     manifest.parent.mkdir(parents=True)
     manifest.touch()
     output, status = planner.snakemake("--dry-run", "results/SCR_large/acc.json", check=False)
-    assert status != 0 and "corpus 'large': its metadata must exist; got no large/metadata.csv; correct" in output
+    assert status != 0 and "row 'large': the metadata of a corpus must exist; got no large/metadata.csv; correct" in output
 
 
 def test_a_corpus_that_is_not_there_is_missed_before_anything_is_downloaded(planner):
     output, status = planner.snakemake("--cores", 1, "--", "results/IC/acc.json", configs=(), check=False)
-    assert status != 0 and "corpus 'fluent': its root must exist; got no ../corpora/fluent_speech_commands_dataset; get" in output
+    assert (
+        status != 0
+        and "row 'fluent': the root of a corpus must exist; got no ../corpora/fluent_speech_commands_dataset; get" in output
+    )
     assert "download_checkpoint" not in output
 
 

@@ -16,12 +16,12 @@ ROOT = Path(__file__).parents[2]
 def test_the_comparison_has_every_kind_of_encoder_beside_its_parent(monkeypatch):
     monkeypatch.chdir(ROOT)
     config = default_config()
-    update_config(config, yaml.safe_load((ROOT / "config/encoder_comparison.yaml").read_text()))
+    update_config(config, yaml.safe_load((ROOT / "config/experiments/encoders/config.yaml").read_text()))
     rows = config_rows.read_rows(config, ROOT / "workflow/schemas")
     compared = [rows["encoders"][name] for name in config["encoders"]]
     kinds = {"prune_heads", "prune_rows", "prune_weights", "factorize_layers", "distil_posteriors", "distil_layers"}
     assert len(compared) >= 8 and {row["recipe"] for row in compared} == kinds | {"pretrain_melhubert"}
-    assert {row["parent"] for row in compared} == {"", "melhubert_real"}
+    assert {row["parent"] for row in compared} == {"", "melhubert_mixed"}
     codebooks = [rows["ulms"][rows["tasks"][task]["ulm"]]["codebook"] for task in config["tasks"]]
     assert [rows["codebooks"][name]["encoder"] for name in codebooks] == 2 * config["encoders"]
 

@@ -14,7 +14,7 @@ CAPTIONS = re.findall(r'caption="\.\./report/(\w+\.rst)"', FIGURES)
 AUDIO = {"results/corpora/commands/plots/durations.svg", "results/encoders/melhubert_commands/plots/training.svg"}
 
 
-def planned(folder, task):
+def planned(folder, task, *arguments):
     """Figures and pages that a dry run would make for a task, in an empty folder with this project's config."""
     shutil.copytree(ROOT / "config", folder / "config")
     (folder / "units_gsc_hubert100").mkdir()
@@ -24,7 +24,7 @@ def planned(folder, task):
     for split in ("train", "valid", "test"):
         (folder / "units_gsc_hubert100" / f"{split}.parquet").touch()
     settings = [f'tasks=["{task}"]', f'paths={{"data": "{folder}"}}']
-    command = [sys.executable, "-m", "snakemake", "-n", "-s", ROOT / "Snakefile", "-d", folder, "--config", *settings]
+    command = [sys.executable, "-m", "snakemake", "-n", "-s", ROOT / "Snakefile", "-d", folder, *arguments, "--config", *settings]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
     return set(re.findall(r"output: (results/\S+\.(?:svg|html))", run.stdout))
@@ -55,7 +55,8 @@ def test_a_task_on_published_models_has_none_of_their_training(tmp_path):
 
 
 def test_an_encoder_that_is_made_of_another_one_shows_how_it_was_trained(tmp_path):
-    assert "results/encoders/distilalhubert_real/plots/training.svg" in planned(tmp_path, "SCR_asc_distilalhubert")
+    experiment = ("--configfile", "config/experiments/encoders/config.yaml")
+    assert "results/encoders/distilalhubert_mixed/plots/training.svg" in planned(tmp_path, "SCR_asc_distilalhubert", *experiment)
 
 
 def test_each_figure_has_its_own_caption_and_no_caption_is_left_over():

@@ -15,7 +15,7 @@ def corpus_address(wildcards):
 def refuse_name(wildcards):
     """Input function of files that nothing makes: says which name was meant, where Snakemake knows no more than the path."""
     if not Path("results", wildcards.unknown).exists():
-        raise WorkflowError(str(unknown_name(wildcards.unknown, ROWS, config)))
+        raise WorkflowError(str(unknown_name(wildcards.unknown, ROWS)))
     return []
 
 
@@ -28,13 +28,13 @@ def corpus_source(wildcards):
         published = row["adapter"] not in ("table", "folders", "units")
         get = f"get the corpus (speech2unit/corpora/adapters/{row['adapter']}.py says where from), or " if published else ""
         raise WorkflowError(
-            f"config/corpora.tsv, corpus '{wildcards.corpus}': its root must exist; got no {root}; {get}correct 'root', or "
+            f"{ROWS['corpora'].place(wildcards.corpus)}: the root of a corpus must exist; got no {root}; {get}correct 'root', or "
             "paths of config/config.yaml"
         )
     path = root / row["metadata"]
     if row["metadata"] and "results" not in path.parts and not path.exists():  # without this an old manifest would do
         raise WorkflowError(
-            f"config/corpora.tsv, corpus '{wildcards.corpus}': its metadata must exist; got no {path}; "
+            f"{ROWS['corpora'].place(wildcards.corpus)}: the metadata of a corpus must exist; got no {path}; "
             "correct 'root' or 'metadata', or the paths of config/config.yaml"
         )
     return [outside(str(path))] if row["metadata"] else []

@@ -5,7 +5,7 @@ import re
 from storage.errors import data_error
 
 # Old place → new name. A place begins with a section of the config or the name of a table; `*` is any text, such as the name
-# of a preset, and stands in a new name for the same text.
+# of a preset; in a new name it is the same text.
 RENAMED = {
     "probe_encoder.num_stretches": "probe_encoder.num_segments",
     "fit_log_mel.level": "subtract_loudness",
@@ -70,7 +70,7 @@ RENAMED = {
 
 
 def new_name(place):
-    """Return the new name of what stood at `place`, or None if it was never renamed.
+    """Return the new name of what was at `place`, or None if it was never renamed.
 
     Args:
         place: dotted path without the leading `config.`: of a key (`tune_prompt.prompt5.adam_betas`), a preset
@@ -84,5 +84,11 @@ def new_name(place):
 
 
 def renamed_error(place, kind, old, new):
-    """Return the error about the former name `old` of a `kind` (key, value, preset, task) at `place`."""
-    return data_error(place, f"the {kind} has another name now", expected=f"'{new}'", got=f"'{old}'", remedy="rename it")
+    """Return the error about the former name `old` of a `kind` (key, value, preset, row) at `place`."""
+    return data_error(
+        place,
+        f"the {kind} has been renamed",
+        expected=f"'{new}'",
+        got=f"'{old}'",
+        remedy=f"write '{new}' instead",
+    )

@@ -1,11 +1,11 @@
-"""Folders below results/: which names they are made of, and what is meant where a name is of no row."""
+"""Folders of results/: the names that they are made of, and an error for a path whose name no row has."""
 
 import re
 
 from storage.errors import data_error, nearest, one_of
 from workflow.scripts.renamed_keys import new_name, renamed_error
 
-PLACES = dict(  # folder of results/ → tables that the names of the folders below it are rows of; other folders are tasks
+RESULT_FOLDERS = dict(  # folder of results/ → tables whose rows name the folders in it; all other folders are tasks
     corpora=("corpora",),
     encoders=("encoders",),
     features=("encoders",),
@@ -17,28 +17,28 @@ PLACES = dict(  # folder of results/ → tables that the names of the folders be
 
 
 def unknown_paths(rows):
-    """A regular expression of the paths below results/ that hold a name which no row has."""
-    known = {table: "|".join(map(re.escape, rows[table])) for table in rows}
-    found = [f"(?!({'|'.join([*PLACES, known['tasks']])})/)[^/]+/.+"]
-    for folder, tables in PLACES.items():
-        parts = [folder]
+    """Return a regular expression for the paths in results/ that contain a name which no row has."""
+    names = {table: "|".join(map(re.escape, rows[table])) for table in rows}
+    patterns = [f"(?!({'|'.join([*RESULT_FOLDERS, names['tasks']])})/)[^/]+/.+"]
+    for folder, tables in RESULT_FOLDERS.items():
+        valid_parts = [folder]
         for table in tables:
-            found.append("/".join([*parts, f"(?!({known[table]}|plots)/)[^/]+", ".+"]))
-            parts.append(f"({known[table]})")
-    return "|".join(found)
+            patterns.append("/".join([*valid_parts, f"(?!({names[table]}|plots)/)[^/]+", ".+"]))
+            valid_parts.append(f"({names[table]})")
+    return "|".join(patterns)
 
 
-def unknown_name(path, rows, config):
-    """The `ValueError` about a path below results/ that `unknown_paths` matches."""
+def unknown_name(path, rows):
+    """Return the `ValueError` about a path in results/ that `unknown_paths` matches."""
     folder, *names = path.split("/")
-    pairs = list(zip(PLACES[folder], names)) if folder in PLACES else [("tasks", folder)]
+    pairs = list(zip(RESULT_FOLDERS[folder], names)) if folder in RESULT_FOLDERS else [("tasks", folder)]
     table, name = next((table, name) for table, name in pairs if name not in rows[table])
     if renamed := new_name(f"{table}.{name}"):
         return renamed_error(f"results/{path}", "row", name, renamed)
     return data_error(
         f"results/{path}",
-        f"results are named after rows of {config['tables'][table]}",
+        f"results are named after rows of {rows[table].where()}",
         expected=one_of(name, rows[table]),
         got=f"'{name}'",
-        remedy=f"{nearest(name, rows[table])}correct it or add the row",
+        remedy=f"{nearest(name, rows[table])}correct the path, or add the row",
     )

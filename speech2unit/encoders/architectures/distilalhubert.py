@@ -1,6 +1,6 @@
 """DistilALHuBERT: a few transformer layers of a teacher, run in turn several times over, so that few weights make many layers.
 
-    model = encoders.load("results/encoders/distilalhubert_real")
+    model = encoders.load("results/encoders/distilalhubert_mixed")
     found = model(waveforms)    # list of 16 kHz waveforms [N_i], float32
     found.last_hidden_state     # [B, T, D]
     found.hidden_states         # a list of them, one a pass: 12 of 2 × 6, 3 × 4 and 4 × 3 layers

@@ -1,0 +1,122 @@
+"""Read the tables of config/: tab-separated text whose rows are chosen by name."""
+
+from pathlib import Path
+
+from storage.errors import data_error
+from workflow.scripts.schema_checks import check
+
+LISTS = ("corpora", "targets", "labels", "metric", "seeds", "source", "files", "sha256")  # columns of comma-separated cells
+
+
+class Table(dict):
+    """The rows of one table: name → row, which maps each column to text, or to a list of texts for the columns `LISTS`.
+
+    Attributes:
+        name: of the table, such as `tasks`.
+        files: the files that hold the rows, as the config names them.
+    """
+
+    def __init__(self, name, files):
+        super().__init__()
+        self.name = name
+        self.files = files
+        self._file_of = {}
+        self._written_name_of = {}
+
+    def add(self, name, row, file, written_name=None):
+        """Add a row.
+
+        Args:
+            name: a name that no other row has.
+            row: the cells.
+            file: where the row is written.
+            written_name: name of the row in the file, if that row stands for several.
+        """
+        written_name = written_name or name
+        if name in self:
+            raise data_error(
+                f"{file}, row '{written_name}'",
+                "each row must have a name of its own",
+                expected="unique names",
+                got=f"'{name}' here and in {self.place(name)}",
+                remedy="rename one of them",
+            )
+        self[name] = row
+        self._file_of[name] = file
+        self._written_name_of[name] = written_name
+
+    def place(self, name):
+        """Return where a row is written, for an error message."""
+        return f"{self._file_of[name]}, row '{self._written_name_of[name]}'"
+
+    def where(self):
+        """Return the files of the table, for an error message."""
+        return " or ".join(self.files)
+
+    def names_of(self, written_name):
+        """Return the names that a row of the file stands for; a name that no file has stands for itself."""
+        return [name for name, written in self._written_name_of.items() if written == written_name] or [written_name]
+
+    def expand(self, variants):
+        """Return a table in which each row is replaced by the (name, row) pairs that `variants(name, row)` yields."""
+        expanded = Table(self.name, self.files)
+        for written_name, row in self.items():
+            for name, variant in variants(written_name, row):
+                expanded.add(name, variant, self._file_of[written_name], written_name)
+        return expanded
+
+
+def read_table(name, files, schema_path):
+    """Return the checked `Table` of the rows in one or several files.
+
+    Raises:
+        ValueError: about the first wrong line or cell, or a name that two rows share.
+    """
+    table = Table(name, files)
+    for file in files:
+        (_, header), *lines = _read_lines(Path(file))
+        name_column = header[0]
+        for number, cells in lines:
+            if len(cells) != len(header):
+                raise data_error(
+                    f"{file}, line {number}",
+                    "a row must have one cell per column",
+                    expected=f"{len(header)} cells",
+                    got=f"{len(cells)} cells",
+                    remedy="put one tab between two cells; empty cells need their tabs too",
+                )
+            row = dict(zip(header, cells))
+            check(row, schema_path, f"{file}, {name_column} '{row[name_column]}'", f"{name}.")
+            table.add(row[name_column], {column: parse_cell(column, cell) for column, cell in row.items()}, file)
+    return table
+
+
+def parse_cell(column, cell):
+    """Return the text of a cell, or its comma-separated values as a list."""
+    if column not in LISTS:
+        return cell
+    return [value.strip() for value in cell.split(",") if value.strip()]
+
+
+def _read_lines(path):
+    """Return (line number, cells) of the lines of a table, the header first, without blank lines and comments (#)."""
+    if not path.exists():
+        raise data_error(
+            path,
+            "a table that the config names must exist",
+            expected="a file of tab-separated rows",
+            got="no file",
+            remedy="correct 'tables' in the config, and start from the top folder of the project",
+        )
+    text = path.read_text("utf-8-sig").replace("\r\n", "\n")
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip() and line[0] != "#"]
+    header = lines[0][1].split("\t") if lines else []
+    if len(set(header)) < len(header) or not header:
+        raise data_error(
+            path,
+            "a table must begin with the names of its columns",
+            expected="unique names",
+            got=f"{header}",
+            remedy="correct the header",
+        )
+    return [(number, line.split("\t")) for number, line in lines]
