@@ -67,15 +67,14 @@ def same(model, peer, batch):
     return figures
 
 
-def published_batch(preset, rng):
+def published_batch(data, rng):
     """Crops of full length with random frames and targets, masked as published."""
-    length = preset["max_crop_frames"]
+    length = data["max_crop_frames"]
     generator = torch.Generator().manual_seed(0)
     rows = [
         (torch.randn(length, 80, generator=generator), torch.randint(512, (length, 1), generator=generator)) for _ in range(CROPS)
     ]
-    mask = dict(probability=preset["mask_probability"], span=preset["mask_span_frames"], min_spans=preset["min_mask_spans"])
-    return collate(rows, mask, rng)
+    return collate(rows, data["mask"], rng)
 
 
 def main():
@@ -86,12 +85,12 @@ def main():
     fields = {name: sizes[name] for name in MelHuBERTConfig.__dataclass_fields__}
     model = MelHuBERTModel(MelHuBERTConfig(**fields), preset["dropout"]).train()
     model.load_state_dict({name: tensor for name, tensor in tensors.items() if name not in ("mean", "std")})
-    batch = published_batch(preset, np.random.default_rng(0))
+    batch = published_batch(preset["data"], np.random.default_rng(0))
     count = operations(sizes, batch[3].numel(), batch[3].shape[1], int(batch[3].sum()))
 
     def ours():
         with mixed_precision(torch.device("cpu")):
-            return step(model, lambda: masked_loss(model, batch, preset["unmasked_weight"]))
+            return step(model, lambda: masked_loss(model, batch, preset["data"]["unmasked_weight"]))
 
     def check(*_):
         with mixed_precision(torch.device("cpu")):

@@ -27,8 +27,17 @@ def distillation_loss(student, teacher, waveforms, layers, cosine_weight):
     return layer_losses(student.hidden_states(waveforms)[0], targets, lengths, layers, cosine_weight)
 
 
-def student_settings(teacher, num_layers, num_repeats, place):
-    """config.json of a student from that of its teacher. Raises `ValueError` where a pass has no layer to learn from."""
+def student_settings(teacher, sizes, place):
+    """Return the config.json of a student.
+
+    Args:
+        teacher: config.json of its teacher.
+        sizes: `num_layers` that differ, and `num_repeats`, how many times they run.
+        place: file that an error names.
+
+    Raises:
+        ValueError: where a layer of the student has no layer of the teacher to learn from.
+    """
     if teacher["architecture"] not in BODIES:
         raise data_error(
             place,
@@ -37,16 +46,19 @@ def student_settings(teacher, num_layers, num_repeats, place):
             got=f"{teacher['architecture']}",
             remedy="change 'parent' in config/encoders.tsv",
         )
+    num_layers, num_repeats = sizes["num_layers"], sizes["num_repeats"]
     if num_layers * num_repeats > teacher["num_layers"]:
         raise data_error(
             place,
-            "each pass of the student is a layer of the teacher",
-            expected=f"at most {teacher['num_layers']}",
+            "each layer of the student learns from a layer of the teacher",
+            expected=f"at most {teacher['num_layers']} layers",
             got=f"{num_layers} × {num_repeats}",
-            remedy="change 'num_layers' or 'num_repeats' of the preset of distil_layers",
+            remedy="lower 'num_layers' or 'num_repeats' in 'sizes' of the preset of distil_layers",
         )
-    sizes = dict(num_layers=num_layers) | (dict(num_targets=[]) if "num_targets" in teacher else {})
-    return teacher | sizes | dict(architecture="distilalhubert", body=teacher["architecture"], num_repeats=num_repeats)
+    settings = teacher | dict(architecture="distilalhubert", body=teacher["architecture"]) | sizes
+    if "num_targets" in teacher:
+        settings["num_targets"] = []  # no heads for pseudo-labels
+    return settings
 
 
 def start(student, tensors, norms_from_teacher):
@@ -79,67 +91,58 @@ def distil_layers(
     config,
     training,
     roots,
-    num_layers,
-    num_repeats,
+    sizes,
     layer_interval,
     cosine_weight,
     norms_from_teacher,
     cnn_gradient_factor,
-    dropout,
-    max_crop_frames,
-    batch_frames,
-    batches_per_update,
-    dev_fraction,
     num_updates,
-    learning_rate,
-    warmup_updates,
-    clip_norm,
-    adam_betas,
-    weight_decay,
-    evaluate_every,
+    dropout,
+    data,
+    optimization,
     seed,
 ):
-    """Stage: distil the parent on the training splits of several corpora; `dev_fraction` of the utterances only judge the loss."""
+    """Stage: distil the parent, the teacher, on the training splits of several corpora.
+
+    Args:
+        manifests: one manifest per corpus; `roots` has its folders.
+        parent_model, parent_config: the two files of the teacher.
+        model, config, training: files to write: tensors, settings, training curve.
+        sizes: `num_layers` of the student, the first ones of the teacher, and `num_repeats`, how many times they run.
+        layer_interval: layers `layer_interval`, `2 * layer_interval`, … of the student learn from the teacher.
+        cosine_weight: see `layer_losses`.
+        norms_from_teacher: see `start`.
+        cnn_gradient_factor: factor of the gradients of the convolutions over the waveform.
+        data: settings of `objectives.objective`.
+        optimization: settings of `training.fit.fit`.
+    """
     torch.manual_seed(seed)
-    device, tensors = choose_device(), load_tensors(parent_model)
-    settings = student_settings(read_json(parent_config), num_layers, num_repeats, parent_config)
-    teacher, student = encoders.load(Path(parent_model).parent, device), build(settings, dropout)
+    device = choose_device()
+    tensors = load_tensors(parent_model)
+    settings = student_settings(read_json(parent_config), sizes, parent_config)
+    teacher = encoders.load(Path(parent_model).parent, device)
+    student = build(settings, dropout)
     start(student, tensors, norms_from_teacher)
     slow_down_cnn(student, cnn_gradient_factor)
     encoder = encoder_of(student, getattr(teacher, "front_end", None), device)
-    layers = range(layer_interval, num_layers * num_repeats + 1, layer_interval)
+    layers = range(layer_interval, sizes["num_layers"] * sizes["num_repeats"] + 1, layer_interval)
 
     def make(chosen, rng):
-        return [random_segment(waveform, max_crop_frames, rng) for waveform, _ in read_waveforms(chosen)]
+        return [random_segment(waveform, data["max_crop_frames"], rng) for waveform, _ in read_waveforms(chosen)]
 
     def loss(batch):
         return distillation_loss(encoder, teacher, batch, layers, cosine_weight)
 
-    learned = objective(
-        list(training_rows(manifests, roots)),
-        make,
-        loss,
-        loss,
-        max_crop_frames=max_crop_frames,
-        batch_frames=batch_frames,
-        dev_fraction=dev_fraction,
-        seed=seed,
-    )
+    learned = objective(list(training_rows(manifests, roots)), make, loss, loss, **data, seed=seed)
     curve = fit(
         student,
         loss=learned.loss,
         batches=learned.batches,
-        batches_per_update=batches_per_update,
         evaluate=learned.evaluate,
         num_updates=num_updates,
-        learning_rate=learning_rate,
         rate_factors={},
-        warmup_updates=warmup_updates,
-        clip_norm=clip_norm,
-        betas=adam_betas,
-        weight_decay=weight_decay,
-        evaluate_every=evaluate_every,
         seed=seed,
+        **optimization,
     )
     front_end = {name: tensors[name] for name in ("mean", "std") if settings["body"] == "melhubert"}
     save_tensors(model, student.state_dict() | front_end)

@@ -1,7 +1,9 @@
-"""Pre-training of a MelHuBERT: the pseudo-labels of masked frames are predicted from the frames around them.
+"""Pre-training of a MelHuBERT: predict the pseudo-labels of masked frames from the frames around them.
 
-The input is augmented and the targets are those of the speech as recorded, so that what changes between speakers and
-rooms is worth nothing to the encoder.
+The input is augmented, and the targets are those of the speech as recorded. So the encoder learns to ignore what differs
+between speakers and rooms.
+
+**Source:** MelHuBERT, arXiv 2211.09944; the augmentation is ours.
 """
 
 from dataclasses import asdict, replace
@@ -31,72 +33,47 @@ def pretrain_melhubert(
     training,
     roots,
     num_targets,
-    frame_ms,
-    num_layers,
-    dim,
-    ffn_dim,
-    num_heads,
-    conv_kernel,
-    conv_groups,
+    sizes,
     dropout,
-    augmentation,
-    mask_probability,
-    mask_span_frames,
-    min_mask_spans,
-    unmasked_weight,
-    min_frames,
-    max_crop_frames,
-    batch_frames,
-    batches_per_update,
-    dev_fraction,
+    data,
     num_updates,
-    learning_rate,
-    decay,
-    warmup_updates,
-    clip_norm,
-    adam_betas,
-    weight_decay,
-    evaluate_every,
+    optimization,
     seed,
 ):
-    """Stage: pre-train on the training splits of several corpora; `dev_fraction` of the utterances only judge the loss."""
+    """Stage: pre-train a MelHuBERT on the training splits of several corpora.
+
+    Args:
+        manifests: one manifest per corpus; `roots` has its folders.
+        targets: tables of units, the pseudo-labels: every corpus under the first codebook, then under the next one.
+        front_end, front_end_config: the two files of the encoder whose front end the model shares.
+        model, config, training: files to write: tensors, settings, training curve.
+        num_targets: number of pseudo-labels of each codebook.
+        sizes: fields of `MelHuBERTConfig` other than `num_targets`.
+        data: `min_frames` of an utterance, and settings of `masked_prediction`.
+        optimization: settings of `training.fit.fit`.
+    """
     torch.manual_seed(seed)
-    end = replace(load_front_end(front_end, front_end_config), frame_ms=frame_ms)
-    rows = [(path, row) for path, row in training_rows(manifests, roots) if end.num_frames(row["num_samples"]) >= min_frames]
-    labels = read_targets(targets, {row["utterance_id"]: end.num_frames(row["num_samples"]) for _, row in rows})
-    mask = dict(probability=mask_probability, span=mask_span_frames, min_spans=min_mask_spans)
-    sizes = MelHuBERTConfig(num_layers, dim, ffn_dim, num_heads, conv_kernel, conv_groups, tuple(num_targets), frame_ms)
-    encoder = MelHuBERTModel(sizes, dropout).to(choose_device())
-    found = masked_prediction(
-        encoder,
-        end,
-        rows,
-        labels,
-        augmentation=augmentation,
-        mask=mask,
-        unmasked_weight=unmasked_weight,
-        max_crop_frames=max_crop_frames,
-        batch_frames=batch_frames,
-        dev_fraction=dev_fraction,
-        seed=seed,
-    )
+    shared_front_end = replace(load_front_end(front_end, front_end_config), frame_ms=sizes["frame_ms"])
+    rows = []
+    for path, row in training_rows(manifests, roots):
+        if shared_front_end.num_frames(row["num_samples"]) >= data["min_frames"]:
+            rows.append((path, row))
+    labels = read_targets(targets, {row["utterance_id"]: shared_front_end.num_frames(row["num_samples"]) for _, row in rows})
+    encoder_config = MelHuBERTConfig(**sizes, num_targets=tuple(num_targets))
+    encoder = MelHuBERTModel(encoder_config, dropout).to(choose_device())
+    data_settings = {name: value for name, value in data.items() if name != "min_frames"}
+    objective = masked_prediction(encoder, shared_front_end, rows, labels, **data_settings, seed=seed)
     curve = fit(
         encoder,
-        loss=found.loss,
-        batches=found.batches,
-        batches_per_update=batches_per_update,
-        evaluate=found.evaluate,
+        loss=objective.loss,
+        batches=objective.batches,
+        evaluate=objective.evaluate,
         num_updates=num_updates,
-        learning_rate=learning_rate,
         rate_factors={},
-        warmup_updates=warmup_updates,
-        clip_norm=clip_norm,
-        betas=adam_betas,
-        weight_decay=weight_decay,
-        evaluate_every=evaluate_every,
         seed=seed,
-        decay=decay,
+        **optimization,
     )
-    save_tensors(model, encoder.state_dict() | dict(mean=end.mean, std=end.std))
-    save_config(config, dict(architecture="melhubert", subtract_loudness=end.subtract_loudness) | asdict(sizes))
+    save_tensors(model, encoder.state_dict() | dict(mean=shared_front_end.mean, std=shared_front_end.std))
+    settings = dict(architecture="melhubert", subtract_loudness=shared_front_end.subtract_loudness)
+    save_config(config, settings | asdict(encoder_config))
     tables.write(training, curve, TRAINING)

@@ -56,7 +56,7 @@ def teacher(request, tmp_path):
 def pair(folder, num_layers=2, num_repeats=2, norms=True, dropout=0.0):
     """Teacher, encoder and model of a fresh student."""
     settings = encoders.read_json(folder / "config.json")
-    student = build(student_settings(settings, num_layers, num_repeats, "here"), dropout)
+    student = build(student_settings(settings, dict(num_layers=num_layers, num_repeats=num_repeats), "here"), dropout)
     start(student, load_tensors(folder / "model.safetensors"), norms)
     found = encoders.load(folder)
     return found, encoder_of(student, getattr(found, "front_end", None), "cpu"), student
@@ -163,13 +163,18 @@ def test_gradients_of_the_convolutions_are_slowed_down():
         torch.testing.assert_close(gradient, before[name] * factor)
 
 
-@pytest.mark.parametrize(("architecture", "num_layers", "num_repeats", "message"), [
-    ("cpc", 1, 4, r"expected one of \['melhubert', 'wav2vec2'\], got cpc; change 'parent'"),
-    ("melhubert", 2, 3, "expected at most 4, got 2 × 3; change 'num_layers' or 'num_repeats'"), ("wav2vec2", 5, 1, "got 5 × 1; "),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("architecture", "num_layers", "num_repeats", "message"),
+    [
+        ("cpc", 1, 4, r"expected one of \['melhubert', 'wav2vec2'\], got cpc; change 'parent'"),
+        ("melhubert", 2, 3, "expected at most 4 layers, got 2 × 3; lower 'num_layers' or 'num_repeats'"),
+        ("wav2vec2", 5, 1, "got 5 × 1; "),
+    ],
+)
 def test_teachers_without_the_layers_are_refused(architecture, num_layers, num_repeats, message):
+    sizes = dict(num_layers=num_layers, num_repeats=num_repeats)
     with pytest.raises(ValueError, match=f"^here: .*{message}"):
-        student_settings(dict(architecture=architecture, num_layers=4), num_layers, num_repeats, "here")
+        student_settings(dict(architecture=architecture, num_layers=4), sizes, "here")
 
 
 def test_long_waveforms_are_cut_somewhere():
@@ -192,17 +197,16 @@ def rows(folder):
 
 def test_the_stage_writes_an_encoder_that_came_nearer_to_its_teacher(teacher):
     tables.write(teacher / "m.parquet", list(rows(teacher)), MANIFEST)
-    how = PRESETS["small"] | dict(
-        batch_frames=60, batches_per_update=1, dev_fraction=0.3, num_updates=20, warmup_updates=2, evaluate_every=10, max_crop_frames=20,
-        dropout=0.0,
-    )  # fmt: skip
+    preset = PRESETS["small"] | dict(num_updates=20, dropout=0.0)
+    preset["data"] = dict(max_crop_frames=20, batch_frames=60, dev_fraction=0.3)
+    preset["optimization"] = preset["optimization"] | dict(batches_per_update=1, warmup_updates=2, evaluate_every=10)
     curves = []
     for name in ("one", "two"):
         (teacher / name).mkdir()
         out = SimpleNamespace(model="model.safetensors", config="config.json", training="training.parquet")
         distil_layers(
             manifests=[teacher / "m.parquet"], parent_model=teacher / "model.safetensors", parent_config=teacher / "config.json",
-            roots=[teacher], **{key: teacher / name / file for key, file in vars(out).items()}, **how,
+            roots=[teacher], **{key: teacher / name / file for key, file in vars(out).items()}, **preset,
         )  # fmt: skip
         curves.append(tables.read(teacher / name / "training.parquet", TRAINING).drop_columns("seconds"))
     one, two = (load_tensors(teacher / name / "model.safetensors") for name in ("one", "two"))
@@ -224,5 +228,5 @@ def test_every_setting_is_asked_for():
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_the_last_pass_of_a_preset_learns(preset):
-    how = PRESETS[preset]
-    assert how["num_layers"] * how["num_repeats"] % how["layer_interval"] == 0
+    sizes = PRESETS[preset]["sizes"]
+    assert sizes["num_layers"] * sizes["num_repeats"] % PRESETS[preset]["layer_interval"] == 0

@@ -1,5 +1,6 @@
 """Pre-training of a MelHuBERT: one seed one model, whatever interrupts it."""
 
+import copy
 import inspect
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import soundfile
 import torch
 from safetensors.torch import load_file
+from snakemake.utils import update_config
 
 from speech2unit import encoders
 from speech2unit.corpora.schemas import MANIFEST
@@ -21,10 +23,11 @@ from workflow.scripts.config_files import default_config
 
 FRONT_END = FrontEnd(torch.zeros(40), torch.ones(40), False)
 TINY = dict(
-    num_layers=1, dim=16, ffn_dim=32, num_heads=2, conv_kernel=6, conv_groups=4, max_crop_frames=15, batch_frames=60,
-    dev_fraction=0.2, min_frames=1,
-    num_updates=4, warmup_updates=1, evaluate_every=2,
-)  # fmt: skip
+    sizes=dict(num_layers=1, dim=16, ffn_dim=32, num_heads=2, conv_kernel=6, conv_groups=4),
+    data=dict(min_frames=1, max_crop_frames=15, batch_frames=60, dev_fraction=0.2),
+    num_updates=4,
+    optimization=dict(warmup_updates=1, evaluate_every=2),
+)
 
 
 def waveform(num_samples, seed=0):
@@ -46,17 +49,24 @@ def run(tmp_path_factory):
     tables.write(folder / "u.parquet", units, UNITS)
     save_tensors(folder / "front.safetensors", dict(mean=log_mel(waveform(9_000)).mean(0), std=torch.full((40,), 2.0)))
     save_config(folder / "front.json", dict(architecture="log_mel", subtract_loudness=False))
-    presets = default_config()["pretrain_melhubert"]
-    how = presets["small"] | {name: value for name, value in TINY.items() if name in presets["small"]}
+    preset = default_config()["pretrain_melhubert"]["small"]
+    update_config(preset, TINY)
     inputs = dict(front_end=folder / "front.safetensors", front_end_config=folder / "front.json")
     files = dict(model="model.safetensors", config="config.json", training="training.parquet")
 
     def call(written, stage_1=None, **changed):
         ends = dict(front_end=stage_1 / files["model"], front_end_config=stage_1 / files["config"]) if stage_1 else inputs
+        settings = copy.deepcopy(preset)
+        update_config(settings, changed)
         pretrain_melhubert(
-            manifests=[folder / "m.parquet"], targets=[folder / "u.parquet"], **ends, roots=[folder], num_targets=[5],
-            **{key: written / file for key, file in files.items()}, **how | changed,
-        )  # fmt: skip
+            manifests=[folder / "m.parquet"],
+            targets=[folder / "u.parquet"],
+            roots=[folder],
+            num_targets=[5],
+            **ends,
+            **{key: written / file for key, file in files.items()},
+            **settings,
+        )
 
     return call
 
@@ -93,7 +103,7 @@ def test_what_is_written_is_an_encoder_with_the_front_end_that_it_was_given(trai
 
 
 def test_frames_of_10_ms_from_targets_of_20_ms(run, tmp_path):
-    run(tmp_path, frame_ms=10, decay="constant", mask_span_frames=10)
+    run(tmp_path, sizes=dict(frame_ms=10), data=dict(mask=dict(span=10)), optimization=dict(decay="constant"))
     encoder = encoders.load(tmp_path)
     assert (encoder.hop_length, encoder.front_end.dim) == (160, 40)
     assert encoder.features([waveform(4_000)], 1)[0].shape == (23, 16)
@@ -107,7 +117,7 @@ def test_a_second_stage_has_the_front_end_of_the_first(run, trained, tmp_path):
 
 def test_short_utterances_are_left_out(run, tmp_path):
     with pytest.raises(ValueError, match="expected at least one of each, got 0 of 1 for the loss"):
-        run(tmp_path, min_frames=FRONT_END.num_frames(4_000 + 700 * 9))
+        run(tmp_path, data=dict(min_frames=FRONT_END.num_frames(4_000 + 700 * 9)))
 
 
 def test_every_setting_is_asked_for():

@@ -28,7 +28,7 @@ def frames():
 
 def test_the_published_sizes_have_the_published_number_of_parameters():
     config = default_config()
-    for sizes in (config["pretrain_melhubert"]["published"], config["convert_encoder"]["melhubert"]["sizes"]):
+    for sizes in (config["pretrain_melhubert"]["published"]["sizes"], config["convert_encoder"]["melhubert"]["sizes"]):
         known = {name: sizes[name] for name in MelHuBERTConfig.__dataclass_fields__ if name in sizes}
         with torch.device("meta"):
             model = MelHuBERTModel(MelHuBERTConfig(**dict(num_targets=[512]) | known))
