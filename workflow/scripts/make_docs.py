@@ -8,7 +8,7 @@ schemas of the packages (`storage.tables.describe`), from workflow/schemas/, and
 """
 
 import argparse
-import csv
+import contextlib
 import importlib
 import re
 import sys
@@ -21,11 +21,23 @@ from storage import tables
 from storage.files import atomic
 from workflow.scripts import yaml_comments
 from workflow.scripts.config_files import ROOT, default_config
-from workflow.scripts.rows import TABLES
+from workflow.scripts.rows import TABLES, read_rows
 from workflow.scripts.stage_code import PACKAGES
 
 COMMAND = "python -m workflow.scripts.make_docs"
 LONGEST_VALUE = 48  # characters of a setting's value that a table shows
+FOLDERS = (  # of results/, in the order in which the documents name them
+    "results/corpora/",
+    "results/encoders/{",
+    "results/features/",
+    "results/hidden_states/",
+    "results/units/",
+    "results/ulm/",
+    "results/{task}/",
+    "results/encoders/",
+    "results/superb/",
+    "results/",
+)
 SUPERB_RUN = "results/superb/{superb_task}"  # what `RUN` in superb_inputs.smk is for a task itself
 
 
@@ -78,22 +90,26 @@ def result_tables():
         if path.endswith(".parquet") and (name := table_of(path, schemas)):
             paths[name].append(path)
     parts = []
-    for name, schema in sorted(schemas.items(), key=lambda item: (not paths[item[0]], paths[item[0]])):
-        files = ", ".join(f"`{path}`" for path in sorted(paths[name]))
-        key = ", ".join(f"`{column}`" for column in schema.metadata[b"key"].decode().split(","))
-        columns = [(f"`{c}`", _type(type_name), unit, meaning) for c, type_name, unit, meaning in tables.describe(schema)]
-        parts += [f"### {name}\n", f"{files}  ", f"One row per {key}.\n", _table(("column", "type", "unit", "meaning"), columns)]
+    for name, schema in sorted(schemas.items(), key=lambda item: _place(paths[item[0]])):
+        about = tables.describe(schema)
+        columns = [(f"`{c.name}`", c.type + (", or null" if c.nullable else ""), c.unit, c.meaning) for c in about.columns]
+        parts += [
+            f"### {name}\n",
+            f"{_codes(sorted(paths[name]))}  ",
+            f"One row per {_codes(about.key)}.\n",
+            _table(("column", "type", "unit", "meaning"), columns),
+        ]
     return "\n".join(parts)
+
+
+def _place(paths):
+    """Sort key of a table: the folders of results/ in the order of the data flow."""
+    return min((next(i for i, folder in enumerate(FOLDERS) if path.startswith(folder)), path) for path in paths)
 
 
 def _feature_files(root=ROOT):
     """Paths that a rule takes from a constant of workflow/rules/common.smk."""
     return re.findall(r'^FEATURES_FILE = "([^"]+)"', (root / "workflow/rules/common.smk").read_text(), re.MULTILINE)
-
-
-def _type(name):
-    """`list<element: int16>` → `list of int16`."""
-    return re.sub(r"list<(?:element|item): (\w+)>", r"list of \1", name)
 
 
 def config_columns():
@@ -120,10 +136,11 @@ def _allowed_cell(cell):
 
 def included_models():
     """Markdown of the encoders of config/encoders.tsv, with the codebooks and unit LMs on them."""
-    config = default_config()
-    encoders, codebooks, ulms = (_rows(config, table) for table in ("encoders", "codebooks", "ulms"))
+    with contextlib.chdir(ROOT):
+        tables = read_rows(default_config(), ROOT / "workflow/schemas")
+    codebooks, ulms = tables["codebooks"], tables["ulms"]
     rows = []
-    for name, encoder in encoders.items():
+    for name, encoder in tables["encoders"].items():
         own_codebooks = [codebook for codebook, row in codebooks.items() if row["encoder"] == name]
         own_ulms = [ulm for ulm, row in ulms.items() if row["codebook"] in own_codebooks]
         places = [f"`{codebook}` (layer {codebooks[codebook]['layer']})" for codebook in own_codebooks]
@@ -137,18 +154,7 @@ def _origin(encoder):
         return f"published, `{encoder['checkpoint']}`"
     if encoder["parent"]:
         return f"`{encoder['recipe']}` of `{encoder['parent']}`"
-    return f"trained on {encoder['corpora'].replace(',', ', ')}" if encoder["corpora"] else "nothing is learned"
-
-
-def _rows(config, table):
-    """Name → row (column → text) of a table of config/."""
-    paths = config["tables"][table]
-    rows = {}
-    for path in [paths] if isinstance(paths, str) else paths:
-        with open(ROOT / path, newline="") as file:
-            lines = csv.DictReader((line for line in file if line.strip() and line[0] != "#"), delimiter="\t")
-            rows |= {row[table.removesuffix("s")]: row for row in lines}
-    return rows
+    return f"trained on {', '.join(encoder['corpora'])}" if encoder["corpora"] else "nothing is learned"
 
 
 def _codes(names):
@@ -186,18 +192,28 @@ def _preset_section(commented, name, section, about, rule, schema):
     """A section of presets: what each is and changes, then the keys that all of them have."""
     presets = list(yaml_comments.pairs(section))
     by_node = {id(value): key.value for key, value in presets}
+    values = commented.values[name]
     rows = []
     for key, value in presets:
         base = by_node.get(id(yaml_comments.merged(value)), "")
-        own = {k.value for k, _ in yaml_comments.pairs(value)}
-        changed = {k: v for k, v in commented.values[name][key.value].items() if k in own} if base else {}
-        differs = ", ".join(f"`{k}: {_plain(v)}`" for k, v in changed.items())
+        changed = _changes(values[key.value], values[base]) if base else {}
+        differs = ", ".join(f"`{path}: {_plain(value)}`" for path, value in changed.items())
         rows.append((f"`{key.value}`", commented.comment(key), f"`{base}`" if base else "", differs))
-    first = commented.values[name][presets[0][0].value]
-    keys = _setting_rows(commented, [value for _, value in presets], first, rule, schema)
+    keys = _setting_rows(commented, [value for _, value in presets], values[presets[0][0].value], rule, schema)
     presets_table = _table(("preset", "what it is", "based on", "and changes"), rows)
     keys_table = _table(("key", f"in `{presets[0][0].value}`", "allowed", "meaning"), keys)
     return [f"### {name}\n", *([about + "\n"] if about else []), presets_table, keys_table]
+
+
+def _changes(preset, base):
+    """Return dotted key → value of what a preset has otherwise than the one that it is based on."""
+    changes = {}
+    for key, value in preset.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            changes |= {f"{key}.{below}": changed for below, changed in _changes(value, base[key]).items()}
+        elif value != base.get(key):
+            changes[key] = value
+    return changes
 
 
 def _setting_rows(commented, nodes, values, rule, schema):
