@@ -56,7 +56,7 @@ PREDICTIONS = schema(
 
 SUPERB_SUMMARY = schema(
     "superb_summary",
-    field("superb_task", pa.string(), "row of config/superb_tasks.tsv"),
+    field("superb_task", pa.string(), "row of config/superb_tasks.tsv and its tuning: {superb_task}_{tuning}"),
     field("kind", pa.string(), "ASR, PR, KS, IC, SF, SID or SD"),
     field("corpus", pa.string(), "row of config/corpora.tsv"),
     field("encoder", pa.string(), "row of config/encoders.tsv"),

@@ -344,11 +344,11 @@ def test_a_path_with_an_unknown_name_is_told_from_others(tables, path, table, na
 
 def test_the_old_name_of_a_row_or_preset_names_the_new_one(tables):
     rows = config_rows.read_rows(tables, SCHEMAS)
-    message = str(unknown_name("superb/KS_prefix10/score.json", rows))
-    renamed = "the row has been renamed; expected 'KS_deep_prompt10', got 'KS_prefix10'; write 'KS_deep_prompt10' instead"
+    message = str(unknown_name("superb/KS_half_prefix10/score.json", rows))
+    renamed = "the row has been renamed; expected 'KS_half_deep_prompt10', got 'KS_half_prefix10'; write 'KS_half_deep_prompt10' instead"
     assert message.endswith(renamed)
-    tables["superb_tasks"] = ["KS_preinput10"]
-    assert row_refusal(tables).startswith("config.superb_tasks: the row has been renamed; expected 'KS_input_prompt10', ")
+    tables["superb_tasks"] = ["KS_half_prefix10"]
+    assert row_refusal(tables).startswith("config.superb_tasks: the row has been renamed; expected 'KS_half_deep_prompt10', ")
     edit(tables, "superb_tasks", "\tdeep_prompt10\t", "\tprefix10\t")
     assert "column 'tuning': the preset has been renamed; expected 'deep_prompt10', got 'prefix10'" in row_refusal(tables)
 
@@ -356,3 +356,24 @@ def test_the_old_name_of_a_row_or_preset_names_the_new_one(tables):
 def test_an_old_preset_names_the_new_one(tables):
     edit(tables, "encoders", "\tpublished\t", "\tlevel\t")
     assert "column 'preset': the preset has been renamed; expected 'subtract_loudness', got 'level'" in row_refusal(tables)
+
+
+def test_a_row_of_superb_tasks_is_a_task_for_each_tuning(tables):
+    edit(tables, "superb_tasks", "\tdeep_prompt10\t", "\tdeep_prompt10, lora8\t")
+    tables["superb_tasks"] = ["KS_half", "SD_lora8", "KS_half_lora8"]
+    tasks = config_rows.read_rows(tables, SCHEMAS)["superb_tasks"]
+    assert list(tasks) == ["KS_weighted_sum", "KS_half_deep_prompt10", "KS_half_lora8", "ASR_full", "SD_lora8"]
+    assert tasks["KS_half_lora8"] == tasks["KS_half_deep_prompt10"] | dict(tuning="lora8")
+    assert tasks.expand_names(tables["superb_tasks"]) == ["KS_half_deep_prompt10", "KS_half_lora8", "SD_lora8"]
+
+
+@pytest.mark.parametrize("old, new, error", [
+    ("\tdeep_prompt10\t", "\tlora8,lora8\t", "row 'KS_half': each row must have a name of its own; .* got 'KS_half_lora8' here and in .* row 'KS_half'; "),
+    ("\tweighted_sum\t", "\thalf_deep_prompt10\t", "row 'KS_half': .* got 'KS_half_deep_prompt10' here and in .* row 'KS'; "),
+    ("\tdeep_prompt10\t", "\t,\t", "superb_task 'KS_half'.tuning: .* expected presets of tune_encoder, comma separated, got ','"),
+    ("\tdeep_prompt10\t", "\tlora8,lora9\t", "row 'KS_half': 'tuning' must name a preset in section tune_encoder .* got 'lora9'; did you mean \"lora8\"?"),
+    ("\tKS_weighted_sum\t", "\tKS_half_deep_prompt10\t", "row 'KS_half': 'warm_start' must name another task; .* got 'KS_half_deep_prompt10'"),
+])  # fmt: skip
+def test_a_wrong_tuning_in_the_list_of_a_superb_row_is_named(tables, old, new, error):
+    edit(tables, "superb_tasks", old, new)
+    assert re.search(error, row_refusal(tables))

@@ -33,11 +33,13 @@ def unknown_name(path, rows):
     folder, *names = path.split("/")
     pairs = list(zip(RESULT_FOLDERS[folder], names)) if folder in RESULT_FOLDERS else [("tasks", folder)]
     table, name = next((table, name) for table, name in pairs if name not in rows[table])
-    if renamed := new_name(f"{table}.{name}"):
+    renamed = new_name(f"{table}.{name}")
+    if renamed in rows[table]:
         return renamed_error(f"results/{path}", "row", name, renamed)
+    named_after = "a row and one of its tunings in" if table == "superb_tasks" else "rows of"
     return data_error(
         f"results/{path}",
-        f"results are named after rows of {rows[table].where()}",
+        f"results are named after {named_after} {rows[table].where()}",
         expected=one_of(name, rows[table]),
         got=f"'{name}'",
         remedy=f"{nearest(name, rows[table])}correct the path, or add the row",

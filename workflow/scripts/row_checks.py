@@ -248,6 +248,14 @@ def _check_superb_tasks(rows, heads):
                 got=f"'{row['encoder']}', a {architecture}",
                 remedy="name another encoder",
             )
+        if row["warm_start"] == name:
+            raise data_error(
+                tasks.place(name),
+                "'warm_start' must name another task",
+                expected="a task that does not start from itself",
+                got=f"'{name}'",
+                remedy=f"give the tuning '{row['tuning']}' a row of its own, or leave 'warm_start' empty",
+            )
         start = tasks.get(row["warm_start"], row)
         if (start["kind"], heads[start["head"]]["head"]) != (row["kind"], head):
             raise data_error(
@@ -294,7 +302,7 @@ def _check_compared_encoders(rows, config):
 def _unknown_row(place, rule, name, table):
     """Return the error about a name that no row of a table has."""
     renamed = new_name(f"{table.name}.{name}")
-    if renamed:
+    if renamed in table:
         return renamed_error(place, "row", name, renamed)
     return _unknown_name(place, rule, name, table, "add the row")
 

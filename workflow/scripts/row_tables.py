@@ -57,6 +57,10 @@ class Table(dict):
         """Return the names that a row of the file stands for; a name that no file has stands for itself."""
         return [name for name, written in self._written_name_of.items() if written == written_name] or [written_name]
 
+    def expand_names(self, names):
+        """Return the names that a list of rows of the files, or of names, stands for, each once."""
+        return list(dict.fromkeys(name for written_name in names for name in self.names_of(written_name)))
+
     def expand(self, variants):
         """Return a table in which each row is replaced by the (name, row) pairs that `variants(name, row)` yields."""
         expanded = Table(self.name, self.files)

@@ -15,7 +15,8 @@ def read_rows(config, schemas):
     """Return table → `Table` of completed rows.
 
     Completing a row means: paths are formatted; corpora have an `address` if they are fetched; encoders have the `recipe` that
-    makes them; codebooks and unit LMs say whether they are `published`; unit LMs have one `seed` each.
+    makes them; codebooks and unit LMs say whether they are `published`; unit LMs have one `seed` each; a row of superb_tasks is
+    a task for each `tuning` that it lists.
 
     Args:
         config: the merged config.
@@ -30,6 +31,7 @@ def read_rows(config, schemas):
     _complete_models(rows)
     for name, row in rows["superb_tasks"].items():
         row["lexicon"] = _format_path(row["lexicon"], config, rows["superb_tasks"].place(name))
+    rows["superb_tasks"] = rows["superb_tasks"].expand(_tasks_of_superb_row)
     check_rows(rows, config)
     return rows
 
@@ -70,6 +72,12 @@ def _complete_models(rows):
         row["published"] = bool(row["checkpoint"])
     for row in rows["ulms"].values():
         row["in_pieces"] = bool(row["num_pieces"])
+
+
+def _tasks_of_superb_row(name, row):
+    """Yield the name and the row of one task for each tuning that a row of superb_tasks.tsv lists."""
+    for tuning in map(str.strip, row["tuning"].split(",")):
+        yield f"{name}_{tuning}", row | dict(tuning=tuning)
 
 
 def _format_path(text, config, place):
