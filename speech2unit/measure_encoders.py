@@ -89,10 +89,10 @@ def print_peak(folder, seconds):
     print(provenance.process_peak_memory_mb() - before)
 
 
-def interleaved_medians(calls, num_turns):
+def interleaved_medians(calls, num_rounds):
     """Median seconds of each of the `calls`, after one that does not count: A B C A B C …"""
     taken = [[] for _ in calls]
-    for turn in progress(range(num_turns + 1), "turns"):
+    for turn in progress(range(num_rounds + 1), "rounds"):
         for call, seconds in zip(calls, taken):
             started = time.perf_counter()
             call()
@@ -101,14 +101,14 @@ def interleaved_medians(calls, num_turns):
     return [statistics.median(seconds) for seconds in taken]
 
 
-def measure_encoders(*, models, configs, measurements, names, parents, seconds, num_turns):
+def measure_encoders(*, models, configs, measurements, names, parents, seconds, num_rounds):
     """Stage: `names` and `parents` (empty: none) belong to `models`; each parent is among the names. See `MEASUREMENTS`."""
     folders = {name: Path(model).parent for name, model in zip(names, models)}
     memory = {name: peak_memory_mb(folder, seconds) for name, folder in folders.items()}
     loaded = {name: load(folder) for name, folder in folders.items()}
     audio = {name: noise(seconds, encoder.sample_rate) for name, encoder in loaded.items()}
     calls = [lambda e=encoder, a=audio[name]: e.features([a], e.num_layers) for name, encoder in loaded.items()]
-    medians = dict(zip(names, interleaved_medians(calls, num_turns)))
+    medians = dict(zip(names, interleaved_medians(calls, num_rounds)))
     rows = []
     for name, parent, model, config in zip(names, parents, models, configs):
         parameters, nonzero = count_parameters(load_tensors(model))

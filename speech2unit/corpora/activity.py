@@ -1,28 +1,36 @@
-"""Who of two speakers speaks when: one symbol each 10 ms, so that it is a sequence of labels like any other.
+"""Speaker activity, who of two speakers speaks when, as a sequence of labels with one symbol for every 10 ms.
 
-`0` nobody, `1` the first speaker, `2` the second, `3` both. The first is the one who is named first by sorted names.
+`0` nobody, `1` the first speaker, `2` the second, `3` both. The first speaker is the one whose name sorts first.
 """
 
 import numpy as np
 
 from storage.errors import data_error
 
-ACTIVITY_HZ = 100  # symbols a second; SUPERB's diarization counts its errors on frames of 10 ms as well
+ACTIVITY_HZ = 100  # symbols per second; SUPERB also counts the errors of diarization on frames of 10 ms
 NUM_SPEAKERS = 2
 
 
 def activity_symbols(segments, place):
-    """(speaker, start, end) in seconds, in any order → symbols up to the last end. Raises `ValueError` unless two speak."""
+    """Turn segments into symbols, up to the end of the last segment.
+
+    Args:
+        segments: (speaker, start, end) in seconds, in any order.
+        place: where the segments come from, for the error message.
+
+    Raises:
+        ValueError: unless there are exactly two speakers.
+    """
     speakers = sorted({speaker for speaker, *_ in segments})
     if len(speakers) != NUM_SPEAKERS:
         raise data_error(
             place,
-            "a mixture is of two speakers",
-            expected="segments of two",
+            "a mixture has two speakers",
+            expected="segments of two speakers",
             got=f"{speakers[:5]}",
             remedy="correct the segments, or leave the recording out",
         )
-    frames = [(speaker, *(round(ACTIVITY_HZ * seconds) for seconds in times)) for speaker, *times in segments]
+    frames = [(speaker, round(ACTIVITY_HZ * start), round(ACTIVITY_HZ * end)) for speaker, start, end in segments]
     active = np.zeros((max(end for *_, end in frames), NUM_SPEAKERS), np.int8)
     for speaker, start, end in frames:
         active[start:end, speakers.index(speaker)] = 1
@@ -30,24 +38,34 @@ def activity_symbols(segments, place):
 
 
 def symbols_of(active):
-    """0 or 1 for each frame and speaker `[T, 2]` → one symbol a frame."""
+    """Return one symbol per frame from the activity `[T, 2]`, 0 or 1 for each frame and speaker."""
     return [str(value) for value in np.asarray(active) @ (1, 2)]
 
 
 def segments_of(symbols):
-    """Symbols → segments as labels, `1 0.00 0.42` (speaker, start, end in seconds), by speaker and start."""
+    """Return the segments of a symbol sequence, sorted by speaker and start.
+
+    Each segment is a label: `1 0.00 0.42` means speaker 1, from 0.00 s to 0.42 s.
+    """
     values = np.array([int(symbol) for symbol in symbols], np.int8)
-    found = []
-    for number in range(NUM_SPEAKERS):
-        edges = np.flatnonzero(np.diff(values >> number & 1, prepend=0, append=0)) / ACTIVITY_HZ
-        found += [f"{number + 1} {start:.2f} {end:.2f}" for start, end in edges.reshape(-1, 2)]
-    return found
+    segments = []
+    for speaker in range(NUM_SPEAKERS):
+        edges = np.flatnonzero(np.diff(values >> speaker & 1, prepend=0, append=0)) / ACTIVITY_HZ
+        segments += [f"{speaker + 1} {start:.2f} {end:.2f}" for start, end in edges.reshape(-1, 2)]
+    return segments
 
 
 def loud_frames(waveform, *, sample_rate, range_db, max_gap_seconds):
-    """Whether a voice is heard in each 10 ms of a waveform of one speaker: boolean `[T]`.
+    """Decide for each 10 ms of a waveform of one speaker whether the voice is heard.
 
-    It is where the frame's power is within `range_db` of the loudest frame's, and in gaps of up to `max_gap_seconds`.
+    Args:
+        waveform: samples `[N]`.
+        sample_rate: their rate in Hz.
+        range_db: a voice is heard where a frame's power is at most this far below that of the loudest frame.
+        max_gap_seconds: gaps up to this long count as heard too.
+
+    Returns:
+        Boolean array `[T]`.
     """
     hop = sample_rate // ACTIVITY_HZ
     frames = waveform[: len(waveform) // hop * hop].reshape(-1, hop)
@@ -55,5 +73,6 @@ def loud_frames(waveform, *, sample_rate, range_db, max_gap_seconds):
     heard = np.flatnonzero(power > power.max() - range_db)
     active = np.zeros(len(frames), bool)
     for start, end in zip(heard, [*heard[1:], heard[-1]]):
-        active[start : (end if end - start <= max_gap_seconds * ACTIVITY_HZ else start) + 1] = True
+        is_short_gap = end - start <= max_gap_seconds * ACTIVITY_HZ
+        active[start : (end if is_short_gap else start) + 1] = True
     return active

@@ -1,14 +1,16 @@
-"""An embedded speech-command corpus from espeak-ng, in the manner of Google Speech Commands: made, not downloaded.
+"""Synthesize a corpus of speech commands with espeak-ng, similar to Google Speech Commands, without any download.
 
-Ten (or any) command words, one class `unknown` of other words, one class `silence` of noise alone; speakers who differ in
-voice, dialect, pitch, intonation and rate; clips of a fixed length with the word at a random place, under noise.
+It has any number of command words, a class `unknown` of other words, and a class `silence` of noise. Speakers differ in
+voice, dialect, pitch, intonation and rate. Clips have a fixed length, with the word at a random place and noise added.
 
-The same settings give the same bytes. Three things stood in the way: espeak-ng seeds its noise from the clock (so
-`espeak_ng_SetRandSeed` and C's `srand` are called before every word), its filters keep their state from word to word (so
-words are spoken in one fixed order), and from call to call (so every call loads its own copy of the library).
+The same settings give the same bytes. For this, three properties of espeak-ng need care:
 
-**Source:** Warden 2018, Speech Commands, arXiv:1804.03209, for the classes, the format and the layout; deviates in that the
-speech is synthetic, that a clip's noise is coloured noise, and that `unknown` and `silence` are as frequent as a command.
+* It seeds its noise from the clock: `espeak_ng_SetRandSeed` and C's `srand` are called before every word.
+* Its filters keep their state from word to word: words are spoken in one fixed order.
+* The state also survives from call to call: every call loads its own copy of the library.
+
+**Source:** Warden 2018, Speech Commands, arXiv:1804.03209, for the classes, the format and the layout. Deviations: the speech is
+synthetic, the noise of a clip is coloured noise, and `unknown` and `silence` are as frequent as a command.
 """
 
 import contextlib
@@ -27,17 +29,23 @@ from storage.errors import data_error, nearest
 from storage.files import atomic, atomic_folder
 from storage.schemas import SPLITS
 
-UNKNOWN, SILENCE = "unknown", "silence"
-RATE, PITCH, PITCH_RANGE = 1, 3, 4  # espeak_PARAMETER
-SYNCHRONOUS, DONT_EXIT, UTF8 = 2, 0x8000, 1
+UNKNOWN = "unknown"
+SILENCE = "silence"
+ESPEAK_PARAMETERS = dict(rate=1, pitch=3, pitch_range=4)  # values of `espeak_PARAMETER`
+SYNCHRONOUS = 2
+DONT_EXIT = 0x8000
+UTF8 = 1
+CREST_FACTOR = 5  # peak over root mean square of the noise in clips without speech: 14 dB, as speech has
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
 class Synthesizer:
-    """espeak-ng with a state of its own; `speak` depends on the words spoken before. Made by `synthesizer()`."""
+    """espeak-ng with a state of its own, on which `speak` depends. Use `synthesizer()` to make one."""
 
     def __init__(self, library):
-        self.library, self.c, self.pieces = ctypes.CDLL(str(library)), ctypes.CDLL(None), []
+        self.library = ctypes.CDLL(str(library))
+        self.c_library = ctypes.CDLL(None)
+        self.buffers = []
         self.library.espeak_ng_SetRandSeed.argtypes = [ctypes.c_long]
         data = espeakng_loader.get_data_path().encode()
         self.sample_rate = self.library.espeak_Initialize(SYNCHRONOUS, 0, data, DONT_EXIT)
@@ -49,36 +57,44 @@ class Synthesizer:
                 got=f"{self.sample_rate}",
                 remedy="reinstall espeakng-loader",
             )
-        self.callback = CALLBACK(self._collect)  # kept alive: C holds it too
+        self.callback = CALLBACK(self._collect)  # an attribute, because C still needs it after this call
         self.library.espeak_SetSynthCallback(self.callback)
 
     def _collect(self, samples, count, events):
         if samples and count > 0:
-            self.pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
+            self.buffers.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0
 
     def set_voice(self, language, variant):
-        """`en-us`, `f1`: a dialect in a voice. Raises `ValueError` where espeak-ng lacks it."""
+        """Choose a dialect such as `en-us` and a voice such as `f1`. Raises `ValueError` where espeak-ng lacks them."""
         variants = sorted(path.name for path in Path(espeakng_loader.get_data_path(), "voices", "!v").iterdir())
         if variant not in variants or self.library.espeak_SetVoiceByName(f"{language}+{variant}".encode()):
             raise data_error(
                 "synthesize_commands",
-                "espeak-ng must have the voice",
-                expected=f"its languages, and variants {variants}",
+                "espeak-ng must have the dialect and the voice",
+                expected=f"a language of espeak-ng, and one of the variants {variants}",
                 got=f"'{language}' with '{variant}'",
                 remedy=f"{nearest(variant, variants)}correct languages or variants",
             )
 
     def speak(self, word, *, rate, pitch, pitch_range, seed):
-        """float32 waveform `[N]` at `sample_rate` Hz; `rate` in words a minute, pitches 0 to 100 of the voice's own range."""
-        for parameter, value in ((RATE, rate), (PITCH, pitch), (PITCH_RANGE, pitch_range)):
-            self.library.espeak_SetParameter(parameter, round(value), 0)
+        """Return the float32 waveform `[N]` of a word at `self.sample_rate` Hz.
+
+        Args:
+            word: text to speak.
+            rate: words per minute.
+            pitch: 0 to 100, within the range of the voice.
+            pitch_range: 0 to 100, how lively the intonation is.
+            seed: seed of espeak-ng's noise.
+        """
+        for name, value in dict(rate=rate, pitch=pitch, pitch_range=pitch_range).items():
+            self.library.espeak_SetParameter(ESPEAK_PARAMETERS[name], round(value), 0)
         self.library.espeak_ng_SetRandSeed(seed)
-        self.c.srand(seed)
-        self.pieces.clear()
+        self.c_library.srand(seed)
+        self.buffers.clear()
         text = word.encode()
         self.library.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, 1, 0, UTF8, None, None)
-        samples = np.concatenate([*self.pieces, np.empty(0, np.int16)])
+        samples = np.concatenate([*self.buffers, np.empty(0, np.int16)])
         if not samples.any():
             raise data_error(
                 "synthesize_commands",
@@ -92,20 +108,31 @@ class Synthesizer:
 
 @contextlib.contextmanager
 def synthesizer():
-    """A `Synthesizer` on a fresh copy of the library: the state of a library loaded once would outlive the call."""
+    """Yield a `Synthesizer` on a fresh copy of the library, because the state of the library outlives a call."""
     with tempfile.TemporaryDirectory() as folder:
         yield Synthesizer(shutil.copy(espeakng_loader.get_library_path(), folder))
 
 
-def draw_speakers(*, num_speakers, languages, variants, rate, pitch, pitch_range, seed):
-    """Speakers `{split: [{name: "train03f1", language, variant, rate, pitch, pitch_range, rng}]}`.
+def draw_speakers(*, num_speakers, languages, variants, prosody, seed):
+    """Draw the speakers of each split.
 
-    `num_speakers`: `{split: number}`; `rate`, `pitch`, `pitch_range`: [lowest, highest] to draw from. The variants are dealt
-    out to the splits in proportion, so no voice is in two of them. Raises `ValueError` if they are too few or not different.
+    Args:
+        num_speakers: `{split: number}`.
+        languages: dialects to draw from.
+        variants: voices. They are dealt out to the splits in proportion to `num_speakers`, so no voice is in two splits.
+        prosody: [lowest, highest] to draw `rate`, `pitch` and `pitch_range` from.
+        seed: seed of all draws.
+
+    Returns:
+        `{split: [{name: "train03f1", language, variant, rate, pitch, pitch_range, rng}]}`.
+
+    Raises:
+        ValueError: where voices repeat, or are too few to give each split its own.
     """
     shuffled = list(np.random.default_rng(seed).permutation(variants))
-    dev, test = (max(1, len(variants) * num_speakers[split] // sum(num_speakers.values())) for split in SPLITS[1:])
-    if len(set(variants)) < len(variants) or dev + test >= len(variants):
+    num_variants = len(variants)
+    num_dev, num_test = (max(1, num_variants * num_speakers[split] // sum(num_speakers.values())) for split in SPLITS[1:])
+    if len(set(variants)) < num_variants or num_dev + num_test >= num_variants:
         raise data_error(
             "synthesize_commands",
             "every split needs voices of its own",
@@ -113,27 +140,43 @@ def draw_speakers(*, num_speakers, languages, variants, rate, pitch, pitch_range
             got=f"{variants} for {num_speakers} speakers",
             remedy="add variants",
         )
-    pools = dict(zip(SPLITS, np.split(shuffled, [-dev - test, -test]), strict=True))
-    speakers = {}
-    for number, split in enumerate(SPLITS):
-        speakers[split] = []
+    variants_of_split = dict(zip(SPLITS, np.split(shuffled, [-num_dev - num_test, -num_test]), strict=True))
+    speakers = {split: [] for split in SPLITS}
+    for split_number, split in enumerate(SPLITS):
+        pool = variants_of_split[split]
         for index in range(num_speakers[split]):
-            rng, variant = np.random.default_rng([seed, number, index]), str(pools[split][index % len(pools[split])])
-            drawn = dict(rate=rng.uniform(*rate), pitch=rng.uniform(*pitch), pitch_range=rng.uniform(*pitch_range))
-            name, language = f"{split}{index:02d}{variant}", str(rng.choice(languages))
-            speakers[split].append(dict(name=name, language=language, variant=variant, rng=rng, **drawn))
+            rng = np.random.default_rng([seed, split_number, index])
+            variant = str(pool[index % len(pool)])
+            name = f"{split}{index:02d}{variant}"
+            speakers[split].append(draw_speaker(name, variant, languages=languages, prosody=prosody, rng=rng))
     return speakers
 
 
-def make_clip(speech, *, sample_rate, num_samples, snr_db, peak_db, rng):
-    """Clip `[num_samples]`: `speech` `[N]` (empty: silence) at a random place, under noise of a random colour, float32.
+def draw_speaker(name, variant, *, languages, prosody, rng):
+    """Draw the dialect and the prosody of one speaker; see `draw_speakers`."""
+    drawn = {parameter: rng.uniform(*prosody[parameter]) for parameter in ESPEAK_PARAMETERS}
+    language = str(rng.choice(languages))
+    return dict(name=name, language=language, variant=variant, rng=rng, **drawn)
 
-    Speech peaks at a level drawn from `peak_db` (of full scale); the noise lies below it by a number of dB drawn from
-    `snr_db`, powers being means over the speech. Without speech the noise is as loud as beside speech of a usual crest.
+
+def make_clip(speech, *, sample_rate, num_samples, snr_db, peak_db, rng):
+    """Place speech in a clip at random and add noise of a random colour.
+
+    Args:
+        speech: waveform `[N]`; empty for a clip of the class `silence`. What is longer than the clip is cut off.
+        sample_rate: its rate in Hz.
+        num_samples: length of the clip.
+        snr_db: [lowest, highest] ratio of the mean power of the speech to that of the noise.
+        peak_db: [lowest, highest] peak of the speech, relative to full scale.
+        rng: generator of all draws.
+
+    Returns:
+        float32 array `[num_samples]`. Without speech the noise is as loud as with speech of the usual crest factor.
     """
-    peak, snr = 10 ** (rng.uniform(*peak_db) / 20), rng.uniform(*snr_db)
+    peak = 10 ** (rng.uniform(*peak_db) / 20)
+    snr = rng.uniform(*snr_db)
     clip = np.zeros(num_samples)
-    level = peak / 5  # a crest factor of 14 dB, as speech has
+    level = peak / CREST_FACTOR
     if len(speech):
         speech = speech[:num_samples] * (peak / np.abs(speech).max())
         level = np.sqrt(np.mean(speech**2))
@@ -144,32 +187,55 @@ def make_clip(speech, *, sample_rate, num_samples, snr_db, peak_db, rng):
 
 
 def coloured_noise(num_samples, *, exponent, lowest, rng):
-    """Noise `[num_samples]` of power 1 with a spectrum 1/f^exponent (1: pink, 2: brown), flat below `lowest` cycles/sample."""
+    """Return noise `[num_samples]` of mean power 1 with the power spectrum 1/f^exponent (0: white, 1: pink, 2: brown).
+
+    The spectrum is flat below the frequency `lowest`, in cycles per sample.
+    """
     frequencies = np.maximum(np.fft.rfftfreq(num_samples), lowest)
     noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(num_samples)) * frequencies ** (-exponent / 2), num_samples)
     return noise / np.sqrt(np.mean(noise**2))
 
 
-def draw_clips(speaker, count, *, commands, unknown_words):
-    """(label, word, index) of a speaker's clips, `count` a class; the word of `silence` is empty."""
+def draw_words(speaker, num_clips, *, commands, unknown_words):
+    """Yield (label, word, index) of a speaker's clips, `num_clips` of each class; the word of `silence` is empty."""
     for label in (*commands, UNKNOWN, SILENCE):
-        words = speaker["rng"].permutation(unknown_words) if label == UNKNOWN else [label if label != SILENCE else ""]
-        for index in range(count):
+        words = [label]
+        if label == UNKNOWN:
+            words = speaker["rng"].permutation(unknown_words)
+        elif label == SILENCE:
+            words = [""]
+        for index in range(num_clips):
             yield label, str(words[index % len(words)]), index
 
 
-def record(synth, speaker, word, *, sample_rate, jitter, **clip):
-    """One clip of a speaker: rate and pitch a little off the speaker's own, by up to the fraction `jitter`."""
+def record_clip(synth, speaker, word, *, jitter, clip):
+    """Return a clip of a speaker who says `word`; an empty word gives a clip of noise.
+
+    Args:
+        synth: a `Synthesizer` that is set to the speaker's voice.
+        speaker: an entry of `draw_speakers`.
+        word: what to say.
+        jitter: the prosody of a clip differs from the speaker's by up to this fraction.
+        clip: `{sample_rate, seconds, snr_db, peak_db}`.
+    """
     rng = speaker["rng"]
-    near = {name: speaker[name] * rng.uniform(1 - jitter, 1 + jitter) for name in ("rate", "pitch", "pitch_range")}
+    prosody = {name: speaker[name] * rng.uniform(1 - jitter, 1 + jitter) for name in ESPEAK_PARAMETERS}
     seed = int(rng.integers(1, 2**31 - 1))
-    speech = synth.speak(word, seed=seed, **near) if word else np.empty(0, np.float32)
+    speech = synth.speak(word, seed=seed, **prosody) if word else np.empty(0, np.float32)
+    sample_rate = clip["sample_rate"]
     speech = soxr.resample(speech, synth.sample_rate, sample_rate, quality="HQ")
-    return make_clip(speech, sample_rate=sample_rate, rng=rng, **clip)
+    return make_clip(
+        speech,
+        sample_rate=sample_rate,
+        num_samples=round(clip["seconds"] * sample_rate),
+        snr_db=clip["snr_db"],
+        peak_db=clip["peak_db"],
+        rng=rng,
+    )
 
 
 def write_metadata(path, rows):
-    """CSV of path (relative to its folder), split, speaker, label, word."""
+    """Write a CSV file with the columns path (relative to the folder of the file), split, speaker, label and word."""
     with atomic(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, ("path", "split", "speaker", "label", "word"), lineterminator="\n")
         table.writeheader()
@@ -177,44 +243,40 @@ def write_metadata(path, rows):
 
 
 def synthesize_commands(
-    *,
-    metadata,
-    audio,
-    languages,
-    variants,
-    commands,
-    unknown_words,
-    num_speakers,
-    clips_per_class,
-    sample_rate,
-    clip_seconds,
-    rate,
-    pitch,
-    pitch_range,
-    jitter,
-    snr_db,
-    peak_db,
-    seed,
+    *, metadata, audio, languages, variants, commands, unknown_words, num_speakers, clips_per_class, prosody, clip, seed
 ):
-    """Writes `audio`/split/label/speaker_word_index.flac (mono, 16 bit) and `metadata`, a CSV for `corpora/table.py`.
+    """Stage: write `audio`/split/label/speaker_word_index.flac (mono, 16 bit) and `metadata`, which the adapter `table` reads.
 
-    `num_speakers`, `clips_per_class` (of each speaker): `{split: number}`. The other settings are explained in
-    config/config.yaml. Raises `ValueError`.
+    Args:
+        metadata: CSV file to write.
+        audio: folder to write.
+        languages: dialects of the speakers.
+        variants: voices of the speakers.
+        commands: words that are classes.
+        unknown_words: words of the class `unknown`.
+        num_speakers: `{split: number}`.
+        clips_per_class: `{split: number}`, of each speaker.
+        prosody: [lowest, highest] of a speaker's `rate`, `pitch` and `pitch_range`, and `jitter` from clip to clip.
+        clip: `{sample_rate, seconds, snr_db, peak_db}`, see `make_clip`.
+        seed: seed of all draws.
+
+    Raises:
+        ValueError: where espeak-ng lacks a voice or says nothing, or where the voices are too few.
     """
-    metadata, audio, rows = Path(metadata), Path(audio), []
-    voices = dict(languages=languages, variants=variants, rate=rate, pitch=pitch, pitch_range=pitch_range)
-    clip = dict(sample_rate=sample_rate, num_samples=round(clip_seconds * sample_rate), snr_db=snr_db, peak_db=peak_db)
+    metadata = Path(metadata)
+    audio = Path(audio)
+    speakers_of = draw_speakers(num_speakers=num_speakers, languages=languages, variants=variants, prosody=prosody, seed=seed)
+    rows = []
     with synthesizer() as synth, atomic_folder(audio) as folder:
-        for split, speakers in draw_speakers(num_speakers=num_speakers, seed=seed, **voices).items():
+        for split, speakers in speakers_of.items():
             for speaker in speakers:
                 synth.set_voice(speaker["language"], speaker["variant"])
-                for label, word, index in draw_clips(
-                    speaker, clips_per_class[split], commands=commands, unknown_words=unknown_words
-                ):
+                words = draw_words(speaker, clips_per_class[split], commands=commands, unknown_words=unknown_words)
+                for label, word, index in words:
+                    waveform = record_clip(synth, speaker, word, jitter=prosody["jitter"], clip=clip)
                     name = Path(split, label, f"{speaker['name']}_{word or SILENCE}_{index}.flac")
                     (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                    waveform = record(synth, speaker, word, jitter=jitter, **clip)
-                    soundfile.write(folder / name, waveform, sample_rate, subtype="PCM_16")
+                    soundfile.write(folder / name, waveform, clip["sample_rate"], subtype="PCM_16")
                     path = (audio / name).relative_to(metadata.parent).as_posix()
                     rows.append(dict(path=path, split=split, speaker=speaker["name"], label=label, word=word))
     write_metadata(metadata, rows)

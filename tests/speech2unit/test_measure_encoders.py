@@ -106,7 +106,7 @@ def test_the_table_has_a_row_each_and_ratios_to_the_parent(folders, tmp_path):
     names = list(folders)
     measure_encoders.measure_encoders(
         models=[folders[name] / "model.safetensors" for name in names], configs=[folders[name] / "config.json" for name in names],
-        measurements=tmp_path / "m.parquet", names=names, parents=["", "parent", "", ""], seconds=0.5, num_turns=2,
+        measurements=tmp_path / "m.parquet", names=names, parents=["", "parent", "", ""], seconds=0.5, num_rounds=2,
     )  # fmt: skip
     rows = {row["encoder"]: row for row in tables.read(tmp_path / "m.parquet", MEASUREMENTS).to_pylist()}
     times = {name: row["real_time_factor"] for name, row in rows.items()}

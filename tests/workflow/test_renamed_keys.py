@@ -14,6 +14,11 @@ SCHEMA = Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml"
 @pytest.mark.parametrize(
     "place, value, new_name",
     [
+        ("synthesize_commands.clip_seconds", 1.0, "synthesize_commands.clip.seconds"),
+        ("concatenate_clips.num_parts", [2, 5], "concatenate_clips.clips_per_utterance"),
+        ("concatenate_slots.pause_seconds", [0.1, 0.2], "concatenate_slots.pauses.seconds"),
+        ("mix_speakers.gain_db", [-3, 3], "mix_speakers.mixing.gain_db"),
+        ("measure_encoders.num_turns", 15, "measure_encoders.num_rounds"),
         ("probe_encoder.num_stretches", 3, "probe_encoder.num_segments"),
         ("convert_ulm.gslm.dim", 1024, "sizes.dim"),
         ("pretrain_ulm.small.adam_betas", [0.9, 0.98], "optimization.betas"),

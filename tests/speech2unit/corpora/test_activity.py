@@ -1,4 +1,4 @@
-"""Symbols of who speaks when: from segments, to frames, from loudness."""
+"""Speaker activity as symbols: made of segments or of loudness, and turned back into segments."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def test_segments_become_symbols_of_10_ms():
 
 @pytest.mark.parametrize("speakers", ["a", "abc"])
 def test_another_number_of_speakers_is_refused(speakers):
-    with pytest.raises(ValueError, match="here: a mixture is of two speakers; expected segments of two, got"):
+    with pytest.raises(ValueError, match="here: a mixture has two speakers; expected segments of two speakers, got"):
         activity_symbols([(name, 0.0, 1.0) for name in speakers], "here")
 
 

@@ -1,4 +1,4 @@
-"""Mixtures: two speakers of one split, active where their voices are, the same bytes every time."""
+"""Mixtures: two speakers of one split, active where their voices are heard, and the same bytes every time."""
 
 import numpy as np
 import pandas
@@ -7,7 +7,7 @@ import soundfile
 
 from speech2unit.corpora.adapters.table import read_rows
 from speech2unit.corpora.make_manifest import make_manifest
-from speech2unit.corpora.mix_speakers import draw_pairs, mix_speakers, mixed
+from speech2unit.corpora.mix_speakers import draw_pairs, mix_speakers, mix_voices
 from speech2unit.corpora.schemas import MANIFEST
 from storage import tables
 from tests.factories import MANIFEST_SETTINGS, corpus_row
@@ -15,15 +15,19 @@ from tests.factories import MANIFEST_SETTINGS, corpus_row
 RATE = 16_000
 TONES_HZ = dict(a=400, b=800, c=1200, d=400, e=800, f=400, g=800)  # a tone stands for a speaker
 SPLITS = dict(train="abc", dev="de", test="fg")
-HOW = dict(
-    num_mixtures=dict(train=6, dev=2, test=2), num_parts=[1, 2], pause_seconds=[0.2, 0.3], pause_snr_db=60, delay_seconds=[0, 0.3],
-    gain_db=[-3, 3], range_db=25, max_gap_seconds=0.05, seed=1,
-)  # fmt: skip
+SETTINGS = dict(
+    num_mixtures=dict(train=6, dev=2, test=2),
+    clips_per_speaker=[1, 2],
+    pauses=dict(seconds=[0.2, 0.3], snr_db=60),
+    mixing=dict(delay_seconds=[0, 0.3], gain_db=[-3, 3]),
+    activity=dict(range_db=25, max_gap_seconds=0.05),
+    seed=1,
+)
 
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
-    """A corpus of tones of 0.4 s with 0.1 s of near silence on both sides, as its folder with a manifest."""
+    """Folder with a corpus of tones of 0.4 s, with 0.1 s of near silence on both sides, and its manifest."""
     folder, rows = tmp_path_factory.mktemp("clips"), []
     for split, speakers in SPLITS.items():
         for speaker in speakers:
@@ -43,10 +47,10 @@ def manifest_of(folder, label_columns):
     return tables.read(folder / "m.parquet", MANIFEST).to_pylist()
 
 
-def run(clips, folder, **other):
+def run(clips, folder, **changed):
     folder.mkdir()
     paths = dict(manifest=clips / "m.parquet", audio=folder / "audio", metadata=folder / "metadata.csv", root=str(clips))
-    mix_speakers(**paths, **HOW | other)
+    mix_speakers(**paths, **SETTINGS | changed)
     return folder
 
 
@@ -57,10 +61,10 @@ def heard(wave, tone_hz):
     return power[80::160] > 0.3 * power.max()
 
 
-def test_symbols_say_who_is_heard(clips, tmp_path):
+def test_the_symbols_tell_which_speaker_is_heard(clips, tmp_path):
     folder = run(clips, tmp_path / "mixtures")
     rows = manifest_of(folder, "activity[]")
-    assert pandas.Series([row["split"] for row in rows]).value_counts().to_dict() == HOW["num_mixtures"]
+    assert pandas.Series([row["split"] for row in rows]).value_counts().to_dict() == SETTINGS["num_mixtures"]
     both = 0
     for row in rows:
         pair = row["speaker"].split("+")
@@ -82,16 +86,19 @@ def test_the_same_bytes_again_and_others_with_another_seed(clips, tmp_path):
     assert first == content(run(clips, tmp_path / "b")) != content(run(clips, tmp_path / "c", seed=2))
 
 
-def test_the_table_is_one_that_its_adapter_reads(clips, tmp_path):
+def test_the_adapter_table_reads_the_metadata(clips, tmp_path):
     folder = run(clips, tmp_path / "mixtures")
     cells = dict(path_column="path", split_column="split", speaker_column="speaker", label_columns="activity[]", where="")
     assert len(read_rows(root=str(folder), metadata="metadata.csv", **cells)) == 10
 
 
-def test_delay_and_gain_are_as_asked():
-    voices, rng = [np.ones(1600), np.ones(1600)], np.random.default_rng(0)
-    how = dict(sample_rate=RATE, range_db=20, max_gap_seconds=0)
-    mixture, symbols = mixed(voices, delay_seconds=[0.05, 0.05], gain_db=[-20, -20], rng=rng, **how)
+def test_delay_and_gain_are_those_of_the_settings():
+    settings = dict(
+        sample_rate=RATE,
+        mixing=dict(delay_seconds=[0.05, 0.05], gain_db=[-20, -20]),
+        activity=dict(range_db=20, max_gap_seconds=0),
+    )
+    mixture, symbols = mix_voices([np.ones(1600), np.ones(1600)], rng=np.random.default_rng(0), **settings)
     assert len(mixture) == 2400 and mixture.max() == pytest.approx(0.9)
     assert "".join(symbols) in ("111113333322222", "222223333311111")
     low, both, high = (mixture[i] / 0.9 for i in (0, 1200, 2000))
@@ -101,4 +108,4 @@ def test_delay_and_gain_are_as_asked():
 def test_one_speaker_cannot_be_mixed():
     rows = [dict(speaker=s, utterance_id=f"{s}") for s in ("a", None)]
     with pytest.raises(ValueError, match=r"mix_speakers: every split has two speakers to mix; .* got \['a'\]"):
-        list(draw_pairs(rows, num_mixtures=1, num_parts=[1, 1], rng=np.random.default_rng(0)))
+        list(draw_pairs(rows, num_mixtures=1, clips_per_speaker=[1, 1], rng=np.random.default_rng(0)))

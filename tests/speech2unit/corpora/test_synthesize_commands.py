@@ -1,4 +1,4 @@
-"""The embedded corpus: the same bytes every time, splits apart, clips as promised."""
+"""The synthetic corpus: the same bytes every time, no voice in two splits, clips of the right length and level."""
 
 import hashlib
 import json
@@ -15,12 +15,16 @@ from speech2unit.corpora.adapters.table import read_rows
 from speech2unit.corpora.synthesize_commands import coloured_noise, make_clip, synthesize_commands
 
 SETTINGS = dict(
-    languages=["en-us", "en-gb-scotland"], variants=["f1", "m2", "croak", "Alicia", "Gene"], commands=["stop", "yes"],
-    unknown_words=["house", "six", "seven"], num_speakers=dict(train=4, dev=1, test=1),
-    clips_per_class=dict(train=2, dev=1, test=1), sample_rate=16_000, clip_seconds=1.0,
-    rate=[130, 210], pitch=[30, 70], pitch_range=[25, 75], jitter=0.06, snr_db=[5, 30],
-    peak_db=[-20, -1], seed=1,
-)  # fmt: skip
+    languages=["en-us", "en-gb-scotland"],
+    variants=["f1", "m2", "croak", "Alicia", "Gene"],
+    commands=["stop", "yes"],
+    unknown_words=["house", "six", "seven"],
+    num_speakers=dict(train=4, dev=1, test=1),
+    clips_per_class=dict(train=2, dev=1, test=1),
+    prosody=dict(rate=[130, 210], pitch=[30, 70], pitch_range=[25, 75], jitter=0.06),
+    clip=dict(sample_rate=16_000, seconds=1.0, snr_db=[5, 30], peak_db=[-20, -1]),
+    seed=1,
+)
 PROGRAM = "import json, sys; from speech2unit.corpora.synthesize_commands import synthesize_commands as run; run(**json.loads(sys.argv[1]))"
 
 
@@ -55,7 +59,7 @@ def test_another_seed_gives_other_clips(corpus, tmp_path):
     assert digest(tmp_path) != digest(corpus)
 
 
-def test_the_table_adapter_reads_it_and_splits_share_neither_speaker_nor_voice(corpus):
+def test_the_adapter_table_reads_the_metadata_and_splits_share_neither_speaker_nor_voice(corpus):
     cells = dict(path_column="path", split_column="split", speaker_column="speaker", label_columns="label", where="")
     rows = pandas.DataFrame(read_rows(root=str(corpus), metadata="metadata.csv", **cells))
     assert rows["split"].value_counts().to_dict() == dict(train=32, dev=4, test=4)
@@ -67,19 +71,19 @@ def test_the_table_adapter_reads_it_and_splits_share_neither_speaker_nor_voice(c
 
 def test_clips_are_one_second_of_mono_flac_and_all_differ(corpus):
     files = sorted((corpus / "audio").rglob("*.flac"))
-    about = [soundfile.info(path) for path in files]
-    assert {(one.samplerate, one.channels, one.frames, one.subtype) for one in about} == {(16_000, 1, 16_000, "PCM_16")}
+    formats = {(info.samplerate, info.channels, info.frames, info.subtype) for info in map(soundfile.info, files)}
+    assert formats == {(16_000, 1, 16_000, "PCM_16")}
     assert len({soundfile.read(path)[0].tobytes() for path in files}) == len(files) == 40
 
 
 def test_a_clip_holds_the_speech_at_a_level_above_the_noise():
     speech = np.sin(np.arange(8000) * 0.2).astype(np.float32)
-    how = dict(sample_rate=16_000, num_samples=16_000, snr_db=[20, 20], peak_db=[-6, -6])
-    clip = make_clip(speech, rng=np.random.default_rng(3), **how)
-    silence = make_clip(speech[:0], rng=np.random.default_rng(3), **how)
+    settings = dict(sample_rate=16_000, num_samples=16_000, snr_db=[20, 20], peak_db=[-6, -6])
+    clip = make_clip(speech, rng=np.random.default_rng(3), **settings)
+    silence = make_clip(speech[:0], rng=np.random.default_rng(3), **settings)
     assert np.abs(clip).max() == pytest.approx(0.5, abs=0.15)
     assert np.mean(silence**2) == pytest.approx((0.5 / 5) ** 2 / 100, rel=0.05)
-    assert len(make_clip(np.tile(speech, 9), rng=np.random.default_rng(3), **how)) == 16_000
+    assert len(make_clip(np.tile(speech, 9), rng=np.random.default_rng(3), **settings)) == 16_000
 
 
 @pytest.mark.parametrize("exponent", [0, 1, 2])
