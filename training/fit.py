@@ -256,6 +256,6 @@ def _finite(value, update):
             "the loss must be finite",
             expected="a number",
             got=f"{value}",
-            remedy="lower learning_rate in config/config.yaml",
+            remedy="lower learning_rate in the preset of this training, see config/presets",
         )
     return value

@@ -1,8 +1,8 @@
-"""Tensors of foreign files: PyTorch's .pt and .pth (zip, and the older chain of pickles), safetensors, joblib's km.bin.
+"""Tensors in foreign files: PyTorch's .pt and .pth (zip, and the older sequence of pickles), safetensors, .npy, joblib's km.bin.
 
-Only values are read: nothing of a file is run (see `unpickling`), and no model is built from a checkpoint's own settings,
-which fairseq would evaluate. Files are mapped into memory, so what nobody asks for, such as an optimiser's state, is never
-loaded. A file can make this module neither write anything nor reserve more memory than it has bytes.
+Only values are read. Nothing in a file is run (see `unpickling`), and no model is built from a checkpoint's own settings, which
+fairseq would evaluate. Files are mapped into memory, so that unused parts, such as the state of an optimiser, are never
+loaded. A file cannot make this module write anything, or reserve more memory than the file's size.
 """
 
 import contextlib
@@ -22,64 +22,101 @@ from storage.errors import data_error
 from storage.files import sha256
 from storage.untrusted.unpickling import Inert, Record, Unpickler, sizes
 
-WEIGHTS = ("model", "model_weight", "weights", "alhubert")  # where fairseq, s3prl, CPC and DistilALHuBERT keep the state dict
-MAX_HEADER_BYTES = 8 * 2**20  # of a safetensors file
-MAX_DEPTH = 16  # of mappings and lists in each other
-MAX_CODEBOOK_BYTES = 256 * 2**20  # of a codebook, decompressed
-LEGACY = (0x1950A86A20F9469CFC6C, 1001)  # what a .pt file of PyTorch before 1.6 begins with: magic number, version
+STATE_DICT_KEYS = ("model", "model_weight", "weights", "alhubert")  # in files of fairseq, s3prl, CPC and DistilALHuBERT
+MAX_HEADER_BYTES = 8 * 2**20  # header of a safetensors file
+MAX_DEPTH = 16  # levels of nested mappings and lists
+MAX_CODEBOOK_BYTES = 256 * 2**20  # a codebook, decompressed
+LEGACY_START = (0x1950A86A20F9469CFC6C, 1001)  # magic number and version in .pt files of PyTorch before 1.6
+LOCAL_HEADER_BYTES = 30  # of a member of a zip file, before its name
 
 
 def check_hashes(paths, expected):
-    """Raises `ValueError` where a file has not the SHA-256 in the list `expected` (`-` or no list: not known)."""
-    for path, wanted in zip(paths, expected):
-        if wanted != "-" and (found := sha256(path)) != wanted:
+    """Check the SHA-256 of files.
+
+    Args:
+        paths: the files.
+        expected: their hexadecimal SHA-256 in the same order, `-` for an unknown one. An empty list checks nothing.
+
+    Raises:
+        ValueError: a file has another SHA-256.
+    """
+    for path, expected_hash in zip(paths, expected):
+        if expected_hash == "-":
+            continue
+        file_hash = sha256(path)
+        if file_hash != expected_hash:
             raise data_error(
                 path,
                 "a checkpoint must be the published one",
-                expected=f"SHA-256 {wanted}",
-                got=f"{found}",
-                remedy="delete it, then run again or put the right file here",
+                expected=f"SHA-256 {expected_hash}",
+                got=file_hash,
+                remedy="delete it, then run again or put the published file there",
             )
 
 
 def read_tensors(path):
-    """Dotted name (`model.encoder.layer_norm.weight`) → dense tensor of everything in a file. Raises `ValueError`."""
-    with _refusals(path):
-        mapped = _mapped(path)
+    """Return every tensor in a file.
+
+    Args:
+        path: .pt, .pth or .safetensors file.
+
+    Returns:
+        Dotted name, such as `model.encoder.layer_norm.weight` → dense tensor. Tensors of .pt files are views of the file's
+        bytes; changing them does not change the file.
+
+    Raises:
+        ValueError: the file is damaged or contains anything else than tensors and plain values.
+    """
+    with _only_tensors(path):
+        mapped = _map(path)
         if Path(path).suffix == ".safetensors":
-            return _safetensors(path, mapped)
+            return _read_safetensors(path, mapped)
         if mapped[:4] == b"PK\3\4":
-            content, places = _zip(path, mapped)
+            content, positions = _read_zip(path, mapped)
         elif mapped[:1] == b"\x80":
-            content, places = _chain(path, mapped)
+            content, positions = _read_legacy(path, mapped)
         else:
             raise UnpicklingError(f"a file that begins with {mapped[:8]!r}")
-        return {name: _tensor(record, places, mapped) for name, record in _records(content)}
+        return {name: _tensor(record, positions, mapped) for name, record in _records(content)}
 
 
 def read_weights(path):
-    """The tensors of a checkpoint's state dict, by their names in it, wherever it lies in the file."""
+    """Return the state dict in a checkpoint, name → dense tensor; all tensors of the file if it has no known layout.
+
+    Raises:
+        ValueError: see `read_tensors`.
+    """
     tensors = read_tensors(path)
-    for prefix in WEIGHTS:
-        if found := {n.removeprefix(f"{prefix}."): tensor for n, tensor in tensors.items() if n.startswith(f"{prefix}.")}:
-            return found
+    for key in STATE_DICT_KEYS:
+        prefix = f"{key}."
+        weights = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+        if weights:
+            return weights
     return tensors
 
 
 def read_array(path):
-    """Tensor of a .npy file of plain numbers. Raises `ValueError`."""
+    """Return the array in a .npy file as a tensor.
+
+    Raises:
+        ValueError: the file is damaged or holds anything else than floating-point numbers.
+    """
     import torch
 
-    with _refusals(path):
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-        if found.dtype.kind != "f":
-            raise UnpicklingError(f"an array of {found.dtype}")
-        return torch.from_numpy(np.array(found))
+    with _only_tensors(path):
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if array.dtype.kind != "f":
+            raise UnpicklingError(f"an array of {array.dtype}")
+        return torch.from_numpy(np.array(array))
 
 
 def read_centroids(path):
-    """Centroids `[K, D]`, float32, of a scikit-learn (MiniBatch)KMeans that joblib or pickle wrote. Raises `ValueError`."""
-    with _refusals(path):
+    """Return the centroids `[K, D]`, float32, of a scikit-learn KMeans or MiniBatchKMeans that joblib or pickle wrote.
+
+    Raises:
+        ValueError: the file is damaged, or holds no such model or values that are not finite.
+    """
+    with _only_tensors(path):
         model = _ArrayUnpickler(io.BytesIO(_codebook_bytes(path))).load()
         if type(model) is not Inert or type(model.state) is not dict or "cluster_centers_" not in model.state:
             raise UnpicklingError("no k-means model")
@@ -90,111 +127,132 @@ def read_centroids(path):
 
 
 @contextlib.contextmanager
-def _refusals(path):
+def _only_tensors(path):
+    """Turn any error about the content of a foreign file into a `ValueError` that names the file."""
     try:
         yield
     except OSError:
         raise
-    except Exception as error:  # whatever goes wrong in a foreign file is a fault of the file
+    except Exception as error:  # a damaged or hostile file can raise almost any error
         raise data_error(
             path,
-            "of a foreign file only tensors are read, and nothing is run",
+            "only tensors are read from a foreign file, and nothing in it is run",
             expected="dense tensors and plain values",
             got="".join(c if c.isprintable() else " " for c in f"{error!s:.300}"),
             remedy="take the file from its publisher, see config/checkpoints.tsv",
         ) from error
 
 
-def _mapped(path):
-    """A file's bytes; what is written to them stays in memory."""
+def _map(path):
+    """Return a file's bytes, mapped into memory; writing to them does not change the file."""
     with open(path, "rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
 
-def _safetensors(path, mapped):
+def _read_safetensors(path, mapped):
+    """Return name → tensor after checking the length of the header."""
     from safetensors import safe_open
 
-    size = int.from_bytes(mapped[:8], "little")
-    if size > min(MAX_HEADER_BYTES, len(mapped)):
-        raise UnpicklingError(f"a header of {size} bytes")
+    header_bytes = int.from_bytes(mapped[:8], "little")
+    if header_bytes > min(MAX_HEADER_BYTES, len(mapped)):
+        raise UnpicklingError(f"a header of {header_bytes} bytes")
     with safe_open(path, "pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no mapping)
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (`file` is not a mapping)
 
 
-def _zip(path, mapped):
-    """Content of a .pt file, and storage → (position, length) of its bytes. Members are stored, so they cannot outgrow it."""
+def _read_zip(path, mapped):
+    """Return the content of a .pt file, and storage key → (position, length) of its bytes.
+
+    Members must be uncompressed, so that their total size cannot exceed that of the file.
+    """
     with zipfile.ZipFile(path) as archive:
         members = {member.filename.partition("/")[2]: member for member in archive.infolist()}
-    total = sum(member.file_size for member in members.values())
-    if total > len(mapped) or any(member.compress_type != zipfile.ZIP_STORED for member in members.values()):
-        raise UnpicklingError(f"compressed or overlapping members of {total} bytes in a file of {len(mapped)}")
-    places = {name: (_start(member, mapped), member.file_size) for name, member in members.items()}
-    (start, length), order = places["data.pkl"], places.get("byteorder", (0, 0))
-    if mapped[order[0] : sum(order)] not in (b"", b"little"):
+    total_bytes = sum(member.file_size for member in members.values())
+    if total_bytes > len(mapped) or any(member.compress_type != zipfile.ZIP_STORED for member in members.values()):
+        raise UnpicklingError(f"compressed or overlapping members of {total_bytes} bytes in a file of {len(mapped)}")
+    positions = {name: (_first_byte(member, mapped), member.file_size) for name, member in members.items()}
+    if "byteorder" in positions and _slice(mapped, positions["byteorder"]) not in (b"", b"little"):
         raise UnpicklingError("values in another byte order")
-    content = Unpickler(io.BytesIO(mapped[start : start + length])).load()
-    return content, {name.removeprefix("data/"): place for name, place in places.items()}
+    content = Unpickler(io.BytesIO(_slice(mapped, positions["data.pkl"]))).load()
+    return content, {name.removeprefix("data/"): position for name, position in positions.items()}
 
 
-def _start(member, mapped):
-    """Position of a stored member's first byte, behind its local header."""
-    lengths = struct.unpack_from("<HH", mapped, member.header_offset + 26)
-    start = member.header_offset + 30 + sum(lengths)
+def _slice(mapped, position):
+    """Return the bytes at (position, length)."""
+    start, length = position
+    return mapped[start : start + length]
+
+
+def _first_byte(member, mapped):
+    """Return the position of the first byte of a stored member, which follows its local header."""
+    name_and_extra_bytes = struct.unpack_from("<HH", mapped, member.header_offset + 26)
+    start = member.header_offset + LOCAL_HEADER_BYTES + sum(name_and_extra_bytes)
     if start + member.file_size > len(mapped):
         raise UnpicklingError(f"a member {member.filename!r:.60} beyond the end of the file")
     return start
 
 
-def _chain(path, mapped):
-    """The same for PyTorch before 1.6: pickles of a magic number, a version, the system, the content and the storages' keys."""
+def _read_legacy(path, mapped):
+    """Return the same as `_read_zip` for PyTorch before 1.6.
+
+    Such a file is a sequence of pickles (magic number, version, system, content, keys of the storages), followed by the length
+    and the values of every storage.
+    """
     with open(path, "rb") as file:
-        header, reader = [Unpickler(file).load() for _ in range(3)], Unpickler(file)
-        if tuple(header[:2]) != LEGACY or not header[2]["little_endian"]:
+        magic_number, version, system = (Unpickler(file).load() for _ in range(3))
+        if (magic_number, version) != LEGACY_START or not system["little_endian"]:
             raise UnpicklingError("no checkpoint of PyTorch, or one in another byte order")
-        content, keys, places = reader.load(), Unpickler(file).load(), {}
+        unpickler = Unpickler(file)
+        content = unpickler.load()
+        keys = Unpickler(file).load()
         position = file.tell()
+    positions = {}
     for key in keys:
         if type(key) is not str:
             raise UnpicklingError("a storage without a name")
         (count,) = struct.unpack_from("<q", mapped, position)
-        length = count * _dtype(reader.storages[key]).itemsize
-        if not 0 <= length <= len(mapped) - position - 8:
+        length = count * _dtype(unpickler.storages[key]).itemsize
+        start = position + 8
+        if not 0 <= length <= len(mapped) - start:
             raise UnpicklingError(f"a storage of {count} values beyond the end of the file")
-        places[key] = position + 8, length
-        position += 8 + length
-    return content, places
+        positions[key] = (start, length)
+        position = start + length
+    return content, positions
 
 
 def _records(content):
-    """(dotted name, record) of the tensors in mappings and lists; each of these is visited once."""
-    todo, seen, names = [((), content)], set(), set()
-    while todo:
-        path, value = todo.pop()
+    """Yield (dotted name, record) of the tensors in nested mappings and lists, each of which is visited once."""
+    pending = [((), content)]
+    visited = set()
+    names = set()
+    while pending:
+        path, value = pending.pop()
         if type(value) is Record:
             name = ".".join(path)
             if name in names:
                 raise UnpicklingError(f"two tensors named {name!r:.80}")
             names.add(name)
             yield name, value
-        elif type(value) in (dict, list, tuple) and id(value) not in seen:
+        elif type(value) in (dict, list, tuple) and id(value) not in visited:
             if len(path) == MAX_DEPTH:
                 raise UnpicklingError(f"values more than {MAX_DEPTH} levels deep")
-            seen.add(id(value))
-            pairs = value.items() if type(value) is dict else enumerate(value)
-            todo += reversed([((*path, str(key)), part) for key, part in pairs])
+            visited.add(id(value))
+            items = value.items() if type(value) is dict else enumerate(value)
+            pending += reversed([((*path, str(key)), item) for key, item in items])
 
 
 def _dtype(storage):
+    """Return the type of a storage's values."""
     import torch
 
     return getattr(torch, storage.kind)
 
 
-def _tensor(record, places, mapped):
-    """The tensor of a record, as a view of the file's bytes."""
+def _tensor(record, positions, mapped):
+    """Return the tensor of a record, as a view of the file's bytes."""
     import torch
 
-    start, length = places[record.storage.key]
+    start, length = positions[record.storage.key]
     dtype = _dtype(record.storage)
     count = length // dtype.itemsize
     if math.prod(record.shape) > count:
@@ -204,36 +262,41 @@ def _tensor(record, places, mapped):
 
 
 class _ArrayUnpickler(Unpickler):
-    """joblib writes the values of an array behind the object that stands for it, in the middle of the pickle."""
+    """Unpickler for joblib, which writes the values of an array into the pickle, after the object that describes it."""
 
     def built(self, made):
+        """Read the values of an array that joblib wrote."""
         if made.name != "joblib.numpy_pickle.NumpyArrayWrapper":
             return
         if made.state.get("numpy_array_alignment_bytes") is not None:
-            self.file.read(self.file.read(1)[0])
-        dtype, shape = _array_dtype(made.state["dtype"]), sizes(made.state["shape"])
+            num_padding_bytes = self.file.read(1)[0]
+            self.file.read(num_padding_bytes)
+        dtype = _array_dtype(made.state["dtype"])
+        shape = sizes(made.state["shape"])
         values = np.frombuffer(self.file.read(math.prod(shape) * dtype.itemsize), dtype)
         made.values = values.reshape(shape, order=made.state["order"])
 
 
 def _array_dtype(dtype):
-    code, order = dtype.args[0], dtype.state[1]
-    if not re.fullmatch(r"[biufc][0-9]{1,2}", code) or order not in "<>=|":
+    """Return the numpy type that an `Inert` describes; only numbers are allowed."""
+    code = dtype.args[0]
+    byte_order = dtype.state[1]
+    if not re.fullmatch(r"[biufc][0-9]{1,2}", code) or byte_order not in "<>=|":
         raise UnpicklingError(f"an array of {code!r:.20}")
-    return np.dtype(order + code)
+    return np.dtype(byte_order + code)
 
 
 def _array(made):
-    """The array that an `Inert` stands for."""
+    """Return the array that an `Inert` describes."""
     if made.values is not None:
         return made.values
-    _, shape, dtype, by_columns, data = made.state
-    data = data.encode("latin1") if isinstance(data, str) else data  # written by Python 2
-    return np.frombuffer(data, _array_dtype(dtype)).reshape(sizes(shape), order="F" if by_columns else "C")
+    _, shape, dtype, is_column_major, data = made.state
+    data = data.encode("latin1") if isinstance(data, str) else data  # Python 2 wrote bytes as text
+    return np.frombuffer(data, _array_dtype(dtype)).reshape(sizes(shape), order="F" if is_column_major else "C")
 
 
 def _codebook_bytes(path):
-    """Bytes of a file, decompressed where it is a stream of zlib or gzip."""
+    """Return a file's bytes, decompressed if they are a zlib or gzip stream."""
     with open(path, "rb") as file:
         data = file.read(MAX_CODEBOOK_BYTES + 1)
     if data[:1] in (b"\x78", b"\x1f"):

@@ -1,33 +1,45 @@
-"""The tensors of a published checkpoint under our names, checked against the architecture."""
+"""Rename the tensors of a published checkpoint to our names, and check them against the architecture."""
 
 from collections import Counter
 
 from storage.errors import data_error
 
 
-def rename_tensors(place, names, tensors, wanted, sizes):
-    """Our name → tensor, and rows (source, name, shape, dtype) of a load report.
+def rename_tensors(architecture, names, tensors, expected_shapes, sizes):
+    """Rename the tensors of a checkpoint and check that they are exactly those of the model.
 
-    names: a checkpoint's name → ours, empty where it is left out; tensors: by a checkpoint's names; wanted: our name → shape;
-    sizes: what the shapes follow from, for the message. Raises `ValueError` that lists missing, unexpected and wrongly shaped
-    tensors.
+    Args:
+        architecture: its name, for the error message.
+        names: checkpoint's name → our name, empty for a tensor that is left out.
+        tensors: checkpoint's name → tensor.
+        expected_shapes: our name → shape.
+        sizes: the settings that the shapes follow from, for the error message.
+
+    Returns:
+        Our name → tensor, and the rows of `storage.schemas.LOAD_REPORT`.
+
+    Raises:
+        ValueError: tensors are missing, unexpected or have another shape; the message lists them.
     """
-    found, counts = {name: tensors[source] for source, name in names.items() if name}, Counter(names.values())
+    renamed = {name: tensors[source] for source, name in names.items() if name}
+    counts = Counter(names.values())
     problems = dict(
-        missing=sorted(wanted.keys() - found.keys()),
-        unexpected=sorted(source for source, name in names.items() if name and (name not in wanted or counts[name] > 1)),
-        misshapen=sorted(n for n, shape in wanted.items() if n in found and found[n].shape != shape),
+        missing=sorted(expected_shapes.keys() - renamed.keys()),
+        unexpected=sorted(source for source, name in names.items() if name and (name not in expected_shapes or counts[name] > 1)),
+        misshapen=sorted(name for name, shape in expected_shapes.items() if name in renamed and renamed[name].shape != shape),
     )
     if any(problems.values()):
         raise data_error(
-            f"{place} checkpoint",
+            f"{architecture} checkpoint",
             "its tensors must be those of the architecture",
-            expected=f"{len(wanted)} tensors of {sizes}",
+            expected=f"{len(expected_shapes)} tensors for the sizes {sizes}",
             got=f"{problems}",
-            remedy="check the sizes in config/config.yaml, or take another file",
+            remedy="correct its sizes in config/presets/encoders.yaml or take another file",
         )
-    rows = [
-        dict(source=source, name=name, shape=list(tensors[source].shape), dtype=str(tensors[source].dtype).removeprefix("torch."))
-        for source, name in names.items()
-    ]
-    return found, rows
+    report = [_report_row(source, name, tensors[source]) for source, name in names.items()]
+    return renamed, report
+
+
+def _report_row(source, name, tensor):
+    """Return the row of the load report about a tensor."""
+    return dict(source=source, name=name, shape=list(tensor.shape), dtype=str(tensor.dtype).removeprefix("torch."))

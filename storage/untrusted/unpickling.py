@@ -1,16 +1,18 @@
-"""Reading foreign pickles without running them.
+"""Read foreign pickles without running them.
 
-A pickle is a program that may call anything that can be imported. Here nothing is imported and nothing is called but the
-few functions of `REBUILD`, all of this module: tensors become records of where their values lie, and objects of the
-classes in `INERT` become an `Inert` that only keeps what it was given. Every other name is refused. An allow-list, as
-scanners for bad names get bypassed.
+A pickle is a program that can call any importable function. This unpickler imports nothing and calls only the few functions in
+`REBUILD`, which this module defines. A tensor becomes a `Record` of the position of its values. An object of a class in
+`INERT` becomes an `Inert`, which only keeps what the pickle gives it. Every other name is refused. This is an allow-list
+because lists of forbidden names can be bypassed.
 """
 
 import pickle
 from dataclasses import dataclass
 
-MAX_PICKLE_BYTES = 2 * 2**20  # of objects, without the values of tensors; a thousand tensors take 0.2 MB
-INERT = (  # classes and functions that checkpoints of fairseq, torchaudio, CPC and scikit-learn name; a final dot: all below
+MAX_PICKLE_BYTES = 2 * 2**20  # without the values of tensors; the objects of a thousand tensors take 0.2 MB
+# Classes and functions that occur in checkpoints of fairseq, torchaudio, CPC and scikit-learn. A name that ends in a dot
+# includes everything below it.
+INERT = (
     "argparse.Namespace",
     "builtins.bool",
     "builtins.bytes",
@@ -78,28 +80,38 @@ MAX_DIMENSIONS = 8
 
 @dataclass(frozen=True)
 class Global:
-    """A name that a pickle refers to. It stands for nothing."""
+    """A name of a class or function in a pickle. Nothing is imported for it."""
 
     name: str
 
 
 class Inert:
-    """What stands for an object: the name of its class, the arguments it was made with, the state it was given."""
+    """Placeholder for an object of a pickle.
+
+    Attributes:
+        name: name of the object's class.
+        args: arguments that the class would be called with.
+        state: state that the object would be given.
+        values: array that follows the object in the file, if the reader adds one.
+    """
 
     __slots__ = ("args", "name", "state", "values")
 
     def __init__(self, name, args):
-        self.name, self.args, self.state, self.values = name, args, None, None
+        self.name = name
+        self.args = args
+        self.state = None
+        self.values = None
 
     def ignore(self, *_):
-        """Items of an object that acts as a list, a set or a mapping are of no interest."""
+        """Drop the items of an object that acts as a list, a set or a mapping."""
 
     append = extend = add = __setitem__ = ignore
 
 
 @dataclass(frozen=True)
 class Storage:
-    """Where values lie: `key` names the storage, `kind` is their type, such as `float32`."""
+    """A block of values in the file: `key` names it, `kind` is the type of the values, such as `float32`."""
 
     key: str
     kind: str
@@ -107,7 +119,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class Record:
-    """A dense tensor: its storage, the first value's position in it, sizes and strides, all counted in values."""
+    """A dense tensor: its storage, the offset of its first value there, shape and stride, all counted in values."""
 
     storage: Storage
     offset: int
@@ -115,29 +127,38 @@ class Record:
     stride: tuple
 
 
-def sizes(found):
-    """A tuple of a few numbers that are not negative; anything else is refused. Python multiplies lists as well."""
-    if type(found) in (tuple, list) and len(found) <= MAX_DIMENSIONS and all(type(n) is int and 0 <= n < 2**63 for n in found):
-        return tuple(found)
-    raise pickle.UnpicklingError("sizes that are none")
+def sizes(value):
+    """Return a sequence of at most `MAX_DIMENSIONS` non-negative integers as a tuple; refuse anything else.
+
+    The types are checked because Python can multiply other things than numbers: `[0] * 10**9` is a huge list.
+
+    Raises:
+        pickle.UnpicklingError: `value` is something else.
+    """
+    if type(value) in (tuple, list) and len(value) <= MAX_DIMENSIONS and all(type(n) is int and 0 <= n < 2**63 for n in value):
+        return tuple(value)
+    raise pickle.UnpicklingError("sizes that are not a few non-negative integers")
 
 
 def _tensor(storage, offset, shape, stride, *_):
+    """Return the `Record` of a tensor."""
     if type(storage) is not Storage or len(sizes(shape)) != len(sizes(stride)):
-        raise pickle.UnpicklingError(f"a tensor of a {type(storage).__name__}")
+        raise pickle.UnpicklingError(f"a tensor made from a {type(storage).__name__}, or with other strides than sizes")
     return Record(storage, *sizes([offset]), sizes(shape), sizes(stride))
 
 
 def _parameter(tensor, *_):
+    """Return the tensor of a parameter."""
     return tensor
 
 
 def _mapping(items=(), *_):
+    """Return a dict for an ordered or default dict; the arguments of a default dict hold no items."""
     return with_items({}, items) if type(items) is list else {}
 
 
 def with_items(mapping, pairs):
-    """`mapping` with those of the pairs whose keys are plain: nested tuples could take for ever to hash."""
+    """Return `mapping` after adding the pairs with plain keys. Others are dropped: nested tuples can take forever to hash."""
     for key, value in pairs:
         if type(mapping) is Inert or type(key) in PLAIN_KEYS:
             mapping[key] = value
@@ -145,12 +166,13 @@ def with_items(mapping, pairs):
 
 
 def _encode(text, encoding):
+    """Return the bytes that an older pickle protocol wrote as text."""
     if encoding != "latin1":
         raise pickle.UnpicklingError("bytes in an encoding other than latin1")
     return text.encode("latin1")
 
 
-REBUILD = {
+REBUILD = {  # name in a pickle → the function that is called for it
     "collections.OrderedDict": _mapping,
     "collections.defaultdict": _mapping,
     "torch._utils._rebuild_tensor": _tensor,
@@ -160,7 +182,7 @@ REBUILD = {
     "torch.Size": tuple,
     "_codecs.encode": _encode,
 }
-STORAGES = dict(
+STORAGES = dict(  # class of torch → type of its values
     DoubleStorage="float64",
     FloatStorage="float32",
     HalfStorage="float16",
@@ -175,19 +197,20 @@ STORAGES = dict(
 
 
 class Budget:
-    """A binary file from which no more than `left` bytes may be read, and copied, however much a pickle asks for."""
+    """A binary file of which at most `left` bytes may be read or copied, whatever lengths a pickle claims."""
 
     def __init__(self, file, left):
-        self.file, self.left = file, left
+        self.file = file
+        self.left = left
 
     def spend(self, size):
-        """Raises an error where less than `size` is left."""
+        """Subtract `size` bytes from the budget; raise `UnpicklingError` if less is left."""
         if not 0 <= size <= self.left:
             raise pickle.UnpicklingError(f"a pickle with an item of {size} bytes, {self.left} left")
         self.left -= size
 
     def read(self, size):
-        """`size` bytes, or an error."""
+        """Return exactly `size` bytes; raise `UnpicklingError` if the file or the budget ends before."""
         self.spend(size)
         data = self.file.read(size)
         if len(data) < size:
@@ -195,38 +218,45 @@ class Budget:
         return data
 
     def readline(self):
-        """Bytes up to the next line end."""
+        """Return the bytes up to and including the next line end."""
         line = self.file.readline(self.left)
         self.left -= len(line)
         return line
 
 
 class Unpickler(pickle._Unpickler):
-    """Python's own unpickler, in Python: its C twin reserves memory as a hostile pickle tells it to."""
+    """Python's unpickler in pure Python, restricted to the allow-list.
+
+    The version in C is not used: it reserves as much memory as a hostile pickle demands.
+    """
 
     dispatch = pickle._Unpickler.dispatch.copy()
 
     def __init__(self, file):
-        self.file, self.budget, self.storages = file, Budget(file, MAX_PICKLE_BYTES), {}
+        self.file = file
+        self.budget = Budget(file, MAX_PICKLE_BYTES)
+        self.storages = {}
         super().__init__(self.budget, encoding="latin1")
 
     def find_class(self, module, name):
-        full = f"{PYTHON_2.get(module, module)}.{name}"
+        """Return the `Global` of an allowed name."""
+        full_name = f"{PYTHON_2.get(module, module)}.{name}"
         is_storage = module in ("torch", "torch.storage") and name in STORAGES
-        if full in REBUILD or is_storage or full in INERT or full.startswith(tuple(n for n in INERT if n.endswith("."))):
-            return Global(full)
-        raise pickle.UnpicklingError(f"{full}, which is on no allow-list")
+        is_inert = full_name in INERT or full_name.startswith(tuple(prefix for prefix in INERT if prefix.endswith(".")))
+        if full_name in REBUILD or is_storage or is_inert:
+            return Global(full_name)
+        raise pickle.UnpicklingError(f"{full_name}, which is not on the allow-list")
 
     def persistent_load(self, pid):
-        """A storage; other than by these, pickles of torch refer to nothing outside."""
+        """Return the `Storage` that a reference names. Pickles of torch have no other references."""
         kinds = [type(part) for part in pid[:3]] if type(pid) is tuple else []
         if kinds != [str, Global, str] or pid[0] != "storage" or any(pid[5:]):
-            raise pickle.UnpicklingError("a reference to something else than a storage")
+            raise pickle.UnpicklingError("a reference to something other than a storage")
         _, kind, key, *_ = pid
         return self.storages.setdefault(key, Storage(key, STORAGES[kind.name.rpartition(".")[2]]))
 
     def make(self, function, args):
-        """What `function(*args)` stands for."""
+        """Return what a call `function(*args)` in the pickle becomes."""
         if type(function) is not Global:
             raise pickle.UnpicklingError(f"a call of a {type(function).__name__}")
         if function.name not in REBUILD:
@@ -251,7 +281,7 @@ class Unpickler(pickle._Unpickler):
         if type(made) is Inert:
             made.state = state
             self.built(made)
-        elif type(made) is not dict:  # an OrderedDict's own attributes, such as a state dict's _metadata
+        elif type(made) is not dict:  # a dict gets the attributes of an OrderedDict, such as a state dict's _metadata
             raise pickle.UnpicklingError(f"a state for a {type(made).__name__}")
 
     def load_setitem(self):
@@ -267,13 +297,16 @@ class Unpickler(pickle._Unpickler):
         self.append(with_items({}, zip(items[::2], items[1::2])))
 
     def built(self, made):
-        """Called with each `Inert` that has got its state."""
+        """Handle an `Inert` that has received its state; subclasses can read what follows it in the file."""
 
     def refuse(self):
+        """Refuse an opcode."""
         raise pickle.UnpicklingError("an instruction that no checkpoint needs")
 
     dispatch[pickle.REDUCE[0]] = dispatch[pickle.NEWOBJ[0]] = load_reduce
     dispatch[pickle.NEWOBJ_EX[0]] = load_newobj_ex
     dispatch[pickle.BUILD[0]] = load_build
-    dispatch[pickle.SETITEM[0]], dispatch[pickle.SETITEMS[0]], dispatch[pickle.DICT[0]] = load_setitem, load_setitems, load_dict
+    dispatch[pickle.SETITEM[0]] = load_setitem
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+    dispatch[pickle.DICT[0]] = load_dict
     dispatch.update(dict.fromkeys((code[0] for code in UNUSED_OPCODES), refuse))

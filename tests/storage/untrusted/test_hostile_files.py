@@ -1,4 +1,4 @@
-"""Hostile files: nothing of them runs, none takes much memory or time, and the message names what was refused."""
+"""Hostile files: no code in them runs, none takes much memory or time, and the error names what was refused."""
 
 import gzip
 import importlib
@@ -28,7 +28,7 @@ CANARY = "canary"
 
 
 class Call:
-    """Pickled, it is a call of a function."""
+    """An object whose pickle is a call of a function."""
 
     def __init__(self, function, *args):
         self.call = function, args
@@ -37,20 +37,18 @@ class Call:
         return self.call
 
 
-def saved(content, path, **how):
-    torch.save(content, path, **how)
-
-
-def text(data):
+def bytes_file(data):
+    """Return a function that writes these bytes."""
     return lambda path: path.write_bytes(data)
 
 
 def pickled(*call, protocol=2):
+    """Return a function that writes a pickled call of a function."""
     return lambda path: path.write_bytes(pickle.dumps({"model": Call(*call)}, protocol))
 
 
 def in_archive(name, data=b"x", kind=tarfile.REGTYPE):
-    """An archive with a good dict.txt and a member of this kind."""
+    """Return a function that writes an archive with a correct dict.txt and a member of this kind."""
 
     def write(path):
         with tarfile.open(path, "w:gz") as archive:
@@ -76,7 +74,7 @@ def bomb_tgz(path):
 
 
 def bomb_pax(path):
-    """An extended header that claims, and has, 120 MB."""
+    """Write an archive with an extended header that claims, and has, 120 MB."""
     member = tarfile.TarInfo("pax")
     member.type, member.size = tarfile.XHDTYPE, 120 * 2**20
     with gzip.open(path, "wb") as stream:
@@ -88,20 +86,20 @@ def bomb_pax(path):
 class Zeros:
     """A stream of zeros."""
 
-    def __init__(self, left):
-        self.left = left
+    def __init__(self, bytes_left):
+        self.bytes_left = bytes_left
 
     def read(self, size):
-        size = min(size, self.left)
-        self.left -= size
+        size = min(size, self.bytes_left)
+        self.bytes_left -= size
         return bytes(size)
 
 
 def storage(numel, shape, offset=0):
-    """A .pt file of one tensor, with other sizes than its storage has."""
+    """Return a function that writes a .pt file of one tensor with other sizes than those of its storage."""
 
     def write(path):
-        saved({"model": {"w": torch.zeros(4)}}, path.with_suffix(".good"))
+        torch.save({"model": {"w": torch.zeros(4)}}, path.with_suffix(".good"))
         with zipfile.ZipFile(path.with_suffix(".good")) as good, zipfile.ZipFile(path, "w") as bad:
             for member in good.infolist():
                 data = good.read(member)
@@ -121,18 +119,20 @@ def nested(path):
 
 
 def lengths(path):
-    """An array of the shape ([0], 10**9): as Python multiplies, a list of a thousand million zeros."""
+    """Write an array of the shape ([0], 10**9): the product of these is a list of 10**9 zeros."""
     wrapper = joblib.numpy_pickle.NumpyArrayWrapper(np.ndarray, ([0], 10**9), "C", np.dtype("f4"))
     path.write_bytes(pickle.dumps(wrapper, 4) + bytes(100))
 
 
-LAUGHS = b")q\x00" + b"0h\x00h\x00\x86q\x00" * 60  # ((((), ()), ((), ())), …: short to write, long to hash or to print
+LAUGHS = (
+    b")q\x00" + b"0h\x00h\x00\x86q\x00" * 60
+)  # nested tuples ((((), ()), ((), ())), …: a short pickle, too long to hash or print
 COPIES = b"\x80\x02X" + struct.pack("<I", 10**6) + b"x" * 10**6 + b"q\x000X\x06\0\0\0latin1q\x010c_codecs\nencode\nq\x020]q\x03("
 COPIES += b"h\x02h\x00h\x01\x86R" * 10_000 + b"e."  # ten thousand copies of a million bytes
 TENSORS, CENTROIDS = "read_tensors", "read_centroids"
 EXPRESSION = f"__import__('os').system('touch {CANARY}')"
 TOUCH = f"touch {CANARY}"
-HOSTILE = {  # name → (what writes it, what reads it, what the message must name)
+HOSTILE = {  # name → (function that writes it, name of the function that reads it, text that the error must contain)
     "system.pt": (pickled(os.system, TOUCH), TENSORS, "posix.system"),
     "eval.pt": (pickled(eval, EXPRESSION), TENSORS, "builtins.eval"),
     "exec.pt": (pickled(exec, EXPRESSION, protocol=3), TENSORS, "builtins.exec"),
@@ -141,38 +141,42 @@ HOSTILE = {  # name → (what writes it, what reads it, what the message must na
     "runpy.pt": (pickled(runpy.run_path, CANARY, protocol=4), TENSORS, "runpy.run_path"),
     "popen.pt": (pickled(subprocess.Popen, TOUCH, protocol=4), TENSORS, "subprocess.Popen"),
     "old.pt": (
-        lambda path: saved({"model": Call(os.system, TOUCH)}, path, _use_new_zipfile_serialization=False),
+        lambda path: torch.save({"model": Call(os.system, TOUCH)}, path, _use_new_zipfile_serialization=False),
         TENSORS,
         "posix.system",
     ),
-    "zip.pt": (lambda path: saved({"model": Call(os.system, TOUCH)}, path), TENSORS, "posix.system"),
+    "zip.pt": (lambda path: torch.save({"model": Call(os.system, TOUCH)}, path), TENSORS, "posix.system"),
     "joblib.bin": (lambda path: joblib.dump(Call(os.system, TOUCH), path), CENTROIDS, "posix.system"),
     "compressed.bin": (lambda path: joblib.dump(Call(os.system, TOUCH), path, compress=3), CENTROIDS, "posix.system"),
     "objects.bin": (lambda path: joblib.dump(np.array([Call(os.system, TOUCH)]), path), CENTROIDS, "'O8'"),
     "objects.npy": (lambda path: np.save(path, np.array([Call(os.system, TOUCH)])), TENSORS, "NUMPY"),
     "objects2.npy": (lambda path: np.save(path, np.array([Call(os.system, TOUCH)])), CENTROIDS, "refused"),
-    "method.pt": (text(b"\x80\x02cbuiltins\ngetattr\ncos\nsystem\n\x86R."), TENSORS, "os.system"),
-    "dotted.pt": (text(b"\x80\x04\x8c\x08builtins\x8c\x0f__import__.call\x93."), TENSORS, "builtins.__import__.call"),
-    "inst.pt": (text(b"(S'" + TOUCH.encode() + b"'\nios\nsystem\n."), TENSORS, "b\"(S'touch"),
-    "inst4.pt": (text(b"\x80\x02(S'" + TOUCH.encode() + b"'\nios\nsystem\n."), TENSORS, "os.system"),
-    "extension.pt": (text(b"\x80\x02\x82\x01."), TENSORS, "an instruction that no checkpoint needs"),
-    "called.pt": (text(b"\x80\x02]K\x01\x85R."), TENSORS, "a call of a list"),
-    "state.pt": (text(b"\x80\x02]}b."), TENSORS, "a state for a list"),
-    "memo.pt": (text(b"\x80\x02]r\xff\xff\xff\xff."), TENSORS, "cut off"),
-    "long.pt": (text(b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b"x"), TENSORS, f"an item of {2**40} bytes"),
-    "frame.pt": (text(b"\x80\x04\x95" + struct.pack("<Q", 2**40) + b"x"), TENSORS, f"an item of {2**40} bytes"),
+    "method.pt": (bytes_file(b"\x80\x02cbuiltins\ngetattr\ncos\nsystem\n\x86R."), TENSORS, "os.system"),
+    "dotted.pt": (bytes_file(b"\x80\x04\x8c\x08builtins\x8c\x0f__import__.call\x93."), TENSORS, "builtins.__import__.call"),
+    "inst.pt": (bytes_file(b"(S'" + TOUCH.encode() + b"'\nios\nsystem\n."), TENSORS, "b\"(S'touch"),
+    "inst4.pt": (bytes_file(b"\x80\x02(S'" + TOUCH.encode() + b"'\nios\nsystem\n."), TENSORS, "os.system"),
+    "extension.pt": (bytes_file(b"\x80\x02\x82\x01."), TENSORS, "an instruction that no checkpoint needs"),
+    "called.pt": (bytes_file(b"\x80\x02]K\x01\x85R."), TENSORS, "a call of a list"),
+    "state.pt": (bytes_file(b"\x80\x02]}b."), TENSORS, "a state for a list"),
+    "memo.pt": (bytes_file(b"\x80\x02]r\xff\xff\xff\xff."), TENSORS, "cut off"),
+    "long.pt": (bytes_file(b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b"x"), TENSORS, f"an item of {2**40} bytes"),
+    "frame.pt": (bytes_file(b"\x80\x04\x95" + struct.pack("<Q", 2**40) + b"x"), TENSORS, f"an item of {2**40} bytes"),
     "nested.pt": (nested, TENSORS, "refused"),
-    "laughs.pt": (text(b"\x80\x02" + LAUGHS + b"}q\x01h\x00K\x01sh\x00\x85R."), TENSORS, "a call of a dict"),
-    "laughs2.pt": (text(b"\x80\x02ccollections\nOrderedDict\n" + LAUGHS + b"\x85R."), TENSORS, "refused"),
-    "copies.pt": (text(COPIES), TENSORS, "an item of "),
-    "lengths.bin": (lengths, CENTROIDS, "sizes that are none"),
-    "many.pt": (text(b"\x80\x02" + b"]" * (8 * 2**20) + b"."), TENSORS, "an item of 1 bytes, 0 left"),
-    "sparse.pt": (lambda path: saved({"model": torch.eye(3).to_sparse()}, path), TENSORS, "torch._utils._rebuild_sparse_tensor"),
+    "laughs.pt": (bytes_file(b"\x80\x02" + LAUGHS + b"}q\x01h\x00K\x01sh\x00\x85R."), TENSORS, "a call of a dict"),
+    "laughs2.pt": (bytes_file(b"\x80\x02ccollections\nOrderedDict\n" + LAUGHS + b"\x85R."), TENSORS, "refused"),
+    "copies.pt": (bytes_file(COPIES), TENSORS, "an item of "),
+    "lengths.bin": (lengths, CENTROIDS, "sizes that are not a few non-negative integers"),
+    "many.pt": (bytes_file(b"\x80\x02" + b"]" * (8 * 2**20) + b"."), TENSORS, "an item of 1 bytes, 0 left"),
+    "sparse.pt": (
+        lambda path: torch.save({"model": torch.eye(3).to_sparse()}, path),
+        TENSORS,
+        "torch._utils._rebuild_sparse_tensor",
+    ),
     "outside.pt": (storage(4, 4, offset=10**6), TENSORS, "out of bounds"),
     "huge.pt": (storage(2**30, 2**30), TENSORS, "a tensor of shape (1073741824,) in a storage of 4 values"),
     "bomb.pt": (bomb_zip, TENSORS, "compressed or overlapping members"),
     "bomb.bin": (lambda path: path.write_bytes(zlib.compress(bytes(257 * 2**20), 1)), CENTROIDS, "more than 268435456 bytes"),
-    "header.safetensors": (text(struct.pack("<Q", 2**40) + b"{}"), TENSORS, f"a header of {2**40} bytes"),
+    "header.safetensors": (bytes_file(struct.pack("<Q", 2**40) + b"{}"), TENSORS, f"a header of {2**40} bytes"),
     "traversal.tgz": (in_archive(f"../{CANARY}"), "extract", f"'../{CANARY}'"),
     "absolute.tgz": (in_archive("/tmp/dict.txt"), "extract", "'/tmp/dict.txt'"),
     "link.tgz": (in_archive("lm/link", b"", tarfile.SYMTYPE), "extract", "'lm/link'"),
@@ -183,10 +187,11 @@ HOSTILE = {  # name → (what writes it, what reads it, what the message must na
 }
 
 
-def read(path, how):
-    if how == "extract":
+def read(path, reader):
+    """Read a file with the reader of this name."""
+    if reader == "extract":
         return extract_members(path, {"dict.txt": path.parent / "out" / "dict.txt"})
-    return dict(read_tensors=read_tensors, read_centroids=read_centroids)[how](path)
+    return dict(read_tensors=read_tensors, read_centroids=read_centroids)[reader](path)
 
 
 @pytest.fixture
@@ -197,13 +202,13 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_it_is_refused_by_name_and_nothing_runs(folder, name):
-    write, how, named = HOSTILE[name]
+def test_the_error_names_what_was_refused_and_no_code_runs(folder, name):
+    write, reader, expected = HOSTILE[name]
     write(folder / name)
     with pytest.raises(ValueError) as caught:
-        read(folder / name, how)
+        read(folder / name, reader)
     message = str(caught.value)
-    assert message.startswith(f"{folder / name}: ") and (named in message or named == "refused")
+    assert message.startswith(f"{folder / name}: ") and (expected in message or expected == "refused")
     assert "take the " in message and "see config/checkpoints.tsv" in message
     assert not (folder / CANARY).exists() and not (folder.parent / CANARY).exists()
     assert not list(folder.glob("out/.*"))
@@ -216,7 +221,8 @@ def test_all_of_them_take_less_than_ten_seconds_and_a_gigabyte(folder):
 import json, resource, sys, time
 from pathlib import Path
 from tests.storage.untrusted.test_hostile_files import HOSTILE, read
-before, seconds = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, {}
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+seconds = {}
 for name in HOSTILE:
     start = time.process_time()
     try:
@@ -233,7 +239,7 @@ print(json.dumps([seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss -
     assert max(seconds.values()) < 10 and megabytes < 1000, (seconds, megabytes)
 
 
-def test_the_payloads_do_run_where_nobody_refuses_them(folder):
+def test_the_payloads_run_with_an_ordinary_reader(folder):
     HOSTILE["joblib.bin"][0](folder / "joblib.bin")
     joblib.load(folder / "joblib.bin")
     assert (folder / CANARY).exists()

@@ -1,4 +1,4 @@
-"""Settings and tables from elsewhere that carry code: nothing of it runs."""
+"""Foreign settings and tables that contain code: the code does not run."""
 
 import os
 import pickle
@@ -20,7 +20,7 @@ TOUCH = "touch canary"
 
 
 class Call:
-    """Pickled, it is a call of a function."""
+    """An object whose pickle is a call of a function."""
 
     def __reduce__(self):
         return os.system, (TOUCH,)
@@ -28,7 +28,7 @@ class Call:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The current folder, in which nothing may appear."""
+    """The current folder, in which no file `canary` may appear."""
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     assert not (tmp_path / "canary").exists()
@@ -41,14 +41,14 @@ def test_an_expression_in_a_checkpoints_settings_is_never_evaluated(folder):
     assert read_tensors(folder / "x.pt").keys() == {"model.w"}
 
 
-def test_a_yaml_tag_runs_nothing(folder):
+def test_a_yaml_tag_does_not_run(folder):
     (folder / "config.yaml").write_text(f"a: !!python/object/apply:os.system ['{TOUCH}']\n")
     with pytest.raises(yaml.YAMLError, match="python/object/apply:os.system"):
         check_config({}, ROOT / "workflow/schemas/config.schema.yaml", [folder / "config.yaml"])
 
 
 @pytest.mark.parametrize("name", ["arrow.py_extension_type", "made.up"])
-def test_a_parquet_extension_type_runs_nothing(folder, name):
+def test_a_parquet_extension_type_does_not_run(folder, name):
     """pyarrow before 14.0.1 unpickled the first of these (CVE-2023-47248)."""
     extension = {"ARROW:extension:name": name, "ARROW:extension:metadata": pickle.dumps(Call(), 0)}
     columns = [
@@ -56,6 +56,6 @@ def test_a_parquet_extension_type_runs_nothing(folder, name):
         *(pa.field(c, pa.string()) for c in ("split", "speaker", "label")),
     ]
     pq.write_table(pa.table([["a.wav"], ["train"], ["s"], ["a"]], pa.schema(columns)), folder / "m.parquet")
-    how = dict(path_column="path", split_column="split", speaker_column="speaker", label_columns="label", where="")
-    (row,) = read_rows(root=str(folder), metadata="m.parquet", **how)
+    cells = dict(path_column="path", split_column="split", speaker_column="speaker", label_columns="label", where="")
+    (row,) = read_rows(root=str(folder), metadata="m.parquet", **cells)
     assert row["path"] == "a.wav" and len(pandas.read_parquet(folder / "m.parquet")) == 1

@@ -1,4 +1,4 @@
-"""What an allowed pickle becomes; what is refused stands in test_hostile_files.py."""
+"""What an allowed pickle becomes. Refused pickles are in test_hostile_files.py."""
 
 import argparse
 import collections
@@ -18,7 +18,7 @@ def load(data):
 
 
 @pytest.mark.parametrize("protocol", range(6))
-def test_plain_values_are_as_they_were(protocol):
+def test_plain_values_are_unchanged(protocol):
     value = {
         "a": [1, -2.5, 10**30, True, None, "ä\n", b"x\x00"],
         "b": {"c": (1, 2, 3, 4)},
@@ -30,15 +30,15 @@ def test_plain_values_are_as_they_were(protocol):
 
 @pytest.mark.parametrize("protocol", range(6))
 def test_objects_are_inert(protocol):
-    found = load(pickle.dumps([argparse.Namespace(a=1), argparse.Namespace], protocol))
-    assert type(found[0]) is Inert and found[0].state == {"a": 1} and found[1] == Global("argparse.Namespace")
+    instance, class_ = load(pickle.dumps([argparse.Namespace(a=1), argparse.Namespace], protocol))
+    assert type(instance) is Inert and instance.state == {"a": 1} and class_ == Global("argparse.Namespace")
     with pytest.raises(TypeError):
-        found[1]()
+        class_()
 
 
 @pytest.mark.parametrize("protocol", [2, 4])
 def test_members_of_an_enum_are_inert(protocol, monkeypatch):
-    """Python 3.11 writes them as a call of getattr."""
+    """Python 3.11 pickles them as a call of getattr."""
     module = types.ModuleType("fairseq.choices")
     module.Choices = enum.Enum("Choices", ["sum", "mean"], module="fairseq.choices", qualname="Choices")
     monkeypatch.setitem(sys.modules, "fairseq", types.ModuleType("fairseq"))
@@ -46,10 +46,10 @@ def test_members_of_an_enum_are_inert(protocol, monkeypatch):
     assert type(load(pickle.dumps(module.Choices.sum, protocol))) is Inert
 
 
-def test_keys_that_are_not_plain_are_left_out():
+def test_items_with_other_than_plain_keys_are_dropped():
     assert load(pickle.dumps({(1, 2): "x", "a": "y"}, 2)) == {"a": "y"}
 
 
-def test_an_unpickler_reads_no_further_than_its_pickle():
+def test_an_unpickler_stops_at_the_end_of_its_pickle():
     file = io.BytesIO(pickle.dumps(1) + pickle.dumps({"a": 2}) + b"rest")
     assert [Unpickler(file).load(), Unpickler(file).load(), file.read()] == [1, {"a": 2}, b"rest"]

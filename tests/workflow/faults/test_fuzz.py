@@ -98,7 +98,7 @@ def test_checkpoints_are_tensors_or_refused(tmp_path_factory, name, monkeypatch)
         try:
             found = read_centroids(path) if name == "km.bin" else read_tensors(path)
         except ValueError as error:
-            assert str(error).startswith(f"{path}: of a foreign file only tensors are read, and nothing is run; ")
+            assert str(error).startswith(f"{path}: only tensors are read from a foreign file, and nothing in it is run; ")
         else:
             assert name == "km.bin" or all(isinstance(tensor, torch.Tensor) for tensor in found.values())
 

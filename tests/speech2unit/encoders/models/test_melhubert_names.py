@@ -138,5 +138,5 @@ def test_an_array_of_objects_is_refused(tmp_path):
     np.save(tmp_path / "i.npy", np.arange(3))
     (tmp_path / "cut.npy").write_bytes((tmp_path / "i.npy").read_bytes()[:-9])
     for name in ("o.npy", "i.npy", "cut.npy"):
-        with pytest.raises(ValueError, match=rf"{name}: of a foreign file only tensors are read"):
+        with pytest.raises(ValueError, match=rf"{name}: only tensors are read from a foreign file"):
             read_array(tmp_path / name)
