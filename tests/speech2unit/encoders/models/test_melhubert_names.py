@@ -69,7 +69,7 @@ def test_missing_and_unknown_tensors_are_named(convert):
     state = FairseqMelHuBERT(SIZES, 0.0, seed=0).state_dict()
     state["encoder.layers.2.fc1.bias"] = state.pop("final_proj.bias")
     with pytest.raises(
-        ValueError, match=r"melhubert checkpoint: .*final_proj\.0\.bias.*encoder\.layers\.2\.fc1\.bias.*check the sizes"
+        ValueError, match=r"melhubert checkpoint: .*final_proj\.0\.bias.*encoder\.layers\.2\.fc1\.bias.*correct its sizes"
     ):
         convert(state, SIZES)
 
