@@ -14,6 +14,7 @@ from snakemake.utils import update_config
 from workflow.scripts import row_checks
 from workflow.scripts import rows as config_rows
 from workflow.scripts.config_files import check_config, default_config
+from workflow.scripts.rule_bodies import rule_bodies
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "workflow/schemas"
@@ -22,6 +23,8 @@ FILES = [
     *sorted((ROOT / "config/experiments").glob("*/config.yaml")),
     ROOT / "tests/config/tiny.yaml",
 ]
+RULE_FILES = sorted((ROOT / "workflow/rules").glob("*.smk"))
+RULES = rule_bodies(*RULE_FILES)
 PRESETS = {section for *_, section in row_checks.PRESETS}
 NO_STAGE = {
     "tasks",
@@ -75,7 +78,7 @@ def test_every_row_of_its_tables_is_valid(file, monkeypatch):
 
 def stage_of(section):
     """The stage function of a section of the config: its rule names the module."""
-    text = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    text = "".join(path.read_text() for path in RULE_FILES)
     module = re.search(rf'stage\("([\w.]+\.{section})"', text)
     assert module, f"no rule calls a stage of the name {section}"
     return getattr(importlib.import_module(module[1]), section)
@@ -83,12 +86,11 @@ def stage_of(section):
 
 def named_by_the_rule(section):
     """Names that the rule itself gives: inputs, outputs, params; and what the functions of `row=` can give."""
-    text = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
-    rule = re.search(rf"^rule {section}:\n(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
-    assert rule, f"no rule {section}"
+    text = "".join(path.read_text() for path in RULE_FILES)
+    assert section in RULES, f"no rule {section}"
     functions = "".join(re.findall(r"^def \w+\(wildcards\):.*?(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL))
     heads = set().union(*CONFIG["superb_heads"].values())  # superb_presets merges them with those of tune_encoder
-    return set(re.findall(r"^ +(\w+)=", rule[1], re.MULTILINE)), set(re.findall(r"\b(\w+)=", functions)) | heads
+    return set(re.findall(r"^ +(\w+)=", RULES[section], re.MULTILINE)), set(re.findall(r"\b(\w+)=", functions)) | heads
 
 
 @pytest.mark.parametrize("section", sorted(set(CONFIG) - NO_STAGE))

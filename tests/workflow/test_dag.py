@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from workflow.scripts.rule_bodies import rule_bodies
 from workflow.scripts.stage_code import PACKAGES
 
 ROOT = Path(__file__).parents[2]
-RULES = {}
-for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
-    for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", file.read_text(), re.MULTILINE | re.DOTALL):
-        RULES[name] = body
+RULES = rule_bodies(*sorted((ROOT / "workflow/rules").glob("*.smk")))
 with open(ROOT / "config/tasks.tsv") as table:
     TASKS = {row["task"]: row["corpus"] for row in csv.DictReader(table, delimiter="\t")}
 

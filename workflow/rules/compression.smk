@@ -1,32 +1,3 @@
-rule prune_weights:
-    input:
-        parent_model=parent_file("model.safetensors"),
-        parent_config=parent_file("config.json"),
-        manifests=encoder_manifests,
-        targets=encoder_targets,
-    output:
-        model="results/encoders/{encoder}/model.safetensors",
-        config="results/encoders/{encoder}/config.json",
-        training="results/encoders/{encoder}/training.parquet",
-    log:
-        "logs/prune_weights/{encoder}.log",
-    wildcard_constraints:
-        encoder=names("encoders", recipe="prune_weights"),
-    conda:
-        "../../environment.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory(4000),
-        gpu=config["gpus_per_job"],
-        gpu_processes=config["gpus_per_job"],
-        runtime=720,
-    params:
-        **stage("speech2unit.recipes.prune_weights"),
-        row=compression_settings,
-    script:
-        "../scripts/stage.py"
-
-
 rule prune_heads:
     input:
         parent_model=parent_file("model.safetensors"),
@@ -56,87 +27,51 @@ rule prune_heads:
         "../scripts/stage.py"
 
 
-rule prune_rows:
-    input:
-        parent_model=parent_file("model.safetensors"),
-        parent_config=parent_file("config.json"),
-        manifests=encoder_manifests,
-        targets=encoder_targets,
-    output:
-        model="results/encoders/{encoder}/model.safetensors",
-        config="results/encoders/{encoder}/config.json",
-        training="results/encoders/{encoder}/training.parquet",
+use rule prune_heads as prune_rows with:
     log:
         "logs/prune_rows/{encoder}.log",
     wildcard_constraints:
         encoder=names("encoders", recipe="prune_rows"),
-    conda:
-        "../../environment.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory(4000),
-        gpu=config["gpus_per_job"],
-        gpu_processes=config["gpus_per_job"],
-        runtime=720,
     params:
         **stage("speech2unit.recipes.prune_rows"),
-        row=compression_settings,
-    script:
-        "../scripts/stage.py"
 
 
-rule factorize_layers:
-    input:
-        parent_model=parent_file("model.safetensors"),
-        parent_config=parent_file("config.json"),
-        manifests=encoder_manifests,
-        targets=encoder_targets,
-    output:
-        model="results/encoders/{encoder}/model.safetensors",
-        config="results/encoders/{encoder}/config.json",
-        training="results/encoders/{encoder}/training.parquet",
+use rule prune_heads as prune_weights with:
+    log:
+        "logs/prune_weights/{encoder}.log",
+    wildcard_constraints:
+        encoder=names("encoders", recipe="prune_weights"),
+    params:
+        **stage("speech2unit.recipes.prune_weights"),
+
+
+use rule prune_heads as factorize_layers with:
     log:
         "logs/factorize_layers/{encoder}.log",
     wildcard_constraints:
         encoder=names("encoders", recipe="factorize_layers"),
-    conda:
-        "../../environment.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory(4000),
-        gpu=config["gpus_per_job"],
-        gpu_processes=config["gpus_per_job"],
-        runtime=720,
     params:
         **stage("speech2unit.recipes.factorize_layers"),
-        row=compression_settings,
-    script:
-        "../scripts/stage.py"
 
 
-rule distil_posteriors:
+use rule prune_heads as distil_posteriors with:
     input:
         parent_model=parent_file("model.safetensors"),
         parent_config=parent_file("config.json"),
         manifests=encoder_manifests,
-    output:
-        model="results/encoders/{encoder}/model.safetensors",
-        config="results/encoders/{encoder}/config.json",
-        training="results/encoders/{encoder}/training.parquet",
     log:
         "logs/distil_posteriors/{encoder}.log",
     wildcard_constraints:
         encoder=names("encoders", recipe="distil_posteriors"),
-    conda:
-        "../../environment.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory(4000),
-        gpu=config["gpus_per_job"],
-        gpu_processes=config["gpus_per_job"],
-        runtime=720,
     params:
         **stage("speech2unit.recipes.distil_posteriors"),
         row=recipe_settings,
-    script:
-        "../scripts/stage.py"
+
+
+use rule distil_posteriors as distil_layers with:
+    log:
+        "logs/distil_layers/{encoder}.log",
+    wildcard_constraints:
+        encoder=names("encoders", recipe="distil_layers"),
+    params:
+        **stage("speech2unit.recipes.distil_layers"),

@@ -90,30 +90,3 @@ rule export_melhubert:
         **stage("speech2unit.encoders.export_melhubert"),
     script:
         "../scripts/stage.py"
-
-
-rule distil_layers:
-    input:
-        manifests=encoder_manifests,
-        parent_model=parent_file("model.safetensors"),
-        parent_config=parent_file("config.json"),
-    output:
-        model="results/encoders/{encoder}/model.safetensors",
-        config="results/encoders/{encoder}/config.json",
-        training="results/encoders/{encoder}/training.parquet",
-    log:
-        "logs/distil_layers/{encoder}.log",
-    wildcard_constraints:
-        encoder=names("encoders", recipe="distil_layers"),
-    conda:
-        "../../environment.yaml"
-    resources:
-        mem_mb=memory(4000),
-        gpu=config["gpus_per_job"],
-        gpu_processes=config["gpus_per_job"],
-        runtime=720,
-    params:
-        **stage("speech2unit.recipes.distil_layers"),
-        row=recipe_settings,
-    script:
-        "../scripts/stage.py"

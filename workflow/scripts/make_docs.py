@@ -22,6 +22,7 @@ from storage.files import atomic
 from workflow.scripts import yaml_comments
 from workflow.scripts.config_files import ROOT, default_config
 from workflow.scripts.rows import TABLES, read_rows
+from workflow.scripts.rule_bodies import rule_bodies
 from workflow.scripts.stage_code import PACKAGES
 
 COMMAND = "python -m workflow.scripts.make_docs"
@@ -71,9 +72,8 @@ def rule_outputs(root=ROOT):
     """Return path pattern of an output → names of the rules that make it, from the text of workflow/rules/."""
     outputs = {}
     for file in sorted((root / "workflow/rules").glob("*.smk")):
-        text = file.read_text()
-        constants = dict(re.findall(r'^([A-Z_]+) = f?"(results/[^"]+)"$', text, re.MULTILINE)) | {"RUN": SUPERB_RUN}
-        for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL):
+        constants = dict(re.findall(r'^([A-Z_]+) = f?"(results/[^"]+)"$', file.read_text(), re.MULTILINE)) | {"RUN": SUPERB_RUN}
+        for name, body in rule_bodies(file).items():
             section = re.search(r"^    output:\n(.*?)(?=^    \w|\Z)", body, re.MULTILINE | re.DOTALL)
             for path in re.findall(r'"([^"]+)"', section[1] if section else ""):
                 path = re.sub(r"\{([A-Z_]+)\}", lambda match, known=constants: known[match[1]], path)
