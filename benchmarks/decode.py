@@ -15,7 +15,7 @@ from benchmarks.side_by_side import compare, matmul_peak, seconds
 from training.device import cast_frozen, mixed_precision
 from ulm.build_vocabulary import EOS
 from ulm.decode import greedy, legal_continuations
-from ulm.tuned import Tuned
+from ulm.tuned import TunedLM
 
 BATCH, LENGTH = 32, 6
 FOLLOWING = legal_continuations([(FIRST_UNIT + label, EOS) for label in range(NUM_LABELS)])
@@ -54,7 +54,7 @@ def against(name, peer_model, what, *, num_batches, **settings):
     groups, origin = batches(num_batches)
     theirs, words = listening(fairseq_unit_lm(PUBLISHED, seed=0)), dictionary(NUM_UNITS)
     lm = our_unit_lm(theirs, PUBLISHED)
-    tuned, device = Tuned(lm, prompt_of(lm, LENGTH, seed=0), "all", label_smoothing=0.0), torch.device("cpu")
+    tuned, device = TunedLM(lm, prompt_of(lm, LENGTH, seed=0), "all", label_smoothing=0.0), torch.device("cpu")
     model, cast = peer_model(theirs, tuned), copy.deepcopy(tuned)
     cast_frozen(cast.requires_grad_(False), device)
 

@@ -6,7 +6,7 @@ from benchmarks.peers.fairseq_lm import Cached
 if __name__ == "__main__":
     against(
         "decode_cached",
-        lambda theirs, tuned: Cached(theirs, tuned.prompt.past(tuned.lm)),
+        lambda theirs, tuned: Cached(theirs, tuned.prompt.key_values(tuned.lm)),
         num_batches=2,
         runs=3,
         aim=4,

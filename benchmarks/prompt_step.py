@@ -13,7 +13,7 @@ from benchmarks.side_by_side import compare, matmul_peak, seconds
 from training.device import mixed_precision
 from ulm.build_vocabulary import EOS, PAD, SEPARATOR
 from ulm.data import pad_rows
-from ulm.tuned import Tuned
+from ulm.tuned import TunedLM
 
 BATCH, LENGTH, RUNS = 32, 6, 5
 NAMES = ("keys", "values", "separator")
@@ -49,7 +49,7 @@ def main():
     rows = [(source, [SEPARATOR, label, EOS]) for source, label in middle]
     theirs = fairseq_unit_lm(PUBLISHED, seed=0)
     lm = our_unit_lm(theirs, PUBLISHED)
-    tuned = Tuned(lm, prompt_of(lm, LENGTH, seed=0), "all", label_smoothing=0.0)
+    tuned = TunedLM(lm, prompt_of(lm, LENGTH, seed=0), "all", label_smoothing=0.0)
     overwritten = OverwrittenRows(theirs, tuned.prompt)
     batch = tuple(zip(*rows))
 

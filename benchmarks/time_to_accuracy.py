@@ -11,7 +11,7 @@ from unittest import mock
 
 from benchmarks.side_by_side import load, write
 from ulm.tune_prompt import tune_prompt
-from ulm.tuned import Tuned
+from ulm.tuned import TunedLM
 from workflow.scripts.config_files import default_config
 
 ROOT = Path(__file__).parents[1]
@@ -53,7 +53,7 @@ class ReachedError(Exception):
 
 def seconds_to(accuracy, settings):
     """Seconds of training until `accuracy` on the dev split, and the updates; raises `ValueError` if it never comes."""
-    judging, measures, calls = [0.0], Tuned.measures, [0]
+    judging, measures, calls = [0.0], TunedLM.measures, [0]
     started = time.perf_counter()
 
     def judge(tuned, batches):
@@ -65,7 +65,7 @@ def seconds_to(accuracy, settings):
             raise ReachedError
         return found
 
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(Tuned, "measures", judge):
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(TunedLM, "measures", judge):
         try:
             tune_prompt(
                 rows=ROWS,

@@ -1,4 +1,11 @@
-"""What may be answered at all, as the tokens that may follow each prefix (see `legal_continuations`), and back to labels."""
+"""The answers that may be decoded for a task: the tokens that may follow each prefix, and tokens back to labels.
+
+`ListedAnswers` and `OpenAnswers` have the same interface:
+
+* `answers[prefix]`: the set of tokens that may follow a tuple of tokens, as of `legal_continuations`;
+* `answers.max_steps`: the most tokens of an answer, `</s>` included;
+* `answers.labels(tokens)`: the labels of decoded tokens without `</s>`, or None if they are no answer.
+"""
 
 import math
 
@@ -8,10 +15,10 @@ from ulm.decode import legal_continuations
 
 
 class ListedAnswers:
-    """The answers of the training rows and nothing else: `following[prefix]` → tokens that may come, at most `max_steps`."""
+    """The answers of the training rows, and no others."""
 
     def __init__(self, rows):
-        """`rows` of `BINARIZED`."""
+        """Collect the answers from rows of `BINARIZED`."""
         training = [row for row in rows if row["split"] == "train"]
         self.sequences = {tuple(row["tokens"][row["num_source"] + 1 :]): row["labels"] for row in training}
         self.max_steps = max(map(len, self.sequences))
@@ -21,48 +28,63 @@ class ListedAnswers:
         return self.following[prefix]
 
     def labels(self, tokens):
-        """Labels that the tokens (without `</s>`) say, or None where they are no answer."""
+        """Return the labels of tokens without `</s>`, or None if they are no answer."""
         return self.sequences.get((*tokens, EOS))
 
 
 class OpenAnswers:
-    """Every sequence of 1 to `max_labels` known labels; `</s>` may stand between labels only. Used as `ListedAnswers`."""
+    """All sequences of 1 to `max_labels` known labels. `</s>` may come only after a whole label."""
 
-    def __init__(self, said, max_labels):
-        """`said`: label → its tokens, equally many for all; no two labels have the same. Raises `ValueError`."""
-        self.label_of = {tuple(tokens): label for label, tokens in said.items()}
-        lengths = {len(tokens) for tokens in self.label_of}
-        if len(lengths) != 1 or len(self.label_of) < len(said):
+    def __init__(self, label_tokens, max_labels):
+        """Check that decoded tokens can be split into labels.
+
+        Args:
+            label_tokens: dict from each label to its tokens, equally many for all labels.
+            max_labels: the most labels per answer.
+
+        Raises:
+            ValueError: Labels share their tokens, or have different numbers of tokens.
+        """
+        self.label_of = {tuple(tokens): label for label, tokens in label_tokens.items()}
+        widths = {len(tokens) for tokens in self.label_of}
+        if len(widths) != 1 or len(self.label_of) < len(label_tokens):
             raise data_error(
                 "verbalizer",
-                "sequences are read back label by label",
-                expected="labels as different, equally long units",
-                got=f"{len(self.label_of)} different ones for {len(said)} labels, lengths {sorted(lengths)}",
+                "decoded sequences are split into labels of equal length",
+                expected="a different sequence of equally many units for each label",
+                got=f"{len(self.label_of)} different sequences for {len(label_tokens)} labels, of lengths {sorted(widths)}",
                 remedy="rerun fit_verbalizer",
             )
-        self.width, self.max_labels = lengths.pop(), max_labels
+        (self.width,) = widths
+        self.max_labels = max_labels
         self.max_steps = self.width * max_labels + 1
-        self.inside = legal_continuations(self.label_of)
+        self.within_label = legal_continuations(self.label_of)
 
     def __getitem__(self, prefix):
-        begun = len(prefix) % self.width
-        if begun:
-            return self.inside[prefix[-begun:]]
+        position = len(prefix) % self.width
+        if position:
+            return self.within_label[prefix[-position:]]
         if len(prefix) == self.width * self.max_labels:
             return {EOS}
-        return self.inside[()] | {EOS} if prefix else self.inside[()]
+        first_tokens = self.within_label[()]
+        return first_tokens | {EOS} if prefix else first_tokens
 
     def labels(self, tokens):
-        """Labels that the tokens (without `</s>`) say, or None where they are no answer."""
-        words = [self.label_of.get(tuple(tokens[i : i + self.width])) for i in range(0, len(tokens), self.width)]
-        return words if 0 < len(words) <= self.max_labels and None not in words else None
+        """Return the labels of tokens without `</s>`, or None if they are no answer."""
+        starts = range(0, len(tokens), self.width)
+        labels = [self.label_of.get(tuple(tokens[start : start + self.width])) for start in starts]
+        return labels if 0 < len(labels) <= self.max_labels and None not in labels else None
 
 
 def open_answers(rows, label_map, index_of, max_length_factor):
-    """`OpenAnswers` up to the longest training answer in `rows` of `BINARIZED`, times a factor.
+    """Return `OpenAnswers` that are at most `max_length_factor` times as long as the longest training answer.
 
-    label_map: label → units; index_of: unit → token.
+    Args:
+        rows: rows of `BINARIZED`.
+        label_map: dict from each label to its units.
+        index_of: dict from each unit to its vocabulary index.
+        max_length_factor: factor of the number of labels; at least one label is allowed.
     """
     longest = max(len(row["labels"]) for row in rows if row["split"] == "train")
-    said = {label: [index_of[unit] for unit in units] for label, units in label_map.items()}
-    return OpenAnswers(said, max(1, math.floor(max_length_factor * longest)))
+    label_tokens = {label: [index_of[unit] for unit in units] for label, units in label_map.items()}
+    return OpenAnswers(label_tokens, max(1, math.floor(max_length_factor * longest)))

@@ -1,4 +1,4 @@
-"""Token rows as another utterance of the same might have come out: units dropped, confused, the edges cut."""
+"""Augmentation of units: random deletion, substitution by similar units, cropping."""
 
 from dataclasses import dataclass
 
@@ -6,24 +6,29 @@ import numpy as np
 
 from ulm.build_vocabulary import EOS, SEPARATOR, SPECIALS
 
-TEMPERATURE = 0.08  # of the substitution probabilities over cosine similarities
+TEMPERATURE = 0.08  # of the softmax over cosine similarities that gives the substitution probabilities
 MIN_UNITS = 4  # a row is never made shorter than this
 
 
 @dataclass(frozen=True)
 class UnitAugmentation:
-    """How rows are changed. All zero: not at all."""
+    """How rows are changed. With probability 0 they stay as they are."""
 
-    probability: float  # of changing a row at all
-    drop: float  # largest probability of leaving a unit out
-    substitute: float  # largest probability of taking a similar unit instead
+    probability: float  # that a row is changed
+    drop: float  # largest probability of deleting a unit
+    substitute: float  # largest probability of replacing a unit by a similar one
     crop: float  # largest fraction of the row that is cut off at its two ends together
 
 
 def substitution_table(rows, vocabulary_size):
-    """Cumulative probabilities `[V, V]` of each token's substitutes: tokens with the same neighbours, label-free.
+    """Return the cumulative probabilities `[V, V]` of the substitutes of each token, without the use of labels.
 
-    Similarity is the cosine between vectors of positive pointwise mutual information with left and right neighbours.
+    Tokens are similar if they have similar neighbours: by the cosine between vectors of their positive pointwise mutual
+    information with left and right neighbours.
+
+    Args:
+        rows: token rows `u1 … uN` of the training split.
+        vocabulary_size: V.
     """
     counts = np.zeros((vocabulary_size, 2 * vocabulary_size))
     for row in rows:
@@ -40,17 +45,29 @@ def substitution_table(rows, vocabulary_size):
     return np.cumsum(weights / np.maximum(weights.sum(1, keepdims=True), 1e-300), 1)
 
 
-def augment(row, how, table, rng):
-    """Token indices `[N]` → changed ones, runs collapsed again; the row itself where too little would be left."""
-    if rng.random() >= how.probability:
+def augment(row, augmentation, table, rng):
+    """Return tokens `[N]` with random changes, runs of equal tokens collapsed again.
+
+    Args:
+        row: tokens `[N]`, which are not changed in place.
+        augmentation: a `UnitAugmentation`.
+        table: the result of `substitution_table`.
+        rng: NumPy generator.
+
+    Returns:
+        The changed tokens, or the row itself if fewer than `MIN_UNITS` would be left.
+    """
+    if rng.random() >= augmentation.probability:
         return row
     changed = row.copy()
-    for i in np.flatnonzero(rng.random(len(row)) < rng.uniform(0, how.substitute)):
+    substituted = rng.random(len(row)) < rng.uniform(0, augmentation.substitute)
+    for i in np.flatnonzero(substituted):
         changed[i] = min(np.searchsorted(table[changed[i]], rng.random()), len(table) - 1)
-    kept = rng.random(len(row)) >= rng.uniform(0, how.drop)
-    cut = rng.integers(0, int(how.crop * len(row)) + 1)
-    first = rng.integers(0, cut + 1)
-    kept[:first] = kept[len(row) - (cut - first) :] = False
+    kept = rng.random(len(row)) >= rng.uniform(0, augmentation.drop)
+    num_cropped = rng.integers(0, int(augmentation.crop * len(row)) + 1)
+    num_cropped_left = rng.integers(0, num_cropped + 1)
+    kept[:num_cropped_left] = False
+    kept[len(row) - (num_cropped - num_cropped_left) :] = False
     changed = changed[kept]
     changed = changed[np.diff(changed, prepend=-1) != 0]
     return changed if len(changed) >= MIN_UNITS else row

@@ -1,4 +1,4 @@
-"""Token rows as padded batches."""
+"""Padded batches of token rows."""
 
 import numpy as np
 import torch
@@ -7,19 +7,26 @@ from ulm.build_vocabulary import PAD
 
 
 def pad_rows(rows, device="cpu"):
-    """Lists of token indices → tensor `[B, T]`, padded on the right with `<pad>`."""
+    """Return lists of vocabulary indices as a tensor `[B, T]`, padded on the right with `<pad>`."""
     return torch.nn.utils.rnn.pad_sequence([torch.as_tensor(row) for row in rows], True, PAD).to(device)
 
 
 def length_batches(lengths, max_tokens, rng=None):
-    """Positions of rows in batches of similar length, each of at most `max_tokens` padded tokens (at least one row).
+    """Group rows of similar length into batches.
 
-    With `rng`, ties and the order of the batches are random; without, both are fixed.
+    Args:
+        lengths: number of tokens of each row.
+        max_tokens: the most tokens per batch, padding included. A longer row is a batch of its own.
+        rng: generator that shuffles the batches and rows of the same length; None: the order is fixed.
+
+    Returns:
+        A list of arrays with the positions of the rows of each batch.
     """
     lengths = np.asarray(lengths)
     shuffled = rng.permutation(len(lengths)) if rng else np.arange(len(lengths))
     order = shuffled[np.argsort(lengths[shuffled], kind="stable")]
-    batches, start = [], 0
+    batches = []
+    start = 0
     for end in range(1, len(order) + 1):
         if end == len(order) or lengths[order[end]] * (end + 1 - start) > max_tokens:
             batches.append(order[start:end])
@@ -28,9 +35,11 @@ def length_batches(lengths, max_tokens, rng=None):
 
 
 def endless_batches(lengths, max_tokens, rng, classes=None):
-    """`length_batches` of positions epoch after epoch, each in another order.
+    """Yield `length_batches` epoch after epoch, each epoch in another order.
 
-    With `classes` (one of each row) an epoch draws every class equally often, as many rows as there are in all.
+    Args:
+        lengths, max_tokens, rng: as for `length_batches`.
+        classes: None, or the class of each row. With classes, an epoch holds about as many rows, but all classes equally often.
     """
     lengths = np.asarray(lengths)
     while True:
@@ -40,9 +49,12 @@ def endless_batches(lengths, max_tokens, rng, classes=None):
 
 
 def balanced_positions(classes, rng):
-    """About as many positions as there are rows, the same number of every class: all rows of a class before any again."""
-    members = {}
+    """Draw about as many positions as there are rows, equally many of each class.
+
+    No row of a class is drawn again before all its rows have been drawn.
+    """
+    positions_of = {}
     for position, name in enumerate(classes):
-        members.setdefault(name, []).append(position)
-    share = -(-len(classes) // len(members))
-    return np.concatenate([np.resize(rng.permutation(found), share) for found in members.values()])
+        positions_of.setdefault(name, []).append(position)
+    rows_per_class = -(-len(classes) // len(positions_of))
+    return np.concatenate([np.resize(rng.permutation(positions), rows_per_class) for positions in positions_of.values()])

@@ -1,4 +1,8 @@
-"""Decoding: one pass over the source under the prompt, then token by token from the cache."""
+"""Decoding of answers. The source is read once under the prompt; then each step adds one token to the cached keys and values.
+
+`following` restricts what may be decoded: an object whose item `following[prefix]` is the set of tokens that may come after a
+tuple of tokens, such as `legal_continuations(…)` or the classes of `answers`. Without it, any token may come.
+"""
 
 import math
 from typing import NamedTuple
@@ -11,7 +15,10 @@ from ulm.prompt import read_source, target_logits
 
 
 def legal_continuations(sequences):
-    """Token sequences (each ending in `</s>`) → prefix → set of tokens that may follow: `() → {12, 7}`, `(12,) → {2}`."""
+    """Return a dict from each prefix of the sequences, which end in `</s>`, to the set of tokens that may follow.
+
+    Example: `[(12, 2), (7, 5, 2)]` → `{(): {12, 7}, (12,): {2}, (7,): {5}, (7, 5): {2}}`.
+    """
     following = {}
     for sequence in sequences:
         for i, token in enumerate(sequence):
@@ -19,125 +26,189 @@ def legal_continuations(sequences):
     return following
 
 
-@torch.no_grad()
-def greedy(tuned, sources, *, max_steps, following=None, begun=None, copies=1):
-    """Token sequences that a `Tuned` unit LM says after `u1 … uN <s>` of each source `u1 … uN`, and their log probabilities.
+class DecoderState(NamedTuple):
+    """What the next step of decoding needs, for N hypotheses."""
 
-    `following`: prefix → tokens that may come, as `legal_continuations(...)`: the most probable legal token is taken, with
-    its probability among the legal ones; without it any token may come, until `</s>` or `max_steps` tokens. `</s>` is not
-    part of the result. `begun`: `begin(tuned, sources)`, where the sources were read before. `copies`: every so many sources
-    are one utterance as it might have come out, and get one answer, by the mean of their probabilities.
-    """
-    chosen, starts, past, visible = begun or begin(tuned, sources)
-    count = len(sources) // copies
-    said, scores, done = [[] for _ in range(count)], [0.0] * count, [False] * count
-    for step in range(max_steps):
-        if following and all(over or following[tuple(row)] == {EOS} for row, over in zip(said, done)):
-            break  # every row must end here
-        logits, past, visible = _next_logits(tuned, chosen, starts + step, past, visible)
-        best = _log_probabilities(_together(logits, copies), said, following).max(1)
-        for i, (token, score) in enumerate(zip(best.indices.tolist(), best.values.tolist())):
-            if not done[i]:
-                scores[i] += score
-                done[i] = token == EOS
-                said[i] += [] if done[i] else [token]
-        chosen = best.indices.repeat_interleave(copies)[:, None]
-        if all(done):
-            break
-    return said, scores
+    tokens: torch.Tensor  # [N, 1]: the last token of each
+    positions: torch.Tensor  # [N, 1]: their positions
+    past_key_values: list  # per layer, keys and values [N, H, P, D / H] of everything before
+    attention_mask: torch.Tensor  # boolean [N, P] over this past
+
+    def select(self, rows, tokens):
+        """Return the state of the hypotheses at positions `rows`, continued by `tokens` `[N, 1]`."""
+        past_key_values = [(keys[rows], values[rows]) for keys, values in self.past_key_values]
+        return DecoderState(tokens, self.positions[rows], past_key_values, self.attention_mask[rows])
 
 
 @torch.no_grad()
-def beam(tuned, sources, *, beam_size, max_steps, following=None, length_penalty=0.0, begun=None):
-    """As `greedy`, but the `beam_size` most probable beginnings of each source are followed; with 1 it is `greedy`.
+def read_sources(tuned, sources):
+    """Return the `DecoderState` after a `TunedLM` has read sources `u1 … uN`; the next token to read is `<s>`."""
+    tokens = pad_rows([[EOS, *source] for source in sources], tuned.prompt.separator.device)
+    past_key_values, attention_mask = read_source(tuned.lm, tuned.prompt, tokens, tuned.scope)
+    positions = (tokens != PAD).sum(1, keepdim=True)
+    return DecoderState(torch.full_like(positions, SEPARATOR), positions, past_key_values, attention_mask)
 
-    What has ended makes the beam narrower, and is compared by log probability / tokens^length_penalty, `</s>` counted.
-    **Source:** Wu et al. 2016, arXiv 1609.08144, section 7; the normalisation is fairseq's simpler one.
+
+@torch.no_grad()
+def greedy(tuned, sources, *, max_steps, following=None, state=None, sources_per_row=1):
+    """Decode the most probable token at each step, until `</s>` or `max_steps` tokens.
+
+    Args:
+        tuned: a `TunedLM`.
+        sources: rows of units `u1 … uN`.
+        max_steps: the most tokens per output, `</s>` included.
+        following: see the module.
+        state: the result of `read_sources(tuned, sources)`, if it has been computed already.
+        sources_per_row: number of successive sources that are variants of one utterance. They get one output, by the mean of
+            their probabilities.
+
+    Returns:
+        The tokens of each output without `</s>`, and their log probabilities, among the tokens that `following` allows.
     """
-    chosen, starts, past, visible = begun or begin(tuned, sources)
-    live, ended = [Beginning(row, (), 0.0) for row in range(len(sources))], [[] for _ in sources]
-    for step in range(max_steps):
-        logits, past, visible = _next_logits(tuned, chosen, starts + step, past, visible)
-        scores = _log_probabilities(logits, [one.tokens for one in live], following)
-        found = [pair for pair in _longer(live, scores, beam_size, ended) if not _over(pair[0], ended, following)]
-        found = [(one, parent) for one, parent in found if _may_win(one, ended[one.row], max_steps, length_penalty)]
-        if not found:
+    state = state or read_sources(tuned, sources)
+    num_rows = len(sources) // sources_per_row
+    outputs = [[] for _ in range(num_rows)]
+    scores = [0.0] * num_rows
+    finished = [False] * num_rows
+    for _ in range(max_steps):
+        if all(done or must_end(tokens, following) for tokens, done in zip(outputs, finished)):
             break
-        live, parents = map(list, zip(*found))
-        past, visible, starts = [(k[parents], v[parents]) for k, v in past], visible[parents], starts[parents]
-        chosen = torch.tensor([[one.tokens[-1]] for one in live], device=starts.device)
-    best = []
-    for row, done in enumerate(ended):
-        best.append(max(done or [one for one in live if one.row == row], key=lambda one: one.value(length_penalty)))
-    return [list(one.tokens) for one in best], [one.score for one in best]
+        logits, state = _next_logits(tuned, state)
+        best = _log_probabilities(_mean_of_variants(logits, sources_per_row), outputs, following).max(1)
+        for row, (token, score) in enumerate(zip(best.indices.tolist(), best.values.tolist())):
+            if finished[row]:
+                continue
+            scores[row] += score
+            if token == EOS:
+                finished[row] = True
+            else:
+                outputs[row].append(token)
+        state = state._replace(tokens=best.indices.repeat_interleave(sources_per_row)[:, None])
+    return outputs, scores
 
 
-class Beginning(NamedTuple):
-    """What may be said of the source at position `row`, with its log probability (once it has ended, with `</s>`)."""
+class Hypothesis(NamedTuple):
+    """A partial or complete output for the source at position `row`."""
 
     row: int
-    tokens: tuple
-    score: float
+    tokens: tuple  # without </s>
+    score: float  # log probability, that of </s> included once it has ended
+    ended: bool = False  # whether </s> has been decoded
 
-    def value(self, length_penalty):
+    def rank(self, length_penalty):
+        """Return the number by which hypotheses are compared: log probability / tokens^length_penalty, `</s>` included."""
         return self.score / (len(self.tokens) + 1) ** length_penalty
 
 
-def _longer(live, scores, beam_size, ended):
-    """Each source's best beginnings with one token more, each with its parent's position; those with `</s>` go to `ended`.
-
-    scores: log probabilities `[N, V]` of the tokens after the N live beginnings; ended: by source.
-    """
-    best, candidates = scores.topk(min(beam_size, scores.shape[1])), [[] for _ in ended]
-    for parent, (one, values, tokens) in enumerate(zip(live, best.values.tolist(), best.indices.tolist())):
-        candidates[one.row] += [(one.score + v, parent, token) for v, token in zip(values, tokens) if v > -torch.inf]
-    for row, found in enumerate(candidates):
-        found.sort(key=lambda candidate: -candidate[0])
-        for score, parent, token in found[: beam_size - len(ended[row])]:
-            if token == EOS:
-                ended[row].append(live[parent]._replace(score=score))
-            else:
-                yield Beginning(row, (*live[parent].tokens, token), score), parent
-
-
-def _over(one, ended, following):
-    """Whether nothing but `</s>` may come; then it has ended, without asking the model."""
-    over = bool(following) and following[one.tokens] == {EOS}
-    if over:
-        ended[one.row].append(one)
-    return over
-
-
-def _may_win(one, ended, max_steps, length_penalty):
-    """Whether something longer can be better than the best that has ended: at best it costs nothing and is `max_steps` long."""
-    return not ended or one.score / max_steps**length_penalty > max(other.value(length_penalty) for other in ended)
-
-
 @torch.no_grad()
-def begin(tuned, sources):
-    """After reading the sources: first tokens `<s>` `[B, 1]`, their positions `[B, 1]`, keys and values, their visibility."""
-    tokens = pad_rows([[EOS, *source] for source in sources], tuned.prompt.separator.device)
-    past, visible = read_source(tuned.lm, tuned.prompt, tokens, tuned.scope)
-    starts = (tokens != PAD).sum(1, keepdim=True)
-    return torch.full_like(starts, SEPARATOR), starts, past, visible
+def beam(tuned, sources, *, beam_size, max_steps, following=None, length_penalty=0.0, state=None):
+    """Decode by beam search. With `beam_size` 1 it is `greedy`, whose other arguments and return values it shares.
+
+    Every finished hypothesis of a source makes its beam narrower by one. Finished hypotheses are compared by
+    `Hypothesis.rank`.
+
+    Args:
+        beam_size: number of hypotheses per source.
+        length_penalty: exponent of the length normalisation.
+
+    **Source:** Wu et al. 2016, arXiv 1609.08144, section 7, with fairseq's simpler length normalisation.
+    """
+    state = state or read_sources(tuned, sources)
+    live = [Hypothesis(row, (), 0.0) for row in range(len(sources))]
+    finished = [[] for _ in sources]
+    for _ in range(max_steps):
+        logits, state = _next_logits(tuned, state)
+        log_probabilities = _log_probabilities(logits, [hypothesis.tokens for hypothesis in live], following)
+        unfinished = finish(expand(live, log_probabilities, beam_size, finished), finished, following)
+        hopeful = [
+            (hypothesis, parent)
+            for hypothesis, parent in unfinished
+            if can_still_win(hypothesis, finished[hypothesis.row], max_steps, length_penalty)
+        ]
+        if not hopeful:
+            break
+        live = [hypothesis for hypothesis, _ in hopeful]
+        parents = [parent for _, parent in hopeful]
+        last_tokens = torch.tensor([[hypothesis.tokens[-1]] for hypothesis in live], device=state.tokens.device)
+        state = state.select(parents, last_tokens)
+    best = []
+    for row, ended in enumerate(finished):
+        candidates = ended or [hypothesis for hypothesis in live if hypothesis.row == row]
+        best.append(max(candidates, key=lambda hypothesis: hypothesis.rank(length_penalty)))
+    return [list(hypothesis.tokens) for hypothesis in best], [hypothesis.score for hypothesis in best]
 
 
-def _next_logits(tuned, chosen, positions, past, visible):
-    """Logits `[N, V]` after tokens `[N, 1]` at their positions; keys and values with theirs, and the visibility of these."""
-    logits, past = target_logits(tuned.lm, tuned.prompt.separator, chosen, positions, past, visible)
-    visible = torch.cat([visible, torch.ones_like(chosen, dtype=torch.bool)], 1)
-    return (tuned.verbalizer(logits) if tuned.verbalizer else logits)[:, -1], past, visible
+def expand(live, log_probabilities, beam_size, finished):
+    """Return the best hypotheses with one more token: for each source as many as its beam still holds, the best first.
+
+    Args:
+        live: N hypotheses.
+        log_probabilities: `[N, V]`, of the tokens after each of them; -inf: the token is not allowed.
+        beam_size: number of hypotheses per source.
+        finished: the finished hypotheses of each source.
+
+    Returns:
+        Pairs of a hypothesis and the position of its parent in `live`.
+    """
+    best = log_probabilities.topk(min(beam_size, log_probabilities.shape[1]))
+    candidates = [[] for _ in finished]
+    for parent, (hypothesis, values, tokens) in enumerate(zip(live, best.values.tolist(), best.indices.tolist())):
+        for value, token in zip(values, tokens):
+            if value > -math.inf:
+                candidates[hypothesis.row].append((hypothesis.score + value, parent, token))
+    expanded = []
+    for row, row_candidates in enumerate(candidates):
+        row_candidates.sort(key=lambda candidate: -candidate[0])
+        for score, parent, token in row_candidates[: beam_size - len(finished[row])]:
+            ended = token == EOS
+            tokens = live[parent].tokens if ended else (*live[parent].tokens, token)
+            expanded.append((Hypothesis(row, tokens, score, ended), parent))
+    return expanded
 
 
-def _together(logits, copies):
-    """Logits `[N · copies, V]` → the log of the mean probabilities of each N `[N, V]`, or as they are where there is one."""
-    if copies == 1:
+def finish(expanded, finished, following):
+    """Move the hypotheses that have ended, or can only end, from the result of `expand` to `finished`; return the others."""
+    unfinished = []
+    for hypothesis, parent in expanded:
+        if hypothesis.ended or must_end(hypothesis.tokens, following):
+            finished[hypothesis.row].append(hypothesis)
+        else:
+            unfinished.append((hypothesis, parent))
+    return unfinished
+
+
+def must_end(tokens, following):
+    """Whether only `</s>` may come after the tokens. Its probability is then 1, so the model need not be asked."""
+    return bool(following) and following[tuple(tokens)] == {EOS}
+
+
+def can_still_win(hypothesis, finished, max_steps, length_penalty):
+    """Whether a longer hypothesis can rank above the finished ones: at best it has `max_steps` tokens and the same score."""
+    best_rank = hypothesis.score / max_steps**length_penalty
+    return not finished or best_rank > max(other.rank(length_penalty) for other in finished)
+
+
+def _next_logits(tuned, state):
+    """Return the logits `[N, V]` after the tokens of a state, and the state that includes these tokens in its past."""
+    logits, past_key_values = target_logits(
+        tuned.lm, tuned.prompt.separator, state.tokens, state.positions, state.past_key_values, state.attention_mask
+    )
+    if tuned.verbalizer is not None:
+        logits = tuned.verbalizer(logits)
+    attention_mask = torch.cat([state.attention_mask, torch.ones_like(state.tokens, dtype=torch.bool)], 1)
+    return logits[:, -1], DecoderState(state.tokens, state.positions + 1, past_key_values, attention_mask)
+
+
+def _mean_of_variants(logits, sources_per_row):
+    """Return the log of the mean probabilities `[N, V]` of every `sources_per_row` rows of logits `[N · sources_per_row, V]`."""
+    if sources_per_row == 1:
         return logits
-    return logits.double().log_softmax(-1).unflatten(0, (-1, copies)).logsumexp(1) - math.log(copies)
+    log_probabilities = logits.double().log_softmax(-1).unflatten(0, (-1, sources_per_row))
+    return log_probabilities.logsumexp(1) - math.log(sources_per_row)
 
 
 def _log_probabilities(logits, prefixes, following):
-    """Logits `[N, V]` → log probabilities (float64) among the tokens that may follow each prefix; -inf of the others."""
+    """Return log probabilities `[N, V]` (float64) among the tokens that may follow each prefix, and -inf for all others."""
     logits = logits.double()
     if following:
         legal = torch.zeros(logits.shape, dtype=torch.bool)

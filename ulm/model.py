@@ -1,8 +1,9 @@
-"""The unit language model: a decoder-only transformer over units, as fairseq's `transformer_lm`.
+"""The unit language model: a decoder-only transformer over units, equal to fairseq's `transformer_lm`.
 
-Pre-LayerNorm with a final one, ReLU, sinusoidal positions that start at 2, embedding scale √d, tied embeddings. The
-state-dict keys are fairseq's without the leading `decoder.`.
-**Source:** Lakhotia et al. 2021 (GSLM), arXiv 2102.01192; fairseq `transformer_lm_big` is its largest preset.
+Pre-LayerNorm blocks and a final LayerNorm, ReLU, sinusoidal positions that start at 2, embeddings scaled by √d, tied input
+and output embeddings. The state-dict keys are fairseq's without the leading `decoder.`.
+
+**Source:** Lakhotia et al. 2021 (GSLM), arXiv 2102.01192, whose unit LMs use the preset `transformer_lm_big`.
 """
 
 import math
@@ -21,7 +22,7 @@ FIRST_POSITION = 2  # fairseq: padding_idx + 1
 
 @dataclass(frozen=True)
 class UnitLMConfig:
-    """Sizes of a unit LM. `vocabulary_size` counts the 4 specials."""
+    """Sizes of a unit LM. `vocabulary_size` includes the 4 special symbols."""
 
     vocabulary_size: int
     num_layers: int
@@ -30,11 +31,12 @@ class UnitLMConfig:
     num_heads: int
 
     def to_dict(self):
+        """Return the sizes by name."""
         return asdict(self)
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention whose keys and values may be preceded by a past (a prompt, or tokens decoded before)."""
+    """Multi-head self-attention. Past keys and values (of a prompt or of earlier tokens) may precede those of the input."""
 
     def __init__(self, dim, num_heads):
         super().__init__()
@@ -42,27 +44,36 @@ class Attention(nn.Module):
         self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(dim, dim) for _ in range(4))
 
     def heads(self, x):
-        """`[B, T, D]` → `[B, H, T, D / H]`."""
+        """Split `[B, T, D]` into heads `[B, H, T, D / H]`."""
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
-    def keys_values(self, x, past=None):
-        """Keys and values `[B, H, P + T, D / H]` of the past, if any, and of inputs `[B, T, D]`."""
-        new = self.heads(self.k_proj(x)), self.heads(self.v_proj(x))
-        return new if past is None else tuple(torch.cat([p.expand(len(x), -1, -1, -1), n], 2) for p, n in zip(past, new))
+    def key_values(self, x, past=None):
+        """Return the keys and values `[B, H, P + T, D / H]` of an optional past and of inputs `[B, T, D]`."""
+        keys = self.heads(self.k_proj(x))
+        values = self.heads(self.v_proj(x))
+        if past is None:
+            return keys, values
+        past_keys, past_values = (tensor.expand(len(x), -1, -1, -1) for tensor in past)
+        return torch.cat([past_keys, keys], 2), torch.cat([past_values, values], 2)
 
     def forward(self, x, past, mask):
-        """`x` `[B, T, D]`, `past` None or (keys, values) `[B, H, P, D / H]`, boolean `mask` `[B or 1, 1, T, P + T]`.
+        """Attend from each input to the past and to the inputs.
 
-        Returns the output `[B, T, D]` and the keys and values of past and tokens together. Without a past, `mask` may
-        be None for plain causal attention.
+        Args:
+            x: inputs `[B, T, D]`.
+            past: None, or keys and values `[1 or B, H, P, D / H]`.
+            mask: boolean `[1 or B, 1, T, P + T]`, True where attention is allowed; None for causal attention without a past.
+
+        Returns:
+            The output `[B, T, D]`, and the keys and values `[B, H, P + T, D / H]` of past and inputs together.
         """
-        keys, values = self.keys_values(x, past)
+        keys, values = self.key_values(x, past)
         out = attention(self.heads(self.q_proj(x)), keys, values, attn_mask=mask, is_causal=mask is None)
         return self.out_proj(out.transpose(1, 2).flatten(2)), (keys, values)
 
 
 class Layer(nn.Module):
-    """Pre-LayerNorm block: attention and feed-forward, each with a residual."""
+    """Pre-LayerNorm block: self-attention and feed-forward layers, each with a residual connection."""
 
     def __init__(self, config, dropout):
         super().__init__()
@@ -74,13 +85,19 @@ class Layer(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x, past, mask):
-        attended, present = self.self_attn(self.self_attn_layer_norm(x), past, mask)
+        """Transform `[B, T, D]`. Arguments and return values are those of `Attention.forward`."""
+        attended, key_values = self.self_attn(self.self_attn_layer_norm(x), past, mask)
         x = x + self.dropout(attended)
-        return x + self.dropout(self.fc2(F.relu(self.fc1(self.final_layer_norm(x))))), present
+        return x + self.dropout(self.fc2(F.relu(self.fc1(self.final_layer_norm(x))))), key_values
 
 
 class UnitLM(nn.Module):
-    """The language model. `dropout` acts in training mode only; attention has none, which would cost a sixth of the training."""
+    """The language model.
+
+    Dropout acts in training mode only. The attention weights have none, because it would cost a sixth of the training time.
+
+    In all methods, `past_key_values` is None or a list with one pair of keys and values `[1 or B, H, P, D / H]` per layer.
+    """
 
     def __init__(self, config, dropout=0.0):
         super().__init__()
@@ -93,9 +110,12 @@ class UnitLM(nn.Module):
         nn.init.normal_(self.embed_tokens.weight, std=config.dim**-0.5)
 
     def embed(self, tokens, start=0, separator=None):
-        """Tokens `[B, T]` → inputs `[B, T, D]`. `start`: position of the first token, a number or `[B, 1]`.
+        """Return the inputs `[B, T, D]` of tokens `[B, T]`: embeddings plus positions.
 
-        `separator`: None or (index, vector `[D]`): this vector stands for that token on the input side.
+        Args:
+            tokens: vocabulary indices `[B, T]`.
+            start: position of the first token, a number or `[B, 1]`.
+            separator: None, or an index and a vector `[D]` that replaces the embedding of this index.
         """
         vectors = self.embed_tokens(tokens)
         if separator is not None:
@@ -104,46 +124,52 @@ class UnitLM(nn.Module):
         positions = start + torch.arange(tokens.shape[1], device=tokens.device)[None]
         return self.dropout(math.sqrt(self.config.dim) * vectors + sinusoids(positions, self.config.dim))
 
-    def hidden(self, inputs, past=None, mask=None):
-        """Inputs `[B, T, D]` → last hidden states `[B, T, D]` and per layer the keys and values, past included.
+    def hidden(self, inputs, past_key_values=None, mask=None):
+        """Return the last hidden states `[B, T, D]` of inputs `[B, T, D]`, and the keys and values of past and inputs.
 
-        `past`: per layer (keys, values) `[1 or B, H, P, D / H]`. Without `mask` every token sees all of the past, and of
-        the tokens itself and those before.
+        Args:
+            inputs: `[B, T, D]`, such as those of `embed`.
+            past_key_values: see the class.
+            mask: boolean `[1 or B, 1, T, P + T]`, True where attention is allowed. By default, each input attends to the
+                whole past, to the inputs before it and to itself.
         """
-        x, presents = self._through(self.layers, inputs, past, mask)
-        return self.layer_norm(x), presents
+        x, key_values = self._through(self.layers, inputs, past_key_values, mask)
+        return self.layer_norm(x), key_values
 
-    def read(self, inputs, past=None):
-        """Inputs `[B, T, D]` → per layer keys and values, past included, as of `hidden`; the last block computes no more."""
-        x, presents = self._through(self.layers[:-1], inputs, past, None)
+    def key_values(self, inputs, past_key_values=None):
+        """Return only the keys and values of `hidden`. Of the last layer, nothing else is computed."""
+        x, key_values = self._through(self.layers[:-1], inputs, past_key_values, None)
         last = self.layers[-1]
-        return presents + [last.self_attn.keys_values(last.self_attn_layer_norm(x), past and past[-1])]
+        last_past = past_key_values and past_key_values[-1]
+        return key_values + [last.self_attn.key_values(last.self_attn_layer_norm(x), last_past)]
 
-    def _through(self, layers, inputs, past, mask):
-        if mask is None and past is not None:
-            mask = causal_mask(inputs.shape[1], past[0][0].shape[2], inputs.device)
-        x, presents = inputs, []
-        for layer, layer_past in zip(layers, past or [None] * len(layers)):
-            x, present = layer(x, layer_past, mask)
-            presents.append(present)
-        return x, presents
+    def _through(self, layers, inputs, past_key_values, mask):
+        """Return the output of the layers, and their keys and values."""
+        if mask is None and past_key_values is not None:
+            mask = causal_mask(inputs.shape[1], past_key_values[0][0].shape[2], inputs.device)
+        x = inputs
+        key_values = []
+        for layer, past in zip(layers, past_key_values or [None] * len(layers)):
+            x, layer_key_values = layer(x, past, mask)
+            key_values.append(layer_key_values)
+        return x, key_values
 
     def logits(self, hidden):
-        """Hidden states `[…, D]` → logits `[…, V]` over the vocabulary; the output matrix is the embedding."""
+        """Return the logits `[…, V]` of hidden states `[…, D]`. The output matrix is the embedding."""
         return F.linear(hidden, self.embed_tokens.weight)
 
-    def forward(self, tokens, past=None, separator=None):
-        """Tokens `[B, T]`, padded on the right → logits `[B, T, V]`. Tokens never see what stands right of them."""
-        return self.logits(self.hidden(self.embed(tokens, separator=separator), past)[0])
+    def forward(self, tokens, past_key_values=None, separator=None):
+        """Return the logits `[B, T, V]` of tokens `[B, T]`, which are padded on the right. No token attends to later ones."""
+        return self.logits(self.hidden(self.embed(tokens, separator=separator), past_key_values)[0])
 
 
 def causal_mask(length, past_length, device):
-    """Boolean `[1, 1, T, P + T]`: True where a token may look: all of the past, and the tokens up to itself."""
+    """Return a boolean mask `[1, 1, T, P + T]` that allows attention to the whole past and to tokens up to itself."""
     return torch.ones(length, past_length + length, dtype=torch.bool, device=device).tril(past_length)[None, None]
 
 
 def sinusoids(positions, dim):
-    """Positions `[…]` (from 0) → `[…, dim]`: sines then cosines of position + 2 at geometric wavelengths, as fairseq."""
+    """Return `[…, dim]` for positions `[…]` from 0: sines, then cosines, of position + 2 at geometric wavelengths, as fairseq."""
     half = dim // 2
     rates = torch.exp(torch.arange(half, device=positions.device) * -(math.log(10_000) / (half - 1)))
     angles = (positions[..., None] + FIRST_POSITION).float() * rates
@@ -151,12 +177,12 @@ def sinusoids(positions, dim):
 
 
 def num_parameters(module):
-    """Number of parameters of a module (tied ones once)."""
+    """Return the number of parameters of a module; tied ones count once."""
     return sum(p.numel() for p in module.parameters())
 
 
 def load(model, config, device="cpu"):
-    """The unit LM of `model` (safetensors) and `config` (JSON), in evaluation mode, frozen."""
+    """Load a unit LM from `model` (safetensors) and `config` (JSON). It is frozen and in evaluation mode."""
     from safetensors.torch import load_file
 
     sizes = {name: value for name, value in read_json(config).items() if name in UnitLMConfig.__dataclass_fields__}
@@ -166,6 +192,7 @@ def load(model, config, device="cpu"):
 
 
 def _initialise(module):
+    """Initialise a linear layer as fairseq does."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         nn.init.zeros_(module.bias)

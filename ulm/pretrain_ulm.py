@@ -1,4 +1,6 @@
-"""Pre-training of a unit LM: the next unit, and pseudo-tasks asked after `<s>` (see `pseudo_tasks`)."""
+"""Pre-training of a unit LM on the next unit and on pseudo-tasks, which are asked after `<s>` (see `pseudo_tasks`)."""
+
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,68 +22,122 @@ from ulm.pseudo_tasks import TaskPrompts, pseudo_labels
 from ulm.schemas import VOCABULARY
 
 
+class PretrainingBatch(NamedTuple):
+    """B rows, each with M pseudo-tasks."""
+
+    rows: list  # augmented rows `u1 … uN`
+    tasks: np.ndarray  # [B, M]: pseudo-tasks of each row
+    answers: np.ndarray  # [B, M]: vocabulary indices of the answers
+    prompted_source: bool  # whether the source is read under the prompt of its pseudo-task, of which there is then one
+
+
 class Pretraining(nn.Module):
-    """The unit LM and the prompts of its pseudo-tasks, trained together."""
+    """The unit LM and the prompts of its pseudo-tasks, which are trained together."""
 
     def __init__(self, lm, prompts):
         super().__init__()
-        self.lm, self.prompts = lm, prompts
+        self.lm = lm
+        self.prompts = prompts
 
-    def unit_loss(self, rows, past=None):
-        """Summed loss of every unit and the `<s>` behind them, given `past` and those before; their number; keys and values,
-        those of the past first; which inputs are real `[B, T]`.
+    def unit_loss(self, rows, prompt_key_values=None):
+        """Compute the loss of every unit and of the `<s>` after the last one, given the prompt and the units before.
+
+        Args:
+            rows: token rows `u1 … uN`.
+            prompt_key_values: None, or one pair `[B, H, P, D / H]` per layer.
+
+        Returns:
+            The summed loss, the number of predicted tokens, the keys and values of prompt and rows per layer, and the boolean
+            `valid_mask` `[B, T]` over the inputs `</s> u1 … uN`.
         """
         inputs = pad_rows([[EOS, *row] for row in rows], self.prompts.separators.device)
-        wanted = pad_rows([[*row, SEPARATOR] for row in rows], inputs.device)
-        hidden, read = self.lm.hidden(self.lm.embed(inputs), past)
+        expected = pad_rows([[*row, SEPARATOR] for row in rows], inputs.device)
+        hidden, key_values = self.lm.hidden(self.lm.embed(inputs), prompt_key_values)
         logits = self.lm.logits(hidden).flatten(0, 1).float()
-        loss = F.cross_entropy(logits, wanted.flatten(), ignore_index=PAD, reduction="sum")
-        return loss, int((wanted != PAD).sum()), read, inputs != PAD
+        loss = F.cross_entropy(logits, expected.flatten(), ignore_index=PAD, reduction="sum")
+        return loss, int((expected != PAD).sum()), key_values, inputs != PAD
 
-    def task_loss(self, tasks, answers, own, read, visible, under_prompt):
-        """Mean loss of the answers `[B, M]` of each source to the pseudo-tasks `[B, M]`, whose prompts are `own`.
-
-        under_prompt: the source was read under the prompt of its one task, which stands in `read` already.
-        """
-        separators = self.prompts.separators[tasks]
-        if under_prompt:
-            starts, seen = visible.sum(1, keepdim=True), F.pad(visible, (own[0][0].shape[2], 0), value=True)
-            logits = target_logits(self.lm, separators, torch.full_like(tasks, SEPARATOR), starts, read, seen)[0]
-        else:
-            logits = parallel_separator_logits(self.lm, own, separators, read, visible)
-        return F.cross_entropy(logits.flatten(0, 1).float(), answers.flatten())
+    def prompted_source_logits(self, tasks, prompt_length, key_values, valid_mask):
+        """Return the logits `[B, 1, V]` after `<s>` for tasks `[B, 1]` whose prompts and sources are both in `key_values`."""
+        starts = valid_mask.sum(1, keepdim=True)
+        attention_mask = F.pad(valid_mask, (prompt_length, 0), value=True)
+        tokens = torch.full_like(tasks, SEPARATOR)
+        return target_logits(self.lm, self.prompts.separators[tasks], tokens, starts, key_values, attention_mask)[0]
 
     def loss(self, batch, task_weight):
-        """(rows, tasks, answers, under_prompt) → summed loss and number of targets; see `task_loss`.
+        """Return the loss of a `PretrainingBatch`, multiplied by the number of predicted units, and this number.
 
-        Both parts are means; their sum is scaled by the targets.
+        The loss is the mean over the units plus `task_weight` times the mean over the answers to the pseudo-tasks.
         """
-        rows, *numbers, under_prompt = batch
-        tasks, answers = (torch.from_numpy(x).to(self.prompts.separators.device) for x in numbers)
-        own = self.prompts.past(self.lm, tasks) if tasks.shape[1] else None
-        loss, targets, read, visible = self.unit_loss(rows, own if under_prompt else None)
-        if own:
-            loss = loss + task_weight * targets * self.task_loss(tasks, answers, own, read, visible, under_prompt)
-        return loss, targets
+        device = self.prompts.separators.device
+        tasks = torch.from_numpy(batch.tasks).to(device)
+        answers = torch.from_numpy(batch.answers).to(device)
+        if not tasks.shape[1]:
+            loss, num_targets, _, _ = self.unit_loss(batch.rows)
+            return loss, num_targets
+        prompts = self.prompts.key_values(self.lm, tasks)
+        if batch.prompted_source:
+            loss, num_targets, key_values, valid_mask = self.unit_loss(batch.rows, prompts)
+            logits = self.prompted_source_logits(tasks, prompts[0][0].shape[2], key_values, valid_mask)
+        else:
+            loss, num_targets, key_values, valid_mask = self.unit_loss(batch.rows)
+            logits = parallel_separator_logits(self.lm, prompts, self.prompts.separators[tasks], key_values, valid_mask)
+        task_loss = F.cross_entropy(logits.flatten(0, 1).float(), answers.flatten())
+        return loss + task_weight * num_targets * task_loss, num_targets
 
 
 def read_rows(paths, index_of):
-    """Split → list of token rows `[N]` in order of utterance_id, each different row once."""
-    found = {"train": {}, "dev": {}}
+    """Read the token rows of the training and dev splits of several corpora.
+
+    Args:
+        paths: tables of `REDUCED_UNITS`.
+        index_of: dict from a unit to its vocabulary index.
+
+    Returns:
+        A dict from `train` and `dev` to arrays `u1 … uN` in the order of their utterance_id. Equal rows occur once.
+    """
+    name_of = {"train": {}, "dev": {}}
     for path in paths:
         table = tables.read(path, REDUCED_UNITS, ["utterance_id", "split", "units"])
         for name, split, units in zip(*(column.to_pylist() for column in table.columns)):
-            if split in found:
-                found[split].setdefault(tuple(index_of[u] for u in units), name)
-    return {split: [np.array(row) for row, _ in sorted(rows.items(), key=lambda item: item[1])] for split, rows in found.items()}
+            if split in name_of:
+                name_of[split].setdefault(tuple(index_of[unit] for unit in units), name)
+    by_split = {}
+    for split, names in name_of.items():
+        by_split[split] = [np.array(row) for row, _ in sorted(names.items(), key=lambda item: item[1])]
+    return by_split
 
 
-def answers_of(rows, vocabulary, num_tasks, rng):
-    """Answers `[N, tasks]` of rows to pseudo-tasks; the more frequent units are the likelier answers."""
+def draw_answers(rows, vocabulary, num_tasks, rng):
+    """Draw pseudo-tasks and return the answers `[N, num_tasks]` of token rows to them; see `pseudo_labels`.
+
+    `vocabulary` are rows of `VOCABULARY`, whose counts say which units are the likelier answers.
+    """
     if not num_tasks:
         return np.zeros((len(rows), 0), np.int64)
     units = sorted((row for row in vocabulary if row["unit"] is not None), key=lambda row: -row["count"])
     return pseudo_labels([" ".join(map(str, row)) for row in rows], num_tasks, [row["index"] for row in units], rng)
+
+
+def batch_maker(rows, answers, augmentation, table, *, tasks_per_row, prompted_source_fraction):
+    """Return a function (positions, rng) → `PretrainingBatch` of augmented rows, each with sampled pseudo-tasks.
+
+    Args:
+        rows: training rows.
+        answers: their answers `[N, tasks]` to the pseudo-tasks.
+        augmentation, table: see `augment`.
+        tasks_per_row, prompted_source_fraction: see config/presets/unit_lms.yaml.
+    """
+    num_tasks = answers.shape[1]
+
+    def make(positions, rng):
+        prompted_source = prompted_source_fraction > 0 and rng.random() < prompted_source_fraction
+        num_sampled = 1 if prompted_source else tasks_per_row
+        tasks = np.stack([rng.permutation(num_tasks)[:num_sampled] for _ in positions])
+        augmented = [augment(rows[i], augmentation, table, rng) for i in positions]
+        return PretrainingBatch(augmented, tasks, answers[positions[:, None], tasks], prompted_source)
+
+    return make
 
 
 def pretrain_ulm(
@@ -100,37 +156,47 @@ def pretrain_ulm(
     optimization,
     seed,
 ):
-    """Stage: pre-train on the training splits of several corpora; the dev splits judge the loss of the next unit."""
-    torch.manual_seed(seed)
-    words = tables.read(vocabulary, VOCABULARY)
-    rows = read_rows(reduced_units, index_of_unit(words))
-    train, dev, how = rows["train"], rows["dev"], UnitAugmentation(**data["augmentation"])
-    num_tasks, max_tokens = pseudo_tasks["num_tasks"], data["max_tokens"]
-    table = substitution_table(train, words.num_rows)
-    answers = answers_of(train, words.to_pylist(), num_tasks, np.random.default_rng(seed))
-    lm = UnitLM(UnitLMConfig(words.num_rows, **sizes), dropout)
-    prompts = TaskPrompts(lm.config, num_tasks, pseudo_tasks["prompt_length"])
-    both = Pretraining(lm, prompts).to(choose_device())
-    fraction = pseudo_tasks["prompted_source_fraction"]
+    """Stage: pre-train a unit LM on the training splits of several corpora. The loss of the next unit on dev selects the best.
 
-    def batch(chosen, rng):
-        """See `Pretraining.loss`: rows as they might also have come out, each asked some pseudo-tasks."""
-        under_prompt = fraction > 0 and rng.random() < fraction
-        tasks_per_row = 1 if under_prompt else pseudo_tasks["tasks_per_row"]
-        tasks = np.stack([rng.permutation(num_tasks)[:tasks_per_row] for _ in chosen])
-        return [augment(train[i], how, table, rng) for i in chosen], tasks, answers[chosen[:, None], tasks], under_prompt
+    Args:
+        reduced_units: tables of `REDUCED_UNITS`, one per corpus.
+        vocabulary: table of `VOCABULARY`.
+        model, config: files to write, which `model.load` reads.
+        task_prompts: file to write: the tensors of `TaskPrompts`.
+        training: file to write: the learning curve, a table of `TRAINING`.
+        sizes, dropout, pseudo_tasks, data, num_updates, optimization, seed: see config/presets/unit_lms.yaml.
+    """
+    torch.manual_seed(seed)
+    symbols = tables.read(vocabulary, VOCABULARY)
+    rows = read_rows(reduced_units, index_of_unit(symbols))
+    lengths = {split: [len(row) for row in split_rows] for split, split_rows in rows.items()}
+    make_batch = batch_maker(
+        rows["train"],
+        draw_answers(rows["train"], symbols.to_pylist(), pseudo_tasks["num_tasks"], np.random.default_rng(seed)),
+        UnitAugmentation(**data["augmentation"]),
+        substitution_table(rows["train"], symbols.num_rows),
+        tasks_per_row=pseudo_tasks["tasks_per_row"],
+        prompted_source_fraction=pseudo_tasks["prompted_source_fraction"],
+    )
+    lm = UnitLM(UnitLMConfig(symbols.num_rows, **sizes), dropout)
+    prompts = TaskPrompts(lm.config, pseudo_tasks["num_tasks"], pseudo_tasks["prompt_length"])
+    pretraining = Pretraining(lm, prompts).to(choose_device())
 
     def batches(number):
-        chosen = endless_batches([len(row) for row in train], max_tokens, np.random.default_rng([seed, number]))
-        return SeededBatches(chosen, batch, [seed, number])
+        positions = endless_batches(lengths["train"], data["max_tokens"], np.random.default_rng([seed, number]))
+        return SeededBatches(positions, make_batch, [seed, number])
 
     def dev_loss():
-        parts = [both.unit_loss([dev[i] for i in batch])[:2] for batch in length_batches([len(row) for row in dev], max_tokens)]
-        return dict(loss=float(sum(loss for loss, _ in parts)) / sum(n for _, n in parts))
+        loss = num_targets = 0
+        for positions in length_batches(lengths["dev"], data["max_tokens"]):
+            batch_loss, batch_targets, _, _ = pretraining.unit_loss([rows["dev"][i] for i in positions])
+            loss = loss + batch_loss
+            num_targets += batch_targets
+        return dict(loss=float(loss) / num_targets)
 
     curve = fit(
-        both,
-        loss=lambda batch: both.loss(batch, pseudo_tasks["weight"]),
+        pretraining,
+        loss=lambda batch: pretraining.loss(batch, pseudo_tasks["weight"]),
         batches=batches,
         evaluate=dev_loss,
         num_updates=num_updates,

@@ -1,7 +1,9 @@
-"""Deep prompts: learned keys and values that stand before the tokens in every layer of a frozen unit LM.
+"""Prompts of a frozen unit LM: learned keys and values that precede the tokens in every layer.
 
-A prompt is an object that yields keys and values; the model only accepts them. The ancestors overwrite the first rows of
-every layer's key and value inputs instead; the logits are equal, as nothing reads the rows' residual stream.
+A prompt is a module that returns keys and values; the unit LM takes them as `past_key_values` and is not changed for it.
+SpeechPrompt instead overwrites the first rows of the key and value inputs of every layer. The logits are equal, because
+nothing reads the hidden states of these rows.
+
 **Source:** SpeechPrompt, arXiv 2203.16773, section 3; prefix tuning, arXiv 2101.00190.
 """
 
@@ -10,97 +12,140 @@ from torch import nn
 
 from ulm.build_vocabulary import PAD, SEPARATOR
 
-SCOPES = ("all", "target")
-
 
 class DeepPrompt(nn.Module):
     """Vectors `[layers, length, D]` for keys and for values, and the input vector `[D]` of the separator `<s>`.
 
-    Trained parameters: (2 · layers · length + 1) · D, for 4 layers, length 5 and D = 192: 7,872.
+    It has (2 · layers · length + 1) · D parameters: 7,872 with 4 layers, length 5 and D = 192.
     """
 
     def __init__(self, config, length, dropout=0.0):
-        """The vectors start from N(0, 1), the separator from N(0, 1 / D) as an embedding does."""
+        """Draw the vectors from N(0, 1) and the separator from N(0, 1 / D), as an embedding."""
         super().__init__()
         self.keys = nn.Parameter(torch.randn(config.num_layers, length, config.dim))
         self.values = nn.Parameter(torch.randn(config.num_layers, length, config.dim))
         self.separator = nn.Parameter(torch.randn(config.dim) * config.dim**-0.5)
         self.dropout = nn.Dropout(dropout)
 
-    def past(self, lm):
-        """Per layer of `lm`: keys and values `[1, H, length, D / H]`, through its own projections."""
-        pairs = zip(lm.layers, self.dropout(self.keys)[:, None], self.dropout(self.values)[:, None])
-        return [(a.heads(a.k_proj(k)), a.heads(a.v_proj(v))) for a, k, v in ((layer.self_attn, k, v) for layer, k, v in pairs)]
+    def key_values(self, lm):
+        """Return keys and values `[1, H, length, D / H]` for each layer of `lm`, made by the layer's own projections."""
+        key_inputs = self.dropout(self.keys)[:, None]
+        value_inputs = self.dropout(self.values)[:, None]
+        pairs = []
+        for layer, key_input, value_input in zip(lm.layers, key_inputs, value_inputs):
+            attention = layer.self_attn
+            keys = attention.heads(attention.k_proj(key_input))
+            values = attention.heads(attention.v_proj(value_input))
+            pairs.append((keys, values))
+        return pairs
 
 
 class InputPrompt(nn.Module):
-    """Vectors `[length, D]` that stand before the tokens at the input alone, and the input vector `[D]` of `<s>`.
+    """Vectors `[length, D]` that precede the tokens at the input alone, and the input vector `[D]` of the separator `<s>`.
 
-    They take no position and no embedding scale, and pass through every layer. Trained parameters: (length + 1) · D.
+    They have no position and no embedding scale, and pass through every layer. It has (length + 1) · D parameters.
+
     **Source:** prompt tuning, arXiv 2104.08691; SpeechPrompt, arXiv 2203.16773, without its deep prompts.
     """
 
     def __init__(self, config, length):
-        """The vectors start from N(0, 1), the separator from N(0, 1 / D) as an embedding does."""
+        """Draw the vectors from N(0, 1) and the separator from N(0, 1 / D), as an embedding."""
         super().__init__()
         self.vectors = nn.Parameter(torch.randn(length, config.dim))
         self.separator = nn.Parameter(torch.randn(config.dim) * config.dim**-0.5)
 
-    def past(self, lm):
-        """Per layer of `lm`: keys and values `[1, H, length, D / H]`, each vector having seen those before it."""
-        return lm.read(self.vectors[None])
+    def key_values(self, lm):
+        """Return keys and values `[1, H, length, D / H]` for each layer of `lm`. Each vector attends to those before it."""
+        return lm.key_values(self.vectors[None])
 
 
-def prepend(own, read):
-    """Per layer keys and values of a prompt `[1 or B, H, P, D / H]` before those of a source `[B, H, T, D / H]`."""
-    return [tuple(torch.cat([p.expand(len(r), -1, -1, -1), r], 2) for p, r in zip(*pair)) for pair in zip(own, read)]
+def prepend(prompt_key_values, source_key_values):
+    """Return, for each layer, the keys and values of a prompt followed by those of a source.
 
-
-def read_alone(lm, sources):
-    """Per layer keys and values `[B, H, T, D / H]` of sources `</s> u1 … uN` `[B, T]` without a prompt, without gradients."""
-    with torch.no_grad():
-        return lm.read(lm.embed(sources))
-
-
-def read_source(lm, prompt, sources, scope, read=None):
-    """What targets may look at after sources `</s> u1 … uN` `[B, T]`: keys and values, and their visibility.
-
-    scope `all`: the source is read under the prompt, as in the papers. `target`: the source is read without it (`read`,
-    from `read_alone`, where that was done before), and only `<s>` and what follows look at the prompt; no gradient passes
-    the source, and its keys and values fit every task.
-    Returns per layer (keys, values) `[B, H, P + T]` and a boolean mask `[B, P + T]` over them.
+    Args:
+        prompt_key_values: one pair `[1 or B, H, P, D / H]` per layer.
+        source_key_values: one pair `[B, H, T, D / H]` per layer.
     """
-    own = prompt.past(lm)
-    past = lm.read(lm.embed(sources), own) if scope == "all" else prepend(own, read or read_alone(lm, sources))
-    visible = torch.cat([sources.new_ones(len(sources), own[0][0].shape[2]), sources != PAD], 1).bool()
-    return past, visible
+    joined = []
+    for prompt_pair, source_pair in zip(prompt_key_values, source_key_values):
+        joined.append(
+            tuple(
+                torch.cat([prompt.expand(len(source), -1, -1, -1), source], 2) for prompt, source in zip(prompt_pair, source_pair)
+            )
+        )
+    return joined
 
 
-def target_logits(lm, separator, targets, starts, past, visible):
-    """Logits `[B, L, V]` after each of the targets `[B, L]` (`<s> y1 …` or a later part), and the longer past.
+def read_without_prompt(lm, sources):
+    """Return the keys and values `[B, H, T, D / H]` per layer of sources `</s> u1 … uN` `[B, T]`, without gradients."""
+    with torch.no_grad():
+        return lm.key_values(lm.embed(sources))
 
-    separator: `[D]` or `[B, 1, D]`, the input vector of `<s>`; starts: `[B, 1]`, position of the first target; past and
-    visible (of the past alone) as from `read_source`.
+
+def read_source(lm, prompt, sources, scope, source_key_values=None):
+    """Return what the targets may attend to after the sources: keys and values of prompt and source, and a mask over them.
+
+    Args:
+        lm: the unit LM.
+        prompt: a `DeepPrompt` or an `InputPrompt`.
+        sources: `</s> u1 … uN` `[B, T]`, padded on the right.
+        scope: `all`: the source is read under the prompt, as in the papers. `target`: the source is read without the prompt,
+            to which only `<s>` and the tokens after it attend. Then no gradient passes through the source, and its keys and
+            values are the same for every prompt.
+        source_key_values: the result of `read_without_prompt`, if it has been computed already; for scope `target`.
+
+    Returns:
+        One pair of keys and values `[B, H, P + T, D / H]` per layer, and the boolean `attention_mask` `[B, P + T]`, which is
+        False at padding.
+    """
+    prompt_key_values = prompt.key_values(lm)
+    if scope == "all":
+        key_values = lm.key_values(lm.embed(sources), prompt_key_values)
+    else:
+        key_values = prepend(prompt_key_values, source_key_values or read_without_prompt(lm, sources))
+    prompt_length = prompt_key_values[0][0].shape[2]
+    attention_mask = torch.cat([sources.new_ones(len(sources), prompt_length), sources != PAD], 1).bool()
+    return key_values, attention_mask
+
+
+def target_logits(lm, separator, targets, starts, past_key_values, attention_mask):
+    """Return the logits `[B, L, V]` after each target token, and the keys and values of the past and the targets.
+
+    Args:
+        lm: the unit LM.
+        separator: input vector of `<s>`, `[D]` or `[B, 1, D]`.
+        targets: tokens `[B, L]`: `<s> y1 …` or a later part of it.
+        starts: positions `[B, 1]` of the first target.
+        past_key_values: those of prompt and source, as from `read_source`.
+        attention_mask: boolean `[B, P + T]` over the past.
     """
     size, length = targets.shape
     inputs = lm.embed(targets, starts, (SEPARATOR, separator))
-    own = torch.ones(length, length, dtype=torch.bool, device=targets.device).tril()
-    mask = torch.cat([visible[:, None].expand(-1, length, -1), own.expand(size, -1, -1)], 2)
-    hidden, past = lm.hidden(inputs, past, mask[:, None])
-    return lm.logits(hidden), past
+    causal = torch.ones(length, length, dtype=torch.bool, device=targets.device).tril()
+    mask = torch.cat([attention_mask[:, None].expand(-1, length, -1), causal.expand(size, -1, -1)], 2)
+    hidden, key_values = lm.hidden(inputs, past_key_values, mask[:, None])
+    return lm.logits(hidden), key_values
 
 
-def parallel_separator_logits(lm, own, separators, read, visible):
-    """Logits `[B, M, V]` after M different `<s>` behind each source; none of them sees another, each has its own prompt.
+def parallel_separator_logits(lm, prompt_key_values, separators, source_key_values, valid_mask):
+    """Return the logits `[B, M, V]` after M different separators `<s>` of each source, computed in parallel.
 
-    own: per layer keys and values `[B, H, M · P, D / H]`, one prompt after another; separators `[B, M, D]`; read and
-    visible `[B, T]`: keys and values of the sources, and which of them are real.
+    Each separator attends to the source, to a prompt of its own and to itself, but not to the other separators.
+
+    Args:
+        lm: the unit LM.
+        prompt_key_values: one pair `[B, H, M · P, D / H]` per layer: the M prompts of a source, one after another.
+        separators: input vectors `[B, M, D]` of the separators.
+        source_key_values: one pair `[B, H, T, D / H]` per layer.
+        valid_mask: boolean `[B, T]`, False at the padding of the sources.
     """
-    size, slots = separators.shape[:2]
-    starts = visible.sum(1, keepdim=True).repeat_interleave(slots, 0)
+    size, num_separators = separators.shape[:2]
+    starts = valid_mask.sum(1, keepdim=True).repeat_interleave(num_separators, 0)
     tokens = torch.full_like(starts, SEPARATOR)
-    inputs = lm.embed(tokens, starts, (SEPARATOR, separators.flatten(0, 1)[:, None])).view(size, slots, -1)
-    each = torch.eye(slots, dtype=torch.bool, device=visible.device).expand(size, -1, -1)
-    prompts = each.repeat_interleave(own[0][0].shape[2] // slots, 2)
-    mask = torch.cat([prompts, visible[:, None].expand(-1, slots, -1), each], 2)
-    return lm.logits(lm.hidden(inputs, prepend(own, read), mask[:, None])[0])
+    inputs = lm.embed(tokens, starts, (SEPARATOR, separators.flatten(0, 1)[:, None])).view(size, num_separators, -1)
+    to_separators = torch.eye(num_separators, dtype=torch.bool, device=valid_mask.device).expand(size, -1, -1)
+    prompt_length = prompt_key_values[0][0].shape[2] // num_separators
+    to_prompts = to_separators.repeat_interleave(prompt_length, 2)
+    to_source = valid_mask[:, None].expand(-1, num_separators, -1)
+    mask = torch.cat([to_prompts, to_source, to_separators], 2)
+    return lm.logits(lm.hidden(inputs, prepend(prompt_key_values, source_key_values), mask[:, None])[0])

@@ -1,4 +1,4 @@
-"""Sampling: what the prompted unit LM says after every dev and test row."""
+"""Decoding of every dev and test row by the tuned unit LM."""
 
 import numpy as np
 
@@ -10,56 +10,91 @@ from ulm.answers import ListedAnswers, open_answers
 from ulm.augment_units import UnitAugmentation, augment, substitution_table
 from ulm.build_vocabulary import index_of_unit
 from ulm.data import length_batches
-from ulm.decode import beam, begin, greedy
+from ulm.decode import beam, greedy, read_sources
 from ulm.schemas import BINARIZED, SAMPLES, VOCABULARY
 from ulm.tuned import answer_tokens, load_tuned
 from verbalizer.schemas import VERBALIZER
 
 
-def sample_rows(tuned, rows, answers, symbols, vary, *, max_tokens, beam_size, length_penalty):
-    """Rows of `SAMPLES` without the seed: decoded over the legal continuations, and greedily over the whole vocabulary.
+def sample_rows(tuned, rows, answers, symbols, variants_of, *, max_tokens, beam_size, length_penalty):
+    """Yield rows of `SAMPLES` without the seed: each row decoded among the answers, and freely over the whole vocabulary.
 
-    vary: row → the sources `u1 … uN` that are read for it together, the same number for each row.
+    Args:
+        tuned: a `TunedLM`.
+        rows: rows of `BINARIZED`.
+        answers: `ListedAnswers` or `OpenAnswers`.
+        symbols: dict from a vocabulary index to its symbol.
+        variants_of: function from a row to its sources `u1 … uN`, equally many for each row (see `source_variants`).
+        max_tokens: the most tokens per batch, those of all hypotheses and variants included.
+        beam_size, length_penalty: see `beam`.
     """
-    copies = len(vary(rows[0])) if rows else 1
-    how = dict(max_steps=answers.max_steps, following=answers)
-    for batch in progress(length_batches([len(row["tokens"]) for row in rows], max_tokens // beam_size // copies), "batches"):
-        chosen = [rows[i] for i in batch]
-        sources = [source for row in chosen for source in vary(row)]
-        begun = begin(tuned, sources)
+    num_variants = len(variants_of(rows[0])) if rows else 1
+    lengths = [len(row["tokens"]) for row in rows]
+    for positions in progress(length_batches(lengths, max_tokens // beam_size // num_variants), "batches"):
+        batch = [rows[i] for i in positions]
+        sources = [source for row in batch for source in variants_of(row)]
+        state = read_sources(tuned, sources)
+        settings = dict(max_steps=answers.max_steps, state=state)
         if beam_size == 1:
-            said, scores = greedy(tuned, sources, begun=begun, copies=copies, **how)
+            decoded, scores = greedy(tuned, sources, following=answers, sources_per_row=num_variants, **settings)
         else:
-            said, scores = beam(tuned, sources, begun=begun, beam_size=beam_size, length_penalty=length_penalty, **how)
-        free, _ = greedy(tuned, sources, begun=begun, copies=copies, max_steps=answers.max_steps)
-        for row, tokens, score, anything in zip(chosen, said, scores, free):
-            yield {name: row[name] for name in ("utterance_id", "split", "labels")} | dict(
+            beam_settings = dict(beam_size=beam_size, length_penalty=length_penalty)
+            decoded, scores = beam(tuned, sources, following=answers, **beam_settings, **settings)
+        free, _ = greedy(tuned, sources, sources_per_row=num_variants, **settings)
+        for row, tokens, score, free_tokens in zip(batch, decoded, scores, free):
+            yield dict(
+                utterance_id=row["utterance_id"],
+                split=row["split"],
+                labels=row["labels"],
                 predicted_labels=answers.labels(tokens),
                 score=score,
-                free_units=[symbols[t] for t in anything],
-                free_labels=answers.labels(anything),
+                free_units=[symbols[token] for token in free_tokens],
+                free_labels=answers.labels(free_tokens),
             )
 
 
 def source_variants(rows, vocabulary_size, *, num_variants, augmentation):
-    """Function: row → its source `u1 … uN`, and `num_variants` of it as it might have come out, the same whenever it is asked.
+    """Return the function for test-time augmentation: row → its source `u1 … uN` and `num_variants` augmented variants.
 
-    Units are confused as those of the training rows suggest. **Source:** test-time augmentation, Krizhevsky et al. 2012
-    (NIPS), section 4.1; here with the changes that the prompt was trained under.
+    The random numbers of a row follow from its utterance_id, so that every call returns the same variants.
+
+    Args:
+        rows: rows of `BINARIZED`; the training rows say which units are similar (see `substitution_table`).
+        vocabulary_size: number of vocabulary indices.
+        num_variants: number of variants besides the source itself.
+        augmentation: settings of `UnitAugmentation`.
+
+    **Source:** test-time augmentation, Krizhevsky et al. 2012 (NIPS), section 4.1; here with the changes of prompt tuning.
     """
-    how, sources = UnitAugmentation(**augmentation), [source_of(row) for row in rows if row["split"] == "train"]
-    table = substitution_table(sources, vocabulary_size) if num_variants else None
+    augmentation = UnitAugmentation(**augmentation)
+    table = None
+    if num_variants:
+        table = substitution_table([source_of(row) for row in rows if row["split"] == "train"], vocabulary_size)
 
-    def vary(row):
+    def variants_of(row):
         rng = np.random.default_rng(list(row["utterance_id"].encode()))
-        return [source_of(row), *(augment(source_of(row), how, table, rng) for _ in range(num_variants))]
+        source = source_of(row)
+        return [source, *(augment(source, augmentation, table, rng) for _ in range(num_variants))]
 
-    return vary
+    return variants_of
 
 
 def source_of(row):
-    """Tokens `u1 … uN` of a binarized row."""
+    """Return the tokens `u1 … uN` of a row of `BINARIZED`."""
     return np.array(row["tokens"][: row["num_source"]])
+
+
+def answers_of(rows, metric, label_map, index_of, max_length_factor):
+    """Return the answers that may be decoded: sequences of any known labels, or the answers of the training rows alone.
+
+    Args:
+        rows: rows of `BINARIZED`.
+        metric: name of one of `METRICS`, which says which of the two it is.
+        label_map, index_of, max_length_factor: see `open_answers`.
+    """
+    if METRICS[metric].open_answers:
+        return open_answers(rows, label_map, index_of, max_length_factor)
+    return ListedAnswers(rows)
 
 
 def sample(
@@ -79,23 +114,41 @@ def sample(
     max_length_factor,
     test_time_augmentation,
 ):
-    """Stage: decoding of dev and test under the prompt of every seed; `metric` says which answers are legal. See `SAMPLES`.
+    """Stage: decode the dev and test rows under the prompt of every seed. See `SAMPLES`.
 
-    Matrix products are in bfloat16 where the device computes with it, as when the prompt was trained.
+    Matrix products are in bfloat16 if the device computes with it, as during prompt tuning.
+
+    Args:
+        rows: table of `BINARIZED`.
+        verbalizer, vocabulary: tables of `VERBALIZER` and `VOCABULARY`.
+        model, config: files of the unit LM.
+        tuned_weights: file that `tune_prompt` has written.
+        samples: table to write.
+        metric: name of one of `METRICS`, which says what answers may be decoded.
+        scope: see `read_source`.
+        max_tokens, beam_size, length_penalty, max_length_factor, test_time_augmentation: see config/presets/prompts.yaml.
     """
-    table, vocabulary = tables.read(rows, BINARIZED).to_pylist(), tables.read(vocabulary, VOCABULARY)
-    symbols = dict(zip(*(vocabulary[c].to_pylist() for c in ("index", "symbol"))))
+    binarized = tables.read(rows, BINARIZED).to_pylist()
+    vocabulary_table = tables.read(vocabulary, VOCABULARY)
+    symbols = dict(zip(vocabulary_table["index"].to_pylist(), vocabulary_table["symbol"].to_pylist()))
     label_map = {row["label"]: row["units"] for row in tables.read(verbalizer, VERBALIZER).to_pylist()}
-    if METRICS[metric].open_answers:
-        answers = open_answers(table, label_map, index_of_unit(vocabulary), max_length_factor)
-    else:
-        answers = ListedAnswers(table)
-    how = dict(max_tokens=max_tokens, beam_size=beam_size, length_penalty=length_penalty)
-    device, trained_on = choose_device(), answer_tokens(table)
-    rest, vary = [row for row in table if row["split"] != "train"], source_variants(table, len(symbols), **test_time_augmentation)
-    # Loaded before the context begins, which keeps its first cast of a trained parameter whatever is loaded into it later.
-    by_seed = load_tuned(tuned_weights, model, config, scope=scope, answers=trained_on, device=device)
+    answers = answers_of(binarized, metric, label_map, index_of_unit(vocabulary_table), max_length_factor)
+    variants_of = source_variants(binarized, len(symbols), **test_time_augmentation)
+    to_decode = [row for row in binarized if row["split"] != "train"]
+    device = choose_device()
+    # Load before entering mixed_precision: autocast keeps its first cast of a parameter and would ignore what is loaded later.
+    by_seed = load_tuned(tuned_weights, model, config, scope=scope, answers=answer_tokens(binarized), device=device)
     with tables.writer(samples, SAMPLES) as out, mixed_precision(device):
         for seed, tuned in by_seed.items():
             cast_frozen(tuned.lm, device)
-            out.write([dict(row, seed=seed) for row in sample_rows(tuned, rest, answers, symbols, vary, **how)])
+            decoded = sample_rows(
+                tuned,
+                to_decode,
+                answers,
+                symbols,
+                variants_of,
+                max_tokens=max_tokens,
+                beam_size=beam_size,
+                length_penalty=length_penalty,
+            )
+            out.write([dict(row, seed=seed) for row in decoded])

@@ -1,4 +1,4 @@
-"""Prompt training: only the prompt's vectors are trained, the unit LM stays frozen."""
+"""Prompt tuning: the vectors of a prompt are trained, while the unit LM stays frozen (or is trained as well, see `unfreeze`)."""
 
 import numpy as np
 import torch
@@ -15,31 +15,41 @@ from ulm.data import endless_batches, length_batches
 from ulm.model import load
 from ulm.prompt import DeepPrompt, InputPrompt
 from ulm.schemas import BINARIZED
-from ulm.tuned import CachedSourceBatches, LinearVerbalizer, Tuned, answer_tokens, unfreeze
+from ulm.tuned import CachedSourceBatches, LinearVerbalizer, TunedLM, answer_tokens, unfreeze
 
 
-def initial_prompt(config, kind, length, dropout, initialization, task_prompts):
-    """A fresh `DeepPrompt`, or `InputPrompt` where `kind` is `input`.
+def initial_prompt(config, task_prompts, *, kind, length, dropout, initialization):
+    """Return a new prompt, drawn with PyTorch's random numbers.
 
-    `normal`: keys and values from N(0, 1) and the separator like an embedding; `pseudo_separator`: the separator is the
-    mean of those of the pseudo-tasks; `pseudo_task`: keys and values are vectors of pseudo-tasks drawn at random as well.
+    Args:
+        config: `UnitLMConfig` of the unit LM.
+        task_prompts: tensors of `TaskPrompts`: `keys`, `values` and `separators` of the pseudo-tasks.
+        kind: `deep` for a `DeepPrompt`, `input` for an `InputPrompt`.
+        length, dropout: of the prompt. An `InputPrompt` has no dropout.
+        initialization: `normal`: all vectors as the classes draw them. `pseudo_separator`: the separator is the mean of those
+            of the pseudo-tasks. `pseudo_task`: the keys and values of a deep prompt also come from random pseudo-tasks.
+
+    Raises:
+        ValueError: The unit LM has no pseudo-tasks to start from.
     """
     prompt = DeepPrompt(config, length, dropout) if kind == "deep" else InputPrompt(config, length)
+    if initialization == "normal":
+        return prompt
     num_tasks, _, task_length, _ = task_prompts["keys"].shape
-    if initialization != "normal":
-        if not num_tasks:
-            raise data_error(
-                "tune_prompt",
-                f"initialization '{initialization}' starts from pseudo-tasks",
-                expected="a unit LM trained with some",
-                got="none",
-                remedy="use initialization: normal, or pre-train the unit LM with pseudo_tasks.num_tasks above 0",
-            )
-        prompt.separator.data = task_prompts["separators"].mean(0)
+    if not num_tasks:
+        raise data_error(
+            "tune_prompt",
+            f"initialization '{initialization}' needs the prompts of pseudo-tasks",
+            expected="a unit LM that was pre-trained on pseudo-tasks",
+            got="one without",
+            remedy="use initialization: normal, or pre-train the unit LM with pseudo_tasks.num_tasks above 0",
+        )
+    prompt.separator.data = task_prompts["separators"].mean(0)
     if initialization == "pseudo_task" and kind == "deep":
-        tasks, rows = torch.randint(num_tasks, (length,)), torch.randint(task_length, (length,))
-        prompt.keys.data = task_prompts["keys"][tasks, :, rows].transpose(0, 1).clone()
-        prompt.values.data = task_prompts["values"][tasks, :, rows].transpose(0, 1).clone()
+        tasks = torch.randint(num_tasks, (length,))
+        positions = torch.randint(task_length, (length,))
+        prompt.keys.data = task_prompts["keys"][tasks, :, positions].transpose(0, 1).clone()
+        prompt.values.data = task_prompts["values"][tasks, :, positions].transpose(0, 1).clone()
     return prompt
 
 
@@ -61,33 +71,63 @@ def tune_prompt(
     num_updates,
     optimization,
 ):
-    """Stage: what is trained for each seed, in one file as `seed{n}.prompt.keys` and so on, and the curves (`TRAINING`)."""
-    device, how, tensors, curves = choose_device(), UnitAugmentation(**data["augmentation"]), {}, []
-    scope, max_tokens = prompt["scope"], data["max_tokens"]
-    pseudo, binarized = load_file(task_prompts), tables.read(rows, BINARIZED).to_pylist()
+    """Stage: tune a prompt for each of several seeds.
+
+    Args:
+        rows: table of `BINARIZED`. Its dev split selects the best update.
+        model, config, task_prompts: files of the unit LM, as `pretrain_ulm` writes them.
+        tuned_weights: file to write: the trained tensors of all seeds, named `seed1.prompt.keys` and so on.
+        training: file to write: the learning curves, a table of `TRAINING`.
+        seeds: one `TunedLM` is trained per seed.
+        learn_verbalizer: whether to train a `LinearVerbalizer` too.
+        prompt, lora_rank, train_lm, data, label_smoothing, num_updates, optimization: see config/presets/prompts.yaml.
+    """
+    device = choose_device()
+    pseudo_prompts = load_file(task_prompts)
+    binarized = tables.read(rows, BINARIZED).to_pylist()
     vocabulary_size = load(model, config).config.vocabulary_size
-    train, dev = _split(binarized)
-    table = substitution_table([source for source, _ in train], vocabulary_size)
-    lengths = [len(source) + len(target) for source, target in train]
-    classes = [tuple(target) for _, target in train] if data["balanced"] else None
-    dev_batches = [_columns(dev[i] for i in b) for b in length_batches([len(s) for s, _ in dev], max_tokens)]
+    augmentation = UnitAugmentation(**data["augmentation"])
+    train_rows = _source_target_pairs(binarized, "train")
+    dev_rows = _source_target_pairs(binarized, "dev")
+    table = substitution_table([source for source, _ in train_rows], vocabulary_size)
+    lengths = [len(source) + len(target) for source, target in train_rows]
+    classes = [tuple(target) for _, target in train_rows] if data["balanced"] else None
+    dev_batches = [
+        _columns(dev_rows[i] for i in positions)
+        for positions in length_batches([len(source) for source, _ in dev_rows], data["max_tokens"])
+    ]
 
-    def batch(chosen, rng):
-        return _columns((augment(train[i][0], how, table, rng), train[i][1]) for i in chosen)
+    def make_batch(positions, rng):
+        return _columns((augment(train_rows[i][0], augmentation, table, rng), train_rows[i][1]) for i in positions)
 
+    def new_tuned_lm():
+        lm = load(model, config)
+        start = initial_prompt(
+            lm.config,
+            pseudo_prompts,
+            kind=prompt["kind"],
+            length=prompt["length"],
+            dropout=prompt["dropout"],
+            initialization=prompt["initialization"],
+        )
+        verbalizer = LinearVerbalizer(vocabulary_size, answer_tokens(binarized)) if learn_verbalizer else None
+        tuned = TunedLM(lm, start, prompt["scope"], label_smoothing, verbalizer)
+        unfreeze(tuned, lora_rank=lora_rank, train_lm=train_lm)
+        return tuned.to(device)
+
+    tensors = {}
+    curves = []
     for seed in seeds:
         torch.manual_seed(seed)
-        lm = load(model, config)
-        start = initial_prompt(lm.config, prompt["kind"], prompt["length"], prompt["dropout"], prompt["initialization"], pseudo)
-        verbalizer = LinearVerbalizer(vocabulary_size, answer_tokens(binarized)) if learn_verbalizer else None
-        tuned = Tuned(lm, start, scope, label_smoothing, verbalizer)
-        unfreeze(tuned, lora_rank=lora_rank, train_lm=train_lm)
-        cast_frozen(tuned.to(device), device)
+        tuned = new_tuned_lm()
+        cast_frozen(tuned, device)
 
         def batches(number, seed=seed, tuned=tuned):
-            chosen = endless_batches(lengths, max_tokens, np.random.default_rng([seed, number]), classes)
-            drawn = SeededBatches(chosen, batch, [seed, number])
-            return drawn if scope == "all" else CachedSourceBatches(tuned, drawn, data["reuse_batches"], [seed, number])
+            positions = endless_batches(lengths, data["max_tokens"], np.random.default_rng([seed, number]), classes)
+            drawn = SeededBatches(positions, make_batch, [seed, number])
+            if prompt["scope"] == "all":
+                return drawn
+            return CachedSourceBatches(tuned, drawn, data["reuse_batches"], [seed, number])
 
         curves += fit(
             tuned,
@@ -104,11 +144,15 @@ def tune_prompt(
     tables.write(training, curves, TRAINING)
 
 
-def _split(rows):
-    """(source, target) of the training rows and of the dev rows: `u1 … uN` and `<s> y1 … yk </s>`."""
-    parts = [[row for row in rows if row["split"] == split] for split in ("train", "dev")]
-    return ([(np.array(r["tokens"][: r["num_source"]]), r["tokens"][r["num_source"] :]) for r in part] for part in parts)
+def _source_target_pairs(rows, split):
+    """Return pairs `u1 … uN`, `<s> y1 … yk </s>` of the rows of a split."""
+    pairs = []
+    for row in rows:
+        if row["split"] == split:
+            pairs.append((np.array(row["tokens"][: row["num_source"]]), row["tokens"][row["num_source"] :]))
+    return pairs
 
 
 def _columns(pairs):
+    """Return a tuple of all sources and one of all targets."""
     return tuple(zip(*pairs))

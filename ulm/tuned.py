@@ -1,4 +1,4 @@
-"""What is trained for a task on a frozen unit LM: a prompt, and where asked low-rank updates, a verbalizer, or all of it."""
+"""What is trained for a task on top of a unit LM: a prompt, and optionally low-rank updates, all weights or a verbalizer."""
 
 from itertools import islice
 
@@ -12,14 +12,14 @@ from storage.errors import data_error
 from ulm.build_vocabulary import EOS, PAD
 from ulm.data import pad_rows
 from ulm.model import load
-from ulm.prompt import DeepPrompt, InputPrompt, read_alone, read_source, target_logits
+from ulm.prompt import DeepPrompt, InputPrompt, read_source, read_without_prompt, target_logits
 
-POOL = 8  # batches whose keys and values are in memory together
-MASKED_LOGIT = -30.0  # logit of what no answer contains; finite, as label smoothing asks for a little of everything
+POOL = 8  # batches whose keys and values are cached at a time
+MASKED_LOGIT = -30.0  # logit of tokens that no answer contains; finite, because label smoothing needs all log probabilities
 
 
 class LowRank(nn.Module):
-    """Weight `[out, in]` → weight + B A, with A `[rank, in]` random and B `[out, rank]` zero at first.
+    """Parametrisation of a weight `[out, in]` as weight + B A, with A `[rank, in]` random and B `[out, rank]` zero at first.
 
     **Source:** LoRA, arXiv 2106.09685, equation 3, with α = r.
     """
@@ -30,128 +30,176 @@ class LowRank(nn.Module):
         self.b = nn.Parameter(torch.zeros(weight.shape[0], rank))
 
     def forward(self, weight):
+        """Return the updated weight `[out, in]`."""
         return weight + self.b @ self.a
 
 
 class LinearVerbalizer(nn.Module):
-    """Logits over the vocabulary → learned mixtures of them for the tokens that answers are made of, and `MASKED_LOGIT` elsewhere.
+    """A trained linear map of the logits over the vocabulary to new logits of the tokens that answers contain.
 
-    It starts as the identity. **Source:** SpeechPrompt v2, arXiv 2303.00733, section III-D; its dropout is left out.
+    It starts as the identity. All other tokens get `MASKED_LOGIT`.
+
+    **Source:** SpeechPrompt v2, arXiv 2303.00733, section III-D, without its dropout.
     """
 
-    def __init__(self, vocabulary_size, answers):
+    def __init__(self, vocabulary_size, answer_tokens):
         super().__init__()
-        self.answers = list(answers)
-        self.weight = nn.Parameter(F.one_hot(torch.tensor(self.answers), vocabulary_size).float())
+        self.answer_tokens = list(answer_tokens)
+        self.weight = nn.Parameter(F.one_hot(torch.tensor(self.answer_tokens), vocabulary_size).float())
 
     def forward(self, logits):
+        """Map logits `[…, V]` to logits `[…, V]`."""
         mixed = torch.full_like(logits, MASKED_LOGIT)
-        mixed[..., self.answers] = F.linear(logits, self.weight.to(logits.dtype))
+        mixed[..., self.answer_tokens] = F.linear(logits, self.weight.to(logits.dtype))
         return mixed
 
 
-class Tuned(nn.Module):
-    """A unit LM under a prompt. The LM is frozen; what else is trained is added afterwards."""
+class TunedLM(nn.Module):
+    """A frozen unit LM under a prompt. `unfreeze` adds what is trained besides the prompt.
+
+    Batches are tuples (sources, targets) or (sources, targets, source_key_values): rows `u1 … uN`, rows `<s> y1 … yk </s>`,
+    and optionally what `read_without_prompt` returns for the sources.
+    """
 
     def __init__(self, lm, prompt, scope, label_smoothing, verbalizer=None):
+        """See `read_source` for `scope`."""
         super().__init__()
-        self.lm, self.prompt, self.verbalizer = lm.requires_grad_(False), prompt, verbalizer
-        self.scope, self.label_smoothing = scope, label_smoothing
+        self.lm = lm.requires_grad_(False)
+        self.prompt = prompt
+        self.verbalizer = verbalizer
+        self.scope = scope
+        self.label_smoothing = label_smoothing
 
     def train(self, mode=True):
-        """The LM's own dropout stays off."""
+        """Switch to training mode, in which the LM's own dropout stays off."""
         super().train(mode)
         self.lm.eval()
         return self
 
-    def padded(self, sources):
-        """Rows `u1 … uN` → `</s> u1 … uN` `[B, T]`."""
+    def pad_sources(self, sources):
+        """Return rows `u1 … uN` as tokens `</s> u1 … uN` `[B, T]`."""
         return pad_rows([[EOS, *row] for row in sources], self.prompt.separator.device)
 
-    def target_logits(self, sources, targets, read=None):
-        """Logits `[B, L, V]` after `<s> y1 … yk`, and the tokens `[B, L]` that ought to come (`<pad>`: none).
-
-        sources: rows `u1 … uN`; targets: rows `<s> y1 … yk </s>`; read: see `read_source`.
-        """
-        sources = self.padded(sources)
+    def target_logits(self, sources, targets, source_key_values=None):
+        """Return the logits `[B, L, V]` after `<s> y1 … yk`, and the expected tokens `[B, L]`, which are `<pad>` at padding."""
+        sources = self.pad_sources(sources)
         targets = pad_rows(targets, sources.device)
-        past, visible = read_source(self.lm, self.prompt, sources, self.scope, read)
+        past_key_values, attention_mask = read_source(self.lm, self.prompt, sources, self.scope, source_key_values)
         starts = (sources != PAD).sum(1, keepdim=True)
-        logits = target_logits(self.lm, self.prompt.separator, targets[:, :-1], starts, past, visible)[0]
-        return self.verbalizer(logits) if self.verbalizer else logits, targets[:, 1:]
+        logits, _ = target_logits(self.lm, self.prompt.separator, targets[:, :-1], starts, past_key_values, attention_mask)
+        if self.verbalizer is not None:
+            logits = self.verbalizer(logits)
+        return logits, targets[:, 1:]
 
     def loss(self, batch):
-        """(sources, targets, perhaps `read`) → summed cross entropy of what follows `<s>` (labels and `</s>`), and how many tokens that is.
+        """Return the summed cross entropy of the tokens after `<s>` (labels and `</s>`), and their number.
 
-        The ancestors also count the prediction of `<s>`, which decoding never makes, and divide by all tokens.
+        SpeechPrompt also counts the prediction of `<s>`, which decoding never makes, and divides by the number of all tokens.
         """
-        logits, wanted = self.target_logits(*batch)
-        return _cross_entropy(logits, wanted, self.label_smoothing), int((wanted != PAD).sum())
+        logits, expected = self.target_logits(*batch)
+        return _cross_entropy(logits, expected, self.label_smoothing), int((expected != PAD).sum())
 
     def measures(self, batches):
-        """Loss in nats a token, without smoothing, and accuracy (every token right, given those before) over batches."""
-        loss = targets = right = rows = 0
+        """Return loss and accuracy over batches.
+
+        The loss is in nats per token, without label smoothing. The accuracy counts the rows whose tokens are all right, each
+        predicted from the correct tokens before it.
+        """
+        loss = num_targets = num_right = num_rows = 0
         for batch in batches:
-            logits, wanted = self.target_logits(*batch)
-            loss += float(_cross_entropy(logits, wanted, 0.0))
-            targets += int((wanted != PAD).sum())
-            right += int(((logits.argmax(-1) == wanted) | (wanted == PAD)).all(1).sum())
-            rows += len(wanted)
-        return dict(loss=loss / targets, accuracy=right / rows)
+            logits, expected = self.target_logits(*batch)
+            loss += float(_cross_entropy(logits, expected, 0.0))
+            num_targets += int((expected != PAD).sum())
+            num_right += int(((logits.argmax(-1) == expected) | (expected == PAD)).all(1).sum())
+            num_rows += len(expected)
+        return dict(loss=loss / num_targets, accuracy=num_right / num_rows)
 
 
 def unfreeze(tuned, *, lora_rank, train_lm):
-    """Let low-rank updates of every query and value projection be trained as well, or all of the unit LM."""
+    """Train more of a `TunedLM` than its prompt.
+
+    Args:
+        tuned: changed in place.
+        lora_rank: rank of trained updates of every query and value projection (see `LowRank`); 0: none.
+        train_lm: whether all weights of the unit LM are trained.
+
+    Raises:
+        ValueError: Under scope `target`, whose cached keys and values of the source would not follow the trained weights.
+    """
     if (lora_rank or train_lm) and tuned.scope != "all":
         raise data_error(
             "tune_prompt",
-            "a unit LM that is changed must read the source changed",
+            "lora_rank and train_lm need a source that is read with the trained weights",
             expected="scope: all",
             got=f"scope: {tuned.scope}",
-            remedy="correct the preset in config/config.yaml",
+            remedy="correct the preset of tune_prompt in the config",
         )
     tuned.lm.requires_grad_(train_lm)
-    for layer in tuned.lm.layers if lora_rank else []:
+    if not lora_rank:
+        return
+    for layer in tuned.lm.layers:
         for projection in (layer.self_attn.q_proj, layer.self_attn.v_proj):
             parametrize.register_parametrization(projection, "weight", LowRank(projection.weight, lora_rank))
 
 
 class CachedSourceBatches:
-    """Every (sources, targets) of `batches` (`SeededBatches`) `times` times, scattered among others, with its sources read once.
+    """Endless batches (sources, targets, source_key_values), each of which comes `reuse_batches` times.
 
-    Reading costs most of an update, and under scope `target` no prompt changes what is read. `seed` (a list) decides the
-    order. Endless, as the batches are.
+    Reading the sources takes most of the time of an update. Under scope `target`, their keys and values do not depend on the
+    prompt, so they are computed once for a pool of batches, which then come several times in random order.
     """
 
-    def __init__(self, tuned, batches, times, seed):
-        self.tuned, self.batches, self.times, self.seed = tuned, batches, times, seed
-        self.position, self.num_pools, self.order = 0, 0, []
+    def __init__(self, tuned, batches, reuse_batches, seed):
+        """Wrap `batches` (a `SeededBatches` of sources and targets). The list `seed` decides the order within a pool."""
+        self.tuned = tuned
+        self.batches = batches
+        self.reuse_batches = reuse_batches
+        self.seed = seed
+        self.position = 0
+        self.num_pools = 0  # that have been drawn so far
+        self.pool = []  # the batches of the last one, repeated and shuffled
 
     def __iter__(self):
         return self
 
     def __next__(self):
-        pool, place = divmod(self.position, POOL * self.times)
+        pool, position_in_pool = divmod(self.position, POOL * self.reuse_batches)
         if pool >= self.num_pools:
             self.batches.skip((pool - self.num_pools) * POOL)
-            read = [(*batch, read_alone(self.tuned.lm, self.tuned.padded(batch[0]))) for batch in islice(self.batches, POOL)]
-            order = np.random.default_rng([*self.seed, pool]).permutation(np.repeat(np.arange(POOL), self.times))
-            self.num_pools, self.order = pool + 1, [read[i] for i in order]
+            batches = [self._with_key_values(*batch) for batch in islice(self.batches, POOL)]
+            repeated = np.repeat(np.arange(POOL), self.reuse_batches)
+            self.pool = [batches[i] for i in np.random.default_rng([*self.seed, pool]).permutation(repeated)]
+            self.num_pools = pool + 1
         self.position += 1
-        return self.order[place]
+        return self.pool[position_in_pool]
 
     def skip(self, count):
-        """Go on behind the next `count` batches."""
+        """Skip the next `count` batches."""
         self.position += count
+
+    def _with_key_values(self, sources, targets):
+        return sources, targets, read_without_prompt(self.tuned.lm, self.tuned.pad_sources(sources))
 
 
 def answer_tokens(rows):
-    """Tokens that answers of training rows (`BINARIZED`) are made of, `</s>` among them, in order."""
-    return sorted({token for row in rows if row["split"] == "train" for token in row["tokens"][row["num_source"] + 1 :]})
+    """Return the sorted tokens, `</s>` among them, of the answers of the training rows among rows of `BINARIZED`."""
+    answers = [row["tokens"][row["num_source"] + 1 :] for row in rows if row["split"] == "train"]
+    return sorted({token for answer in answers for token in answer})
 
 
 def load_tuned(path, model, config, *, scope, answers, device):
-    """Seed → `Tuned` in evaluation mode, from the file that `tune_prompt` writes and the unit LM that it tuned."""
+    """Load what `tune_prompt` has written.
+
+    Args:
+        path: its file of tensors.
+        model, config: files of the unit LM that it tuned.
+        scope: see `read_source`.
+        answers: the result of `answer_tokens` for the rows that it was trained on.
+        device: where to put the models.
+
+    Returns:
+        A dict from each seed to its `TunedLM` in evaluation mode.
+    """
     from safetensors.torch import load_file
 
     by_seed = {}
@@ -165,17 +213,20 @@ def load_tuned(path, model, config, *, scope, answers, device):
 
 
 def _restored(lm, tensors, scope, answers):
+    """Return a `TunedLM` with the tensors of one seed, whose names and shapes tell what was trained."""
     if "prompt.vectors" in tensors:
         prompt = InputPrompt(lm.config, len(tensors["prompt.vectors"]))
     else:
         prompt = DeepPrompt(lm.config, tensors["prompt.keys"].shape[1])
     verbalizer = LinearVerbalizer(lm.config.vocabulary_size, answers) if "verbalizer.weight" in tensors else None
-    tuned = Tuned(lm, prompt, scope, 0.0, verbalizer)
-    unfreeze(tuned, lora_rank=max((len(t) for n, t in tensors.items() if n.endswith(".a")), default=0), train_lm=False)
+    tuned = TunedLM(lm, prompt, scope, 0.0, verbalizer)
+    lora_ranks = [len(tensor) for name, tensor in tensors.items() if name.endswith(".a")]
+    unfreeze(tuned, lora_rank=max(lora_ranks, default=0), train_lm=False)
     tuned.load_state_dict(tuned.state_dict() | tensors)
     return tuned
 
 
-def _cross_entropy(logits, wanted, label_smoothing):
+def _cross_entropy(logits, expected, label_smoothing):
+    """Return the summed cross entropy of the expected tokens `[B, L]`, padding left out."""
     flat = logits.flatten(0, 1).float()
-    return F.cross_entropy(flat, wanted.flatten(), ignore_index=PAD, reduction="sum", label_smoothing=label_smoothing)
+    return F.cross_entropy(flat, expected.flatten(), ignore_index=PAD, reduction="sum", label_smoothing=label_smoothing)

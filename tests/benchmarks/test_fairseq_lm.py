@@ -17,7 +17,7 @@ from ulm.build_vocabulary import EOS, PAD, SEPARATOR
 from ulm.decode import greedy, legal_continuations
 from ulm.model import UnitLMConfig
 from ulm.prompt import DeepPrompt
-from ulm.tuned import Tuned
+from ulm.tuned import TunedLM
 
 TINY = UnitLMConfig(vocabulary_size=24, num_layers=2, dim=16, ffn_dim=32, num_heads=4)
 NUM_LABELS, LENGTH = 12, 6
@@ -57,7 +57,7 @@ def test_logits_equal_those_of_overwritten_rows(theirs, ours, prompt):
     other.separator.data = separator
     with torch.no_grad():
         expected, _ = OverwrittenRows(theirs, other)(tokens)
-        found = ours(tokens, other.past(ours), (SEPARATOR, separator))
+        found = ours(tokens, other.key_values(ours), (SEPARATOR, separator))
     assert (found - expected)[tokens != PAD].abs().max() <= 1e-4
 
 
@@ -68,7 +68,7 @@ def test_gradients_equal_those_of_overwritten_rows(theirs, ours, prompt):
     logits, _ = overwritten(torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], True, PAD))
     answers = torch.stack([row[n - 2 : n] for row, n in zip(logits, map(len, rows))])
     torch.nn.functional.cross_entropy(answers.flatten(0, 1), torch.tensor([7, EOS, 9, EOS]), reduction="sum").backward()
-    tuned = Tuned(ours, prompt, "all", label_smoothing=0.0)
+    tuned = TunedLM(ours, prompt, "all", label_smoothing=0.0)
     tuned.loss((sources, targets))[0].backward()
     for name in ("keys", "values", "separator"):
         torch.testing.assert_close(getattr(prompt, name).grad, getattr(overwritten, name).grad, atol=1e-4, rtol=1e-4)
@@ -86,9 +86,9 @@ def test_number_of_trained_parameters_as_published(length, published):
 
 @pytest.mark.parametrize("cached", [False, True])
 def test_fairseqs_generator_says_the_same_labels(theirs, ours, prompt, cached):
-    model = Cached(theirs, prompt.past(ours)) if cached else OverwrittenRows(theirs, prompt)
+    model = Cached(theirs, prompt.key_values(ours)) if cached else OverwrittenRows(theirs, prompt)
     following = legal_continuations([(4 + label, EOS) for label in range(NUM_LABELS)])
-    said, _ = greedy(Tuned(ours, prompt, "all", 0.0), SOURCES, max_steps=2, following=following)
+    said, _ = greedy(TunedLM(ours, prompt, "all", 0.0), SOURCES, max_steps=2, following=following)
     with torch.no_grad():
         assert generate(model, dictionary(20), SOURCES, NUM_LABELS) == [label for (label,) in said]
     assert len({label for (label,) in said}) > 1

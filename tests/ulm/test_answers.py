@@ -50,5 +50,7 @@ def test_as_many_labels_as_the_longest_training_answer_times_a_factor(factor, ma
 
 @pytest.mark.parametrize("said", [dict(a=[5], b=[5]), dict(a=[5], b=[5, 6])])
 def test_labels_that_cannot_be_told_apart_are_refused(said):
-    with pytest.raises(ValueError, match="verbalizer: sequences are read back label by label; expected labels as different"):
+    with pytest.raises(
+        ValueError, match="verbalizer: decoded sequences are split into labels of equal length; expected a different"
+    ):
         OpenAnswers(said, 3)

@@ -9,7 +9,7 @@ from ulm.answers import OpenAnswers
 from ulm.build_vocabulary import EOS, SEPARATOR
 from ulm.decode import beam, greedy, legal_continuations
 from ulm.prompt import DeepPrompt
-from ulm.tuned import LinearVerbalizer, Tuned
+from ulm.tuned import LinearVerbalizer, TunedLM
 
 
 @torch.no_grad()
@@ -21,7 +21,7 @@ def brute_force(lm, prompt, source, *, scope, max_steps, following=None):
         mask = torch.ones(row.shape[1], length + row.shape[1]).tril(length).bool()
         if scope == "target":
             mask[: 1 + len(source), :length] = False
-        hidden, _ = lm.hidden(lm.embed(row, separator=(SEPARATOR, prompt.separator)), prompt.past(lm), mask[None, None])
+        hidden, _ = lm.hidden(lm.embed(row, separator=(SEPARATOR, prompt.separator)), prompt.key_values(lm), mask[None, None])
         logits = lm.logits(hidden)[0, -1]
         legal = sorted(following[tuple(said)]) if following else range(len(logits))
         best = max(legal, key=lambda token: float(logits[token]))
@@ -38,7 +38,7 @@ def sources(*lengths):
 
 
 def check(lm, prompt, rows, *, scope, **how):
-    said, scores = greedy(Tuned(lm, prompt, scope, 0.0), rows, **how)
+    said, scores = greedy(TunedLM(lm, prompt, scope, 0.0), rows, **how)
     for row, tokens, score in zip(rows, said, scores):
         expected, log_probability = brute_force(lm, prompt, row, scope=scope, **how)
         assert tokens == expected
@@ -68,21 +68,21 @@ def test_rows_longer_than_the_ancestors_150_tokens(lm, prompt, scope):
 
 def test_a_batch_says_what_its_rows_say_alone(lm, prompt):
     rows = sources(3, 19, 8, 8, 1, 40)
-    tuned = Tuned(lm, prompt, "target", 0.0)
+    tuned = TunedLM(lm, prompt, "target", 0.0)
     together, _ = greedy(tuned, rows, max_steps=4)
     assert together == [greedy(tuned, [row], max_steps=4)[0][0] for row in rows]
 
 
 def test_without_an_end_it_stops_after_max_steps(lm, prompt):
     lm.embed_tokens.weight.data[EOS] = -lm.layer_norm.bias * 1000  # never likely
-    said, _ = greedy(Tuned(lm, prompt, "all", 0.0), sources(5, 6), max_steps=4)
+    said, _ = greedy(TunedLM(lm, prompt, "all", 0.0), sources(5, 6), max_steps=4)
     assert [len(tokens) for tokens in said] == [4, 4]
 
 
 def test_copies_of_an_utterance_get_one_answer_by_the_mean_of_their_probabilities(lm, prompt):
     rows, answers = sources(5, 9, 7, 3, 12, 4), [(token, EOS) for token in (4, 9, 17, 22)]
-    tuned, legal = Tuned(lm, prompt, "target", 0.0), [token for token, _ in answers]
-    said, scores = greedy(tuned, rows, copies=3, max_steps=2, following=legal_continuations(answers))
+    tuned, legal = TunedLM(lm, prompt, "target", 0.0), [token for token, _ in answers]
+    said, scores = greedy(tuned, rows, sources_per_row=3, max_steps=2, following=legal_continuations(answers))
     with torch.no_grad():
         logits = tuned.target_logits(rows, [[SEPARATOR, 4, EOS]] * 6)[0][:, 0].double()
     mean = logits.softmax(-1).unflatten(0, (2, 3)).mean(1)[:, legal]
@@ -103,14 +103,14 @@ def test_an_illegal_sequence_is_never_said(random_lm, answers, rows, seed):
     lm, legal = random_lm, {(*answer, EOS) for answer in map(tuple, answers)}
     torch.manual_seed(seed)
     prompt, steps = DeepPrompt(lm.config, 2), max(map(len, legal))
-    said, scores = greedy(Tuned(lm, prompt, "target", 0.0), rows, max_steps=steps, following=legal_continuations(legal))
+    said, scores = greedy(TunedLM(lm, prompt, "target", 0.0), rows, max_steps=steps, following=legal_continuations(legal))
     assert all((*answer, EOS) in legal for answer in said)
     assert all(score <= 1e-6 for score in scores)
 
 
 def test_a_learned_verbalizer_decides_what_is_said(lm, prompt):
     verbalizer = LinearVerbalizer(24, [EOS, 9, 20]).requires_grad_(False)
-    tuned = Tuned(lm, prompt, "all", 0.0, verbalizer)
+    tuned = TunedLM(lm, prompt, "all", 0.0, verbalizer)
     assert {token for row in greedy(tuned, sources(5, 6, 9, 30), max_steps=3)[0] for token in row} <= {9, 20}
 
 
@@ -127,7 +127,7 @@ def log_probability(lm, prompt, source, tokens, *, scope, following):
         if scope == "target":
             mask[: 1 + len(source), :length] = False
         inputs = lm.embed(row, separator=(SEPARATOR, prompt.separator))
-        logits = lm.logits(lm.hidden(inputs, prompt.past(lm), mask[None, None])[0])[0, -1].double()
+        logits = lm.logits(lm.hidden(inputs, prompt.key_values(lm), mask[None, None])[0])[0, -1].double()
         total += float(logits[token] - logits[sorted(following[tuple(tokens[:i])])].logsumexp(0))
     return total
 
@@ -149,7 +149,7 @@ PAIRS = OpenAnswers({"one": (5, 5), "two": (5, 9), "three": (17, 5)}, 2)
 def test_a_beam_as_wide_as_there_are_answers_finds_the_best(lm, prompt, scope, length_penalty, following, steps):
     rows, answers = sources(4, 160, 2, 30, 9), list(every_answer(following))
     how = dict(max_steps=steps, following=following, length_penalty=length_penalty, beam_size=len(answers))
-    said, scores = beam(Tuned(lm, prompt, scope, 0.0), rows, **how)
+    said, scores = beam(TunedLM(lm, prompt, scope, 0.0), rows, **how)
     for row, tokens, score in zip(rows, said, scores):
         found = {a: log_probability(lm, prompt, row, a, scope=scope, following=following) for a in answers}
         best = max(found, key=lambda a, found=found: found[a] / (len(a) + 1) ** length_penalty)
@@ -161,7 +161,7 @@ def test_a_beam_as_wide_as_there_are_answers_finds_the_best(lm, prompt, scope, l
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
 def test_a_beam_of_one_is_greedy(lm, prompt, following, steps, length_penalty):
     lm.embed_tokens.weight.data[EOS] = -3 * lm.layer_norm.bias  # unlikely, so that answers are long
-    rows, tuned = sources(3, 19, 8, 8, 1, 400), Tuned(lm, prompt, "target", 0.0)
+    rows, tuned = sources(3, 19, 8, 8, 1, 400), TunedLM(lm, prompt, "target", 0.0)
     said, scores = beam(tuned, rows, beam_size=1, max_steps=steps, following=following, length_penalty=length_penalty)
     expected, log_probabilities = greedy(tuned, rows, max_steps=steps, following=following)
     assert said == expected and scores == pytest.approx(log_probabilities, abs=1e-6)
@@ -172,7 +172,7 @@ def test_a_beam_of_one_is_greedy(lm, prompt, following, steps, length_penalty):
 @given(st.lists(tokens, min_size=1, max_size=5), st.integers(2, 6), st.integers(0, 99))
 def test_beams_say_what_is_legal_with_its_log_probability_and_rows_do_not_meet(random_lm, rows, size, seed):
     torch.manual_seed(seed)
-    tuned = Tuned(random_lm, DeepPrompt(random_lm.config, 2).requires_grad_(False), "target", 0.0)
+    tuned = TunedLM(random_lm, DeepPrompt(random_lm.config, 2).requires_grad_(False), "target", 0.0)
     how = dict(beam_size=size, max_steps=4, following=DIGITS)
     said, scores = beam(tuned, rows, **how)
     assert all(DIGITS.labels(answer) for answer in said)
@@ -185,5 +185,5 @@ def test_beams_say_what_is_legal_with_its_log_probability_and_rows_do_not_meet(r
 
 def test_without_an_end_a_beam_stops_after_max_steps(lm, prompt):
     lm.embed_tokens.weight.data[EOS] = -lm.layer_norm.bias * 1000  # never likely
-    said, _ = beam(Tuned(lm, prompt, "all", 0.0), sources(5, 6), beam_size=3, max_steps=4)
+    said, _ = beam(TunedLM(lm, prompt, "all", 0.0), sources(5, 6), beam_size=3, max_steps=4)
     assert [len(tokens) for tokens in said] == [4, 4]

@@ -12,7 +12,7 @@ from storage.files import read_json
 from storage.schemas import TRAINING
 from ulm.build_vocabulary import EOS, SEPARATOR
 from ulm.model import load, num_parameters
-from ulm.pretrain_ulm import Pretraining, pretrain_ulm, read_rows
+from ulm.pretrain_ulm import Pretraining, PretrainingBatch, pretrain_ulm, read_rows
 from ulm.pseudo_tasks import TaskPrompts
 
 
@@ -39,10 +39,10 @@ def test_a_source_can_be_read_under_the_prompt_of_its_task(lm):
     torch.manual_seed(0)
     both = Pretraining(lm, TaskPrompts(lm.config, 3, 2))
     rows, tasks, answers = [np.array([5, 9, 7]), np.array([8, 4])], np.array([[2], [0]]), np.array([[6], [9]])
-    loss, num_targets = both.loss((rows, tasks, answers, True), 2.0)
+    loss, num_targets = both.loss(PretrainingBatch(rows, tasks, answers, True), 2.0)
     units, answered = 0.0, 0.0
     for row, task, answer in zip(rows, tasks, answers):
-        own = both.prompts.past(lm, torch.from_numpy(task)[None])
+        own = both.prompts.key_values(lm, torch.from_numpy(task)[None])
         inputs = lm.embed(torch.tensor([[EOS, *row, SEPARATOR]]), 0, (SEPARATOR, both.prompts.separators[task]))
         log_probabilities = lm.logits(lm.hidden(inputs, own)[0])[0].log_softmax(-1)
         units -= sum(float(log_probabilities[i, token]) for i, token in enumerate([*row, SEPARATOR]))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from ulm.build_vocabulary import EOS, PAD, SEPARATOR
 from ulm.model import UnitLM, UnitLMConfig
 from ulm.prompt import DeepPrompt, parallel_separator_logits, prepend, read_source, target_logits
-from ulm.tuned import Tuned
+from ulm.tuned import TunedLM
 
 ATOL = dict(atol=1e-5, rtol=0)
 
@@ -70,7 +70,7 @@ def test_past_equals_the_ancestors_overwritten_rows(lm, prompt, rows):
 def test_the_model_itself_takes_the_prompt_as_a_past(lm, prompt, rows):
     row = torch.cat([rows[0], TARGETS[0]])
     with torch.no_grad():
-        found = lm(row[None], prompt.past(lm), (SEPARATOR, prompt.separator))[0]
+        found = lm(row[None], prompt.key_values(lm), (SEPARATOR, prompt.separator))[0]
         torch.testing.assert_close(found, ancestor_logits(lm, prompt, row.tolist()), atol=1e-4, rtol=0)
 
 
@@ -87,7 +87,7 @@ def test_a_row_does_not_depend_on_the_batch(lm, prompt, rows, scope):
 def test_scope_target_leaves_the_source_untouched(lm, prompt, rows):
     _, plain = lm.hidden(lm.embed(rows))
     past, visible = read_source(lm, prompt, rows, "target")
-    for (keys, values), (plain_keys, plain_values), (own, _) in zip(past, plain, prompt.past(lm)):
+    for (keys, values), (plain_keys, plain_values), (own, _) in zip(past, plain, prompt.key_values(lm)):
         assert torch.equal(keys[:, :, 3:], plain_keys) and torch.equal(values[:, :, 3:], plain_values)
         assert torch.equal(keys[:, :, :3], own.expand(3, -1, -1, -1))
     assert visible.tolist() == [[True] * 12, [True] * 9 + [False] * 3, [True] * 6 + [False] * 6]
@@ -108,7 +108,7 @@ def test_gradients_reach_every_tensor_of_the_prompt_and_nothing_else(lm, prompt,
 
 
 def test_exactly_the_prompts_tensors_train(lm, prompt):
-    tuned = Tuned(lm.requires_grad_(True), prompt, "target", 0.1)
+    tuned = TunedLM(lm.requires_grad_(True), prompt, "target", 0.1)
     found = {name for name, p in tuned.named_parameters() if p.requires_grad}
     assert found == {"prompt.keys", "prompt.values", "prompt.separator"}
 
@@ -122,7 +122,7 @@ def test_number_of_trained_parameters(layers, dim, length, published):
 def test_after_source_asks_each_row_under_several_prompts_and_none_sees_another(lm, rows):
     torch.manual_seed(7)
     prompts = [[DeepPrompt(lm.config, 3) for _ in range(2)] for _ in rows]
-    pasts = [[p.past(lm) for p in pair] for pair in prompts]
+    pasts = [[p.key_values(lm) for p in pair] for pair in prompts]
     own = [tuple(torch.cat([torch.cat([p[i][j] for p in pair], 2) for pair in pasts]) for j in (0, 1)) for i in range(2)]
     separators = torch.stack([torch.stack([p.separator for p in pair]) for pair in prompts])
     _, read = lm.hidden(lm.embed(rows))
@@ -134,7 +134,7 @@ def test_after_source_asks_each_row_under_several_prompts_and_none_sees_another(
 
 def test_prepend_puts_the_prompt_first(lm, prompt, rows):
     _, read = lm.hidden(lm.embed(rows))
-    for (keys, values), (own_keys, own_values) in zip(prepend(prompt.past(lm), read), prompt.past(lm)):
+    for (keys, values), (own_keys, own_values) in zip(prepend(prompt.key_values(lm), read), prompt.key_values(lm)):
         assert keys.shape == values.shape == (3, 4, 12, 4)
         assert torch.equal(keys[1, :, :3], own_keys[0]) and torch.equal(values[2, :, :3], own_values[0])
 
@@ -142,7 +142,7 @@ def test_prepend_puts_the_prompt_first(lm, prompt, rows):
 def test_dropout_acts_on_the_vectors_in_training_only(lm):
     torch.manual_seed(0)
     prompt = DeepPrompt(UnitLM(lm.config).config, 3, dropout=0.5)
-    first, second = prompt.past(lm)[0][0], prompt.past(lm)[0][0]
+    first, second = prompt.key_values(lm)[0][0], prompt.key_values(lm)[0][0]
     assert not torch.equal(first, second)
     prompt.eval()
-    assert torch.equal(prompt.past(lm)[0][0], prompt.past(lm)[0][0])
+    assert torch.equal(prompt.key_values(lm)[0][0], prompt.key_values(lm)[0][0])

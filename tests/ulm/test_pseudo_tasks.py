@@ -40,9 +40,9 @@ def test_rows_that_are_alike_get_the_same_answers():
 def test_task_prompts_are_deep_prompts_one_a_task(lm):
     torch.manual_seed(0)
     prompts, single = TaskPrompts(lm.config, 4, 3), DeepPrompt(lm.config, 3)
-    found = prompts.past(lm, torch.tensor([[1, 2], [0, 3]]))
+    found = prompts.key_values(lm, torch.tensor([[1, 2], [0, 3]]))
     single.keys.data, single.values.data = prompts.keys.data[2], prompts.values.data[2]
-    for (keys, values), (own_keys, own_values) in zip(found, single.past(lm)):
+    for (keys, values), (own_keys, own_values) in zip(found, single.key_values(lm)):
         torch.testing.assert_close(keys[:1, :, 3:], own_keys)
         torch.testing.assert_close(values[:1, :, 3:], own_values)
         assert keys.shape == (2, 4, 6, 4)

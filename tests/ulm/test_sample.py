@@ -14,7 +14,7 @@ from ulm.model import load
 from ulm.prompt import DeepPrompt
 from ulm.sample import sample, source_of
 from ulm.schemas import BINARIZED, SAMPLES
-from ulm.tuned import Tuned, unfreeze
+from ulm.tuned import TunedLM, unfreeze
 
 
 def random_prompts(lm, path):
@@ -71,7 +71,7 @@ def test_free_output_has_labels_exactly_where_it_is_an_answer(samples):
 def test_low_rank_updates_count(task, sampled, tmp_path):
     """A cast that autocast kept from before they were loaded would leave them out."""
     lm, rows = load(tmp_path / "model.safetensors", tmp_path / "config.json"), tables.read(task / "binarized.parquet", BINARIZED)
-    tuned = Tuned(lm, DeepPrompt(lm.config, 0), "all", 0.0).eval()
+    tuned = TunedLM(lm, DeepPrompt(lm.config, 0), "all", 0.0).eval()
     unfreeze(tuned, lora_rank=2, train_lm=False)
     for parameter in tuned.parameters():
         parameter.data += torch.randn_like(parameter) * parameter.requires_grad

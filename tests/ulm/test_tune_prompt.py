@@ -12,7 +12,7 @@ from training.fit import fit
 from ulm.build_vocabulary import EOS, SEPARATOR
 from ulm.prompt import DeepPrompt
 from ulm.tune_prompt import initial_prompt, tune_prompt
-from ulm.tuned import Tuned
+from ulm.tuned import TunedLM
 
 PAIRS = [([5, 9, 12], [SEPARATOR, 7, EOS]), ([6, 7], [SEPARATOR, 20, EOS]), ([8, 9, 8, 9, 8], [SEPARATOR, 7, EOS])]
 BATCH = tuple(zip(*PAIRS))
@@ -49,7 +49,7 @@ def tuned_twice(task, folders, run_stage, tuning_settings):
 
 @pytest.mark.parametrize("scope", ["all", "target"])
 def test_the_unit_lm_stays_as_it_is_and_exactly_the_prompt_changes(lm, scope):
-    tuned = Tuned(lm, DeepPrompt(lm.config, 2), scope, 0.1)
+    tuned = TunedLM(lm, DeepPrompt(lm.config, 2), scope, 0.1)
     before = {name: tensor.clone() for name, tensor in tuned.state_dict().items()}
     steps = dict(num_updates=5, evaluate_every=5)
     fit(tuned, loss=tuned.loss, batches=lambda _: repeat(BATCH), evaluate=lambda: tuned.measures([BATCH]), **steps, **HOW)
@@ -58,7 +58,7 @@ def test_the_unit_lm_stays_as_it_is_and_exactly_the_prompt_changes(lm, scope):
 
 
 def test_tuning_learns(lm):
-    tuned = Tuned(lm, DeepPrompt(lm.config, 4), "target", 0.0)
+    tuned = TunedLM(lm, DeepPrompt(lm.config, 4), "target", 0.0)
     start = tuned.measures([BATCH])
     steps = dict(num_updates=80, evaluate_every=20)
     fit(tuned, loss=tuned.loss, batches=lambda _: repeat(BATCH), evaluate=lambda: tuned.measures([BATCH]), **steps, **HOW)
@@ -92,7 +92,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_tensors_and_curves(
 def test_a_prompt_may_start_from_the_pseudo_tasks(lm):
     torch.manual_seed(0)
     pseudo = dict(keys=torch.randn(3, 2, 4, 16), values=torch.randn(3, 2, 4, 16), separators=torch.randn(3, 16))
-    prompt = initial_prompt(lm.config, "deep", 5, 0.0, "pseudo_task", pseudo)
+    prompt = initial_prompt(lm.config, pseudo, kind="deep", length=5, dropout=0.0, initialization="pseudo_task")
     for i in range(5):  # each place holds the keys and values of all layers of one place of one task
         same = [
             (t, r) for t in range(3) for r in range(4)
@@ -108,7 +108,9 @@ def test_a_prompt_may_start_from_the_pseudo_tasks(lm):
 def test_a_prompt_may_start_at_random(lm):
     pseudo = dict(keys=torch.zeros(0, 2, 4, 16), values=torch.zeros(0, 2, 4, 16), separators=torch.zeros(0, 16))
     torch.manual_seed(0)
-    prompt = initial_prompt(lm.config, "deep", 200, 0.0, "normal", pseudo)
+    prompt = initial_prompt(lm.config, pseudo, kind="deep", length=200, dropout=0.0, initialization="normal")
     assert prompt.keys.shape == (2, 200, 16) and prompt.values.std().item() == pytest.approx(1, abs=0.05)
-    with pytest.raises(ValueError, match="expected a unit LM trained with some, got none; use initialization: normal"):
-        initial_prompt(lm.config, "deep", 2, 0.0, "pseudo_task", pseudo)
+    with pytest.raises(
+        ValueError, match="expected a unit LM that was pre-trained on pseudo-tasks, got one without; use initialization: normal"
+    ):
+        initial_prompt(lm.config, pseudo, kind="deep", length=2, dropout=0.0, initialization="pseudo_task")

@@ -12,7 +12,7 @@ from training.device import cast_frozen, mixed_precision
 from training.fit import SeededBatches, trained_state
 from ulm.build_vocabulary import EOS, SEPARATOR
 from ulm.prompt import DeepPrompt, InputPrompt
-from ulm.tuned import MASKED_LOGIT, POOL, CachedSourceBatches, LinearVerbalizer, Tuned, answer_tokens, load_tuned, unfreeze
+from ulm.tuned import MASKED_LOGIT, POOL, CachedSourceBatches, LinearVerbalizer, TunedLM, answer_tokens, load_tuned, unfreeze
 
 PAIRS = [([5, 9, 12], [SEPARATOR, 7, EOS]), ([6, 7], [SEPARATOR, 20, EOS]), ([8, 9, 8, 9, 8], [SEPARATOR, 7, EOS])]
 BATCH = tuple(zip(*PAIRS))
@@ -27,7 +27,7 @@ WAYS = {
 def build(lm, way, verbalizer=None):
     torch.manual_seed(0)
     make, more, _, _ = WAYS[way]
-    tuned = Tuned(lm, make(lm.config, 3), "all", 0.1, verbalizer)
+    tuned = TunedLM(lm, make(lm.config, 3), "all", 0.1, verbalizer)
     unfreeze(tuned, **more)
     return tuned
 
@@ -78,7 +78,7 @@ def test_frozen_matrices_that_are_cast_once_change_no_bit(lm, way):
 
 
 def test_low_rank_updates_start_from_the_unit_lm_as_it_is(lm):
-    plain = Tuned(lm, DeepPrompt(lm.config, 0), "all", 0.0)
+    plain = TunedLM(lm, DeepPrompt(lm.config, 0), "all", 0.0)
     before = plain.target_logits(*BATCH)[0]
     unfreeze(plain, lora_rank=2, train_lm=False)
     torch.testing.assert_close(plain.target_logits(*BATCH)[0], before)
@@ -87,7 +87,7 @@ def test_low_rank_updates_start_from_the_unit_lm_as_it_is(lm):
 @pytest.mark.parametrize("more", [dict(lora_rank=1, train_lm=False), dict(lora_rank=0, train_lm=True)])
 def test_a_changed_unit_lm_reads_the_source_changed(lm, more):
     with pytest.raises(ValueError, match="expected scope: all, got scope: target; correct the preset"):
-        unfreeze(Tuned(lm, DeepPrompt(lm.config, 0), "target", 0.0), **more)
+        unfreeze(TunedLM(lm, DeepPrompt(lm.config, 0), "target", 0.0), **more)
 
 
 def test_a_linear_verbalizer_starts_as_the_identity_on_answers():
@@ -107,7 +107,7 @@ def test_answers_are_those_of_the_training_rows():
 
 
 def test_the_loss_begins_behind_the_separator_and_ends_with_the_end(lm, prompt):
-    tuned = Tuned(lm, prompt, "target", 0.0)
+    tuned = TunedLM(lm, prompt, "target", 0.0)
     loss, num_targets = tuned.loss(BATCH)
     assert num_targets == 6  # one label and </s> of each of three rows; neither sources nor <s>
     logits, wanted = tuned.target_logits(*BATCH)
@@ -117,7 +117,7 @@ def test_the_loss_begins_behind_the_separator_and_ends_with_the_end(lm, prompt):
 
 
 def test_sources_are_read_once_and_used_often_without_a_change(lm):
-    tuned = Tuned(lm, DeepPrompt(lm.config, 3), "target", 0.1)
+    tuned = TunedLM(lm, DeepPrompt(lm.config, 3), "target", 0.1)
 
     def reader():
         return CachedSourceBatches(
