@@ -44,9 +44,9 @@ def interrupted(capfd):
             if child == 0:
                 _die_at(update, lambda: job(call, output))
             assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-        assert "going on" not in capfd.readouterr().out or len(updates) > 1
+        assert "resuming" not in capfd.readouterr().out or len(updates) > 1
         job(call, output)
-        assert "going on after update" in capfd.readouterr().out
+        assert "resuming after update" in capfd.readouterr().out
         assert not list(output.parent.glob(".*"))
 
     return run

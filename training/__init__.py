@@ -1,1 +1,1 @@
-"""One training loop for everything that is trained: optimiser steps, checkpoints, worker processes, devices, dropout."""
+"""Training: one loop for all models, checkpoints, worker processes, devices and precision, dropout."""

@@ -1,40 +1,56 @@
-"""Where and how precisely models run."""
+"""Devices and numerical precision."""
 
 import os
 
 
 def choose_device(index=0):
-    """`cuda:i` where there are GPUs (job `index` takes GPU `index` modulo their number, and of processes that torchrun
-    started each its own), else `cpu`.
+    """Return a GPU if there is one, else the CPU.
+
+    Args:
+        index: number of the job. Jobs use the GPUs in turn: job i uses GPU i modulo the number of GPUs. Under torchrun, the
+            process's own local rank is used instead.
+
+    Returns:
+        A `torch.device`.
     """
     import torch
 
-    count = torch.cuda.device_count()
+    num_gpus = torch.cuda.device_count()
     index = int(os.environ.get("LOCAL_RANK", index))
-    return torch.device(f"cuda:{index % count}" if count else "cpu")
+    return torch.device(f"cuda:{index % num_gpus}" if num_gpus else "cpu")
 
 
 def mixed_precision(device):
-    """Context in which matrix products are in bfloat16, where the device computes with it: GPUs, and CPUs with AVX512-BF16."""
+    """Return a context in which matrix products are in bfloat16 if the device supports it: GPUs, and CPUs with AVX512-BF16."""
     import torch
 
-    return torch.autocast(device.type, torch.bfloat16, enabled=_multiplies_in_bfloat16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=_supports_bfloat16(device))
 
 
 def cast_frozen(model, device):
-    """Make the linear maps of which nothing is trained bfloat16, where `mixed_precision` casts them at every use.
+    """Convert the linear layers without trained parameters to bfloat16, if `mixed_precision` would cast them at every use.
 
-    What is computed within that context stays the same, bit for bit; an update of a prompt takes a fifth less.
+    The results within that context stay the same, bit for bit. An update of a prompt takes a fifth less time.
     """
     import torch
 
-    for module in model.modules() if _multiplies_in_bfloat16(device) else []:
-        if isinstance(module, torch.nn.Linear) and not any(p.requires_grad for p in module.parameters()):
+    for module in model.modules() if _supports_bfloat16(device) else []:
+        if isinstance(module, torch.nn.Linear) and not any(parameter.requires_grad for parameter in module.parameters()):
             module.bfloat16()
 
 
 def attention(queries, keys, values, **options):
-    """Scaled dot-product attention of `[B, H, T, D]`; on a CPU in float32, whose backward pass in bfloat16 is ten times slower."""
+    """Return scaled dot-product attention.
+
+    On a CPU it is computed in float32, because its backward pass in bfloat16 is ten times slower.
+
+    Args:
+        queries, keys, values: tensors `[B, H, T, D]`.
+        options: other arguments of `torch.nn.functional.scaled_dot_product_attention`.
+
+    Returns:
+        Tensor `[B, H, T, D]`.
+    """
     import torch
     import torch.nn.functional as F
 
@@ -44,7 +60,8 @@ def attention(queries, keys, values, **options):
         return F.scaled_dot_product_attention(queries.float(), keys.float(), values.float(), **options)
 
 
-def _multiplies_in_bfloat16(device):
+def _supports_bfloat16(device):
+    """Return whether a device multiplies matrices in bfloat16."""
     import torch
 
     return device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()

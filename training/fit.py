@@ -1,7 +1,7 @@
-"""One training loop for everything that is trained: encoders, unit LMs, prompts. They differ by model and loss alone.
+"""One training loop for everything that is trained: encoders, unit LMs, prompts. They differ only in model and loss.
 
-Nothing of a run is lost by an interruption: what it draws at random follows from (seed, update, batch), and all else that
-changes is in `Run.state()`.
+Interrupted runs resume bit-exactly: all random numbers depend on (seed, update, batch), and everything else that changes is in
+`Run.state()`.
 """
 
 import math
@@ -19,27 +19,41 @@ from training.device import mixed_precision
 from training.parallel import team
 
 DECAYS = {  # fraction of the way from the end of the warm-up to the end of training → factor of the peak learning rate
-    "cosine": lambda part: 0.5 * (1 + math.cos(math.pi * part)),
-    "linear": lambda part: 1 - part,
-    "constant": lambda part: 1.0,
+    "cosine": lambda fraction: 0.5 * (1 + math.cos(math.pi * fraction)),
+    "linear": lambda fraction: 1 - fraction,
+    "constant": lambda fraction: 1.0,
 }
+TENSORBOARD_FLUSH_SECONDS = 30
 
 
 def learning_rate_factor(update, num_updates, warmup_updates, decay="cosine"):
-    """Factor of the peak learning rate at an update (from 0): linear warm-up, then as `decay` says down to 0 or not at all."""
+    """Return the factor of the peak learning rate at an update: a linear warm-up, then a decay.
+
+    Args:
+        update: number of the update, from 0.
+        num_updates: number of updates in all.
+        warmup_updates: number of updates of the warm-up.
+        decay: name of one of `DECAYS`.
+    """
     if update < warmup_updates:
         return (update + 1) / warmup_updates
     return DECAYS[decay]((update - warmup_updates) / max(num_updates - warmup_updates, 1))
 
 
 class SeededBatches:
-    """Endless batches `make(choice, rng)`, each with random numbers of its own, so that skipping some costs nothing.
+    """Endless batches, each made with random numbers of its own, so that batches can be skipped without making them.
 
-    choices: endless iterator over what makes a batch, such as positions of rows; seed: of the numbers, a list.
+    Args:
+        choices: endless iterator over what a batch is made from, such as the positions of rows.
+        make: function (choice, `numpy.random.Generator`) → batch.
+        seed: list of integers; the random numbers of a batch depend on it and on the batch's position.
     """
 
     def __init__(self, choices, make, seed):
-        self.choices, self.make, self.seed, self.position = choices, make, list(seed), 0
+        self.choices = choices
+        self.make = make
+        self.seed = list(seed)
+        self.position = 0
 
     def __iter__(self):
         return self
@@ -49,83 +63,106 @@ class SeededBatches:
         return self.make(next(self.choices), np.random.default_rng([*self.seed, self.position]))
 
     def skip(self, count):
-        """Go on behind the next `count` batches."""
+        """Skip the next `count` batches."""
         self.position += count
         next(islice(self.choices, count, count), None)
 
 
 class Run:
-    """Model, optimiser and schedule at an update, and what was measured up to there."""
+    """One training run: model, optimiser and schedule after some update, the learning curve up to it, the best parameters.
 
-    def __init__(self, model, optimizer, schedule, seed, place):
-        self.model, self.optimizer, self.schedule, self.seed, self.place = model, optimizer, schedule, seed, place
-        self.update, self.curve, self.best, self.sums, self.started = 0, [], None, torch.zeros(2), time.monotonic()
+    Attributes:
+        update: number of the last update, from 1; 0 before the first one.
+        curve: rows of `storage.schemas.TRAINING`.
+        best: (dev loss, name → tensor) of the best evaluation so far, or None.
+        sums: sums of losses and of targets since the last evaluation, `[2]`.
+    """
+
+    def __init__(self, model, optimizer, schedule, seed, slot):
+        self.model = model
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.seed = seed
+        self.slot = slot
+        self.update = 0
+        self.curve = []
+        self.best = None
+        self.sums = torch.zeros(2)
+        self.started_at = time.monotonic()
         self.writer = None
 
     def state(self):
-        """All that changes, as tensors and plain values."""
+        """Return everything that changes during training, as tensors and plain values."""
         return dict(
             update=self.update,
             curve=self.curve,
             best=self.best,
             sums=self.sums,
-            seconds=time.monotonic() - self.started,
+            seconds=time.monotonic() - self.started_at,
             tensors=trained_state(self.model),
             optimizer=self.optimizer.state_dict(),
             schedule=self.schedule.state_dict(),
         )
 
     def resume(self):
-        """Go on from the state that an interrupted run left, if it left one."""
-        found = self.place.load()
-        if found is None:
+        """Load the checkpoint of an interrupted run, if there is one."""
+        state = self.slot.load()
+        if state is None:
             return
-        self.update, self.curve, self.best, self.sums = (found[name] for name in ("update", "curve", "best", "sums"))
-        self.started = time.monotonic() - found["seconds"]
-        self.model.load_state_dict(found["tensors"], strict=False)
-        self.optimizer.load_state_dict(found["optimizer"])
-        self.schedule.load_state_dict(found["schedule"])
-        print(f"going on after update {self.update}", flush=True)
+        self.update = state["update"]
+        self.curve = state["curve"]
+        self.best = state["best"]
+        self.sums = state["sums"]
+        self.started_at = time.monotonic() - state["seconds"]
+        self.model.load_state_dict(state["tensors"], strict=False)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        print(f"resuming after update {self.update}", flush=True)
 
     def open_curves(self):
-        """Write the curve so far for TensorBoard, and what comes."""
-        if self.place.curves is not None:
+        """Start writing the learning curve for TensorBoard, beginning with the rows so far."""
+        if self.slot.curves is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            shutil.rmtree(self.place.curves, ignore_errors=True)
-            self.writer = SummaryWriter(str(self.place.curves), flush_secs=30)
-            self._write(self.curve)
+            shutil.rmtree(self.slot.curves, ignore_errors=True)
+            self.writer = SummaryWriter(str(self.slot.curves), flush_secs=TENSORBOARD_FLUSH_SECONDS)
+            self._write_curve(self.curve)
 
-    def note(self, split, measures):
-        """Add measures of a split at this update to the curve."""
-        seconds, same = round(time.monotonic() - self.started, 3), dict(seed=self.seed, update=self.update, split=split)
-        rows = [same | dict(measure=name, value=float(value), seconds=seconds) for name, value in measures.items()]
+    def add_to_curve(self, split, measures):
+        """Add measures (name → number) of a split after the current update to the learning curve, and print them."""
+        seconds = round(time.monotonic() - self.started_at, 3)
+        row = dict(seed=self.seed, update=self.update, split=split)
+        rows = [row | dict(measure=name, value=float(value), seconds=seconds) for name, value in measures.items()]
         self.curve += rows
-        self._write(rows)
-        print(
-            f"seed {self.seed}, update {self.update}: {split} " + " ".join(f"{k} {v:.4f}" for k, v in measures.items()),
-            flush=True,
-        )
+        self._write_curve(rows)
+        numbers = " ".join(f"{name} {value:.4f}" for name, value in measures.items())
+        print(f"seed {self.seed}, update {self.update}: {split} {numbers}", flush=True)
 
     def evaluate_and_keep_best(self, evaluate):
-        """Note the mean loss since the last time and what `evaluate` measures; keep the best."""
-        self.note("train", dict(loss=_finite(float(self.sums[0] / self.sums[1]), self.update)))
+        """Add the mean training loss since the last evaluation and the measures of `evaluate` to the curve; keep the best.
+
+        Raises:
+            ValueError: a loss is not finite.
+        """
+        self.add_to_curve("train", dict(loss=_finite(float(self.sums[0] / self.sums[1]), self.update)))
         self.sums.zero_()
         measures = run_evaluation(self.model, evaluate)
-        self.note("dev", measures)
+        self.add_to_curve("dev", measures)
         dev_loss = _finite(float(measures["loss"]), self.update)
         if self.best is None or dev_loss < self.best[0]:
-            copied = {name: tensor.to("cpu", copy=True) for name, tensor in trained_state(self.model).items()}
-            self.best = dev_loss, copied
+            tensors = {name: tensor.to("cpu", copy=True) for name, tensor in trained_state(self.model).items()}
+            self.best = dev_loss, tensors
 
     def close(self):
-        """Nothing more is noted."""
+        """Finish writing for TensorBoard."""
         if self.writer is not None:
             self.writer.close()
 
-    def _write(self, rows):
-        for row in rows if self.writer is not None else []:
-            self.writer.add_scalar(f"{row['measure']}/{row['split']}", row["value"], row["update"])
+    def _write_curve(self, rows):
+        """Write rows of the curve for TensorBoard, if it is open."""
+        if self.writer is not None:
+            for row in rows:
+                self.writer.add_scalar(f"{row['measure']}/{row['split']}", row["value"], row["update"])
 
 
 def fit(
@@ -146,53 +183,95 @@ def fit(
     seed,
     decay="cosine",
 ):
-    """Train the parameters of `model` that require gradients, keep the best by dev loss, return the curve.
+    """Train a model with AdamW and keep the parameters with the lowest dev loss.
 
-    loss: batch → (sum of losses in nats, number of targets), which draws from PyTorch's random numbers alone; batches: number
-    from 0 → endless iterator, `SeededBatches` where an interrupted run is to go on without making the batches before anew; an update
-    sums over the next batch of `batches_per_update` of them, on a CPU each in a process of its own; evaluate: () → dict of
-    measures with a `loss`, lower is better, called every `evaluate_every` updates, see `run_evaluation`;
-    rate_factors: beginning of parameter names → factor of their learning rate, and no weight decay; decay: see `DECAYS`.
-    Returns rows of `storage.schemas.TRAINING`. Matrix products are in bfloat16 where the device computes with it.
-    PyTorch's random state is afterwards what it was before. Raises `ValueError` where the loss stops being finite.
+    Only parameters that require gradients are trained. Matrix products are in bfloat16 on devices that support it.
+    PyTorch's random state is the same after the call as before.
+
+    Args:
+        model: `torch.nn.Module`. After the call it has the best parameters and is in evaluation mode.
+        loss: function batch → (sum of the losses in nats, number of targets). It may draw random numbers only from PyTorch.
+        batches: function number → endless iterator over batches, for the numbers from 0 to `batches_per_update` - 1. An
+            interrupted run resumes without making the earlier batches again if the iterator has a method `skip`, see
+            `SeededBatches`.
+        batches_per_update: number of batches whose gradients are summed in an update, one from each iterator. On a CPU each
+            iterator runs in a process of its own.
+        evaluate: function () → measures (name → number) on the dev split. The measure `loss` chooses the best parameters.
+        num_updates: number of updates.
+        learning_rate: peak learning rate.
+        rate_factors: prefix of parameter names → factor of the learning rate. These parameters have no weight decay.
+        warmup_updates: number of updates until the learning rate is at its peak.
+        clip_norm: largest norm of the gradient; longer ones are scaled down.
+        betas: decay rates of AdamW's two moving averages.
+        weight_decay: weight decay of AdamW.
+        evaluate_every: number of updates between two evaluations; there is also one at the end.
+        seed: seed of all random numbers in the loss.
+        decay: what the learning rate does after the warm-up, see `DECAYS`.
+
+    Returns:
+        The learning curve, rows of `storage.schemas.TRAINING`.
+
+    Raises:
+        ValueError: a training or dev loss is not finite.
     """
-    trained = [p for p in model.parameters() if p.requires_grad]
+
+    def rate_factor(update):
+        return learning_rate_factor(update, num_updates, warmup_updates, decay)
+
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     device = trained[0].device
     optimizer = torch.optim.AdamW(_groups(model, learning_rate, weight_decay, rate_factors), betas=betas, fused=True)
-    factor = lambda update: learning_rate_factor(update, num_updates, warmup_updates, decay)  # noqa: E731
-    run = Run(model, optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor), seed, next_slot(seed))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_factor)
+    run = Run(model, optimizer, schedule, seed, next_slot(seed))
     run.resume()
     model.train()
+    num_processes = batches_per_update if device.type == "cpu" and run.update < num_updates else 1
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
-        team(batches_per_update if device.type == "cpu" and run.update < num_updates else 1) as workers,
+        team(num_processes) as workers,
     ):
-        own = {
-            number: _skipped(batches(number), run.update) for number in range(workers.worker, batches_per_update, workers.size)
-        }
+        numbers = range(workers.worker, batches_per_update, workers.size)
+        iterators = {number: _skip(batches(number), run.update) for number in numbers}
         updates = range(run.update + 1, num_updates + 1)
         if workers.worker == 0:
             run.open_curves()
             updates = progress(updates, "updates", done_before=run.update)
         for update in updates:
             run.update = update
-            run.sums += _compute_gradients(trained, loss, own, workers, [seed, update])
+            run.sums += _compute_gradients(trained, loss, iterators, workers, [seed, update])
             torch.nn.utils.clip_grad_norm_(trained, clip_norm)
             optimizer.step()
-            run.schedule.step()
+            schedule.step()
             if workers.worker == 0 and (update % evaluate_every == 0 or update == num_updates):
                 run.evaluate_and_keep_best(evaluate)
-            if workers.worker == 0 and (run.place.is_due() or update == num_updates):
-                run.place.save(run.state())
+            if workers.worker == 0 and (run.slot.is_due() or update == num_updates):
+                run.slot.save(run.state())
         run.close()
         run.best, run.curve = workers.broadcast((run.best, run.curve))
-    model.load_state_dict(run.best[1], strict=False)
+    _, best_tensors = run.best
+    model.load_state_dict(best_tensors, strict=False)
     model.eval()
     return run.curve
 
 
-def _skipped(iterator, count):
-    """`iterator` behind its next `count` items."""
+def trained_state(model):
+    """Return name → tensor of everything in a model that training changes: parameters that require gradients, and buffers."""
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    return {name: tensor.detach() for name, tensor in model.state_dict().items() if name not in frozen}
+
+
+def run_evaluation(model, evaluate):
+    """Return `evaluate()`, called with the model in evaluation mode, without gradients, in the precision of training."""
+    was_training = model.training
+    model.eval()
+    with torch.no_grad(), mixed_precision(next(model.parameters()).device):
+        measures = evaluate()
+    model.train(was_training)
+    return measures
+
+
+def _skip(iterator, count):
+    """Return an iterator after skipping its next `count` items."""
     if count and hasattr(iterator, "skip"):
         iterator.skip(count)
     elif count:
@@ -200,15 +279,23 @@ def _skipped(iterator, count):
     return iterator
 
 
-def _compute_gradients(trained, loss, own, workers, seed):
-    """Gradients of the mean loss over one batch of every iterator of the team; sums of its losses and targets `[2]`.
+def _compute_gradients(trained, loss, iterators, workers, seed):
+    """Compute the gradients of the mean loss over one batch of every iterator of the team.
 
-    own: number → iterator, those of this process; what the loss of a batch draws follows from seed and number.
+    Args:
+        trained: parameters.
+        loss: see `fit`.
+        iterators: number → iterator over batches, those of this process.
+        workers: the `Team`.
+        seed: list of integers; the random numbers in the loss of a batch depend on it and on the number.
+
+    Returns:
+        The sums of the losses and of the targets over the team, `[2]`, on the CPU.
     """
     sums = torch.zeros(2, device=trained[0].device)
     for parameter in trained:
         parameter.grad = None
-    for number, iterator in own.items():
+    for number, iterator in iterators.items():
         torch.manual_seed(int(np.random.SeedSequence([*seed, number]).generate_state(1)[0]))
         with mixed_precision(trained[0].device):
             batch_loss, num_targets = loss(next(iterator))
@@ -223,33 +310,19 @@ def _compute_gradients(trained, loss, own, workers, seed):
     return sums
 
 
-def trained_state(model):
-    """The tensors of a model that training changes: parameters that require gradients, and buffers."""
-    frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
-    return {name: tensor.detach() for name, tensor in model.state_dict().items() if name not in frozen}
-
-
 def _groups(model, learning_rate, weight_decay, rate_factors):
-    """Parameter groups for the optimiser: those of each factor, and all others."""
+    """Return the optimiser's parameter groups: one for each factor, and one for all other parameters."""
     groups = {prefix: dict(params=[], lr=learning_rate * factor, weight_decay=0.0) for prefix, factor in rate_factors.items()}
     groups[""] = dict(params=[], lr=learning_rate, weight_decay=weight_decay)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups[next(prefix for prefix in groups if name.startswith(prefix))]["params"].append(parameter)
+            prefix = next(prefix for prefix in groups if name.startswith(prefix))
+            groups[prefix]["params"].append(parameter)
     return [group for group in groups.values() if group["params"]]
 
 
-def run_evaluation(model, evaluate):
-    """What `evaluate()` returns with the model in evaluation mode, without gradients and as precise as in training."""
-    was_training, device = model.training, next(model.parameters()).device
-    model.eval()
-    with torch.no_grad(), mixed_precision(device):
-        measures = evaluate()
-    model.train(was_training)
-    return measures
-
-
 def _finite(value, update):
+    """Return a loss; raise `ValueError` if it is NaN or infinite."""
     if not math.isfinite(value):
         raise data_error(
             f"training, update {update}",

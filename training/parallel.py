@@ -1,7 +1,8 @@
-"""Data parallel training: processes that add up their gradients.
+"""Data-parallel training: processes that sum their gradients.
 
-On the cores of one machine they are forks: small models gain next to nothing from threads (their operations are too short
-to share), and all from processes. On several GPUs or machines PyTorch's own launcher, `torchrun`, starts them.
+On the CPU cores of one machine the processes are forks. Small models gain next to nothing from threads, because their
+operations are too short to divide, but they gain in full from processes. On several GPUs or machines, PyTorch's launcher
+`torchrun` starts the processes.
 """
 
 import atexit
@@ -16,11 +17,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Team:
-    """This process among those that train together. Worker 0 judges and saves."""
+    """The processes that train together, as seen by one of them. Worker 0 evaluates and saves.
+
+    Attributes:
+        worker: number of this process, from 0.
+        size: number of processes.
+        is_launched: whether torchrun started them. Then all of them continue after training; of forks, only worker 0 does.
+    """
 
     worker: int
     size: int
-    is_launched: bool = False  # by torchrun: all go on afterwards, where of forks worker 0 alone does
+    is_launched: bool = False
 
     def all_reduce(self, tensors):
         """Replace each tensor, in place, by its sum over the workers. All tensors are on one device."""
@@ -35,7 +42,7 @@ class Team:
             tensor.copy_(part.view_as(tensor))
 
     def broadcast(self, value):
-        """Broadcast worker 0's value to all surviving processes. Tensors in it are on the CPU."""
+        """Broadcast worker 0's value to all surviving processes; tensors in it must be on the CPU."""
         if not self.is_launched:
             return value
         from torch import distributed
@@ -46,20 +53,28 @@ class Team:
 
 
 def launched_rank():
-    """Number of this process among those that torchrun started, from 0; None where it did not."""
+    """Return the number of this process among those that torchrun started, from 0; None without torchrun."""
     return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else None
 
 
 @contextmanager
 def team(size):
-    """Run the body in `size` processes at once (this one and forks of it); only this one leaves it. Yields a `Team`.
+    """Run the body in several processes, this one and forks of it; the forks end with the body.
 
-    Each computes with one thread, which also makes forking safe: a fork has none of its parent's threads. Under torchrun
-    its processes are the team, whatever `size`. Raises `RuntimeError` where a worker failed; its own message is on standard
-    error.
+    Each process computes with one thread. This also makes forking safe, because a fork has none of its parent's threads.
+    Under torchrun, the processes that it started are the team.
+
+    Args:
+        size: number of processes; ignored under torchrun.
+
+    Yields:
+        The `Team` of this process.
+
+    Raises:
+        RuntimeError: a fork failed. Its own error is on standard error.
     """
     if launched_rank() is not None:
-        yield _joined()
+        yield _launched_team()
         return
     if size == 1:
         yield Team(0, 1)
@@ -67,7 +82,7 @@ def team(size):
     import torch
     from torch import distributed
 
-    threads = torch.get_num_threads()
+    num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         worker, children = _fork(size)
@@ -79,16 +94,16 @@ def team(size):
             yield Team(worker, size)
             distributed.barrier()
         except BaseException:
-            _leave(worker, children, failed=True)
+            _end(worker, children, failed=True)
             raise
         else:
-            _leave(worker, children, failed=False)
+            _end(worker, children, failed=False)
         finally:
-            torch.set_num_threads(threads)
+            torch.set_num_threads(num_threads)
 
 
-def _joined():
-    """The `Team` of the processes that torchrun started, which lasts as long as they do."""
+def _launched_team():
+    """Return the `Team` of the processes that torchrun started; it lasts until they end."""
     import torch
     from torch import distributed
 
@@ -101,9 +116,9 @@ def _joined():
 
 
 def _fork(size):
-    """Number of this process, from 0, and the process ids of its forks (none in a fork)."""
+    """Fork this process; return its number, from 0, and the process ids of the forks (an empty list in a fork)."""
     if sys.platform == "linux":
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # the machine's own name need not resolve
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # because the machine's own name may not resolve
     sys.stdout.flush()
     children = []
     for worker in range(1, size):
@@ -114,8 +129,8 @@ def _fork(size):
     return 0, children
 
 
-def _leave(worker, children, failed):
-    """A fork ends here; worker 0 waits for its forks, after ending them where it failed itself."""
+def _end(worker, children, failed):
+    """End a fork. In worker 0, wait for the forks instead, after terminating them if worker 0 itself failed."""
     if worker:
         if failed:
             traceback.print_exc()

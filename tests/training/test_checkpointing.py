@@ -132,7 +132,7 @@ def test_the_checkpoint_of_another_job_is_not_used_but_removed(tmp_path, monkeyp
     with job(tmp_path, **{change: changes[change]}):
         run = train(batches_per_update=1)
         assert not checkpoint.exists()
-    assert "going on" not in capfd.readouterr().out and equal_runs(run, train(batches_per_update=1))
+    assert "resuming" not in capfd.readouterr().out and equal_runs(run, train(batches_per_update=1))
     assert not list(tmp_path.glob(".*"))
 
 

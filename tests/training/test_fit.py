@@ -1,6 +1,5 @@
-"""The one training loop: what it trains, keeps and refuses."""
+"""The training loop: what it trains, which parameters it keeps, what it refuses."""
 
-import inspect
 from itertools import count
 
 import pytest
@@ -9,20 +8,28 @@ from torch import nn
 
 from training.fit import fit, learning_rate_factor, trained_state
 
-HOW = dict(
-    num_updates=40, learning_rate=0.05, warmup_updates=4, clip_norm=1.0, betas=(0.9, 0.98), weight_decay=0.0, evaluate_every=10,
-    seed=3, batches_per_update=1,
+SETTINGS = dict(
+    num_updates=40,
+    batches_per_update=1,
+    learning_rate=0.05,
     rate_factors={},
-)  # fmt: skip
+    warmup_updates=4,
+    clip_norm=1.0,
+    betas=(0.9, 0.98),
+    weight_decay=0.0,
+    evaluate_every=10,
+    seed=3,
+)
 
 
 class Line(nn.Module):
-    """Two layers, the first frozen."""
+    """Two linear layers, the first of which is frozen."""
 
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
-        self.frozen, self.trained = nn.Linear(4, 4).requires_grad_(False), nn.Linear(4, 1)
+        self.frozen = nn.Linear(4, 4).requires_grad_(False)
+        self.trained = nn.Linear(4, 1)
         self.register_buffer("seen", torch.zeros(1))
 
     def error(self, x):
@@ -37,24 +44,29 @@ def batches(seed=0):
 def run(model, evaluate=None, loss=None, **changed):
     loss = loss or (lambda x: (model.error(x).sum(), len(x)))
     evaluate = evaluate or (lambda: dict(loss=float(model.error(next(batches(9))).mean())))
-    return fit(model, loss=loss, batches=batches, evaluate=evaluate, **HOW | changed)
+    return fit(model, loss=loss, batches=batches, evaluate=evaluate, **SETTINGS | changed)
 
 
-def of(curve, split, measure="loss"):
+def values(curve, split, measure="loss"):
+    """Return update → value of a measure in a split."""
     return {row["update"]: row["value"] for row in curve if (row["split"], row["measure"]) == (split, measure)}
 
 
-def test_the_loss_falls_and_the_curve_tells():
+def test_the_curve_shows_that_the_loss_falls():
     model = Line()
     curve = run(model)
-    assert list(of(curve, "train")) == list(of(curve, "dev")) == [10, 20, 30, 40]
-    assert of(curve, "train")[40] < 0.8 * of(curve, "train")[10] and of(curve, "dev")[40] < 0.8 * of(curve, "dev")[10]
+    assert list(values(curve, "train")) == list(values(curve, "dev")) == [10, 20, 30, 40]
+    assert (
+        values(curve, "train")[40] < 0.8 * values(curve, "train")[10]
+        and values(curve, "dev")[40] < 0.8 * values(curve, "dev")[10]
+    )
     assert {row["seed"] for row in curve} == {3} and all(row["seconds"] >= 0 for row in curve)
     assert not model.training
 
 
 def test_only_what_requires_gradients_trains():
-    model, before = Line(), Line().state_dict()
+    model = Line()
+    before = Line().state_dict()
     run(model)
     changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
     assert changed == {"trained.weight", "trained.bias"}
@@ -62,45 +74,48 @@ def test_only_what_requires_gradients_trains():
 
 
 def test_the_best_by_dev_loss_is_kept():
-    model, losses, states = Line(), iter([3.0, 1.0, 2.0, 1.0]), []
+    model = Line()
+    losses = iter([3.0, 1.0, 2.0, 1.0])
+    states = []
 
     def evaluate():
         states.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
         return dict(accuracy=0.5, loss=next(losses))
 
     curve = run(model, evaluate)
-    assert of(curve, "dev") == {10: 3.0, 20: 1.0, 30: 2.0, 40: 1.0} and of(curve, "dev", "accuracy")[10] == 0.5
+    assert values(curve, "dev") == {10: 3.0, 20: 1.0, 30: 2.0, 40: 1.0} and values(curve, "dev", "accuracy")[10] == 0.5
     assert all(torch.equal(tensor, states[1][name]) for name, tensor in model.state_dict().items())
     assert not torch.equal(states[1]["trained.weight"], states[3]["trained.weight"])
 
 
-def test_it_is_judged_at_the_end_too_and_in_evaluation_mode():
-    model, modes = Line(), []
+def test_the_last_update_is_evaluated_too_and_in_evaluation_mode():
+    model = Line()
+    modes = []
 
     def evaluate():
         modes.append((model.training, torch.is_grad_enabled()))
         return dict(loss=1.0)
 
-    assert list(of(run(model, evaluate, num_updates=13), "dev")) == [10, 13]
+    assert list(values(run(model, evaluate, num_updates=13), "dev")) == [10, 13]
     assert modes == [(False, False)] * 2
 
 
 def test_the_same_seed_gives_the_same_tensors():
-    one, two = Line(), Line()
-    curves = [[row | dict(seconds=0) for row in run(model)] for model in (one, two)]
+    first, second = Line(), Line()
+    curves = [[row | dict(seconds=0) for row in run(model)] for model in (first, second)]
     assert curves[0] == curves[1]
-    assert all(torch.equal(tensor, two.state_dict()[name]) for name, tensor in one.state_dict().items())
+    assert all(torch.equal(tensor, second.state_dict()[name]) for name, tensor in first.state_dict().items())
 
 
 def test_the_loss_is_a_mean_over_targets():
-    one, two = Line(), Line()
-    run(one, num_updates=3)
-    run(two, loss=lambda x: (4 * two.error(x).sum(), 4 * len(x)), num_updates=3)
-    torch.testing.assert_close(one.trained.weight, two.trained.weight)
+    first, second = Line(), Line()
+    run(first, num_updates=3)
+    run(second, loss=lambda x: (4 * second.error(x).sum(), 4 * len(x)), num_updates=3)
+    torch.testing.assert_close(first.trained.weight, second.trained.weight)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_stops(value):
+def test_a_loss_that_is_not_finite_stops_training(value):
     model = Line()
     with pytest.raises(
         ValueError, match=r"training, update 10: the loss must be finite; expected a number, got (nan|inf); lower learning_rate"
@@ -108,20 +123,20 @@ def test_a_loss_that_is_no_number_stops(value):
         run(model, loss=lambda x: (model.error(x).sum() * value, len(x)))
 
 
-def test_a_dev_loss_that_is_no_number_stops_too():
+def test_a_dev_loss_that_is_not_finite_stops_training():
     with pytest.raises(ValueError, match="update 10: the loss must be finite"):
         run(Line(), lambda: dict(loss=float("nan")))
 
 
-def test_rates_may_differ_by_name():
-    assert "rate_factors" in inspect.signature(fit).parameters
-    model, before = Line(), Line().state_dict()
+def test_learning_rates_can_differ_by_name():
+    model = Line()
+    before = Line().state_dict()
     run(model, rate_factors={"trained.bias": 0.0}, num_updates=5)
     assert torch.equal(model.trained.bias, before["trained.bias"])
     assert not torch.equal(model.trained.weight, before["trained.weight"])
 
 
-def test_the_rate_warms_up_and_falls_to_nothing():
+def test_the_learning_rate_warms_up_and_falls_to_zero():
     factors = [learning_rate_factor(update, 100, 10) for update in range(101)]
     assert factors[0] == 0.1 and factors[9] == factors[10] == max(factors) == 1.0
     assert factors[:10] == sorted(factors[:10]) and factors[10:] == sorted(factors[10:], reverse=True)
@@ -131,11 +146,12 @@ def test_the_rate_warms_up_and_falls_to_nothing():
     assert [learning_rate_factor(update, 100, 10, "constant") for update in (0, 10, 55, 100)] == [0.1, 1.0, 1.0, 1.0]
 
 
-def test_two_processes_do_what_one_batch_of_all_their_rows_does():
+def test_two_processes_do_the_same_as_one_with_all_their_rows():
     one, two = Line(), Line()
     generators = [batches(0), batches(1)]
-    both = (torch.cat([next(generator) for generator in generators]) for _ in count())
-    fit(one, loss=lambda x: (one.error(x).sum(), len(x)), batches=lambda number: both, evaluate=lambda: dict(loss=1.0), **HOW)
+    all_rows = (torch.cat([next(generator) for generator in generators]) for _ in count())
+    loss = lambda x: (one.error(x).sum(), len(x))  # noqa: E731
+    fit(one, loss=loss, batches=lambda number: all_rows, evaluate=lambda: dict(loss=1.0), **SETTINGS)
     curve = run(two, lambda: dict(loss=1.0), batches_per_update=2)
     torch.testing.assert_close(one.trained.weight, two.trained.weight, rtol=0, atol=1e-3)  # products may be in bfloat16
-    assert len(of(curve, "train")) == 4
+    assert len(values(curve, "train")) == 4

@@ -1,4 +1,4 @@
-"""Forked processes that add up their gradients."""
+"""Teams of forked processes."""
 
 import os
 
@@ -8,14 +8,14 @@ import torch
 from training.parallel import team
 
 
-def test_one_process_is_no_team():
+def test_a_team_of_one():
     value = torch.ones(3)
     with team(1) as workers:
         workers.all_reduce([value])
     assert (workers.worker, workers.size, value.tolist()) == (0, 1, [1, 1, 1])
 
 
-def test_tensors_become_their_sums_and_one_process_goes_on(tmp_path):
+def test_tensors_become_their_sums_and_one_process_continues(tmp_path):
     process = os.getpid()
     with team(3) as workers:
         first, second = torch.full((2, 2), float(workers.worker)), torch.tensor([10.0**workers.worker])
@@ -28,14 +28,14 @@ def test_tensors_become_their_sums_and_one_process_goes_on(tmp_path):
 def test_random_numbers_differ_between_workers():
     torch.manual_seed(5)
     with team(2) as workers:
-        drawn = torch.zeros(2)
-        drawn[workers.worker] = torch.rand(1).item()
-        workers.all_reduce([drawn])
+        numbers = torch.zeros(2)
+        numbers[workers.worker] = torch.rand(1).item()
+        workers.all_reduce([numbers])
     torch.manual_seed(5)
-    assert drawn[0] == torch.rand(1).item() and drawn[0] != drawn[1]
+    assert numbers[0] == torch.rand(1).item() and numbers[0] != numbers[1]
 
 
-def test_a_worker_that_fails_ends_all_and_says_why(capfd):
+def test_a_failed_worker_ends_the_team_and_reports_its_error(capfd):
     with pytest.raises(RuntimeError), team(2) as workers:
         if workers.worker == 1:
             raise ValueError("no such file")
@@ -45,7 +45,7 @@ def test_a_worker_that_fails_ends_all_and_says_why(capfd):
         os.waitpid(-1, os.WNOHANG)
 
 
-def test_where_the_first_fails_the_others_end_too():
+def test_a_failure_of_the_first_worker_ends_the_others():
     threads = torch.get_num_threads()
     with pytest.raises(ValueError, match="mine"), team(2) as workers:
         if workers.worker == 0:
