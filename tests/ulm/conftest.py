@@ -116,7 +116,7 @@ def tuning_settings():
 @pytest.fixture(scope="session")
 def pretraining_settings():
     """A function that returns settings of `pretrain_ulm` for a tiny model and a few updates, with changes merged into them."""
-    return lambda **changes: settings("pretrain_ulm", "small", SMALL_LM, changes)
+    return lambda **changes: settings("pretrain_ulm", "small", SMALL_LM, dict(seed=1), changes)
 
 
 def settings(section, preset, *changes):
@@ -145,7 +145,7 @@ def pretrained(task, tmp_path_factory):
     from ulm.pretrain_ulm import pretrain_ulm
 
     folder = tmp_path_factory.mktemp("pretrained")
-    call(pretrain_ulm, folder, task, **settings("pretrain_ulm", "small", SMALL_LM))
+    call(pretrain_ulm, folder, task, **settings("pretrain_ulm", "small", SMALL_LM), seed=1)
     return folder
 
 

@@ -225,7 +225,8 @@ def test_a_row_has_as_many_cells_as_columns(tables, table, change):
     ("encoders", "\tlog_mel\t", "\tlogmel\t", "architecture"), ("corpora", "\ttable\t", "\ttabel\t", "adapter"),
     ("checkpoints", "\tkm.bin\t", "\t../km.bin\t", "files"), ("checkpoints", "tiny_km\t\t", "tiny_km\tftp://x/y\t", "address"),
     ("checkpoints", "\tkm.bin\t\t", "\tkm.bin\tabc\t", "sha256"), ("encoders", "\tpublished\t\t\t\n", "\tpublished\ttiny_cpc\t\t\n", "checkpoint"),
-    ("codebooks", "\t0\t0\t\ttiny_km", "\t1\t0\t\ttiny_km", "context_frames"), ("ulms", "\ttiny\ttiny_lm", "\t\ttiny_lm", "preset"),
+    ("codebooks", "\t0\t0\t\ttiny_km", "\t1\t0\t\ttiny_km", "context_frames"), ("ulms", "\ttiny\t\ttiny_lm", "\t\t\ttiny_lm", "preset"),
+    ("ulms", "\tsmall\t1\t", "\tsmall\t\t", "seeds"), ("ulms", "\tsmall\t1\t", "\tsmall\tone\t", "seeds"), ("ulms", "\ttiny\t\ttiny_lm", "\ttiny\t1\ttiny_lm", "seeds"),
     ("corpora", "\t0.9\t", "\tfast\t", "speeds"), ("corpora", "\tbad_audio\t", "\t\t", "root"),
 ])  # fmt: skip
 def test_a_cell_that_the_schema_forbids_is_named(tables, table, old, new, place):
@@ -261,6 +262,31 @@ def add(config, table, *rows):
 def child(name, parent, architecture="melhubert", **cells):
     row = dict(corpora="commands", targets="log_mel_12", preset="tiny", checkpoint="", parent=parent, recipe="prune_heads")
     return [name, architecture, *(row | cells).values()]
+
+
+def test_seeds_of_a_unit_lm_multiply_it_and_its_tasks(tables):
+    edit(tables, "ulms", "\tsmall\t1\t", "\tsmall\t3,5\t")
+    rows = config_rows.read_rows(tables, SCHEMAS)
+    assert {name: row["seed"] for name, row in rows["ulms"].items()} == {
+        "tiny": "3", "tiny_seed5": "5", "published": "", "pieces": "1"
+    }  # fmt: skip
+    assert rows["tasks"]["SCR"]["ulm"] == "tiny" and rows["tasks"]["SCR_seed5"]["ulm"] == "tiny_seed5"
+    assert rows["tasks"].expand_names(["SCR", "SCR_published"]) == ["SCR", "SCR_seed5", "SCR_published"]
+    edit(tables, "tasks", "\ttiny\t", "\ttiny_seed5\t")
+    tables["tasks"] = ["SCR"]
+    rows = config_rows.read_rows(tables, SCHEMAS)
+    assert rows["tasks"].expand_names(["SCR"]) == ["SCR"] and rows["tasks"]["SCR"]["ulm"] == "tiny_seed5"
+
+
+def test_seeds_of_a_unit_lm_differ_and_give_free_names(tables):
+    edit(tables, "ulms", "\tsmall\t1\t", "\tsmall\t3,03\t")
+    assert "row 'tiny': each seed must be another run; " in row_refusal(tables)
+    edit(tables, "ulms", "\tsmall\t3,03\t", "\tsmall\t3,5\t")
+    edit(tables, "tasks", "SCR_large", "SCR_seed5")
+    assert (
+        "row 'SCR_seed5': each row must have a name of its own; expected unique names, got 'SCR_seed5' here and in "
+        in row_refusal(tables)
+    )
 
 
 def test_an_encoder_is_not_its_own_ancestor(tables):

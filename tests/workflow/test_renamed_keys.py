@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from workflow.scripts.config_files import check_config, default_config
+from workflow.scripts.renamed_keys import new_name
 
 SCHEMA = Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml"
 
 
 @pytest.mark.parametrize(
-    "place, value, new_name",
+    "place, value, expected",
     [
         ("synthesize_commands.clip_seconds", 1.0, "synthesize_commands.clip.seconds"),
         ("concatenate_clips.num_parts", [2, 5], "concatenate_clips.clips_per_utterance"),
@@ -22,18 +23,35 @@ SCHEMA = Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml"
         ("probe_encoder.num_stretches", 3, "probe_encoder.num_segments"),
         ("convert_ulm.gslm.dim", 1024, "sizes.dim"),
         ("pretrain_ulm.small.adam_betas", [0.9, 0.98], "optimization.betas"),
-        ("pretrain_ulm.real.under_prompt_fraction", 0.5, "pseudo_tasks.prompted_source_fraction"),
+        ("pretrain_ulm.small.under_prompt_fraction", 0.5, "pseudo_tasks.prompted_source_fraction"),
+        ("pretrain_ulm.small.seed", 1, "seeds in ulms.tsv"),
         ("tune_prompt.prompt5.prompt_kind", "deep", "prompt.kind"),
         ("tune_prompt.prompt5_target.updates_per_reading", 4, "data.reuse_batches"),
         ("sample.greedy.num_copies", 8, "test_time_augmentation.num_variants"),
     ],
 )
-def test_the_error_for_an_old_key_names_the_new_one(place, value, new_name):
+def test_the_error_for_an_old_key_names_the_new_one(place, value, expected):
     config = copy.deepcopy(default_config())
     *sections, key = place.split(".")
     settings = config
     for section in sections:
         settings = settings[section]
     settings[key] = value
-    with pytest.raises(ValueError, match=rf"config\.{re.escape(place)}: .*expected '{re.escape(new_name)}', got '{key}'"):
+    with pytest.raises(ValueError, match=rf"config\.{re.escape(place)}: .*expected '{re.escape(expected)}', got '{key}'"):
         check_config(config, SCHEMA, [])
+
+
+@pytest.mark.parametrize(
+    "place, expected",
+    [
+        ("encoders.melhubert_real_rows", "melhubert_mixed_rows"),
+        ("codebooks.log_mel_real_500", "log_mel_mixed_500"),
+        ("ulms.real_melhubert_500", "mixed_melhubert_500"),
+        ("ulms.asc_melhubert_rows_500_2", "asc_melhubert_rows_500_seed2"),
+        ("tasks.SCR_asc_rows_2", "SCR_asc_rows_seed2"),
+        ("pretrain_ulm.real_short_2", "small_short"),
+        ("encoders.melhubert_mixed", None),
+    ],
+)
+def test_old_names_of_rows_and_presets(place, expected):
+    assert new_name(place) == expected

@@ -20,6 +20,8 @@ try:
     ROWS = read_rows(config, ROOT / "workflow/schemas")
 except ValueError as error:  # as a WorkflowError it is shown without the stack
     raise WorkflowError(str(error)) from None
+TASKS = ROWS["tasks"].expand_names(config["tasks"])
+SUPERB_TASKS = ROWS["superb_tasks"].expand_names(config["superb_tasks"])
 FEATURES_FILE = "results/features/{encoder}/layer{layer}/{corpus}/{shard}.parquet"
 CHECKPOINT_FILE = f"{config['paths']['checkpoints']}/{{checkpoint}}/{{file}}"
 FEATURES_FILE = FEATURES_FILE if config["keep_features"] else temp(FEATURES_FILE)

@@ -32,14 +32,14 @@ def codebooks_behind(codebook, corpus):
 
 def unit_statistics(wildcards):
     """Input function: the statistics of all units behind config["tasks"]."""
-    rows = [ROWS["tasks"][task] for task in config["tasks"]]
+    rows = [ROWS["tasks"][task] for task in TASKS]
     pairs = {pair for row in rows for pair in codebooks_behind(ROWS["ulms"][row["ulm"]]["codebook"], row["corpus"])}
     return [f"results/units/{codebook}/{corpus}/statistics.parquet" for codebook, corpus in sorted(pairs)]
 
 
 def report_files(wildcards):
     """Input function of `all`: everything that the report of config["tasks"] shows."""
-    figures = sorted({name for task in config["tasks"] for name in task_figures(task)})
+    figures = sorted({name for task in TASKS for name in task_figures(task)})
     return ["results/summary.html", "results/units.html", *expand("results/{figure}.svg", figure=figures)]
 
 

@@ -232,7 +232,8 @@ def score_settings(wildcards):
 
 
 def ulm_settings(wildcards):
-    return config["pretrain_ulm"][ROWS["ulms"][wildcards.ulm]["preset"]]
+    row = ROWS["ulms"][wildcards.ulm]
+    return config["pretrain_ulm"][row["preset"]] | dict(seed=int(row["seed"]))
 
 
 def output_patterns(wildcards):

@@ -145,7 +145,7 @@ rule sweep_learning_rates:
 
 rule summarize_superb:
     input:
-        scores=expand("results/superb/{task}/score.json", task=ROWS["superb_tasks"].expand_names(config["superb_tasks"])),
+        scores=expand("results/superb/{task}/score.json", task=SUPERB_TASKS),
     output:
         summary="results/superb/summary.parquet",
     log:

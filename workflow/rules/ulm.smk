@@ -218,7 +218,7 @@ rule score:
 
 rule summarize:
     input:
-        acc=expand("results/{task}/acc.json", task=config["tasks"]),
+        acc=expand("results/{task}/acc.json", task=TASKS),
     output:
         summary="results/summary.parquet",
     log:
@@ -235,9 +235,9 @@ rule summarize:
 
 rule compare_tasks:
     input:
-        acc=expand("results/{task}/acc.json", task=config["tasks"]),
-        samples=expand("results/{task}/samples.parquet", task=config["tasks"]),
-        baselines=expand("results/{task}/baselines.parquet", task=config["tasks"]),
+        acc=expand("results/{task}/acc.json", task=TASKS),
+        samples=expand("results/{task}/samples.parquet", task=TASKS),
+        baselines=expand("results/{task}/baselines.parquet", task=TASKS),
     output:
         differences="results/differences.parquet",
     log:

@@ -1,68 +1,84 @@
-"""Which tasks say what an encoder is worth, and whether they can be set beside those of its parent."""
+"""Choose the tasks that evaluate an encoder, and check whether they are comparable with those of its parent."""
 
 
 def compared_encoders(rows, config):
-    """The encoders of config.encoders and their parents, beside which they are measured."""
+    """Return the encoders of config.encoders, then those of their parents that are not among them."""
     parents = [rows["encoders"][name]["parent"] for name in config["encoders"]]
     return list(dict.fromkeys([*config["encoders"], *filter(None, parents)]))
 
 
 def encoder_codebook(encoder, rows):
-    """The codebook that an encoder is judged by: its first row; `None` where it has none."""
+    """Return the first codebook on an encoder, which evaluates it, or None."""
     return next((name for name, row in rows["codebooks"].items() if row["encoder"] == encoder), None)
 
 
 def encoder_tasks(rows, config):
-    """Encoder of `compared_encoders` → the first of config.tasks on its units, and those that repeat it with other unit LMs.
+    """Return the tasks that evaluate each encoder.
 
-    These read the same units and differ in their seeds, from the first's and from each other's, and in nothing else.
+    They are the first of config.tasks on the units of the encoder, and the tasks that repeat it: the same in everything but the
+    seed of the unit LM.
+
+    Returns:
+        encoder of `compared_encoders` → names of tasks.
     """
-    found = {name: [] for name in compared_encoders(rows, config)}
-    for task in config["tasks"]:
-        tasks = found.get(rows["codebooks"][_ulm(task, rows)["codebook"]]["encoder"])
-        if tasks is not None and (not tasks or _repeats(task, tasks, rows, config)):
-            tasks.append(task)
-    return found
+    tasks_of = {name: [] for name in compared_encoders(rows, config)}
+    for task in rows["tasks"].expand_names(config["tasks"]):
+        encoder = rows["codebooks"][_ulm(task, rows)["codebook"]]["encoder"]
+        if encoder in tasks_of and (not tasks_of[encoder] or _is_repetition(task, tasks_of[encoder], rows, config)):
+            tasks_of[encoder].append(task)
+    return tasks_of
 
 
 def confounders(rows, config):
-    """Encoder of config.encoders with tasks, whose parent has some → in what else than their encoder these differ."""
-    tasks, found = encoder_tasks(rows, config), {}
+    """Return what else differs between an encoder's tasks and those of its parent, besides the encoder.
+
+    Returns:
+        encoder of config.encoders, if it and its parent have tasks → names of the settings that differ.
+    """
+    tasks_of = encoder_tasks(rows, config)
+    differing = {}
     for encoder in config["encoders"]:
-        own, parents = tasks[encoder], tasks.get(rows["encoders"][encoder]["parent"])
-        if own and parents:
-            one, other = (_settings(each[0], rows, config) for each in (own, parents))
-            found[encoder] = sorted(name for name in one | other if one.get(name) != other.get(name))
-            if _seeds(own, rows, config) != _seeds(parents, rows, config):
-                found[encoder].append("seeds of the unit LMs")
-    return found
+        tasks = tasks_of[encoder]
+        parent_tasks = tasks_of.get(rows["encoders"][encoder]["parent"])
+        if not tasks or not parent_tasks:
+            continue
+        settings = _settings(tasks[0], rows, config)
+        parent_settings = _settings(parent_tasks[0], rows, config)
+        names = settings.keys() | parent_settings.keys()
+        differing[encoder] = sorted(name for name in names if settings.get(name) != parent_settings.get(name))
+        if _ulm_seeds(tasks, rows) != _ulm_seeds(parent_tasks, rows):
+            differing[encoder].append("seeds of the unit LMs")
+    return differing
 
 
-def _repeats(task, tasks, rows, config):
-    same_units = _ulm(task, rows)["codebook"] == _ulm(tasks[0], rows)["codebook"]
-    other_seed = not _seeds([task], rows, config) & _seeds(tasks, rows, config)
-    return same_units and other_seed and _settings(task, rows, config) == _settings(tasks[0], rows, config)
+def _is_repetition(task, tasks, rows, config):
+    """Whether a task equals the first of `tasks` in all but the seed of its unit LM, which none of them has."""
+    has_same_units = _ulm(task, rows)["codebook"] == _ulm(tasks[0], rows)["codebook"]
+    has_new_seed = not _ulm_seeds([task], rows) & _ulm_seeds(tasks, rows)
+    return has_same_units and has_new_seed and _settings(task, rows, config) == _settings(tasks[0], rows, config)
 
 
 def _ulm(task, rows):
     return rows["ulms"][rows["tasks"][task]["ulm"]]
 
 
-def _preset(task, rows, config):
-    return config["pretrain_ulm"].get(_ulm(task, rows)["preset"], {})  # that of a published one is of another section
-
-
-def _seeds(tasks, rows, config):
-    return {_preset(task, rows, config).get("seed") for task in tasks}
+def _ulm_seeds(tasks, rows):
+    return {_ulm(task, rows)["seed"] for task in tasks}
 
 
 def _settings(task, rows, config):
-    """Name → value of all that a task, its unit LM and its units are made with, but for the encoder and the LM's seed."""
+    """Return the settings of a task, its unit LM and its units, without the encoder and the seed of the unit LM."""
     ulm = _ulm(task, rows)
-    parts = dict(
-        tasks=(rows["tasks"][task], ("task", "ulm")),
-        ulms=(ulm, ("ulm", "codebook", "preset")),
-        pretrain_ulm=(_preset(task, rows, config), ("seed",)),
-        codebooks=(rows["codebooks"][ulm["codebook"]], ("codebook", "encoder", "layer", "checkpoint", "published")),
+    preset = config["pretrain_ulm"].get(ulm["preset"], {})  # a published unit LM has a preset of another section
+    parts = (  # name, settings, those that may differ
+        ("tasks", rows["tasks"][task], {"task", "ulm"}),
+        ("ulms", ulm, {"ulm", "codebook", "preset", "seed"}),
+        ("pretrain_ulm", preset, set()),
+        ("codebooks", rows["codebooks"][ulm["codebook"]], {"codebook", "encoder", "layer", "checkpoint", "published"}),
     )
-    return {f"{part}.{name}": value for part, (row, apart) in parts.items() for name, value in row.items() if name not in apart}
+    return {
+        f"{part}.{name}": value
+        for part, settings, may_differ in parts
+        for name, value in settings.items()
+        if name not in may_differ
+    }

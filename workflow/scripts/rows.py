@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from storage.errors import data_error
-from workflow.scripts.row_checks import check_rows
+from workflow.scripts.row_checks import check_rows, check_seeds
 from workflow.scripts.row_tables import read_table
 
 TABLES = ("checkpoints", "corpora", "encoders", "codebooks", "ulms", "tasks", "superb_tasks")
@@ -15,8 +15,8 @@ def read_rows(config, schemas):
     """Return table → `Table` of completed rows.
 
     Completing a row means: paths are formatted; corpora have an `address` if they are fetched; encoders have the `recipe` that
-    makes them; codebooks and unit LMs say whether they are `published`; unit LMs have one `seed` each; a row of superb_tasks is
-    a task for each `tuning` that it lists.
+    makes them; codebooks and unit LMs say whether they are `published`. A row may stand for several: a unit LM with several
+    `seeds` for one unit LM per seed, a task on it for one task per unit LM, a SUPERB task for one task per `tuning`.
 
     Args:
         config: the merged config.
@@ -26,6 +26,8 @@ def read_rows(config, schemas):
         ValueError: about the first wrong row, with its file and cell.
     """
     rows = {table: read_table(table, _files(config, table), Path(schemas) / f"{table}.schema.yaml") for table in TABLES}
+    rows["ulms"] = rows["ulms"].expand(_ulm_variants(rows["ulms"]))
+    rows["tasks"] = rows["tasks"].expand(_task_variants(rows["ulms"]))
     _complete_corpora(rows["corpora"], config)
     _complete_checkpoints(rows["checkpoints"])
     _complete_models(rows)
@@ -34,6 +36,28 @@ def read_rows(config, schemas):
     rows["superb_tasks"] = rows["superb_tasks"].expand(_tasks_of_superb_row)
     check_rows(rows, config)
     return rows
+
+
+def _ulm_variants(ulms):
+    """Return the function that yields one unit LM per seed: `x` for the first seed, `x_seed2` for a further seed 2."""
+
+    def variants(name, row):
+        seeds = row.pop("seeds")
+        check_seeds(seeds, ulms.place(name))
+        for number, seed in enumerate(seeds or [""]):
+            yield (f"{name}_seed{seed}" if number else name), row | dict(seed=seed)
+
+    return variants
+
+
+def _task_variants(ulms):
+    """Return the function that yields one task per seed of its unit LM, named alike: `TASK`, `TASK_seed2`."""
+
+    def variants(name, row):
+        for ulm in ulms.names_of(row["ulm"]):
+            yield name + ulm.removeprefix(row["ulm"]), row | dict(ulm=ulm)
+
+    return variants
 
 
 def _files(config, table):
