@@ -1,6 +1,6 @@
-"""fairseq's binarised rows (`train|valid|test.bin|.idx`, `dict.txt`) and the same rows as Parquet.
+"""Rows in fairseq's binary format (`train|valid|test.bin|.idx`, `dict.txt`), and the same rows as a Parquet table.
 
-The only module that imports fairseq (5 seconds, 0.9 GB); everything else reads the Parquet file.
+This is the only module that imports fairseq, which takes 5 seconds and 0.9 GB. All other modules read the table.
 """
 
 from storage import tables
@@ -14,24 +14,36 @@ FAIRSEQ_SPLITS = dict(train="train", dev="valid", test="test")
 
 
 def token_row(units, target_units, index_of):
-    """Units and target units → vocabulary indices `u1 … uN <s> y1 … yk </s>`."""
-    source, target = ([index_of[u] for u in part] for part in (units, target_units))
+    """Return the vocabulary indices `u1 … uN <s> y1 … yk </s>` of units and target units.
+
+    Args:
+        units: units of the source.
+        target_units: units of the labels.
+        index_of: dict from each unit to its vocabulary index.
+    """
+    source = [index_of[unit] for unit in units]
+    target = [index_of[unit] for unit in target_units]
     return source + [SEPARATOR] + target + [EOS]
 
 
 def fairseq_dictionary(vocabulary):
-    """fairseq's `Dictionary` with the symbols and counts of the vocabulary table, in its order; checked against it."""
+    """Return fairseq's `Dictionary` with the symbols and counts of a table of `VOCABULARY`, in its order.
+
+    Raises:
+        ValueError: fairseq orders the symbols differently.
+    """
     from fairseq.data import Dictionary
 
     dictionary = Dictionary()
     rows = sorted(vocabulary.to_pylist(), key=lambda row: row["index"])
+    symbols = [row["symbol"] for row in rows]
     for row in rows[dictionary.nspecial :]:
         dictionary.add_symbol(row["symbol"], row["count"])
-    if dictionary.symbols != [row["symbol"] for row in rows]:
+    if dictionary.symbols != symbols:
         raise data_error(
             "vocabulary",
-            "fairseq must index the symbols alike",
-            expected=f"{[row['symbol'] for row in rows][:6]}…",
+            "fairseq must give each symbol the same index",
+            expected=f"{symbols[:6]}…",
             got=f"{dictionary.symbols[:6]}…",
             remedy="rerun build_vocabulary",
         )
@@ -39,38 +51,55 @@ def fairseq_dictionary(vocabulary):
 
 
 def open_indexed(prefix, vocabulary_size):
-    """Builder of fairseq's memory-mapped `prefix.bin`, with the token type that fairseq chooses."""
+    """Return a builder of fairseq's memory-mapped `prefix.bin`, which has the token type that fairseq would choose."""
     from fairseq.data import indexed_dataset
 
     return indexed_dataset.make_builder(f"{prefix}.bin", impl="mmap", vocab_size=vocabulary_size)
 
 
 def binarize(*, verbalized, vocabulary, binarized, rows, codebook):
-    """Stage: `binarized` is the folder of fairseq's files, `rows` the Parquet file beside them. See `BINARIZED`."""
+    """Stage: write verbalized rows as vocabulary indices. See `BINARIZED`.
+
+    Args:
+        verbalized: table of `VERBALIZED`.
+        vocabulary: table of `VOCABULARY`.
+        binarized: folder of fairseq's files to write.
+        rows: table to write.
+        codebook: name of the codebook whose units the rows must have.
+    """
     import torch
 
-    vocabulary = tables.read(vocabulary, VOCABULARY)
-    index_of, dictionary = index_of_unit(vocabulary), fairseq_dictionary(vocabulary)
+    vocabulary_table = tables.read(vocabulary, VOCABULARY)
+    index_of = index_of_unit(vocabulary_table)
+    dictionary = fairseq_dictionary(vocabulary_table)
     with atomic_folder(binarized) as temporary, tables.writer(rows, BINARIZED) as out:
         dictionary.save(str(temporary / "dict.txt"))
         builders = {split: open_indexed(temporary / name, len(dictionary)) for split, name in FAIRSEQ_SPLITS.items()}
-        position = dict.fromkeys(FAIRSEQ_SPLITS, 0)
+        num_written = dict.fromkeys(FAIRSEQ_SPLITS, 0)
         for batch in tables.stream(verbalized, VERBALIZED):
             check_codebook(batch["codebook"].to_pylist(), codebook, verbalized)
-            found = _rows(batch.to_pylist(), index_of, position)
-            for row in found:
+            binarized_rows = _binarized_rows(batch.to_pylist(), index_of, num_written)
+            for row in binarized_rows:
                 builders[row["split"]].add_item(torch.tensor(row["tokens"], dtype=torch.int64))
-            out.write(found)
+            out.write(binarized_rows)
         for split, name in FAIRSEQ_SPLITS.items():
             builders[split].finalize(f"{temporary / name}.idx")
 
 
-def _rows(verbalized, index_of, position):
-    """Rows of `BINARIZED`; `position`: split → rows that there are already, which it counts on."""
+def _binarized_rows(verbalized, index_of, num_written):
+    """Return rows of `BINARIZED`, and add them to `num_written`, the numbers of rows by split."""
     rows = []
     for row in verbalized:
-        same = {name: row[name] for name in ("utterance_id", "split", "labels")}
-        tokens = token_row(row["units"], row["target_units"], index_of)
-        rows.append(same | dict(row=position[row["split"]], tokens=tokens, num_source=len(row["units"])))
-        position[row["split"]] += 1
+        split = row["split"]
+        rows.append(
+            dict(
+                utterance_id=row["utterance_id"],
+                split=split,
+                row=num_written[split],
+                tokens=token_row(row["units"], row["target_units"], index_of),
+                num_source=len(row["units"]),
+                labels=row["labels"],
+            )
+        )
+        num_written[split] += 1
     return rows

@@ -1,4 +1,4 @@
-"""The unit LM's vocabulary: four specials, then the codebook's units in numeric order."""
+"""The vocabulary of a unit LM: four special symbols, then the units of the codebook in numeric order."""
 
 from collections import Counter
 
@@ -7,41 +7,62 @@ from storage import tables
 from storage.errors import data_error
 from ulm.schemas import VOCABULARY
 
-SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")  # fairseq's order: 0 separator, 1 padding, 2 begin and end, 3 unknown
-SEPARATOR, PAD, EOS, UNK = range(4)
+SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")  # fairseq's symbols in fairseq's order
+SEPARATOR, PAD, EOS, UNK = range(4)  # their indices. Sources also begin with EOS, as in fairseq; targets begin with SEPARATOR
 
 
 def vocabulary_rows(counts, num_units):
-    """Rows of `VOCABULARY` from the occurrences of each unit."""
+    """Return rows of `VOCABULARY`. `counts[u]` is the number of occurrences of unit u."""
     specials = [dict(index=i, symbol=symbol, unit=None, count=0) for i, symbol in enumerate(SPECIALS)]
-    return specials + [dict(index=len(SPECIALS) + u, symbol=str(u), unit=u, count=counts[u]) for u in range(num_units)]
+    units = [dict(index=len(SPECIALS) + unit, symbol=str(unit), unit=unit, count=counts[unit]) for unit in range(num_units)]
+    return specials + units
 
 
 def index_of_unit(vocabulary):
-    """Unit → row of the embedding, from a vocabulary table. `index = unit + 4` must never be assumed."""
-    rows = zip(vocabulary["unit"].to_pylist(), vocabulary["index"].to_pylist())
-    return {unit: index for unit, index in rows if unit is not None}
+    """Return a dict from each unit to its vocabulary index, the row of the embedding.
+
+    Always use this dict instead of `index = unit + 4`: some published unit LMs order their units by frequency.
+    """
+    pairs = zip(vocabulary["unit"].to_pylist(), vocabulary["index"].to_pylist())
+    return {unit: index for unit, index in pairs if unit is not None}
 
 
-def check_codebook(found, expected, place):
-    """Raises `ValueError` where units of another codebook would be mixed in. `found`: the codebooks of the rows."""
-    others = set(found) - {expected}
-    if others:
+def check_codebook(codebooks, expected, place):
+    """Check that the units of rows belong to the codebook of the unit LM.
+
+    Args:
+        codebooks: the codebook of each row.
+        expected: the codebook of the unit LM.
+        place: table of the rows, for the error.
+
+    Raises:
+        ValueError: They belong to another codebook.
+    """
+    wrong = set(codebooks) - {expected}
+    if wrong:
         raise data_error(
             place,
             "units must index the unit LM's codebook",
             expected=f"'{expected}'",
-            got=f"{sorted(others)}",
+            got=f"{sorted(wrong)}",
             remedy="choose a unit LM in config/tasks.tsv that was trained on this codebook",
         )
 
 
 def build_vocabulary(*, reduced_units, vocabulary, codebook, num_units):
-    """Stage: the vocabulary with the counts of the training split. See `VOCABULARY`."""
+    """Stage: write the vocabulary with the counts of the training splits. See `VOCABULARY`.
+
+    Args:
+        reduced_units: tables of `REDUCED_UNITS`, one per corpus.
+        vocabulary: table to write.
+        codebook: name of the codebook whose units the tables must have.
+        num_units: size of this codebook.
+    """
     counts = Counter()
     for path in reduced_units:
         for batch in tables.stream(path, REDUCED_UNITS, ["split", "codebook", "units"]):
             check_codebook(batch["codebook"].to_pylist(), codebook, path)
             for split, units in zip(batch["split"].to_pylist(), batch["units"].to_pylist()):
-                counts.update(units if split == "train" else ())
+                if split == "train":
+                    counts.update(units)
     tables.write(vocabulary, vocabulary_rows(counts, num_units), VOCABULARY)

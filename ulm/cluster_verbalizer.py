@@ -1,4 +1,4 @@
-"""The label map of a task by the unit LM's own embeddings: as many clusters of units as labels, a unit near each centre.
+"""The label map of a task from clusters of the unit LM's embeddings: one cluster per label, said as a unit near its centre.
 
 **Source:** SpeechPrompt, arXiv 2203.16773 (whose authors found that it works poorly).
 """
@@ -11,8 +11,14 @@ from ulm.schemas import VOCABULARY
 from verbalizer.fit_verbalizer import training_counts, write_label_map
 
 
-def spread_units(embeddings, num_labels, seed):
-    """Embeddings `[K, D]` of units 0 … K-1 → all units: first the unused one nearest to each of `num_labels` centres."""
+def order_by_clusters(embeddings, num_labels, seed):
+    """Return all units 0 … K-1, first one per cluster: the nearest to its centre that no earlier cluster has taken.
+
+    Args:
+        embeddings: `[K, D]`, of the units in numeric order.
+        num_labels: number of clusters. With K or more, the units stay in numeric order.
+        seed: of k-means.
+    """
     from sklearn.cluster import KMeans
 
     if num_labels >= len(embeddings):
@@ -26,10 +32,18 @@ def spread_units(embeddings, num_labels, seed):
 
 
 def cluster_verbalizer(*, lm_dataset, model, vocabulary, verbalizer, seed):
-    """Stage: label → units by clusters of the unit LM's embeddings. See `verbalizer.schemas.VERBALIZER`."""
+    """Stage: write a label map by clusters of the unit LM's embeddings. See `verbalizer.schemas.VERBALIZER`.
+
+    Args:
+        lm_dataset: table of `LM_DATASET`.
+        model: tensors of the unit LM.
+        vocabulary: table of `VOCABULARY`.
+        verbalizer: table to write.
+        seed: of k-means.
+    """
     from safetensors.numpy import load_file
 
-    labels, units = training_counts(lm_dataset)
+    label_counts, unit_counts = training_counts(lm_dataset)
     index_of = index_of_unit(tables.read(vocabulary, VOCABULARY))
     embeddings = load_file(model)["embed_tokens.weight"][[index_of[unit] for unit in sorted(index_of)]]
-    write_label_map(verbalizer, labels, units, spread_units(embeddings, len(labels), seed))
+    write_label_map(verbalizer, label_counts, unit_counts, order_by_clusters(embeddings, len(label_counts), seed))

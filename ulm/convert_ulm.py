@@ -1,9 +1,11 @@
-"""A published unit LM in our files: fairseq's checkpoint_best.pt and dict.txt, as GSLM packed them into one .tgz.
+"""Conversion of a published unit LM: fairseq's checkpoint_best.pt and dict.txt in a .tgz, as GSLM published them.
 
-The vocabulary has dict.txt's order, which need not be that of the units: hubert100's is numeric, cpc100's goes by frequency.
+The vocabulary has the order of dict.txt, which need not be that of the units: it is numeric for GSLM's HuBERT unit LM with 100
+units, and by frequency for its CPC unit LM with 100 units.
 """
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -20,59 +22,121 @@ from ulm.pseudo_tasks import TaskPrompts
 from ulm.schemas import VOCABULARY
 
 PREFIX = "decoder."
-LEFT_OUT = ("version", "embed_positions._float_tensor", "output_projection.weight")  # a buffer, no values, the tied embedding
-FILLER = "madeupword"  # fairseq fills a vocabulary up to a multiple of 8 with these
+LEFT_OUT = ("version", "embed_positions._float_tensor", "output_projection.weight")  # two buffers and the tied embedding
+FILLER = "madeupword"  # fairseq adds these to make the vocabulary size a multiple of 8
+MAX_SHOWN = 9  # misfits that an error lists
 
 
 def dictionary_rows(text, num_units, place):
-    """Rows of `VOCABULARY` from a dict.txt, whose lines are `symbol count`. Raises `ValueError`."""
+    """Return rows of `VOCABULARY` from the text of a dict.txt, whose lines are `symbol count`.
+
+    Args:
+        text: content of the file.
+        num_units: size of the codebook; the units 0 … num_units-1 must each occur once.
+        place: the file, for errors.
+
+    Raises:
+        ValueError: The file is no dictionary of these units.
+    """
     rows = [dict(index=i, symbol=symbol, unit=None, count=0) for i, symbol in enumerate(SPECIALS)]
     for line in text.splitlines():
         symbol, _, count = line.rpartition(" ")
         unit = int(symbol) if symbol.isdecimal() else None
         if not count.isdecimal() or (unit is None and not symbol.startswith(FILLER)):
-            raise _mismatch(place, "a line is a unit and its count", "such as '71 4923'", f"{line!r:.40}")
+            raise _mismatch(
+                place,
+                "each line of a dictionary is a unit and its count",
+                expected="a line such as '71 4923'",
+                got=f"{line!r:.40}",
+            )
         rows.append(dict(index=len(rows), symbol=symbol, unit=unit, count=int(count)))
-    units = [row["unit"] for row in rows if row["unit"] is not None]
-    if sorted(units) != list(range(num_units)):
-        wrong = sorted(set(units) ^ set(range(num_units)))
-        raise _mismatch(place, "a dictionary has each unit once", f"0 to {num_units - 1}", f"{len(units)}, wrong {wrong[:9]}")
+    counts = Counter(row["unit"] for row in rows if row["unit"] is not None)
+    if counts != dict.fromkeys(range(num_units), 1):
+        wrong = [unit for unit in sorted({*counts, *range(num_units)}) if counts[unit] != 1 or unit >= num_units]
+        raise _mismatch(
+            place,
+            "a dictionary has each unit once",
+            expected=f"0 to {num_units - 1}",
+            got=f"{counts.total()} units (missing, repeated or unknown: {wrong[:MAX_SHOWN]})",
+        )
     return rows
 
 
 def convert(tensors, config, place):
-    """fairseq's tensors → ours in float32, and rows of `LOAD_REPORT`. Raises `ValueError` that names what does not fit."""
-    with torch.device("meta"):
-        wanted = {name: tensor.shape for name, tensor in UnitLM(config).state_dict().items()}
+    """Convert the tensors of fairseq's checkpoint.
+
+    Args:
+        tensors: dict from fairseq's name to the tensor.
+        config: `UnitLMConfig` of the sizes that the tensors must have.
+        place: the checkpoint, for errors.
+
+    Returns:
+        A dict from our name to the tensor in float32, and rows of `LOAD_REPORT`.
+
+    Raises:
+        ValueError: Tensors are missing, unknown or of other shapes, which the message names.
+    """
     names = {source: source.removeprefix(PREFIX) for source in tensors}
-    found = {name: tensors[source] for source, name in names.items() if name not in LEFT_OUT}
-    misfits = sorted(n for n in wanted.keys() | found.keys() if n not in found or wanted.get(n) != found[n].shape)
-    if misfits:
-        got = ", ".join(f"{n} {[*found[n].shape] if n in found else 'missing'}" for n in misfits[:9])
-        raise _mismatch(
-            place, "tensors must be those of the sizes", f"{len(wanted)} of {config}", f"{len(misfits)} others: {got}"
-        )
+    converted = {name: tensors[source] for source, name in names.items() if name not in LEFT_OUT}
+    _check_shapes(converted, config, place)
     output = tensors.get(f"{PREFIX}output_projection.weight")
-    if output is not None and not torch.equal(output, found["embed_tokens.weight"]):
-        raise _mismatch(place, "input and output embeddings are tied", "one matrix", "two")
-    rows = [
-        dict(
-            source=s, name=n if n in found else "", shape=[*tensors[s].shape], dtype=str(tensors[s].dtype).removeprefix("torch.")
+    if output is not None and not torch.equal(output, converted["embed_tokens.weight"]):
+        raise _mismatch(place, "input and output embeddings are tied", expected="one matrix", got="two different ones")
+    report = []
+    for source, name in names.items():
+        report.append(
+            dict(
+                source=source,
+                name=name if name in converted else "",
+                shape=list(tensors[source].shape),
+                dtype=str(tensors[source].dtype).removeprefix("torch."),
+            )
         )
-        for s, n in names.items()
-    ]
-    return {name: tensor.float() for name, tensor in found.items()}, rows
+    return {name: tensor.float() for name, tensor in converted.items()}, report
+
+
+def _check_shapes(tensors, config, place):
+    """Check that the tensors are those of a `UnitLM` with the sizes in `config`."""
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in UnitLM(config).state_dict().items()}
+    misfits = []
+    for name in sorted(shapes.keys() | tensors.keys()):
+        if name not in tensors:
+            misfits.append(f"{name} missing")
+        elif shapes.get(name) != tensors[name].shape:
+            misfits.append(f"{name} {list(tensors[name].shape)}")
+    if misfits:
+        num_more = len(misfits) - MAX_SHOWN
+        more = f" and {num_more} more" if num_more > 0 else ""
+        raise _mismatch(
+            place,
+            "tensors must be those of the sizes",
+            expected=f"{len(shapes)} tensors of {config}",
+            got=f"{', '.join(misfits[:MAX_SHOWN])}{more}",
+        )
 
 
 def convert_ulm(*, checkpoint, model, config, vocabulary, task_prompts, load_report, sha256, num_units, sizes):
-    """Stage: the archive `checkpoint` as a unit LM that knows no pseudo-tasks. See `VOCABULARY` and `LOAD_REPORT`."""
+    """Stage: convert a published unit LM. It has no pseudo-tasks. See `VOCABULARY` and `LOAD_REPORT`.
+
+    Args:
+        checkpoint: list with the archive.
+        model, config: files to write, which `model.load` reads.
+        vocabulary: table to write.
+        task_prompts: file to write, with tensors of 0 pseudo-tasks.
+        load_report: table to write.
+        sha256: list with the expected hash of the archive.
+        num_units: size of the codebook.
+        sizes: see config/presets/unit_lms.yaml.
+    """
     check_hashes(checkpoint, sha256)
+    (archive,) = checkpoint
     with tempfile.TemporaryDirectory(dir=Path(model).parent, prefix=f".{Path(model).name}.", suffix=".tmp") as folder:
         targets = {name: Path(folder) / name for name in ("checkpoint_best.pt", "dict.txt")}
-        extract_members(checkpoint[0], targets)
-        rows = dictionary_rows(targets["dict.txt"].read_text(), num_units, checkpoint[0])
+        extract_members(archive, targets)
+        rows = dictionary_rows(targets["dict.txt"].read_text(), num_units, archive)
         lm_config = UnitLMConfig(len(rows), **sizes)
-        tensors, report = convert(read_weights(targets["checkpoint_best.pt"]), lm_config, checkpoint[0])
+        tensors, report = convert(read_weights(targets["checkpoint_best.pt"]), lm_config, archive)
         save_tensors(model, tensors)
     tables.write(vocabulary, rows, VOCABULARY)
     save_tensors(task_prompts, TaskPrompts(lm_config, 0, 1).state_dict())
@@ -80,7 +144,8 @@ def convert_ulm(*, checkpoint, model, config, vocabulary, task_prompts, load_rep
     tables.write(load_report, report, LOAD_REPORT)
 
 
-def _mismatch(place, rule, expected, got):
+def _mismatch(place, rule, *, expected, got):
+    """Return the error about a file that does not fit its row in ulms.tsv."""
     return data_error(
         place,
         rule,

@@ -1,4 +1,4 @@
-"""Reduced units as pieces of a unit LM: `17 4 99 4` → `502 31`, durations those of all units of a piece together."""
+"""Encoding of reduced units as pieces: `17 4 99 4` → `502 31`. The duration of a piece is the sum of those of its units."""
 
 from pathlib import Path
 
@@ -11,9 +11,10 @@ from ulm.schemas import PIECES
 
 
 class Pieces:
-    """Units to pieces and back, by a model of `fit_pieces` and its rows of `PIECES`."""
+    """Encoder of units as pieces, and back."""
 
     def __init__(self, model, rows):
+        """Load the sentencepiece `model` (bytes) and the rows of `PIECES` that `fit_pieces` has written."""
         import sentencepiece
 
         self.processor = sentencepiece.SentencePieceProcessor(model_proto=model)
@@ -21,27 +22,46 @@ class Pieces:
         self.piece_of = {tuple(row["units"]): row["piece"] for row in rows}
 
     def encode(self, units):
-        """Units → pieces; a unit that no training row has is a piece of its own."""
-        parts = [as_units(part) for part in self.processor.encode(as_text(units), out_type=str)]
-        known = [[part] if tuple(part) in self.piece_of else [[unit] for unit in part] for part in parts]
-        return [self.piece_of[tuple(part)] for several in known for part in several]
+        """Return the pieces of units. A unit that occurs in no training row is a piece of its own."""
+        pieces = []
+        for text in self.processor.encode(as_text(units), out_type=str):
+            piece_units = tuple(as_units(text))
+            if piece_units in self.piece_of:
+                pieces.append(self.piece_of[piece_units])
+            else:  # successive units that sentencepiece does not know
+                pieces += [self.piece_of[unit,] for unit in piece_units]
+        return pieces
 
     def decode(self, pieces):
-        """Pieces → units."""
+        """Return the units of pieces."""
         return [unit for piece in pieces for unit in self.units_of[piece]]
 
 
-def encoded(row, pieces, codebook):
-    """A row of `REDUCED_UNITS` with pieces for units."""
-    found = pieces.encode(row["units"])
-    starts = np.cumsum([0, *(len(pieces.units_of[piece]) for piece in found)])[:-1]
-    durations = np.add.reduceat(row["durations"], starts) if found else []
-    return row | dict(codebook=codebook, units=found, durations=durations)
+def encode_row(row, encoder, codebook):
+    """Return a row of `REDUCED_UNITS` with pieces in place of its units.
+
+    Args:
+        row: row of `REDUCED_UNITS`.
+        encoder: `Pieces`.
+        codebook: name of the pieces, which replaces that of the codebook.
+    """
+    pieces = encoder.encode(row["units"])
+    lengths = [len(encoder.units_of[piece]) for piece in pieces]
+    starts = np.cumsum([0, *lengths])[:-1]
+    durations = np.add.reduceat(row["durations"], starts) if pieces else []
+    return row | dict(codebook=codebook, units=pieces, durations=durations)
 
 
 def encode_pieces(*, reduced_units, model, pieces, encoded_units, codebook):
-    """Stage: `encoded_units` are reduced units whose codebook is that of the pieces. See `REDUCED_UNITS`."""
-    known = Pieces(Path(model).read_bytes(), tables.read(pieces, PIECES).to_pylist())
+    """Stage: write reduced units as pieces, again as a table of `REDUCED_UNITS`.
+
+    Args:
+        reduced_units: table of `REDUCED_UNITS`.
+        model, pieces: files that `fit_pieces` has written.
+        encoded_units: table to write.
+        codebook: name of the pieces.
+    """
+    encoder = Pieces(Path(model).read_bytes(), tables.read(pieces, PIECES).to_pylist())
     with tables.writer(encoded_units, REDUCED_UNITS) as out:
         for batch in tables.stream(reduced_units, REDUCED_UNITS):
-            out.write([encoded(row, known, codebook) for row in batch.to_pylist()])
+            out.write([encode_row(row, encoder, codebook) for row in batch.to_pylist()])

@@ -1,7 +1,7 @@
-"""What a task's units give without any language model: the most frequent answer, and n-grams of units.
+"""Baselines on a task's units without a language model: the most frequent answer, and n-grams of units.
 
-Where answers are a few classes, a linear SVM on n-grams chooses one; where any sequence is an answer, it is that of the
-training row with the most similar n-grams.
+If the answers are classes, the n-gram baseline is a linear SVM. If any sequence may be an answer, it answers as the training
+row with the most similar n-grams.
 """
 
 from collections import Counter
@@ -13,71 +13,98 @@ from storage import tables
 from ulm.schemas import BASELINES
 from verbalizer.schemas import LM_DATASET
 
-BLOCK_ROWS = 256  # rows compared with all training rows at a time
+BLOCK_ROWS = 256  # rows that are compared with all training rows at a time
 
 
-def majority(rows):
-    """A function rows → (the most frequent label sequence of the training rows, 0) for each."""
-    most = Counter(tuple(row["labels"]) for row in rows).most_common(1)[0][0]
-    return lambda test: [(list(most), 0.0) for _ in test]
+def majority(train):
+    """Return the function rows → (most frequent label sequence of the training rows, 0) for each row."""
+    most_frequent = Counter(tuple(row["labels"]) for row in train).most_common(1)[0][0]
+    return lambda rows: [(list(most_frequent), 0.0) for _ in rows]
 
 
-def ngrams(max_ngram):
-    """1…max_ngram-gram counts of `text` as log-scaled TF-IDF: vectors of length 1."""
+def ngram_vectorizer(max_ngram):
+    """Return a vectorizer of `unit_text`: log-scaled TF-IDF of 1- to max_ngram-grams, scaled to length 1."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     return TfidfVectorizer(tokenizer=str.split, token_pattern=None, ngram_range=(1, max_ngram), sublinear_tf=True)
 
 
-def ngram_svm(rows, *, max_ngram, regularisation, seed):
-    """A function rows → (label sequence, distance from the nearest boundary) by a linear SVM on the n-grams of the units."""
+def ngram_svm(train, *, max_ngram, regularisation, seed):
+    """Return the function rows → (labels, distance from the nearest boundary) for each row, by a linear SVM on n-grams.
+
+    Args:
+        train: training rows of `LM_DATASET`.
+        max_ngram: longest n-gram.
+        regularisation: C of the SVM.
+        seed: of its solver.
+    """
     from sklearn.pipeline import make_pipeline
     from sklearn.svm import LinearSVC
 
-    model = make_pipeline(ngrams(max_ngram), LinearSVC(C=regularisation, random_state=seed))
-    sequences = sorted({tuple(row["labels"]) for row in rows})
-    model.fit([text(row) for row in rows], [sequences.index(tuple(row["labels"])) for row in rows])
+    model = make_pipeline(ngram_vectorizer(max_ngram), LinearSVC(C=regularisation, random_state=seed))
+    sequences = sorted({tuple(row["labels"]) for row in train})
+    model.fit([unit_text(row) for row in train], [sequences.index(tuple(row["labels"])) for row in train])
 
-    def predict(test):
-        distances = model.decision_function([text(row) for row in test])
-        sure = np.abs(distances) if distances.ndim == 1 else distances.max(1)
-        return [(list(sequences[i]), float(s)) for i, s in zip(model.predict([text(row) for row in test]), sure)]
-
-    return predict
-
-
-def ngram_nearest(rows, *, max_ngram):
-    """A function rows → (labels of the training row with the most similar n-grams, the first of equals; their cosine)."""
-    vectors = ngrams(max_ngram)
-    train = vectors.fit_transform(map(text, rows))
-
-    def predict(test):
-        found = []
-        for start in range(0, len(test), BLOCK_ROWS):
-            similarity = (vectors.transform(map(text, test[start : start + BLOCK_ROWS])) @ train.T).toarray()
-            best = similarity.argmax(1)
-            found += [(rows[i]["labels"], float(row[i])) for i, row in zip(best, similarity)]
-        return found
+    def predict(rows):
+        texts = [unit_text(row) for row in rows]
+        distances = model.decision_function(texts)
+        scores = np.abs(distances) if distances.ndim == 1 else distances.max(1)
+        return [(list(sequences[i]), float(score)) for i, score in zip(model.predict(texts), scores)]
 
     return predict
 
 
-def text(row):
-    """Units of a row as words: `17 4 99`."""
+def ngram_nearest(train, *, max_ngram):
+    """Return the function rows → (labels of the training row with the most similar n-grams, their cosine) for each row.
+
+    The first of several equally similar training rows counts.
+
+    Args:
+        train: training rows of `LM_DATASET`.
+        max_ngram: longest n-gram.
+    """
+    vectorizer = ngram_vectorizer(max_ngram)
+    train_vectors = vectorizer.fit_transform(map(unit_text, train))
+
+    def predict(rows):
+        predictions = []
+        for start in range(0, len(rows), BLOCK_ROWS):
+            vectors = vectorizer.transform(map(unit_text, rows[start : start + BLOCK_ROWS]))
+            similarities = (vectors @ train_vectors.T).toarray()
+            for row_similarities in similarities:
+                best = int(row_similarities.argmax())
+                predictions.append((train[best]["labels"], float(row_similarities[best])))
+        return predictions
+
+    return predict
+
+
+def unit_text(row):
+    """Return the units of a row as words: `17 4 99`."""
     return " ".join(map(str, row["units"]))
 
 
 def fit_baselines(*, lm_dataset, baselines, metric, max_ngram, regularisation, seed):
-    """Stage: fitted on the training split, predictions for dev and test. See `BASELINES`."""
+    """Stage: fit baselines on the training split and write their predictions for dev and test. See `BASELINES`.
+
+    Args:
+        lm_dataset: table of `LM_DATASET`.
+        baselines: table to write.
+        metric: name of one of `METRICS`, which says whether the answers are classes or sequences.
+        max_ngram, regularisation, seed: see `ngram_svm`.
+    """
     rows = tables.read(lm_dataset, LM_DATASET).to_pylist()
-    train, rest = ([row for row in rows if (row["split"] == "train") == of_train] for of_train in (True, False))
+    train = [row for row in rows if row["split"] == "train"]
+    evaluated = [row for row in rows if row["split"] != "train"]
     methods = dict(majority=majority(train))
     if METRICS[metric].open_answers:
-        methods |= dict(ngram_nearest=ngram_nearest(train, max_ngram=max_ngram))
+        methods["ngram_nearest"] = ngram_nearest(train, max_ngram=max_ngram)
     else:
-        methods |= dict(ngram_svm=ngram_svm(train, max_ngram=max_ngram, regularisation=regularisation, seed=seed))
-    known = [{name: row[name] for name in ("utterance_id", "split", "labels")} for row in rest]
+        methods["ngram_svm"] = ngram_svm(train, max_ngram=max_ngram, regularisation=regularisation, seed=seed)
     with tables.writer(baselines, BASELINES) as out:
         for method, predict in methods.items():
-            found = zip(known, predict(rest))
-            out.write([row | dict(method=method, predicted_labels=labels, score=score) for row, (labels, score) in found])
+            predictions = []
+            for row, (labels, score) in zip(evaluated, predict(evaluated)):
+                known = {name: row[name] for name in ("utterance_id", "split", "labels")}
+                predictions.append(known | dict(method=method, predicted_labels=labels, score=score))
+            out.write(predictions)

@@ -1,9 +1,9 @@
-"""Acoustic BPE: pieces of several units that a unit LM reads instead of units, learned from its training rows.
+"""Acoustic BPE: pieces, each of one or more units, which a unit LM reads instead of units. They are learned by sentencepiece.
 
-A unit is a character (of a private-use plane of Unicode), an utterance a sentence without blanks; so sentencepiece does the
-rest, and encoding loses nothing.
+For sentencepiece, a unit is a character from a private-use plane of Unicode, and an utterance is a sentence without spaces.
+Encoding loses nothing.
 
-**Source:** Shen et al. 2023, arXiv 2310.14580; BPE as of Sennrich et al. 2016, arXiv 1508.07909.
+**Source:** Shen et al. 2023, arXiv 2310.14580; byte-pair encoding by Sennrich et al. 2016, arXiv 1508.07909.
 """
 
 import io
@@ -14,8 +14,9 @@ from storage.errors import data_error
 from storage.files import atomic
 from ulm.schemas import PIECES
 
-FIRST_CHARACTER = 0xF0000  # 65,534 characters of private use that no normalisation and no font touches
-EXACT = dict(  # sentencepiece changes nothing in the text, knows no symbols of its own but <unk>, and cuts nowhere
+FIRST_CHARACTER = 0xF0000  # the first of 65,534 private-use characters, which normalisation leaves as they are
+# sentencepiece must not change the text, split it anywhere in advance, or add special symbols other than <unk>.
+SENTENCEPIECE = dict(
     unk_id=0,
     bos_id=-1,
     eos_id=-1,
@@ -34,65 +35,90 @@ EXACT = dict(  # sentencepiece changes nothing in the text, knows no symbols of 
 
 
 def as_text(units):
-    """Units as a string of as many characters."""
+    """Return units as a string with one character per unit."""
     return "".join(chr(FIRST_CHARACTER + unit) for unit in units)
 
 
 def as_units(text):
-    """The units of a string of `as_text`."""
+    """Return the units of a string of `as_text`."""
     return [ord(character) - FIRST_CHARACTER for character in text]
 
 
 def learn(rows, *, num_pieces, num_units, max_piece_units):
-    """sentencepiece's model (bytes), which has so many merges that they and the units 0 … `num_units` − 1 are `num_pieces`.
+    """Train a sentencepiece model whose merges together with the units 0 … num_units-1 are `num_pieces` pieces.
 
-    rows: units of the training utterances. Raises `ValueError` where so many pieces cannot be.
+    Args:
+        rows: units of the training utterances.
+        num_pieces: number of pieces, above `num_units`.
+        num_units: size of the codebook.
+        max_piece_units: the most units per piece.
+
+    Returns:
+        The model as bytes.
+
+    Raises:
+        ValueError: The number of pieces is impossible.
     """
     import sentencepiece
 
     if num_pieces <= num_units:
-        raise _wrong_number(f"more than {num_units}, the units among them", num_pieces)
-    model, never = io.BytesIO(), num_units - len({unit for units in rows for unit in units})
+        raise _wrong_number(f"more than {num_units}, because each unit is a piece", num_pieces)
+    num_missing = num_units - len({unit for units in rows for unit in units})  # units that sentencepiece does not see
+    model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=map(as_text, rows),
             model_writer=model,
             model_type="bpe",
-            vocab_size=num_pieces - never + 1,
+            vocab_size=num_pieces - num_missing + 1,
             max_sentencepiece_length=max_piece_units,
-            **EXACT,
+            **SENTENCEPIECE,
         )
     except RuntimeError as error:
-        raise _wrong_number("so few that the corpus has them", f"{num_pieces} ({str(error)[-80:]})") from error
+        raise _wrong_number("no more than can be learned from the corpus", f"{num_pieces} ({str(error)[-80:]})") from error
     return model.getvalue()
 
 
 def piece_rows(model, num_units):
-    """Rows of `PIECES` of a model: piece i is unit i as long as there are units, said or not; then the merges in order."""
+    """Return rows of `PIECES`: first every unit as a piece of the same number, even if it never occurs; then the merges.
+
+    Args:
+        model: the result of `learn`.
+        num_units: size of the codebook.
+    """
     import sentencepiece
 
-    pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
-    found = [as_units(pieces.id_to_piece(i)) for i in range(1, pieces.get_piece_size())]
-    units = [[unit] for unit in range(num_units)] + [part for part in found if len(part) > 1]
-    return [dict(piece=piece, units=part) for piece, part in enumerate(units)]
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    learned = [as_units(processor.id_to_piece(i)) for i in range(1, processor.get_piece_size())]
+    merges = [units for units in learned if len(units) > 1]
+    single_units = [[unit] for unit in range(num_units)]
+    return [dict(piece=piece, units=units) for piece, units in enumerate(single_units + merges)]
 
 
 def fit_pieces(*, reduced_units, model, pieces, num_pieces, num_units, max_piece_units):
-    """Stage: sentencepiece's `model`, fitted on the training splits, and what each piece stands for. See `PIECES`."""
-    found = []
+    """Stage: learn pieces from the training splits. See `PIECES`.
+
+    Args:
+        reduced_units: tables of `REDUCED_UNITS`, one per corpus.
+        model: file to write: sentencepiece's model.
+        pieces: table to write: the units of each piece.
+        num_pieces, num_units, max_piece_units: see `learn`.
+    """
+    train = []
     for path in reduced_units:
         for batch in tables.stream(path, REDUCED_UNITS, ["split", "units"]):
-            found += [row["units"] for row in batch.to_pylist() if row["split"] == "train"]
-    learned = learn(found, num_pieces=num_pieces, num_units=num_units, max_piece_units=max_piece_units)
+            train += [row["units"] for row in batch.to_pylist() if row["split"] == "train"]
+    learned = learn(train, num_pieces=num_pieces, num_units=num_units, max_piece_units=max_piece_units)
     with atomic(model) as temporary:
         temporary.write_bytes(learned)
     tables.write(pieces, piece_rows(learned, num_units), PIECES)
 
 
 def _wrong_number(expected, got):
+    """Return the error about an impossible number of pieces."""
     return data_error(
         "fit_pieces",
-        "a unit LM's pieces must exist",
+        "the number of pieces must be possible",
         expected=expected,
         got=got,
         remedy="correct num_pieces in config/ulms.tsv",

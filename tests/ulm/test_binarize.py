@@ -138,6 +138,6 @@ def test_a_vocabulary_that_fairseq_would_index_otherwise_is_refused(tmp_path):
     rows[7]["symbol"] = "3"  # stands already at index 7 − 4 + 4
     rows[8]["symbol"] = "3"
     write_tables(tmp_path, rows)
-    with pytest.raises(ValueError, match="vocabulary: fairseq must index the symbols alike; .* rerun build_vocabulary"):
+    with pytest.raises(ValueError, match="vocabulary: fairseq must give each symbol the same index; .* rerun build_vocabulary"):
         run(tmp_path)
     assert not (tmp_path / "binarized").exists()

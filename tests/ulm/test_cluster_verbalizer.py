@@ -3,16 +3,16 @@
 import numpy as np
 
 from storage import tables
-from ulm.cluster_verbalizer import cluster_verbalizer, spread_units
+from ulm.cluster_verbalizer import cluster_verbalizer, order_by_clusters
 from verbalizer.schemas import LM_DATASET, VERBALIZER
 
 
 def test_one_unit_of_every_cluster_comes_first():
     rng = np.random.default_rng(0)
     embeddings = np.repeat(np.eye(5) * 10, 4, 0) + rng.normal(size=(20, 5)) * 0.1
-    order = spread_units(embeddings, 5, 1)
+    order = order_by_clusters(embeddings, 5, 1)
     assert sorted(order) == list(range(20)) and {unit // 4 for unit in order[:5]} == set(range(5))
-    assert spread_units(embeddings, 30, 1) == list(range(20))
+    assert order_by_clusters(embeddings, 30, 1) == list(range(20))
 
 
 def test_labels_are_said_through_the_vocabulary(task, pretrained, tmp_path):

@@ -106,9 +106,9 @@ def test_half_precision_becomes_single(tmp_path, tensors):
 
 
 @pytest.mark.parametrize("change, text", [
-    (lambda t: t.pop("decoder.layers.1.fc1.bias"), "1 others: layers.1.fc1.bias missing"),
-    (lambda t: t.update({"decoder.layers.2.fc1.bias": torch.ones(32)}), "1 others: layers.2.fc1.bias [32]"),
-    (lambda t: t.update({"decoder.layer_norm.bias": torch.ones(7)}), "1 others: layer_norm.bias [7]"),
+    (lambda t: t.pop("decoder.layers.1.fc1.bias"), "got layers.1.fc1.bias missing;"),
+    (lambda t: t.update({"decoder.layers.2.fc1.bias": torch.ones(32)}), "got layers.2.fc1.bias [32];"),
+    (lambda t: t.update({"decoder.layer_norm.bias": torch.ones(7)}), "got layer_norm.bias [7];"),
     (lambda t: t.update({"decoder.output_projection.weight": torch.ones(9, 16)}), "input and output embeddings are tied"),
 ])  # fmt: skip
 def test_tensors_that_do_not_fit_are_named(tmp_path, tensors, change, text):
@@ -120,10 +120,10 @@ def test_tensors_that_do_not_fit_are_named(tmp_path, tensors, change, text):
 
 
 @pytest.mark.parametrize("text, num_units, message", [
-    ("0 5\n1 4\n", 3, "a dictionary has each unit once; expected 0 to 2, got 2, wrong [2]"),
-    ("0 5\n1 4\n2 1\n", 2, "expected 0 to 1, got 3, wrong [2]"),
-    ("0 5\n0 4\n", 1, "expected 0 to 0, got 2, wrong []"),
-    ("hello 5\n", 1, "a line is a unit and its count; expected such as '71 4923', got 'hello 5'"),
+    ("0 5\n1 4\n", 3, "a dictionary has each unit once; expected 0 to 2, got 2 units (missing, repeated or unknown: [2])"),
+    ("0 5\n1 4\n2 1\n", 2, "expected 0 to 1, got 3 units (missing, repeated or unknown: [2])"),
+    ("0 5\n0 4\n", 1, "expected 0 to 0, got 2 units (missing, repeated or unknown: [0])"),
+    ("hello 5\n", 1, "each line of a dictionary is a unit and its count; expected a line such as '71 4923', got 'hello 5'"),
     ("0 many\n", 1, "got '0 many'"), ("0\n", 1, "got '0'"), ("<html>", 1, "got '<html>'"),
 ])  # fmt: skip
 def test_another_dictionary_is_refused(text, num_units, message):

@@ -6,7 +6,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 
 from storage import tables
-from ulm.fit_baselines import fit_baselines, majority, ngram_nearest, ngram_svm, text
+from ulm.fit_baselines import fit_baselines, majority, ngram_nearest, ngram_svm, unit_text
 from ulm.schemas import BASELINES
 from verbalizer.schemas import LM_DATASET
 
@@ -41,16 +41,16 @@ def test_the_nearest_row_by_cosine_answers():
         [dict(units=rng.integers(0, 4, rng.integers(1, 9)).tolist(), labels=[str(i)]) for i in range(n)] for n in (40, 300)
     )
     vectors = TfidfVectorizer(tokenizer=str.split, token_pattern=None, ngram_range=(1, 2), sublinear_tf=True).fit(
-        map(text, train)
+        map(unit_text, train)
     )
-    similarity = cosine_similarity(*(vectors.transform(map(text, rows)) for rows in (test, train)))
+    similarity = cosine_similarity(*(vectors.transform(map(unit_text, rows)) for rows in (test, train)))
     found = ngram_nearest(train, max_ngram=2)(test)
     assert [score for _, score in found] == pytest.approx(similarity.max(1).tolist(), abs=1e-9)
     assert [s[int(label)] for s, ((label,), _) in zip(similarity, found)] == pytest.approx(similarity.max(1).tolist(), abs=1e-9)
 
 
-def test_text_keeps_units_apart():
-    assert text(dict(units=[1, 12, 3])) == "1 12 3"
+def test_unit_text_keeps_units_apart():
+    assert unit_text(dict(units=[1, 12, 3])) == "1 12 3"
 
 
 @pytest.fixture

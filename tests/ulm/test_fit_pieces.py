@@ -38,11 +38,14 @@ def test_the_same_model_again(worded_units):
 
 @pytest.mark.parametrize(
     "num_pieces, expected",
-    [(12, "more than 12, the units among them, got 12"), (5000, "so few that the corpus has them, got 5000 ")],
+    [
+        (12, "more than 12, because each unit is a piece, got 12"),
+        (5000, "no more than can be learned from the corpus, got 5000 "),
+    ],
 )
 def test_a_number_of_pieces_that_cannot_be_is_refused(worded_units, num_pieces, expected):
     with pytest.raises(
-        ValueError, match=f"fit_pieces: a unit LM's pieces must exist; expected {expected}.*; correct num_pieces in"
+        ValueError, match=f"fit_pieces: the number of pieces must be possible; expected {expected}.*; correct num_pieces in"
     ):
         learn(worded_units(), **HOW | dict(num_pieces=num_pieces))
 
