@@ -18,6 +18,6 @@ How the parts fit together:
   train_labels, symbols, …)`, then `beam_search.decode(rows, fusion, …)` for each of `model.log_probabilities(inputs)`.
 * `superb.tune.tune(model, …)` trains with `fit` and returns its curve; `model.num_trained()` counts;
   `training.fit.trained_state(model)` is what was trained, `superb.model.restore(model, tensors)` puts it back;
-  `superb.model.warm_start` takes the head and the weights of the layers alone (names that begin with `superb.model.HEAD`).
+  `superb.model.start_from` takes the head and the weights of the layers alone (names that begin with `superb.model.HEAD`).
 * Metrics that tasks of both packages share are in `evaluation.metrics`; `superb.diarization.der(collar_seconds)` is one more.
 """

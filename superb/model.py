@@ -121,7 +121,7 @@ def restore(model, tensors):
     model.load_state_dict(tensors, strict=False)
 
 
-def warm_start(model, tensors):
+def start_from(model, tensors):
     """Start the head and the weights of the layers from those of another model that was trained (`trained_state`).
 
     Raises `ValueError` where it has another head.

@@ -15,7 +15,7 @@ def sweep_rows(reports, factors):
     return [
         dict(
             factor=factor,
-            learning_rate=factor * report["settings"]["learning_rate"],
+            learning_rate=report["settings"]["optimization"]["learning_rate"],
             seed=int(seed),
             metric=report["metric"],
             dev_value=report["dev"]["value_by_seed"][seed],

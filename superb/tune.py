@@ -1,24 +1,35 @@
-"""Training of a `TaskModel`: the head and the weights of the layers at one learning rate, what is in the encoder at another."""
+"""Training of a `TaskModel` with two learning rates: one for the head and the layer weights, one for what is in the encoder."""
 
 from training.fit import fit
 
 
-def tune(model, *, batches, dev_batches, learning_rate, encoder_learning_rate, **settings):
-    """Train in place what the model's settings say, keep the best by dev loss, return the curve (rows of `TRAINING`).
+def tune(model, *, batches, dev_batches, num_updates, encoder_learning_rate, optimization, seed):
+    """Train a model in place and leave it with the parameters that had the lowest dev loss.
 
-    batches: number from 0 → endless iterator of (inputs, targets); dev_batches: a list of them; encoder_learning_rate: of
-    prompts, adapters and of the encoder itself; settings: the others of `training.fit.fit`. Vectors that start from
-    the encoder's own activations take them from the first training batch. **Source:** arXiv 2210.06175, whose two groups of
-    parameters these are.
+    Args:
+        model: a `TaskModel`. Its tuning module is initialized from the inputs of the first training batch.
+        batches: function from a number, from 0, to an endless iterator of (inputs, targets); see `training.fit.fit`.
+        dev_batches: list of (inputs, targets).
+        num_updates: number of updates.
+        encoder_learning_rate: peak learning rate of the tuning module and of the encoder's own parameters.
+        optimization: settings of `training.fit.fit`; their `learning_rate` is that of the head and the layer weights.
+        seed: of the random numbers.
+
+    Returns:
+        The training curve, rows of `storage.schemas.TRAINING`.
+
+    **Source:** the two groups of parameters are those of arXiv 2210.06175.
     """
-    model.tuning_module.initialize(model.trunk, next(batches(0))[0])
-    factor = encoder_learning_rate / learning_rate
+    inputs, _ = next(batches(0))
+    model.tuning_module.initialize(model.trunk, inputs)
+    factor = encoder_learning_rate / optimization["learning_rate"]
     return fit(
         model,
         loss=model.loss,
         batches=batches,
         evaluate=lambda: model.measures(dev_batches),
-        learning_rate=learning_rate,
+        num_updates=num_updates,
         rate_factors={"inside.": factor, "trunk.": factor},
-        **settings,
+        seed=seed,
+        **optimization,
     )

@@ -11,7 +11,7 @@ from storage import tables
 from storage.schemas import TRAINING
 from storage.weights import save_config, save_tensors
 from superb.inputs import num_outputs, read_classes, reader, shuffled_batches, sorted_batches, target_of
-from superb.model import build_model, warm_start
+from superb.model import build_model, start_from
 from superb.schemas import DATASET
 from superb.tune import tune
 from training.device import choose_device
@@ -36,7 +36,7 @@ def tune_encoder(
     dataset,
     classes,
     hidden_states,
-    start,
+    warm_start,
     model,
     config,
     tuned,
@@ -46,29 +46,22 @@ def tune_encoder(
     kind,
     tuning,
     head,
-    rate_factor,
     seeds,
     batch_size,
-    batches_per_update,
     num_updates,
-    learning_rate,
     encoder_learning_rate,
-    warmup_updates,
-    clip_norm,
-    adam_betas,
-    weight_decay,
-    evaluate_every,
+    optimization,
 ):
     """Stage: what is trained for each seed, in one file as `seed{n}.head.…`, the curves (`TRAINING`) and counts of parameters.
 
-    hidden_states: shards, or none where waveforms below `root` are read; start: the `tuned` of the task whose head it starts
-    from, or none; rate_factor: of both learning rates.
+    hidden_states: shards, or none where waveforms below `root` are read; warm_start: the `tuned` of the task whose head it starts
+    from, or none; optimization: see `superb.tune.tune`.
     """
     folder, device, known, tensors, curves = Path(model).parent, choose_device(), read_classes(classes), {}, []
     read = reader(hidden_states, root, load_trunk(folder).sample_rate)
     rows = tables.read(dataset, DATASET).to_pylist()
     train, dev = ([row for row in rows if row["split"] == split] for split in ("train", "dev"))
-    lengths, first = [row["num_samples"] for row in train], load_file(start[0]) if start else {}
+    lengths, first = [row["num_samples"] for row in train], load_file(warm_start[0]) if warm_start else {}
 
     def batch_of(rows, chosen):
         rows = [rows[i] for i in chosen]
@@ -79,7 +72,7 @@ def tune_encoder(
         torch.manual_seed(seed)
         task_model = build_model(folder, tuning=tuning, head=head, num_outputs=num_outputs(known)).to(device)
         if first:
-            warm_start(task_model, of_seed(first, seed))
+            start_from(task_model, of_seed(first, seed))
 
         def batches(number, seed=seed):
             rng = np.random.default_rng([seed, number])
@@ -89,15 +82,9 @@ def tune_encoder(
             task_model,
             batches=batches,
             dev_batches=dev_batches,
-            learning_rate=rate_factor * learning_rate,
-            encoder_learning_rate=rate_factor * encoder_learning_rate,
-            batches_per_update=batches_per_update,
             num_updates=num_updates,
-            warmup_updates=warmup_updates,
-            clip_norm=clip_norm,
-            betas=adam_betas,
-            weight_decay=weight_decay,
-            evaluate_every=evaluate_every,
+            encoder_learning_rate=encoder_learning_rate,
+            optimization=optimization,
             seed=seed,
         )
         tensors |= {f"seed{seed}.{name}": tensor for name, tensor in trained_state(task_model).items()}

@@ -99,17 +99,17 @@ def task(tones, melhubert, tmp_path):
 
 @pytest.fixture
 def tune(task, tmp_path):
-    """A function name, settings → paths of what `tune_encoder` writes for the tones."""
+    """A function name, settings → paths of what `tune_encoder` writes for the tones; settings of `optimization` may be given alone."""
 
     def run(name="tuned", **settings):
         paths = dict(
             tuned=tmp_path / f"{name}.safetensors", training=tmp_path / f"{name}.parquet", sizes=tmp_path / f"{name}.json"
         )
-        how = dict(
-            start=[], rate_factor=1.0, batches_per_update=1, num_updates=12, learning_rate=0.02, encoder_learning_rate=0.01
-        )
-        how |= dict(warmup_updates=2, clip_norm=1.0, adam_betas=[0.9, 0.98], weight_decay=0.0, evaluate_every=6)
-        tune_encoder(**paths, **task | how | settings)
+        optimization = dict(batches_per_update=1, learning_rate=0.02, warmup_updates=2, clip_norm=1.0, betas=[0.9, 0.98])
+        optimization |= dict(weight_decay=0.0, evaluate_every=6)
+        optimization |= {key: settings.pop(key) for key in optimization.keys() & settings.keys()}
+        defaults = dict(warm_start=[], num_updates=12, encoder_learning_rate=0.01, optimization=optimization)
+        tune_encoder(**paths, **task | defaults | settings)
         return paths
 
     return run

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from superb.hidden_states import hidden_states
-from superb.model import HEAD, build_model, restore, warm_start
+from superb.model import HEAD, build_model, restore, start_from
 from training.fit import trained_state
 
 POOLED = dict(architecture="mean_pooling", projection_dim=4)
@@ -107,11 +107,11 @@ def test_a_warm_start_takes_the_head_and_the_weights_of_the_layers_alone(melhube
     torch.nn.init.normal_(first.layer_weights)
     second, _ = model_of(melhubert, DEEP_PROMPT)
     before = {name: tensor.clone() for name, tensor in second.state_dict().items()}
-    warm_start(second, trained_state(first))
+    start_from(second, trained_state(first))
     for name, tensor in second.state_dict().items():
         assert torch.equal(tensor, (trained_state(first) if name.startswith(HEAD) else before)[name])
     with pytest.raises(ValueError, match="the head to start from must be of the same architecture and classes"):
-        warm_start(second, trained_state(model_of(melhubert, DEEP_PROMPT, "pr")[0]))
+        start_from(second, trained_state(model_of(melhubert, DEEP_PROMPT, "pr")[0]))
 
 
 def test_an_unknown_head_is_refused(melhubert):

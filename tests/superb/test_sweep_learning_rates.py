@@ -9,18 +9,20 @@ from superb.schemas import SWEEP
 from superb.sweep_learning_rates import sweep_learning_rates, sweep_rows
 
 
-def report(dev, test, higher=True):
+def report(dev, test, higher=True, learning_rate=0.01):
     values = dict(value=sum(test) / 2, value_by_seed=dict(zip("12", test)))
     dev = dict(value=sum(dev) / 2, value_by_seed=dict(zip("12", dev)))
-    return values | dict(metric="m", higher_is_better=higher, dev=dev, settings=dict(learning_rate=0.01))
+    return values | dict(
+        metric="m", higher_is_better=higher, dev=dev, settings=dict(optimization=dict(learning_rate=learning_rate))
+    )
 
 
 @pytest.mark.parametrize("higher, best", [(True, 3.0), (False, 0.1)])
 def test_the_best_rate_is_the_devs_not_the_tests(tmp_path, higher, best):
     reports = [
-        report([0.1, 0.2], [0.9, 0.9], higher),
+        report([0.1, 0.2], [0.9, 0.9], higher, 0.001),
         report([0.3, 0.3], [0.5, 0.5], higher),
-        report([0.6, 0.2], [0.1, 0.2], higher),
+        report([0.6, 0.2], [0.1, 0.2], higher, 0.03),
     ]
     paths = [tmp_path / f"{i}.json" for i in range(3)]
     for path, content in zip(paths, reports):

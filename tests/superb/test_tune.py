@@ -6,10 +6,10 @@ import torch
 from superb.model import HEAD, build_model
 from superb.tune import tune
 
-HOW = dict(
-    batches_per_update=1, num_updates=25, learning_rate=0.02, encoder_learning_rate=0.01, warmup_updates=2, clip_norm=1.0, betas=[0.9, 0.98],
-    weight_decay=0.0, evaluate_every=25, seed=1,
+OPTIMIZATION = dict(
+    batches_per_update=1, learning_rate=0.02, warmup_updates=2, clip_norm=1.0, betas=[0.9, 0.98], weight_decay=0.0, evaluate_every=25
 )  # fmt: skip
+SETTINGS = dict(num_updates=25, encoder_learning_rate=0.01, optimization=OPTIMIZATION, seed=1)
 METHODS = dict(
     weighted_sum={}, deep_prompt=dict(length=2, initialization="mean", init_scale=0.1), lora=dict(rank=2),
     adapter=dict(bottleneck=2, both=False), bitfit={}, full={},
@@ -29,7 +29,7 @@ def trained(folder, waveforms, method="deep_prompt", **changes):
         while True:
             yield batch
 
-    curve = tune(model, batches=batches, dev_batches=[batch], **HOW | changes)
+    curve = tune(model, batches=batches, dev_batches=[batch], **SETTINGS | changes)
     return model, curve
 
 

@@ -40,7 +40,7 @@ def test_it_learns_to_tell_tones_apart(tune):
 
 
 def test_the_same_again_and_another_with_another_rate(tune):
-    first, again, other = (tune(name, seeds=[1], rate_factor=r) for name, r in (("a", 1.0), ("b", 1.0), ("c", 0.3)))
+    first, again, other = (tune(name, seeds=[1], learning_rate=r) for name, r in (("a", 0.02), ("b", 0.02), ("c", 0.006)))
     assert first["tuned"].read_bytes() == again["tuned"].read_bytes()
     assert curve(first["training"]) == curve(again["training"]) != curve(other["training"])
 
@@ -56,7 +56,7 @@ def test_kept_hidden_states_train_as_the_waveforms_do(tune, task, tones, tmp_pat
 def test_a_warm_start_takes_the_head_of_another_task(tune):
     first = tune("first", seeds=[1])
     warm = tune(
-        "warm", seeds=[1], start=[first["tuned"]], tuning=DEEP_PROMPT, num_updates=1, learning_rate=1e-8, warmup_updates=0
+        "warm", seeds=[1], warm_start=[first["tuned"]], tuning=DEEP_PROMPT, num_updates=1, learning_rate=1e-8, warmup_updates=0
     )
     before, after = (of_seed(load_file(made["tuned"]), 1) for made in (first, warm))
     assert all(torch.allclose(tensor, after[name], atol=1e-6) for name, tensor in before.items())

@@ -89,7 +89,7 @@ def named_by_the_rule(section):
     text = "".join(path.read_text() for path in RULE_FILES)
     assert section in RULES, f"no rule {section}"
     functions = "".join(re.findall(r"^def \w+\(wildcards\):.*?(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL))
-    heads = set().union(*CONFIG["superb_heads"].values())  # superb_presets merges them with those of tune_encoder
+    heads = set().union(*CONFIG["superb_heads"].values())  # training_settings merges them with those of tune_encoder
     return set(re.findall(r"^ +(\w+)=", RULES[section], re.MULTILINE)), set(re.findall(r"\b(\w+)=", functions)) | heads
 
 

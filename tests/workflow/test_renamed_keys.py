@@ -27,6 +27,7 @@ SCHEMA = Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml"
         ("pretrain_ulm.small.seed", 1, "seeds in ulms.tsv"),
         ("tune_prompt.prompt5.prompt_kind", "deep", "prompt.kind"),
         ("tune_prompt.prompt5_target.updates_per_reading", 4, "data.reuse_batches"),
+        ("superb_heads.utterance.adam_betas", [0.9, 0.999], "optimization.betas"),
         ("sample.greedy.num_copies", 8, "test_time_augmentation.num_variants"),
     ],
 )

@@ -41,7 +41,10 @@ def test_a_report_says_what_was_trained_on_what(superb):
     assert (plain["trained_parameters"], plain["encoder_parameters"]) == (head, 0)
     assert (prompted["trained_parameters"], prompted["encoder_parameters"]) == (head + 2 * 10 * 16, 2 * 10 * 16)
     assert plain["num_train_rows"] == 2 * prompted["num_train_rows"] == 48
-    assert prompted["settings"]["tuning"]["method"] == "deep_prompt" and prompted["settings"]["rate_factor"] == 1.0
+    assert (
+        prompted["settings"]["tuning"]["method"] == "deep_prompt"
+        and prompted["settings"]["optimization"]["learning_rate"] == 0.002
+    )
     usage = json.loads((superb / "results/superb/KS_weighted_sum/score.json").read_text())["usage"]
     assert usage["superb.extract_hidden_states"]["jobs"] == 4 and usage["superb.tune_encoder"]["jobs"] == 1
 

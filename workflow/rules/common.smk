@@ -14,6 +14,7 @@ from workflow.scripts.config_files import check_config
 from workflow.scripts.result_paths import unknown_name, unknown_paths
 from workflow.scripts.rows import read_rows
 from workflow.scripts.stage_code import stage
+from workflow.scripts.superb_settings import training_settings
 
 try:
     check_config(config, ROOT / "workflow/schemas/config.schema.yaml", workflow.configfiles)

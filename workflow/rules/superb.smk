@@ -45,7 +45,7 @@ rule extract_hidden_states:
         gpu=config["gpus_per_job"],
     params:
         **stage("superb.extract_hidden_states"),
-        row=states_settings,
+        row=hidden_states_settings,
     script:
         "../scripts/stage.py"
 
@@ -54,8 +54,8 @@ rule tune_encoder:
     input:
         dataset="results/superb/{superb_task}/dataset.parquet",
         classes="results/superb/{superb_task}/classes.parquet",
-        hidden_states=superb_states,
-        start=superb_start,
+        hidden_states=superb_hidden_states,
+        warm_start=superb_warm_start,
         model=superb_encoder("model.safetensors"),
         config=superb_encoder("config.json"),
     output:
@@ -82,7 +82,7 @@ rule predict:
     input:
         dataset="results/superb/{superb_task}/dataset.parquet",
         classes="results/superb/{superb_task}/classes.parquet",
-        hidden_states=superb_states,
+        hidden_states=superb_hidden_states,
         model=superb_encoder("model.safetensors"),
         config=superb_encoder("config.json"),
         tuned=f"{RUN}/tuned.safetensors",

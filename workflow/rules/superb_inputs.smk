@@ -1,24 +1,28 @@
-# Input functions of superb.smk: which files and settings a row of config/superb_tasks.tsv stands for. Results of a task lie in
-# results/superb/{superb_task}; those with another learning rate, for its sweep, in a folder of it: x0.3, x3, …
+# Input functions of superb.smk: the files and settings of a task of SUPERB, which is a row of superb_tasks.tsv with one tuning.
+# The results of a task are in results/superb/{superb_task}. A sweep trains the task with other learning rates, each in a folder
+# below it that is named after their factor: x0.3, x3, …
 
 RUN = "results/superb/{superb_task}{run}"
 
 
 def superb_row(wildcards):
+    """Return the row of the task."""
     return ROWS["superb_tasks"][wildcards.superb_task]
 
 
 def superb_manifest(wildcards):
+    """Return the manifest of the task's corpus."""
     return f"results/corpora/{superb_row(wildcards)['corpus']}/manifest.parquet"
 
 
 def superb_lexicon(wildcards):
-    """The lexicon where it is there: without it the stage says what lacks, and the rest can be planned."""
+    """Return the lexicon if it exists. If it does not, the stage reports it, and everything else can still be planned."""
     path = superb_row(wildcards)["lexicon"]
     return [path] if path and Path(path).exists() else []
 
 
 def superb_dataset_settings(wildcards):
+    """Return the settings of create_superb_dataset that are in the task's row."""
     row = superb_row(wildcards)
     return dict(
         kind=row["kind"],
@@ -30,7 +34,7 @@ def superb_dataset_settings(wildcards):
 
 
 def superb_encoder(file):
-    """Input function: `file` of the task's encoder."""
+    """Return an input function for a file of the task's encoder."""
 
     def path(wildcards):
         return f"results/encoders/{superb_row(wildcards)['encoder']}/{file}"
@@ -38,57 +42,69 @@ def superb_encoder(file):
     return path
 
 
-def superb_states(wildcards):
-    """The shards of hidden states of the task's corpus, where the encoder has no trained part and they are kept."""
+def superb_hidden_states(wildcards):
+    """Return the shards of hidden states of the task's corpus, if they are kept and nothing in the encoder is trained."""
     row = superb_row(wildcards)
-    cached = config["tune_encoder"][row["tuning"]]["tuning"]["method"] == "weighted_sum" and config["cache_hidden_states"]
+    method = config["tune_encoder"][row["tuning"]]["tuning"]["method"]
+    if method != "weighted_sum" or not config["cache_hidden_states"]:
+        return []
     path = "results/hidden_states/{encoder}/{corpus}/{shard}.parquet"
-    return expand(path, encoder=row["encoder"], corpus=row["corpus"], shard=SHARDS) if cached else []
+    return expand(path, encoder=row["encoder"], corpus=row["corpus"], shard=SHARDS)
 
 
-def superb_start(wildcards):
-    """What the task whose head and layer weights this one starts from has trained, if any."""
+def superb_warm_start(wildcards):
+    """Return the tensors of the task that this one starts from, if its row names one."""
     name = superb_row(wildcards)["warm_start"]
     return [f"results/superb/{name}/tuned.safetensors"] if name else []
 
 
-def states_settings(wildcards):
+def hidden_states_settings(wildcards):
+    """Return where the audio is and which shard is read."""
     shard, num_shards = map(int, wildcards.shard.split("-of-"))
     return dict(root=ROWS["corpora"][wildcards.corpus]["root"], shard=shard, num_shards=num_shards)
 
 
-def superb_root(wildcards):
-    return dict(root=ROWS["corpora"][superb_row(wildcards)["corpus"]]["root"])
+def superb_training_settings(wildcards):
+    """Return the presets of the task. The folder of a sweep (`/x0.3`) names the factor of the learning rates."""
+    return training_settings(superb_row(wildcards), config, rate_factor=float(wildcards.run[2:] or 1))
 
 
-def superb_presets(wildcards):
-    """How the task is trained: its presets, learning rates times the factor that the folder of a sweep names (`/x0.3`)."""
+def superb_root_and_seeds(wildcards):
+    """Return where the audio is and the seeds of the task."""
     row = superb_row(wildcards)
-    presets = config["superb_heads"][row["head"]] | config["tune_encoder"][row["tuning"]]
-    return presets | dict(kind=row["kind"], rate_factor=float(wildcards.run[2:] or 1))
-
-
-def superb_seeds(wildcards):
-    return dict(seeds=[int(seed) for seed in superb_row(wildcards)["seeds"]])
+    return dict(root=ROWS["corpora"][row["corpus"]]["root"], seeds=[int(seed) for seed in row["seeds"]])
 
 
 def superb_tuning_settings(wildcards):
-    return superb_root(wildcards) | superb_presets(wildcards) | superb_seeds(wildcards)
+    """Return the settings of tune_encoder."""
+    return superb_root_and_seeds(wildcards) | superb_training_settings(wildcards)
 
 
 def superb_prediction_settings(wildcards):
-    found = superb_presets(wildcards)
-    model = dict(kind=found["kind"], tuning=found["tuning"], head=found["head"], batch_size=found["batch_size"])
-    return superb_root(wildcards) | model | superb_seeds(wildcards)
+    """Return the settings of predict that the trained model has to have."""
+    settings = superb_training_settings(wildcards)
+    return superb_root_and_seeds(wildcards) | dict(
+        kind=settings["kind"],
+        tuning=settings["tuning"],
+        head=settings["head"],
+        batch_size=settings["batch_size"],
+    )
 
 
 def superb_score_settings(wildcards):
+    """Return what score_superb writes about the task besides its scores."""
     row = superb_row(wildcards)
-    names = {name: row[name] for name in ("corpus", "encoder", "tuning", "head")} | dict(fraction=float(row["fraction"] or 1))
-    return dict(superb_task=wildcards.superb_task, kind=row["kind"], names=names, presets=superb_presets(wildcards))
+    names = {column: row[column] for column in ("corpus", "encoder", "tuning", "head")}
+    return dict(
+        superb_task=wildcards.superb_task,
+        kind=row["kind"],
+        names=names | dict(fraction=float(row["fraction"] or 1)),
+        presets=superb_training_settings(wildcards),
+    )
 
 
 def sweep_scores(wildcards):
-    """Reports of the runs of a task's sweep; factor 1 is the task itself."""
-    folder, factors = f"results/superb/{wildcards.superb_task}", config["sweep_learning_rates"]["factors"]
+    """Return the score of each run of a sweep. The run with factor 1 is the task itself."""
+    folder = f"results/superb/{wildcards.superb_task}"
+    factors = config["sweep_learning_rates"]["factors"]
     return [f"{folder}/score.json" if float(factor) == 1 else f"{folder}/x{factor}/score.json" for factor in factors]
