@@ -1,1 +1,1 @@
-"""What a trained model is worth: metrics, figures, HTML pages and learning curves."""
+"""Evaluation: metrics, figures, HTML pages and learning curves."""

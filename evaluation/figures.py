@@ -1,4 +1,4 @@
-"""How every figure looks and is saved; figures are made without pyplot, so nothing outlives them."""
+"""Style and saving of all figures. They are made without pyplot, which would keep them in memory."""
 
 from pathlib import Path
 
@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from storage.files import atomic
 from storage.schemas import SPLITS
 
-# Okabe and Ito 2008, "Color Universal Design": told apart with any colour vision
+# Colours that are distinct with any colour vision. Source: Okabe and Ito 2008, "Color Universal Design", without their yellow
+PALETTE = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
 SPLIT_COLOURS = dict(train="#0072B2", dev="#E69F00", test="#009E73")
-ACCENT, GREY = "#D55E00", "#767676"
-PALETTE = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")  # theirs but for yellow
+ACCENT = "#D55E00"
+GREY = "#767676"
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -23,29 +24,36 @@ STYLE = {
     "figure.constrained_layout.use": True,
     "savefig.facecolor": "white",
     "savefig.dpi": 110,
-    "svg.hashsalt": "speech2unit",
+    "svg.hashsalt": "speech2unit",  # makes the bytes of equal figures equal
 }
-matplotlib.rcParams.update(STYLE)  # the salt makes equal figures equal bytes
+matplotlib.rcParams.update(STYLE)
 
 
 def new_figure(width, height):
-    """An empty figure of `width` × `height` inches."""
+    """Return an empty figure of `width` × `height` inches."""
     return Figure(figsize=(width, height))
 
 
 def save(figure, path):
-    """Write a figure, whole or not at all; the name's ending (svg, png) is the format."""
-    kind = Path(path).suffix[1:]
+    """Write a figure atomically, in the format of the path's suffix (svg, png)."""
+    file_format = Path(path).suffix[1:]
     with atomic(path) as temporary:
-        figure.savefig(temporary, format=kind, metadata={"Date": None} if kind == "svg" else None)
+        figure.savefig(temporary, format=file_format, metadata={"Date": None} if file_format == "svg" else None)
 
 
 def split_histograms(values, edges, label, title):
-    """Figure of split → numbers: a panel for each split, counts between `edges` (rising values), the median dashed."""
+    """Return a figure with one histogram per split and a dashed line at the median.
+
+    Args:
+        values: split → one number per utterance.
+        edges: rising edges of the bins.
+        label: label of the horizontal axis.
+        title: title of the figure.
+    """
     figure = new_figure(7.5, 4.5)
     figure.suptitle(title, fontsize=10)
     panels = figure.subplots(len(values), sharex=True, squeeze=False)[:, 0]
-    for axes, split in zip(panels, (s for s in SPLITS if s in values)):
+    for axes, split in zip(panels, (split for split in SPLITS if split in values)):
         median = np.median(values[split])
         axes.hist(values[split], edges, color=SPLIT_COLOURS[split])
         axes.axvline(median, color="black", linewidth=1, linestyle="--")

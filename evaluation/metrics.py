@@ -1,7 +1,10 @@
-"""Metrics of a task. A metric is an entry of `METRICS`: what it needs of each utterance, and the number that follows.
+"""Metrics of tasks and their confidence intervals.
 
-Tables are data frames with `labels`, `predicted_labels`, and for `eer` `score` (see `eer_statistics`). Words and characters
-are those of `text`.
+A metric is an entry of `METRICS`: a function that computes statistics of every utterance, and one that computes the metric from
+the statistics of any sample of utterances. Statistics are computed once, so that resampling is fast.
+
+In the data frames here, every row is an utterance, with the lists of symbols `labels` (the reference) and `predicted_labels` (the
+hypothesis), and for the metric `eer` also a `score` (see `eer_statistics`). Words and characters are those of `text`.
 """
 
 from collections.abc import Callable
@@ -11,245 +14,331 @@ import numpy as np
 
 from storage.errors import data_error
 
-WORD_SEPARATOR = "|"  # stands between words where labels are characters
-CLOSE = "</>"  # ends the slot that <slot> began
+WORD_SEPARATOR = "|"  # between words, if labels are characters
+SLOT_END = "</>"  # closes the slot that `<name>` opened
 INTERVAL = (2.5, 97.5)  # percentiles
-Z_95 = 1.959963984540054  # normal quantile of a two-sided 95 % interval
+Z_95 = 1.959963984540054  # quantile of the normal distribution for a two-sided 95 % interval
 
 
-def text(labels, spelled):
-    """Labels as words: `3 7`; where they are characters (`spelled`): `G O | O N` → `GO ON`; `<slot>` and `</>` are words."""
-    if not spelled:
+def text(labels, are_characters):
+    """Return labels as text.
+
+    Args:
+        labels: list of symbols.
+        are_characters: whether they are the characters of words: then `G O | O N` becomes `GO ON`, and `<slot>` and `</>` become
+            words of their own. Otherwise labels are words: `3 7`.
+    """
+    if not are_characters:
         return " ".join(labels)
     parts = (" " if label == WORD_SEPARATOR else f" {label} " if _is_tag(label) else label for label in labels)
     return " ".join("".join(parts).split())
 
 
 def _is_tag(label):
+    """Return whether a label is `<name>` or `</>`."""
     return len(label) > 2 and label[0] == "<" and label[-1] == ">"
 
 
-def texts(frame):
-    """`text` of what was said and of what was decoded, row by row; labels are characters where `|` is one of them."""
-    columns = frame.labels, frame.predicted_labels
-    spelled = any(WORD_SEPARATOR in labels for column in columns for labels in column)
-    return list(zip(*([text(labels, spelled) for labels in column] for column in columns)))
+def text_pairs(frame):
+    """Return (reference, hypothesis) as texts for every row; labels are characters if any of them is `|`."""
+    references = list(frame.labels)
+    hypotheses = list(frame.predicted_labels)
+    are_characters = any(WORD_SEPARATOR in labels for labels in references + hypotheses)
+    pairs = zip(references, hypotheses)
+    return [(text(reference, are_characters), text(hypothesis, are_characters)) for reference, hypothesis in pairs]
 
 
-def slots(said):
-    """Text → (slot, value) in order: `play <genre> jazz </>` → `[("genre", "jazz")]`.
+def slots(sentence):
+    """Return the (slot, value) pairs of a text in order: `play <genre> jazz </>` → `[("genre", "jazz")]`.
 
-    A slot lasts from its opening to the next `</>`. One that is empty, never closed or cut off by another is none.
+    A slot extends from its opening tag to the next `</>`. A slot does not count if it is empty, never closed, or interrupted by
+    another slot.
     """
-    found, name, words = [], None, []
-    for word in said.split():
-        if word == CLOSE:
-            found += [(name, " ".join(words))] if name and words else []
+    pairs = []
+    name = None
+    words = []
+    for word in sentence.split():
+        if word == SLOT_END:
+            if name and words:
+                pairs.append((name, " ".join(words)))
             name = None
         elif _is_tag(word):
-            name, words = word[1:-1], []
+            name = word[1:-1]
+            words = []
         else:
             words.append(word)
-    return found
+    return pairs
 
 
 def accuracy_statistics(frame):
-    """`[N, 2]`: whether all labels of the row are right, and 1."""
-    return np.array([[list(said) == list(told), 1] for said, told in zip(frame.labels, frame.predicted_labels)], float)
+    """Return `[N, 2]`: whether all labels of the row are correct, and 1."""
+    pairs = zip(frame.labels, frame.predicted_labels)
+    return np.array([[list(reference) == list(hypothesis), 1] for reference, hypothesis in pairs], float)
 
 
 def f1_statistics(frame):
-    """`[N, 2]`: numbers of the class said and of the class decoded."""
-    rows = [(" ".join(said), " ".join(told)) for said, told in zip(frame.labels, frame.predicted_labels)]
-    return np.unique(rows, return_inverse=True)[1].reshape(len(rows), 2)
+    """Return `[N, 2]`: numbers of the row's reference class and hypothesis class."""
+    pairs = zip(frame.labels, frame.predicted_labels)
+    classes = [(" ".join(reference), " ".join(hypothesis)) for reference, hypothesis in pairs]
+    _, numbers = np.unique(classes, return_inverse=True)
+    return numbers.reshape(len(classes), 2)
 
 
 def macro_f1(statistics):
-    """Mean over the classes of their F1."""
+    """Return the mean of the classes' F1, from `f1_statistics`."""
     from sklearn.metrics import f1_score
 
-    return f1_score(*statistics.T, average="macro", zero_division=0)
+    references, hypotheses = statistics.T
+    return f1_score(references, hypotheses, average="macro", zero_division=0)
 
 
 def eer_statistics(frame):
-    """`[N, 2]`: whether the row is of the second class (by name), and a score that is higher the more it seems so.
+    """Return `[N, 2]`: whether the reference is the second class (in order of names), and how likely the system finds that.
 
-    `score` of the frame: how sure the decoded class is, on one scale for both. Raises `ValueError` where classes are not two.
+    Args:
+        frame: its `score` says how sure the system is of the hypothesis, on the same scale for both classes.
+
+    Raises:
+        ValueError: there are not exactly two classes.
     """
-    said, told = ([" ".join(labels) for labels in column] for column in (frame.labels, frame.predicted_labels))
-    two_classes(said, "metric eer")
-    classes = two_classes(said + told, "metric eer")
+    references = [" ".join(labels) for labels in frame.labels]
+    hypotheses = [" ".join(labels) for labels in frame.predicted_labels]
+    require_two_classes(references, "metric eer")
+    _, second = require_two_classes(references + hypotheses, "metric eer")
+    rows = zip(references, hypotheses, frame.score)
     return np.array(
-        [[s == classes[1], score if t == classes[1] else -score] for s, t, score in zip(said, told, frame.score)], float
+        [[reference == second, score if hypothesis == second else -score] for reference, hypothesis, score in rows], float
     )
 
 
 def equal_error_rate(statistics):
-    """Where the ROC curve, straight between its points, has as many false acceptances as false rejections; NaN for one class."""
+    """Return the rate at which false acceptances equal false rejections, from `eer_statistics`; NaN for a single class.
+
+    The ROC curve is interpolated linearly between its points.
+    """
     from sklearn.metrics import roc_curve
 
-    positive, score = statistics.T
-    if positive.min() == positive.max():
+    is_positive, score = statistics.T
+    if is_positive.min() == is_positive.max():
         return np.nan
-    false_accepted, accepted, _ = roc_curve(positive, score, drop_intermediate=False)
-    return float(np.interp(0, false_accepted - (1 - accepted), false_accepted))
+    false_acceptance, acceptance, _ = roc_curve(is_positive, score, drop_intermediate=False)
+    return float(np.interp(0, false_acceptance - (1 - acceptance), false_acceptance))
 
 
 def log_odds(log_probability):
-    """Log probability of the decoded class → its log odds: finer than the probability where that is almost 1."""
+    """Return the log odds of a log probability; near probability 1 they are finer than the probability itself."""
     log_probability = np.minimum(np.asarray(log_probability, float), -np.finfo(float).tiny)
     return log_probability - np.log(-np.expm1(log_probability))
 
 
 def wer_statistics(frame):
-    """`[N, 2]`: word errors, words said."""
+    """Return `[N, 2]`: word errors, words of the reference."""
     from jiwer import process_words
 
-    return np.array([_errors(process_words(said, told)) for said, told in texts(frame)], float)
+    pairs = text_pairs(frame)
+    return np.array([_errors(process_words(reference, hypothesis)) for reference, hypothesis in pairs], float)
 
 
 def cer_statistics(frame):
-    """`[N, 2]`: character errors, characters said (blanks between words are characters)."""
-    return np.array([character_errors(said, told) for said, told in texts(frame)], float)
+    """Return `[N, 2]`: character errors, characters of the reference; spaces between words are characters."""
+    return np.array([character_errors(reference, hypothesis) for reference, hypothesis in text_pairs(frame)], float)
 
 
-def character_errors(said, told):
-    """(errors, characters said)."""
+def character_errors(reference, hypothesis):
+    """Return (number of character errors, number of characters of the reference)."""
     from jiwer import process_characters
 
-    return _errors(process_characters(said, told))
+    return _errors(process_characters(reference, hypothesis))
 
 
-def _errors(found):
-    wrong = found.substitutions + found.deletions
-    return wrong + found.insertions, wrong + found.hits
+def _errors(alignment):
+    """Return (number of errors, length of the reference) of an alignment by jiwer."""
+    wrong = alignment.substitutions + alignment.deletions
+    return wrong + alignment.insertions, wrong + alignment.hits
 
 
 def slot_type_statistics(frame):
-    """`[N, 2]`: F1 of the row's set of slots (1 where there are none and none was decoded), and 1.
+    """Return `[N, 2]`: F1 of the row's set of slot names (1 if both sets are empty), and 1.
 
-    **Source:** SUPERB, arXiv 2105.01051, section 3 (slot filling); as s3prl's `slot_type_f1`.
+    **Source:** SUPERB, arXiv 2105.01051, section 3 (slot filling); equal to s3prl's `slot_type_f1`.
     """
-    pairs = [[{name for name, _ in slots(each)} for each in row] for row in texts(frame)]
-    return np.array([[2 * len(a & b) / (len(a) + len(b)) if a or b else 1, 1] for a, b in pairs], float)
+    return np.array([[_slot_type_f1(reference, hypothesis), 1] for reference, hypothesis in text_pairs(frame)], float)
+
+
+def _slot_type_f1(reference, hypothesis):
+    """Return the F1 of the set of slot names of two texts."""
+    expected = {name for name, _ in slots(reference)}
+    predicted = {name for name, _ in slots(hypothesis)}
+    if not expected and not predicted:
+        return 1
+    return 2 * len(expected & predicted) / (len(expected) + len(predicted))
 
 
 def slot_value_statistics(frame):
-    """`[N, 2]`: character errors in the slots' values, characters of the values said.
+    """Return `[N, 2]`: character errors in the values of the slots, characters of the values in the reference.
 
-    Each value said is compared with the nearest decoded value of the same slot, or with nothing. **Source:** as above.
+    Each value of the reference is compared with the most similar value of the same slot in the hypothesis, or with the empty
+    text if there is none. **Source:** SUPERB, arXiv 2105.01051, section 3; equal to s3prl's `slot_value_cer`.
     """
-    return np.array([_slot_value_errors(*map(slots, row)) for row in texts(frame)], float)
+    return np.array([_slot_value_errors(reference, hypothesis) for reference, hypothesis in text_pairs(frame)], float)
 
 
-def _slot_value_errors(said, told):
+def _slot_value_errors(reference, hypothesis):
+    """Return `slot_value_statistics` of two texts."""
+    predicted = slots(hypothesis)
     totals = np.zeros(2)
-    for name, value in said:
-        near = [character_errors(value, other) for slot, other in told if slot == name]
-        totals += min(near, default=(len(value), len(value)))
+    for name, value in slots(reference):
+        candidates = [character_errors(value, candidate) for slot, candidate in predicted if slot == name]
+        totals += min(candidates, default=(len(value), len(value)))
     return totals
 
 
 def ratio(statistics):
-    """Sum of the first column over that of the second; NaN where that is 0."""
-    first, second = statistics.sum(0)
-    return first / second if second else np.nan
+    """Return the sum of the first column divided by that of the second; NaN if that is 0."""
+    numerator, denominator = statistics.sum(0)
+    return numerator / denominator if denominator else np.nan
 
 
 @dataclass(frozen=True)
 class Metric:
-    """`statistics`: data frame → array `[N, 2]`; `value`: any of its rows → the number."""
+    """A metric of a task.
+
+    Attributes:
+        statistics: function data frame → array `[N, 2]`, one row per utterance.
+        value: function statistics `[M, 2]` of any sample of utterances → number.
+        higher_is_better: whether a higher value is better.
+        open_answers: whether any sequence of known labels is a possible answer, not only those of training rows.
+    """
 
     statistics: Callable
     value: Callable
     higher_is_better: bool
-    open_answers: bool  # any sequence of known labels may be answered, not only those of training rows
+    open_answers: bool
 
 
 METRICS = dict(
-    accuracy=Metric(accuracy_statistics, ratio, True, False),
-    f1=Metric(f1_statistics, macro_f1, True, False),
-    eer=Metric(eer_statistics, equal_error_rate, False, False),
-    wer=Metric(wer_statistics, ratio, False, True),
-    cer=Metric(cer_statistics, ratio, False, True),
-    slot_type_f1=Metric(slot_type_statistics, ratio, True, True),
-    slot_value_cer=Metric(slot_value_statistics, ratio, False, True),
+    accuracy=Metric(accuracy_statistics, ratio, higher_is_better=True, open_answers=False),
+    f1=Metric(f1_statistics, macro_f1, higher_is_better=True, open_answers=False),
+    eer=Metric(eer_statistics, equal_error_rate, higher_is_better=False, open_answers=False),
+    wer=Metric(wer_statistics, ratio, higher_is_better=False, open_answers=True),
+    cer=Metric(cer_statistics, ratio, higher_is_better=False, open_answers=True),
+    slot_type_f1=Metric(slot_type_statistics, ratio, higher_is_better=True, open_answers=True),
+    slot_value_cer=Metric(slot_value_statistics, ratio, higher_is_better=False, open_answers=True),
 )
 
 
-def resampled(frames, metric, *, num_resamples, seed):
-    """Values of data frames (a seed each, the same utterances in the same order), and their means over resamples `[R]`.
+def resample(frames, metric, *, num_resamples, seed):
+    """Compute a metric, and its distribution over bootstrap resamples of the utterances.
 
-    metric: the name of one of `METRICS`, or a `Metric`.
-    A resample is a sample of the utterances drawn with replacement from `seed`: of tables with as many rows the same one, so
-    that means of two systems on the same utterances are paired (Efron and Tibshirani 1993, chapter 6).
-    Raises `ValueError` where there is nothing to measure.
+    Tables with equally many rows get the same resamples, so that two systems on the same utterances can be compared in pairs.
+    **Source:** Efron and Tibshirani 1993, chapter 6.
+
+    Args:
+        frames: data frames, one per training seed, with the same utterances in the same order.
+        metric: name of one of `METRICS`, or a `Metric`.
+        num_resamples: number R of resamples; each draws the utterances with replacement.
+        seed: seed of the resamples.
+
+    Returns:
+        The metric of every frame, and for every resample the mean over the frames, `[R]`.
+
+    Raises:
+        ValueError: the frames contain nothing that the metric counts.
     """
     metric = METRICS.get(metric, metric)
-    parts = [metric.statistics(frame) for frame in frames]
-    values = [float(metric.value(part)) for part in parts]
+    statistics = [metric.statistics(frame) for frame in frames]
+    values = [float(metric.value(part)) for part in statistics]
     if not np.isfinite(values).all():
         raise data_error(
             "score",
-            "a split must hold what its metric counts",
+            "a split must contain what its metric counts",
             expected="words, characters, slots or classes",
             got="none",
             remedy="choose another metric in config/tasks.tsv",
         )
-    rng, rows = np.random.default_rng(seed), len(parts[0])
-    drawn = (rng.integers(rows, size=rows) for _ in range(num_resamples))
-    return values, np.array([np.mean([metric.value(part[chosen]) for part in parts]) for chosen in drawn])
+    rng = np.random.default_rng(seed)
+    num_rows = len(statistics[0])
+    means = []
+    for _ in range(num_resamples):
+        rows = rng.integers(num_rows, size=num_rows)
+        means.append(np.mean([metric.value(part[rows]) for part in statistics]))
+    return values, np.array(means)
 
 
 def percentile_interval(means):
-    """95 % interval (low, high) from resampled means, those apart that are NaN: resamples without what the metric counts."""
+    """Return the 95 % interval (low, high) of resampled means; NaN, from resamples without anything to count, is left out."""
     low, high = np.nanpercentile(means, INTERVAL)
     return float(low), float(high)
 
 
 def values_with_interval(frames, metric, **bootstrap):
-    """Values of data frames and the 95 % interval of their mean; see `resampled`."""
-    values, means = resampled(frames, metric, **bootstrap)
-    return values, *percentile_interval(means)
+    """Return the metric of every frame, and low and high of the 95 % interval of their mean; see `resample`."""
+    values, means = resample(frames, metric, **bootstrap)
+    low, high = percentile_interval(means)
+    return values, low, high
 
 
 def frames_by_seed(frame):
-    """Seed → its rows, in the order of their utterances."""
-    return {int(seed): part.sort_values("utterance_id") for seed, part in frame.groupby("seed")}
+    """Return training seed → its rows, sorted by utterance."""
+    return {int(seed): rows.sort_values("utterance_id") for seed, rows in frame.groupby("seed")}
 
 
-def wilson_interval(right, n):
-    """95 % interval of a proportion: (low, high). Source: Wilson 1927, which holds for small n and near 0 and 1 as well."""
-    p, z2 = right / n, Z_95**2
-    centre, spread = p + z2 / (2 * n), Z_95 * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    return float((centre - spread) / (1 + z2 / n)), float((centre + spread) / (1 + z2 / n))
+def wilson_interval(num_correct, num_rows):
+    """Return the 95 % interval (low, high) of a proportion, valid also for few rows and near 0 and 1.
+
+    **Source:** Wilson 1927.
+    """
+    p = num_correct / num_rows
+    z2 = Z_95**2
+    centre = p + z2 / (2 * num_rows)
+    spread = Z_95 * np.sqrt(p * (1 - p) / num_rows + z2 / (4 * num_rows * num_rows))
+    return float((centre - spread) / (1 + z2 / num_rows)), float((centre + spread) / (1 + z2 / num_rows))
 
 
 def metric_values(frame, metric, **bootstrap):
-    """The metric as mean over seeds with a 95 % interval (of accuracy Wilson's, else see `values_with_interval`), and each seed's."""
-    seeds, frames = zip(*frames_by_seed(frame).items())
+    """Return a metric as the mean over training seeds, with its spread and its 95 % interval.
+
+    Args:
+        frame: data frame with the rows of all seeds and the column `seed`.
+        metric: name of one of `METRICS`, or a `Metric`.
+        bootstrap: `num_resamples` and `seed` of `resample`.
+
+    Returns:
+        Dict of `value`, `value_std` (over the seeds), `value_low` and `value_high` (Wilson's interval for the accuracy,
+        a bootstrap interval for other metrics) and `value_by_seed`.
+    """
+    by_seed = frames_by_seed(frame)
+    frames = list(by_seed.values())
     values, low, high = values_with_interval(frames, metric, **bootstrap)
     if metric == "accuracy":
-        rows = len(frames[0])
-        low, high = wilson_interval(np.mean(values) * rows, rows)
+        num_rows = len(frames[0])
+        low, high = wilson_interval(np.mean(values) * num_rows, num_rows)
     return dict(
         value=float(np.mean(values)),
         value_std=float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
         value_low=low,
         value_high=high,
-        value_by_seed=dict(zip(seeds, values)),
+        value_by_seed=dict(zip(by_seed, values)),
     )
 
 
-def two_classes(labels, place):
-    """The two classes that stand among `labels`, in their order. Raises `ValueError` where it is another number."""
+def require_two_classes(labels, place):
+    """Return the two classes among `labels`, in order of their names.
+
+    Args:
+        labels: iterable of class names.
+        place: what the labels belong to, for the error message.
+
+    Raises:
+        ValueError: the number of classes is not two.
+    """
     classes = sorted(set(labels))
     if len(classes) != 2:
         raise data_error(
             place,
-            "an equal error rate is of two classes",
+            "an equal error rate needs two classes",
             expected="both in every split",
             got=f"{classes[:5]}",
-            remedy="choose another metric in config/tasks.tsv, or rows of two labels with 'where' in config/corpora.tsv",
+            remedy="choose another metric in config/tasks.tsv, or rows with two labels by 'where' in config/corpora.tsv",
         )
     return classes

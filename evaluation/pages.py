@@ -1,4 +1,4 @@
-"""How every table of the report looks and is saved."""
+"""Style and saving of the HTML tables in the report."""
 
 from storage.files import atomic
 
@@ -8,7 +8,7 @@ td:first-child, th:first-child {text-align: left; font-weight: bold}"""
 
 
 def save_page(frame, title, path):
-    """Write a data frame as an HTML page, whole or not at all."""
+    """Write a data frame as an HTML page with this title, atomically."""
     table = frame.to_html(index=False, border=0)
     with atomic(path) as temporary:
         temporary.write_text(f'<!doctype html><meta charset="utf-8"><title>{title}</title><style>{CSS}</style>{table}\n')

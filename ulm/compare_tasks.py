@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.metrics import METRICS, frames_by_seed, log_odds, percentile_interval, resampled
+from evaluation.metrics import METRICS, frames_by_seed, log_odds, percentile_interval, resample
 from storage import tables
 from storage.files import read_json
 from ulm.schemas import BASELINES, DIFFERENCES, SAMPLES
@@ -18,12 +18,12 @@ class System:
     metric: str
     asked: list
     value: float
-    means: np.ndarray  # [R] of paired resamples, see `resampled`
+    means: np.ndarray  # [R] of paired resamples, see `resample`
 
 
 def system(name, metric, frames, **bootstrap):
     """A `System` from its rows of the test split, a data frame each seed, with the same utterances in the same order."""
-    values, means = resampled(frames, metric, **bootstrap)
+    values, means = resample(frames, metric, **bootstrap)
     asked = [(utterance, list(labels)) for utterance, labels in zip(frames[0].utterance_id, frames[0].labels)]
     return System(name, metric, asked, float(np.mean(values)), means)
 

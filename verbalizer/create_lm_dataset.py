@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pyarrow.compute as pc
 
-from evaluation.metrics import two_classes
+from evaluation.metrics import require_two_classes
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.corpora.splits import SEQUENCE
 from speech2unit.schemas import REDUCED_UNITS
@@ -85,7 +85,7 @@ def create_lm_dataset(*, reduced_units, manifest, lm_dataset, labels, corpus_lab
     rows = join(units, tables.read(manifest, MANIFEST), label_positions(labels, corpus_labels, manifest), reduced_units)
     for split in SPLITS if of_two_classes else ():
         told = rows.filter(pc.field("split") == split)["labels"].to_pylist()
-        two_classes(map(" ".join, told), f"metric eer, {split}")
+        require_two_classes(map(" ".join, told), f"metric eer, {split}")
     if examples_per_class:
         rows = rows.filter(few_examples(rows, examples_per_class, seed))
         report_scarce(rows, examples_per_class, lm_dataset)

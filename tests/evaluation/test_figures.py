@@ -1,4 +1,4 @@
-"""What is drawn is what was given, and a file is a whole image, the same bytes for the same figure."""
+"""Figures: histograms show the given values, and equal figures give equal, complete files."""
 
 import xml.etree.ElementTree as ElementTree
 
@@ -16,7 +16,7 @@ def heights(axes):
     return [bar.get_height() for bar in axes.patches]
 
 
-def test_a_panel_for_each_split_that_there_is_and_counts_between_the_edges():
+def test_one_histogram_per_split():
     train, test = split_histograms(VALUES, np.arange(4), "duration (s)", "title").axes
     assert (heights(train), heights(test)) == ([2, 1, 1], [0, 1, 0])
     assert train.get_title(loc="left") == "train: 4 utterances, median 1.05 (dashed)"
@@ -28,7 +28,7 @@ def test_each_split_has_its_own_colour():
     assert set(SPLIT_COLOURS) == set(SPLITS) and len(set(SPLIT_COLOURS.values())) == len(SPLITS)
 
 
-def test_svg_is_well_formed_and_the_same_each_time(tmp_path):
+def test_svg_is_well_formed_and_reproducible(tmp_path):
     paths = [tmp_path / f"{number}.svg" for number in range(2)]
     for path in paths:
         save(split_histograms(VALUES, np.arange(4), "duration (s)", "title"), path)
@@ -36,14 +36,14 @@ def test_svg_is_well_formed_and_the_same_each_time(tmp_path):
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
-def test_png_has_the_size_in_pixels_and_no_temporary_file_stays(tmp_path):
+def test_png_has_its_size_in_pixels_and_leaves_no_temporary_file(tmp_path):
     save(new_figure(3, 2), tmp_path / "deeper" / "figure.png")
     with Image.open(tmp_path / "deeper" / "figure.png") as image:
         assert (image.format, image.size) == ("PNG", (330, 220))
     assert [path.name for path in (tmp_path / "deeper").iterdir()] == ["figure.png"]
 
 
-def test_an_unknown_format_leaves_nothing(tmp_path):
+def test_an_unknown_format_leaves_no_file(tmp_path):
     with pytest.raises(ValueError, match="'tiff2'"):
         save(new_figure(3, 2), tmp_path / "figure.tiff2")
     assert not list(tmp_path.iterdir())

@@ -77,6 +77,6 @@ def test_classes_with_fewer_rows_than_were_asked_for_are_told(tmp_path, capfd):
 
 
 def test_an_equal_error_rate_of_one_class_is_refused_before_anything_is_trained(tmp_path):
-    with pytest.raises(ValueError, match="metric eer, dev: an equal error rate is of two classes; expected both in every split"):
+    with pytest.raises(ValueError, match="metric eer, dev: an equal error rate needs two classes; expected both in every split"):
         created(tmp_path, "abc", "abc", of_two_classes=True)
     assert not (tmp_path / "lm.parquet").exists()
