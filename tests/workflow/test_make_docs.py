@@ -70,6 +70,12 @@ def test_allowed_values_are_said_in_words(rule, words):
     assert make_docs._allowed(rule, {"$defs": {"count": {"type": "integer", "minimum": 1}}}) == words
 
 
+def test_a_cell_holds_no_html_and_no_border():
+    assert make_docs._table(("key", "empty", "meaning"), [("`<s>`", "", "after <s>, a | b")]) == (
+        "| key | meaning |\n| --- | --- |\n| `<s>` | after &lt;s>, a \\| b |\n"
+    )
+
+
 def test_every_table_has_a_file(schemas):
     paths = [path for path in make_docs.rule_outputs() if path.endswith(".parquet")]
     tables = {make_docs.table_of(path, schemas) for path in [*paths, *make_docs._feature_files()]}

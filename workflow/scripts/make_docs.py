@@ -305,8 +305,14 @@ def _table(head, rows):
     """A Markdown table; columns in which every cell is empty are left out."""
     kept = [i for i in range(len(head)) if i == 0 or any(row[i] for row in rows)]
     lines = [[head[i] for i in kept], ["---"] * len(kept)]
-    lines += [[str(row[i]).replace("|", "\\|") for i in kept] for row in rows]
+    lines += [[_cell(str(row[i])) for i in kept] for row in rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _cell(text):
+    """Escape what Markdown would take for the border of a cell or, outside of code, for HTML (such as `<s>`)."""
+    parts = text.replace("|", "\\|").split("`")
+    return "`".join(part if i % 2 else part.replace("<", "&lt;") for i, part in enumerate(parts))
 
 
 PARTS = {  # page → name of a generated part → the function that returns its text
