@@ -1,13 +1,28 @@
-"""A published k-means codebook in our tables: scikit-learn's km.bin of GSLM."""
+"""Convert a published k-means codebook, the km.bin of GSLM that scikit-learn saved, into our tables."""
 
 from speech2unit.schemas import CENTROIDS, PROJECTION
 from storage import tables
 from storage.errors import data_error
 from storage.untrusted.checkpoints import check_hashes, read_centroids
+from storage.weights import save_config
 
 
-def convert_codebook(*, checkpoint, centroids, projection, sha256, num_clusters):
-    """Stage: the centroids of a km.bin, and no projection. See `CENTROIDS` and `PROJECTION`."""
+def convert_codebook(*, checkpoint, centroids, projection, config, sha256, encoder, layer, num_clusters):
+    """Stage: write the centroids of a km.bin and an empty projection. See `CENTROIDS` and `PROJECTION`.
+
+    Args:
+        checkpoint: list of one file, the km.bin.
+        centroids: table to write.
+        projection: table to write.
+        config: JSON file to write, as `fit_codebook` does.
+        sha256: list of the expected SHA-256 of the file; `-` accepts any.
+        encoder: name of the encoder that the codebook belongs to.
+        layer: its layer.
+        num_clusters: expected size of the codebook.
+
+    Raises:
+        ValueError: where the file has another hash, or another number of clusters.
+    """
     check_hashes(checkpoint, sha256)
     values = read_centroids(checkpoint[0])
     if len(values) != num_clusters:
@@ -20,3 +35,4 @@ def convert_codebook(*, checkpoint, centroids, projection, sha256, num_clusters)
         )
     tables.write(projection, PROJECTION.empty_table(), PROJECTION)
     tables.write(centroids, [dict(unit=i, centroid=value, num_frames=None) for i, value in enumerate(values)], CENTROIDS)
+    save_config(config, dict(encoder=encoder, layer=layer, context_frames=0))

@@ -1,4 +1,4 @@
-"""K-means codebook over encoder frames of the training split, with their context and projected."""
+"""Fit a k-means codebook on the encoder features of the training split, with their context and projected."""
 
 import zlib
 from pathlib import Path
@@ -9,19 +9,36 @@ from speech2unit.projection import Projection, fit_projection, with_context
 from speech2unit.schemas import CENTROIDS, FEATURES, PROJECTION
 from storage import tables
 from storage.errors import data_error
+from storage.weights import save_config
 
 
 def is_sampled(utterance_id, fraction):
-    """Whether an utterance is among the `fraction` to fit on: by its name alone, whatever the order or the shards."""
+    """Decide whether an utterance belongs to the `fraction` (0 to 1) to fit on, by a hash of its name alone.
+
+    The answer does not depend on the order of the utterances or on the number of shards.
+    """
     return zlib.crc32(utterance_id.encode()) < fraction * 2**32
 
 
 def training_frames(paths, max_frames_per_corpus):
-    """Frames `[T, dim]` of training utterances as recorded, those of a corpus (a folder of `paths`) in order of utterance_id."""
-    corpora = {}
+    """Return the frames of training utterances at their original speed.
+
+    Args:
+        paths: tables of `FEATURES`; those in one folder belong to one corpus.
+        max_frames_per_corpus: about so many frames are sampled from each corpus, as whole utterances.
+
+    Returns:
+        List of arrays `[T, dim]`, corpus after corpus, each in order of utterance_id.
+
+    Raises:
+        ValueError: where there is no frame.
+    """
+    paths_of_corpus = {}
     for path in paths:
-        corpora.setdefault(Path(path).parent, []).append(path)
-    frames = [part for folder in sorted(corpora) for part in _corpus_frames(corpora[folder], max_frames_per_corpus)]
+        paths_of_corpus.setdefault(Path(path).parent, []).append(path)
+    frames = []
+    for corpus in sorted(paths_of_corpus):
+        frames += _corpus_frames(paths_of_corpus[corpus], max_frames_per_corpus)
     if not frames:
         raise data_error(
             paths[0],
@@ -34,21 +51,36 @@ def training_frames(paths, max_frames_per_corpus):
 
 
 def _corpus_frames(paths, max_frames):
+    """Return the sampled frames of one corpus; see `training_frames`."""
     lengths = tables.read_many(paths, FEATURES, ["split", "speed", "num_frames"]).to_pandas()
-    recorded = (lengths.split == "train") & (lengths.speed == 1)
-    fraction, found = max_frames / max(int(lengths.num_frames[recorded].sum()), 1), {}
+    is_training = (lengths.split == "train") & (lengths.speed == 1)
+    fraction = max_frames / max(int(lengths.num_frames[is_training].sum()), 1)
+    frames = {}
     for path in paths:
         for batch in tables.stream(path, FEATURES):
             for name, split, speed, num_frames, values in zip(*batch.columns):
                 if split.as_py() == "train" and speed.as_py() == 1 and is_sampled(name.as_py(), fraction):
-                    found[name.as_py()] = values.values.to_numpy().reshape(num_frames.as_py(), -1)
-    return [found[name] for name in sorted(found)]
+                    frames[name.as_py()] = values.values.to_numpy().reshape(num_frames.as_py(), -1)
+    return [frames[name] for name in sorted(frames)]
 
 
 def fit_centroids(frames, *, num_clusters, num_iterations, num_restarts, seed):
-    """Centroids `[num_clusters, dim]` and the number of frames nearest to each; Lloyd's algorithm, best of the restarts.
+    """Fit k-means with Lloyd's algorithm and keep the best of the restarts.
 
-    Source: faiss.Kmeans; unlike GSLM's MiniBatchKMeans it sees all frames at every iteration.
+    Args:
+        frames: array `[T, dim]`.
+        num_clusters: number of centroids, at most T.
+        num_iterations: iterations of each restart.
+        num_restarts: number of initializations.
+        seed: seed of the initializations.
+
+    Returns:
+        Centroids `[num_clusters, dim]`, and the number of frames nearest to each `[num_clusters]`.
+
+    Raises:
+        ValueError: where there are fewer frames than clusters.
+
+    **Source:** faiss.Kmeans. Unlike the MiniBatchKMeans of GSLM it uses all frames in every iteration.
     """
     import faiss
 
@@ -79,6 +111,9 @@ def fit_codebook(
     features,
     centroids,
     projection,
+    config,
+    encoder,
+    layer,
     num_clusters,
     context_frames,
     num_components,
@@ -87,14 +122,32 @@ def fit_codebook(
     num_restarts,
     seed,
 ):
-    """Stage: k-means over the frames of the training split in all shards. See `CENTROIDS` and `PROJECTION`."""
+    """Stage: fit a codebook on the training split. See `CENTROIDS` and `PROJECTION`.
+
+    Args:
+        features: tables of `FEATURES`, all shards of all corpora of the codebook.
+        centroids: table to write.
+        projection: table to write; empty where `num_components` is 0.
+        config: JSON file to write, which names the encoder, its layer and `context_frames`.
+        encoder: name of the encoder that made the features.
+        layer: its layer.
+        num_clusters: size of the codebook.
+        context_frames: frames before and after each frame that k-means sees with it.
+        num_components: principal components that k-means sees; 0: all values as they are.
+        max_frames_per_corpus: see `training_frames`.
+        num_iterations: see `fit_centroids`.
+        num_restarts: see `fit_centroids`.
+        seed: see `fit_centroids`.
+    """
     utterances = training_frames(features, max_frames_per_corpus)
-    rows = fit_projection(np.concatenate([with_context(frames, context_frames) for frames in utterances]), num_components)
-    project = Projection(context_frames, rows)
+    components = fit_projection(np.concatenate([with_context(frames, context_frames) for frames in utterances]), num_components)
+    project = Projection(context_frames, components)
     frames = np.ascontiguousarray(np.concatenate([project(frames) for frames in utterances]))
     values, counts = fit_centroids(
         frames, num_clusters=num_clusters, num_iterations=num_iterations, num_restarts=num_restarts, seed=seed
     )
     print(f"{len(frames)} frames, {num_clusters} clusters, {np.count_nonzero(counts == 0)} of them empty")
-    tables.write(projection, rows or PROJECTION.empty_table(), PROJECTION)
-    tables.write(centroids, [dict(unit=i, centroid=values[i], num_frames=counts[i]) for i in range(num_clusters)], CENTROIDS)
+    tables.write(projection, components or PROJECTION.empty_table(), PROJECTION)
+    rows = [dict(unit=i, centroid=values[i], num_frames=counts[i]) for i in range(num_clusters)]
+    tables.write(centroids, rows, CENTROIDS)
+    save_config(config, dict(encoder=encoder, layer=layer, context_frames=context_frames))

@@ -182,7 +182,7 @@ def _read(sound, path, start_seconds, end_seconds):
     _check_whole(sound, len(samples), path)
     end = None if end_seconds is None else round(end_seconds * sound.samplerate)
     samples = samples[round(start_seconds * sound.samplerate) : end]
-    _check_samples(samples, path)
+    check_samples(samples, path)
     clipped = at_full_scale > CLIPPED_FRACTION * len(samples) * sound.channels
     audio_hash = hashlib.blake2b(samples, digest_size=16).hexdigest()
     return samples, AudioInfo(sound.samplerate, sound.channels, bool(clipped), audio_hash)
@@ -197,7 +197,7 @@ def _check_whole(sound, num_read, path):
             raise BadAudio(path, "truncated", f"{promised} bytes promised, {found} found")
 
 
-def _check_samples(samples, path):
+def check_samples(samples, path):
     if not len(samples):
         raise BadAudio(path, "no_samples", "a header and no audio")
     low, high = samples.min(), samples.max()  # NaN if any sample is

@@ -12,6 +12,7 @@ from speech2unit.assign_units import centroid_matrix, nearest_centroids
 from speech2unit.convert_codebook import convert_codebook
 from speech2unit.schemas import CENTROIDS
 from storage import tables
+from storage.files import read_json
 
 
 @pytest.fixture
@@ -23,8 +24,9 @@ def kmeans(tmp_path):
 
 
 def convert(folder, **settings):
-    paths = dict(centroids=folder / "centroids.parquet", projection=folder / "projection.parquet")
-    convert_codebook(checkpoint=[folder / "km.bin"], **paths, **(dict(sha256=["-"], num_clusters=12) | settings))
+    paths = dict(centroids=folder / "centroids.parquet", projection=folder / "projection.parquet", config=folder / "config.json")
+    defaults = dict(sha256=["-"], encoder="toy", layer=6, num_clusters=12)
+    convert_codebook(checkpoint=[folder / "km.bin"], **paths, **defaults | settings)
     return paths
 
 
@@ -35,6 +37,8 @@ def test_units_are_those_of_scikit_learn(kmeans, tmp_path):
     units = nearest_centroids(project(frames), centroid_matrix(paths["centroids"]))
     assert np.array_equal(project(frames), frames) and np.array_equal(units, kmeans.predict(frames))
     assert tables.read(paths["centroids"], CENTROIDS)["num_frames"].null_count == 12
+    config = read_json(paths["config"])
+    assert (config["encoder"], config["layer"], config["context_frames"]) == ("toy", 6, 0)
 
 
 def test_another_number_of_clusters_is_refused(kmeans, tmp_path):

@@ -8,7 +8,7 @@ from speech2unit.schemas import CENTROIDS, FEATURES, PROJECTION
 from storage import tables
 
 HOW = dict(num_iterations=5, num_restarts=1, seed=1)
-STAGE = dict(num_clusters=6, context_frames=1, num_components=3, max_frames_per_corpus=10_000) | HOW
+STAGE = HOW | dict(encoder="toy", layer=2, num_clusters=6, context_frames=1, num_components=3, max_frames_per_corpus=10_000)
 
 
 def row(name, split, frames, speed=1.0):
@@ -32,7 +32,7 @@ def write_shards(folder, found, num_shards):
 
 
 def fitted(folder, paths, **settings):
-    outputs = dict(centroids=folder / "c.parquet", projection=folder / "p.parquet")
+    outputs = dict(centroids=folder / "c.parquet", projection=folder / "p.parquet", config=folder / "config.json")
     fit_codebook(features=paths, **outputs, **STAGE | settings)
     return tables.read(outputs["centroids"], CENTROIDS), tables.read(outputs["projection"], PROJECTION)
 

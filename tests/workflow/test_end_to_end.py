@@ -7,8 +7,9 @@ import pandas
 import pytest
 import soundfile
 
-from speech2unit.corpora.schemas import REJECTED
-from speech2unit.schemas import UNITS
+from speech2unit import encode_units
+from speech2unit.corpora.schemas import MANIFEST, REJECTED
+from speech2unit.schemas import REDUCED_UNITS, UNITS
 from storage import tables
 from ulm.schemas import CONFUSION, SAMPLES, SUMMARY
 
@@ -79,6 +80,19 @@ def test_units_are_one_a_frame_of_the_codebook(project):
     assert len(units) == 80 and all(len(row["units"]) == 49 for row in units)  # 1 s: 98 frames of 10 ms, in pairs
     found = {u for row in units for u in row["units"]}
     assert found <= set(range(16)) and len(found) > 4
+
+
+def test_python_gives_the_units_of_the_tables(project):
+    manifest = tables.read(project / "results/corpora/commands/manifest.parquet", MANIFEST).to_pylist()
+    codebook = project / "results/units/melhubert_16"
+    stored = {
+        row["utterance_id"]: row for row in tables.read(codebook / "commands/reduced_units.parquet", REDUCED_UNITS).to_pylist()
+    }
+    rows = manifest[::8]
+    paths = [project / "results/corpora/commands/speech" / row["path"] for row in rows]
+    for row, result in zip(rows, encode_units(paths, codebook), strict=True):
+        expected = stored[row["utterance_id"]]
+        assert (result.units.tolist(), result.durations.tolist()) == (expected["units"], expected["durations"])
 
 
 def test_no_temporary_file_is_left(project):

@@ -89,7 +89,8 @@ def published_encoder_settings(wildcards):
 
 
 def published_codebook_settings(wildcards):
-    return checkpoint_hashes(ROWS["codebooks"][wildcards.codebook]) | size_settings(wildcards)
+    hashes = checkpoint_hashes(ROWS["codebooks"][wildcards.codebook])
+    return hashes | size_settings(wildcards) | layer_settings(wildcards)
 
 
 def published_ulm_settings(wildcards):
@@ -126,9 +127,15 @@ def context_settings(wildcards):
     return dict(context_frames=int(ROWS["codebooks"][wildcards.codebook]["context_frames"]))
 
 
-def codebook_settings(wildcards):
+def layer_settings(wildcards):
     row = ROWS["codebooks"][wildcards.codebook]
-    return size_settings(wildcards) | context_settings(wildcards) | dict(num_components=int(row["num_components"]))
+    return dict(encoder=row["encoder"], layer=int(row["layer"]))
+
+
+def codebook_settings(wildcards):
+    num_components = int(ROWS["codebooks"][wildcards.codebook]["num_components"])
+    settings = size_settings(wildcards) | context_settings(wildcards) | layer_settings(wildcards)
+    return settings | dict(num_components=num_components)
 
 
 def task_row(wildcards):

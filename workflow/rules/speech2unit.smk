@@ -31,6 +31,7 @@ rule fit_codebook:
     output:
         centroids="results/units/{codebook}/centroids.parquet",
         projection="results/units/{codebook}/projection.parquet",
+        config="results/units/{codebook}/config.json",
     log:
         "logs/fit_codebook/{codebook}.log",
     wildcard_constraints:
@@ -54,6 +55,7 @@ rule convert_codebook:
     output:
         centroids="results/units/{codebook}/centroids.parquet",
         projection="results/units/{codebook}/projection.parquet",
+        config="results/units/{codebook}/config.json",
     log:
         "logs/convert_codebook/{codebook}.log",
     wildcard_constraints:

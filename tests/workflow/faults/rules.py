@@ -28,7 +28,7 @@ OF_A_TASK = {
     ],
     "speech2unit.recipes.fit_log_mel": [f"{E}/log_mel/{name}" for name in ("model.safetensors", "config.json")],
     "speech2unit.extract_features": ["results/features/melhubert/layer1/commands/2-of-4.parquet"],
-    "speech2unit.fit_codebook": [f"{U}/centroids.parquet", f"{U}/projection.parquet"],
+    "speech2unit.fit_codebook": [f"{U}/{name}" for name in ("centroids.parquet", "projection.parquet", "config.json")],
     "speech2unit.assign_units": [f"{U}/commands/units.parquet"],
     "speech2unit.reduce_units": [f"{U}/commands/reduced_units.parquet"],
     "speech2unit.recipes.pretrain_melhubert": trained("melhubert"),
@@ -72,7 +72,9 @@ OTHERS = {
     "speech2unit.encoders.convert_encoder": [
         f"{E}/cpc/{name}" for name in ("model.safetensors", "config.json", "load_report.parquet")
     ],
-    "speech2unit.convert_codebook": [f"results/units/cpc_14/{name}.parquet" for name in ("centroids", "projection")],
+    "speech2unit.convert_codebook": [
+        f"results/units/cpc_14/{name}" for name in ("centroids.parquet", "projection.parquet", "config.json")
+    ],
     "ulm.convert_ulm": [f"results/ulm/published/{n}" for n in ("model.safetensors", "config.json", "vocabulary.parquet")],
     "speech2unit.import_units": [f"results/units/imported_9/imported/{n}.parquet" for n in ("reduced_units", "manifest")],
     "speech2unit.corpora.mix_speakers": [f"results/corpora/commands/mixtures/{name}" for name in ("audio", "metadata.csv")],

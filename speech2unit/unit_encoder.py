@@ -1,0 +1,192 @@
+"""From a waveform to units in one call, without Snakemake: `encode_units`, and `UnitEncoder` for many calls.
+
+    >>> from speech2unit import encode_units
+    >>> result = encode_units("a.wav", codebook="results/units/melhubert_commands_100")
+    >>> result.units, result.durations
+    (array([ 5,  9, 31]), array([2, 3, 1]))
+
+On a CPU the units equal those of units.parquet and reduced_units.parquet.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from speech2unit import encoders, projection
+from speech2unit.assign_units import centroid_matrix, nearest_centroids
+from speech2unit.corpora.audio import check_samples, convert, read_audio
+from speech2unit.reduce_units import collapse_runs
+from storage import provenance
+from storage.errors import data_error, nearest, one_of
+from storage.files import read_json
+
+CODEBOOK_FILES = ("config.json", "centroids.parquet", "projection.parquet")
+ENCODER_FILES = ("config.json", "model.safetensors")
+
+
+class EncodedUnits(NamedTuple):
+    """The units of one waveform."""
+
+    units: np.ndarray  # reduced units `[N]`: no unit follows itself
+    durations: np.ndarray  # frames of each of them `[N]`
+    frame_units: np.ndarray  # one unit per frame `[T]`; T is the sum of the durations
+    frame_seconds: float  # s from one frame to the next
+
+
+def encode_units(audio, codebook, device="cpu"):
+    """Return the units of audio, and how long each one lasts.
+
+    Every call loads the encoder and the codebook. To encode audio in several calls, keep a `UnitEncoder`.
+
+    Args:
+        audio: path of an audio file; or a tuple (samples, sample rate in Hz) of a float array, mono `[N]` or `[N, channels]`;
+            or a list of these.
+        codebook: folder of a codebook, such as `results/units/melhubert_commands_100`.
+        device: where the encoder runs, `cpu` or a GPU such as `cuda`. Only a CPU gives the same bits every time.
+
+    Returns:
+        An `EncodedUnits`, or a list of them for a list.
+
+    Raises:
+        ValueError: where the codebook or its encoder is missing or damaged, or audio cannot be used (`BadAudio`).
+
+    Example:
+        >>> waveform, sample_rate = soundfile.read("a.wav")
+        >>> result = encode_units((waveform, sample_rate), codebook="results/units/melhubert_commands_100")
+        >>> result.durations.sum() * result.frame_seconds
+        0.98
+    """
+    return UnitEncoder.load(codebook, device).encode(audio)
+
+
+class UnitEncoder:
+    """An encoder with a codebook on one of its layers, both loaded. Make one with `UnitEncoder.load`.
+
+    Attributes:
+        sample_rate: Hz of the audio that the encoder reads; other audio is resampled.
+        frame_seconds: s from one frame to the next.
+        num_units: size of the codebook.
+    """
+
+    def __init__(self, encoder, layer, project, centroids):
+        self.encoder = encoder
+        self.layer = layer
+        self.project = project
+        self.centroids = centroids
+        self.sample_rate = encoder.sample_rate
+        self.frame_seconds = encoder.hop_length / encoder.sample_rate
+        self.num_units = len(centroids)
+
+    @classmethod
+    def load(cls, codebook, device="cpu"):
+        """Load the codebook of a folder and the encoder that it was fitted on.
+
+        Args:
+            codebook: folder `results/units/{codebook}`; the encoder is in `results/encoders/` of the same results.
+            device: where the encoder runs.
+
+        Raises:
+            ValueError: where a file is missing or damaged, or the encoder is not the one of the codebook.
+        """
+        import torch
+
+        # As in workflow/scripts/stage.py: MKL chooses its kernels independently of the alignment of memory.
+        os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+        folder = Path(codebook)
+        _check_codebook(folder)
+        settings = read_json(folder / "config.json")
+        encoder_folder = folder.absolute().parents[1] / "encoders" / settings["encoder"]
+        encoder = encoders.load(encoder_folder, torch.device(device))
+        _check_encoder(folder, encoder_folder)
+        encoders.check_layer(encoder, settings["layer"], folder / "config.json")
+        project = projection.load(folder / "projection.parquet", settings["context_frames"])
+        return cls(encoder, settings["layer"], project, centroid_matrix(folder / "centroids.parquet"))
+
+    def encode(self, audio):
+        """Return the `EncodedUnits` of audio, a list of them for a list; see `encode_units`."""
+        if isinstance(audio, list):
+            return [self.encode(item) for item in audio]
+        waveform = self._waveform(audio)
+        with _one_thread():
+            [features] = encoders.encode(self.encoder, [waveform], self.layer)
+            frame_units = nearest_centroids(self.project(features), self.centroids)
+        units, durations = collapse_runs(frame_units)
+        return EncodedUnits(units, durations, frame_units, self.frame_seconds)
+
+    def _waveform(self, audio):
+        """Return audio as a float32 mono waveform `[N]` at the rate of the encoder."""
+        if isinstance(audio, tuple):
+            samples, sample_rate = audio
+            return convert(_mono(samples), sample_rate, sample_rate=self.sample_rate, speed=1.0, path="waveform")
+        waveform, _ = read_audio(audio, sample_rate=self.sample_rate)
+        return waveform
+
+
+def _mono(samples):
+    """Return samples `[N]` or `[N, channels]` as float32 `[N]`, checked as those of a file are."""
+    samples = np.asarray(samples)
+    if samples.dtype.kind != "f" or samples.ndim not in (1, 2):
+        raise data_error(
+            "waveform",
+            "samples are floats between -1 and 1",
+            expected="a float array [N] or [N, channels]",
+            got=f"{samples.dtype} {list(samples.shape)}",
+            remedy="divide 16 bit integers by 32768",
+        )
+    samples = samples.astype(np.float32)
+    if samples.ndim == 2:
+        samples = samples.mean(axis=1)
+    check_samples(samples, "waveform")
+    return samples
+
+
+def _check_codebook(folder):
+    """Check that a codebook's files exist and are undamaged. Raises `ValueError`."""
+    missing = [name for name in CODEBOOK_FILES if not (folder / name).is_file()]
+    if missing:
+        codebooks = sorted(path.parent.name for path in folder.absolute().parent.glob("*/config.json"))
+        raise data_error(
+            folder,
+            f"the folder of a codebook has {', '.join(CODEBOOK_FILES)}",
+            expected=one_of(folder.name, codebooks) if codebooks else "these files",
+            got=f"no {', '.join(missing)}",
+            remedy=f"{nearest(folder.name, codebooks)}or make it: snakemake --cores all {folder}/config.json",
+        )
+    for name in CODEBOOK_FILES:
+        provenance.check(folder / name)
+
+
+def _check_encoder(codebook_folder, encoder_folder):
+    """Check that an encoder is undamaged and, where the codebook recorded it, the same. Raises `ValueError`."""
+    for name in ENCODER_FILES:
+        provenance.check(encoder_folder / name)
+    recorded = provenance.read(codebook_folder / "centroids.parquet").get("inputs", {})
+    model = encoder_folder / "model.safetensors"
+    name = f"encoders/{encoder_folder.name}/{model.name}"
+    digests = {digest for path, digest in recorded.items() if path.endswith(name)}
+    if digests and provenance.digest(model) not in digests:
+        raise data_error(
+            model,
+            f"the encoder must be the one that the codebook {codebook_folder.name} was fitted on",
+            expected=f"the digest {sorted(digests)[0]}",
+            got=provenance.digest(model),
+            remedy=f"fit the codebook again: snakemake --cores all {codebook_folder}/config.json",
+        )
+
+
+@contextlib.contextmanager
+def _one_thread():
+    """Compute with one thread, as the stages do, because the number of threads changes the last bits of a sum."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(num_threads)
