@@ -121,7 +121,7 @@ def calls(folder):
             lm_dataset=at("lm_dataset"),
             labels=["label"],
             corpus_labels=["label"],
-            of_two_classes=False,
+            needs_two_classes=False,
             examples_per_class=0,
             **config["create_lm_dataset"],
         ),

@@ -1,1 +1,1 @@
-"""From labels to units: language-model rows, label maps, verbalized rows."""
+"""From labels to units: rows for the unit LM, label maps and verbalized rows."""

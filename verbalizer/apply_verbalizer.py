@@ -1,27 +1,43 @@
-"""Verbalized rows: the labels of every row said in units."""
+"""Translation of the labels of every row into units."""
 
 from storage import tables
 from storage.errors import data_error, one_of
 from verbalizer.schemas import LM_DATASET, VERBALIZED, VERBALIZER
 
 
-def verbalize(labels, said, place):
-    """Labels → the units that say them, one label after the other. Raises `ValueError` for an unknown label."""
+def verbalize(labels, units_of, place):
+    """Return the units of labels, one label after another.
+
+    Args:
+        labels: labels of a row.
+        units_of: dict from each label to its units.
+        place: table of the row, for the error.
+
+    Raises:
+        ValueError: A label does not occur in the training split.
+    """
     for label in labels:
-        if label not in said:
+        if label not in units_of:
             raise data_error(
                 place,
-                "every label is known from the training split",
-                expected=one_of(label, said),
+                "every label must occur in the training split",
+                expected=one_of(label, units_of),
                 got=f"'{label}'",
-                remedy="add training rows with the label or leave it out with 'where' in config/corpora.tsv",
+                remedy="add training rows with the label, or exclude it with 'where' in config/corpora.tsv",
             )
-    return [unit for label in labels for unit in said[label]]
+    return [unit for label in labels for unit in units_of[label]]
 
 
 def apply_verbalizer(*, lm_dataset, verbalizer, verbalized):
-    """Stage: rows (units, target units). See `VERBALIZED`."""
-    said = {row["label"]: row["units"] for row in tables.read(verbalizer, VERBALIZER).to_pylist()}
+    """Stage: write rows of units and target units. See `VERBALIZED`.
+
+    Args:
+        lm_dataset: table of `LM_DATASET`.
+        verbalizer: table of `VERBALIZER`.
+        verbalized: table to write.
+    """
+    units_of = {row["label"]: row["units"] for row in tables.read(verbalizer, VERBALIZER).to_pylist()}
     with tables.writer(verbalized, VERBALIZED) as out:
         for batch in tables.stream(lm_dataset, LM_DATASET):
-            out.write([row | dict(target_units=verbalize(row["labels"], said, lm_dataset)) for row in batch.to_pylist()])
+            rows = batch.to_pylist()
+            out.write([row | dict(target_units=verbalize(row["labels"], units_of, lm_dataset)) for row in rows])

@@ -1,4 +1,4 @@
-"""Language-model rows: reduced units with the task's labels, joined by utterance_id."""
+"""Rows for the unit LM: reduced units with the labels of the task, joined by utterance_id."""
 
 from collections import Counter
 
@@ -15,77 +15,112 @@ from storage.schemas import SPLITS
 from verbalizer.schemas import LM_DATASET
 
 
-def label_positions(wanted, available, place):
-    """The wanted label columns among the corpus's: their positions, or all that there is where it is a sequence (`name[]`).
+def label_positions(labels, corpus_labels, place):
+    """Return the positions of the task's label columns among those of its corpus.
 
-    Raises `ValueError` for an unknown one.
+    Args:
+        labels: label columns of the task.
+        corpus_labels: label columns of the corpus, in the order of the manifest's labels.
+        place: the manifest, for the error.
+
+    Returns:
+        A list of positions, or a slice of all labels if the column is a sequence (`name[]`).
+
+    Raises:
+        ValueError: The corpus has no such column.
     """
-    for name in wanted:
-        if name not in available:
+    for name in labels:
+        if name not in corpus_labels:
             raise data_error(
                 place,
                 "a task's labels are label columns of its corpus",
-                expected=f"among {available}",
+                expected=f"among {corpus_labels}",
                 got=f"'{name}'",
-                remedy=f"{nearest(name, available)}correct 'labels' in config/tasks.tsv",
+                remedy=f"{nearest(name, corpus_labels)}correct 'labels' in config/tasks.tsv",
             )
-    if wanted[0].endswith(SEQUENCE):
+    if labels[0].endswith(SEQUENCE):
         return slice(None)
-    return [available.index(name) for name in wanted]
+    return [corpus_labels.index(name) for name in labels]
 
 
 def join(units, manifest, positions, place):
-    """Rows of `LM_DATASET` from both tables. Raises `ValueError` where an utterance is in one table only."""
-    labels = dict(zip(manifest["utterance_id"].to_pylist(), manifest["labels"].to_pylist()))
+    """Return a table of `LM_DATASET` from reduced units and the labels of a manifest.
+
+    Args:
+        units: table of `REDUCED_UNITS`.
+        manifest: table of `MANIFEST`.
+        positions: the result of `label_positions`.
+        place: the table of units, for the error.
+
+    Raises:
+        ValueError: An utterance is in only one of the two tables.
+    """
+    labels_of = dict(zip(manifest["utterance_id"].to_pylist(), manifest["labels"].to_pylist()))
     names = units["utterance_id"].to_pylist()
-    alone = sorted(set(names) ^ set(labels))
-    if alone:
+    unmatched = sorted(set(names) ^ set(labels_of))
+    if unmatched:
         raise data_error(
             place,
-            "units and manifest name the same utterances",
+            "units and manifest must have the same utterances",
             expected="no differences",
-            got=f"{len(alone)}, such as {alone[:3]}",
+            got=f"{len(unmatched)}, such as {unmatched[:3]}",
             remedy="rerun from make_manifest on",
         )
-    whole = isinstance(positions, slice)
-    chosen = [labels[name] if whole else [labels[name][i] for i in positions] for name in names]
-    return units.select(["utterance_id", "split", "codebook", "units"]).append_column(LM_DATASET.field("labels"), [chosen])
+    if isinstance(positions, slice):
+        labels = [labels_of[name] for name in names]
+    else:
+        labels = [[labels_of[name][position] for position in positions] for name in names]
+    return units.select(["utterance_id", "split", "codebook", "units"]).append_column(LM_DATASET.field("labels"), [labels])
 
 
 def few_examples(rows, examples_per_class, seed):
-    """Mask `[N]` of a table of LM rows: so many training rows of every class, drawn, and all rows of the other splits."""
-    kept, order = Counter(), np.random.default_rng(seed).permutation(rows.num_rows)
+    """Return a mask `[N]` of the rows to keep: some random training rows of each class, and all rows of the other splits.
+
+    Args:
+        rows: table of `LM_DATASET`.
+        examples_per_class: the most training rows per class.
+        seed: of the choice.
+    """
     classes = [(split, tuple(labels)) for split, labels in zip(rows["split"].to_pylist(), rows["labels"].to_pylist())]
     mask = np.array([split != SPLITS[0] for split, _ in classes])
-    for i in order:
-        if not mask[i] and kept[classes[i]] < examples_per_class:
-            kept[classes[i]] += 1
+    num_kept = Counter()
+    for i in np.random.default_rng(seed).permutation(rows.num_rows):
+        if not mask[i] and num_kept[classes[i]] < examples_per_class:
+            num_kept[classes[i]] += 1
             mask[i] = True
     return mask
 
 
 def report_scarce(rows, examples_per_class, place):
-    """Tell the user of classes that have fewer training rows than were asked for."""
-    training = [labels for split, labels in zip(rows["split"].to_pylist(), rows["labels"].to_pylist()) if split == SPLITS[0]]
-    scarce = {name: n for name, n in Counter(map(" ".join, training)).items() if n < examples_per_class}
+    """Notify the user of classes that have fewer training rows than `examples_per_class`."""
+    train = rows.filter(pc.field("split") == SPLITS[0])
+    class_counts = Counter(" ".join(labels) for labels in train["labels"].to_pylist())
+    scarce = {name: count for name, count in class_counts.items() if count < examples_per_class}
     if scarce:
-        fewest = min(scarce, key=scarce.get)
+        rarest = min(scarce, key=scarce.get)
         notice(
-            f"{place}: {len(scarce)} classes have fewer than {examples_per_class} training rows; '{fewest}' has {scarce[fewest]}"
+            f"{place}: {len(scarce)} classes have fewer than {examples_per_class} training rows; '{rarest}' has {scarce[rarest]}"
         )
 
 
-def create_lm_dataset(*, reduced_units, manifest, lm_dataset, labels, corpus_labels, of_two_classes, examples_per_class, seed):
-    """Stage: rows (units, labels) of every utterance. `labels`: the task's, `corpus_labels`: those of the manifest.
+def create_lm_dataset(*, reduced_units, manifest, lm_dataset, labels, corpus_labels, needs_two_classes, examples_per_class, seed):
+    """Stage: write the units and labels of every utterance. See `LM_DATASET`.
 
-    `of_two_classes`: whether other labels than two are an error (of the metric eer); `examples_per_class`: so many training
-    rows of every class are left, 0: all.
+    Args:
+        reduced_units: table of `REDUCED_UNITS`.
+        manifest: table of `MANIFEST`.
+        lm_dataset: table to write.
+        labels: label columns of the task.
+        corpus_labels: label columns of the corpus, in the order of the manifest's labels.
+        needs_two_classes: whether each split must have exactly two classes, for an equal error rate.
+        examples_per_class: the most training rows per class; 0: all.
+        seed: of the choice of these rows.
     """
     units = tables.read(reduced_units, REDUCED_UNITS)
     rows = join(units, tables.read(manifest, MANIFEST), label_positions(labels, corpus_labels, manifest), reduced_units)
-    for split in SPLITS if of_two_classes else ():
-        told = rows.filter(pc.field("split") == split)["labels"].to_pylist()
-        require_two_classes(map(" ".join, told), f"metric eer, {split}")
+    for split in SPLITS if needs_two_classes else ():
+        split_labels = rows.filter(pc.field("split") == split)["labels"].to_pylist()
+        require_two_classes(map(" ".join, split_labels), f"metric eer, {split}")
     if examples_per_class:
         rows = rows.filter(few_examples(rows, examples_per_class, seed))
         report_scarce(rows, examples_per_class, lm_dataset)

@@ -1,4 +1,24 @@
-"""Verbalizers: how labels are said in units. A method puts the units in order and is an entry of `METHODS`."""
+"""Verbalizers: which units stand for a label.
+
+A method is a function that puts the units of the codebook in order. `label_map` then gives the most frequent label the first
+unit, the second label the second unit, and so on. To add a method, write a function with these arguments and add it to
+`METHODS` under the name that `verbalizer` in config/tasks.tsv shall have. For example, this method prefers rare units:
+
+    def rare(unit_counts, num_units, seed):
+        return freq(unit_counts, num_units, seed)[::-1]
+
+Args:
+    unit_counts: `Counter` of the units in the training split, in the order of their first appearance, such as
+        `Counter({17: 120, 4: 35})`. Units that do not occur are missing.
+    num_units: number of units K of the codebook (or of pieces, for a unit LM that reads pieces).
+    seed: whole number from the config, for methods that draw at random.
+
+Returns:
+    A list of all units 0 … K-1 as `int`, each once, the preferred ones first, such as `[17, 4, 0, 1, …]`. The same arguments
+    must give the same list.
+
+A method that needs the unit LM is a stage of its own, see `ulm.cluster_verbalizer`.
+"""
 
 from collections import Counter
 from itertools import product
@@ -9,28 +29,41 @@ from storage.errors import data_error
 
 
 def freq(unit_counts, num_units, seed):
-    """Units by count, ties by first appearance, those that never occur last.
+    """Order the units by their counts. Ties keep the order of first appearance; units that never occur come last.
 
-    `unit_counts`: `Counter` in order of first appearance over the training split.
     **Source:** SpeechPrompt, arXiv 2203.16773, section 3.2 (frequency mapping).
     """
-    units = [unit for unit, _ in unit_counts.most_common()]
-    return units + [unit for unit in range(num_units) if unit not in unit_counts]
+    frequent = [unit for unit, _ in unit_counts.most_common()]
+    return frequent + [unit for unit in range(num_units) if unit not in unit_counts]
 
 
 def random(unit_counts, num_units, seed):
-    """Units in an order that is drawn. (The ancestor draws each label's unit anew, so that labels may share one.)"""
+    """Order the units at random. (SpeechPrompt instead draws each unit independently, so that labels may share one.)"""
     return np.random.default_rng(seed).permutation(num_units).tolist()
 
 
-METHODS = dict(freq=freq, random=random, learnable=freq)  # learnable: from there on, mixtures of logits are tuned
+METHODS = dict(
+    freq=freq,
+    random=random,
+    learnable=freq,  # then a linear map of the logits is trained with the prompt, see `ulm.tuned.LinearVerbalizer`
+)
 
 
 def label_map(label_counts, units):
-    """The label of rank r by count (ties by first appearance) is said as unit r: `{"yes": [17], "no": [4]}`; injective.
+    """Pair labels, by falling count, with units. Ties keep the order of first appearance.
 
-    Where there are more labels than units, every label is said as a sequence, all equally long and as short as can be:
-    with 100 units `[17, 17]`, `[17, 4]` and so on for 1251 speakers. Raises `ValueError` where one unit has to say many.
+    If there are more labels than units, each label gets a sequence of units. All sequences have the same length, which is as
+    short as possible: with 1251 labels and 100 units, they are `[17, 17]`, `[17, 4]` and so on.
+
+    Args:
+        label_counts: `Counter` of the labels in the training split.
+        units: all units, the preferred ones first, as a method returns them.
+
+    Returns:
+        A dict from each label to its units, which no other label has: `{"yes": [17], "no": [4]}`.
+
+    Raises:
+        ValueError: There is one unit for several labels.
     """
     if len(units) == 1 < len(label_counts):
         raise data_error(
@@ -43,13 +76,15 @@ def label_map(label_counts, units):
     length = 1
     while len(units) ** length < len(label_counts):
         length += 1
-    return {label: list(said) for (label, _), said in zip(label_counts.most_common(), product(units, repeat=length))}
+    sequences = product(units, repeat=length)
+    return {label: list(sequence) for (label, _), sequence in zip(label_counts.most_common(), sequences)}
 
 
 def counts(rows):
-    """`Counter`s of the labels and of the units of training rows, in order of first appearance."""
-    labels, units = Counter(), Counter()
+    """Return `Counter`s of the labels and of the units in rows of `LM_DATASET`, in the order of their first appearance."""
+    label_counts = Counter()
+    unit_counts = Counter()
     for row in rows:
-        labels.update(row["labels"])
-        units.update(row["units"])
-    return labels, units
+        label_counts.update(row["labels"])
+        unit_counts.update(row["units"])
+    return label_counts, unit_counts

@@ -1,4 +1,4 @@
-"""How many utterances each class of a task has, in each split; of sequences, how often each symbol is said."""
+"""Figure of the number of utterances of each class in each split; for sequences, of the number of times each label occurs."""
 
 from collections import Counter
 
@@ -11,9 +11,12 @@ from verbalizer.schemas import LM_DATASET
 
 
 def class_counts(rows, max_classes, sequences):
-    """Class → split → utterances, most frequent training class first; those after `max_classes` − 1 are one class, other.
+    """Return a dict from each class, the most frequent training class first, to a `Counter` of its rows by split.
 
-    A class is all labels of a row; where they are `sequences`, each symbol, as often as it is said.
+    Args:
+        rows: rows of `LM_DATASET`.
+        max_classes: the most classes to return. Further classes are combined into one, `other`.
+        sequences: whether each label of a row counts as a class; else all labels of a row together are its class.
     """
     counts = {}
     for row in rows:
@@ -22,26 +25,39 @@ def class_counts(rows, max_classes, sequences):
     names = sorted(counts, key=lambda name: (-counts[name]["train"], name))
     if len(names) <= max_classes:
         return {name: counts[name] for name in names}
-    rest = names[max_classes - 1 :]
     shown = {name: counts[name] for name in names[: max_classes - 1]}
-    return shown | {f"other ({len(rest)} classes)": sum((counts[name] for name in rest), Counter())}
+    combined = names[max_classes - 1 :]
+    return shown | {f"other ({len(combined)} classes)": sum((counts[name] for name in combined), Counter())}
 
 
-def draw(counts, what="utterances"):
-    """Figure: a panel for each split, a bar for each class; the splits have their own scales; `what` is counted."""
-    names, figure = list(counts), new_figure(8, 1.2 + 0.2 * len(counts))
+def draw(counts, counted="utterances"):
+    """Return a figure with one panel per split and one bar per class. Each panel has a scale of its own.
+
+    Args:
+        counts: the result of `class_counts`.
+        counted: what is counted, for the axis.
+    """
+    names = list(counts)
+    figure = new_figure(8, 1.2 + 0.2 * len(names))
     panels = figure.subplots(1, len(SPLITS), sharey=True)
     for axes, split in zip(panels, SPLITS):
         numbers = [counts[name][split] for name in names]
         bars = axes.barh(np.arange(len(names)), numbers, color=SPLIT_COLOURS[split])
         axes.bar_label(bars, padding=2, fontsize=7)
-        axes.set(title=f"{split}: {sum(numbers)}", xlabel=what)
+        axes.set(title=f"{split}: {sum(numbers)}", xlabel=counted)
         axes.margins(x=0.2)
     panels[0].set(yticks=np.arange(len(names)), yticklabels=names, ylabel="class", ylim=(len(names) - 0.4, -0.6))
     return figure
 
 
 def plot_classes(*, lm_dataset, figure, max_classes, sequences):
-    """Stage: `figure` of a task, whose labels may be `sequences`; at most `max_classes` bars a split."""
+    """Stage: draw the classes of a task.
+
+    Args:
+        lm_dataset: table of `LM_DATASET`.
+        figure: file to write.
+        max_classes: the most bars per split.
+        sequences: whether the labels of a row are a sequence.
+    """
     rows = tables.read(lm_dataset, LM_DATASET, ["split", "labels"]).to_pylist()
-    save(draw(class_counts(rows, max_classes, sequences), "symbols" if sequences else "utterances"), figure)
+    save(draw(class_counts(rows, max_classes, sequences), "labels" if sequences else "utterances"), figure)

@@ -1,4 +1,4 @@
-"""The tables that verbalizer produces."""
+"""Schemas of the tables that the stages of this package write."""
 
 import pyarrow as pa
 
@@ -18,9 +18,9 @@ LM_DATASET = schema(
 VERBALIZER = schema(
     "verbalizer",
     field("label", pa.string(), "a label of the training split"),
-    field("units", pa.list_(pa.int16()), "how the unit LM says it"),
-    field("label_count", pa.int64(), "training rows with the label", unit="rows"),
-    field("unit_count", pa.int64(), "training occurrences of the first unit", unit="units"),
+    field("units", pa.list_(pa.int16()), "the units that stand for the label"),
+    field("label_count", pa.int64(), "occurrences of the label in the training split", unit="labels"),
+    field("unit_count", pa.int64(), "occurrences of the first of these units in the training split", unit="units"),
     key=("label",),
     stage="fit_verbalizer",
 )
@@ -31,7 +31,7 @@ VERBALIZED = schema(
     field("split", pa.string(), "train, dev or test"),
     field("codebook", pa.string(), "the codebook that the units index"),
     field("units", pa.list_(pa.int16()), "source: reduced units of the utterance"),
-    field("target_units", pa.list_(pa.int16()), "target: the units that say the labels"),
+    field("target_units", pa.list_(pa.int16()), "target: the units that stand for the labels"),
     field("labels", pa.list_(pa.string()), "the task's labels"),
     key=("utterance_id",),
     stage="apply_verbalizer",

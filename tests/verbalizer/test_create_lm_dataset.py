@@ -22,7 +22,7 @@ def created(folder, units, names, labels=("word",), **settings):
         folder / "m.parquet", [manifest_row_without_audio(name, labels=NAMES.get(name, ["x", "y"])) for name in names], MANIFEST
     )
     files = dict(reduced_units=folder / "u.parquet", manifest=folder / "m.parquet", lm_dataset=folder / "lm.parquet")
-    settings = dict(of_two_classes=False, examples_per_class=0) | settings
+    settings = dict(needs_two_classes=False, examples_per_class=0) | settings
     create_lm_dataset(**files, labels=list(labels), corpus_labels=["word", "colour"], seed=1, **settings)
     return tables.read(folder / "lm.parquet", LM_DATASET).to_pylist()
 
@@ -47,7 +47,7 @@ def test_a_sequence_is_taken_whole(tmp_path):
 @pytest.mark.parametrize("units, names, alone", [("ab", "abc", "c"), ("abc", "ab", "c"), ("ab", "bc", "a")])
 def test_an_utterance_in_one_table_only(tmp_path, units, names, alone):
     number = len(set(units) ^ set(names))
-    text = rf"units and manifest name the same utterances; expected no differences, got {number}, such as \['{alone}'"
+    text = rf"units and manifest must have the same utterances; expected no differences, got {number}, such as \['{alone}'"
     with pytest.raises(ValueError, match=text):
         created(tmp_path, units, names)
     assert not (tmp_path / "lm.parquet").exists()
@@ -71,12 +71,12 @@ def test_few_examples_of_every_class_and_all_of_dev_and_test():
     assert few_examples(rows, 100, 1).all()
 
 
-def test_classes_with_fewer_rows_than_were_asked_for_are_told(tmp_path, capfd):
+def test_a_notice_names_classes_with_too_few_rows(tmp_path, capfd):
     assert len(created(tmp_path, "abc", "abc", examples_per_class=2)) == 3
     assert "lm.parquet: 1 classes have fewer than 2 training rows; 'down' has 1" in capfd.readouterr().err
 
 
 def test_an_equal_error_rate_of_one_class_is_refused_before_anything_is_trained(tmp_path):
     with pytest.raises(ValueError, match="metric eer, dev: an equal error rate needs two classes; expected both in every split"):
-        created(tmp_path, "abc", "abc", of_two_classes=True)
+        created(tmp_path, "abc", "abc", needs_two_classes=True)
     assert not (tmp_path / "lm.parquet").exists()

@@ -36,9 +36,9 @@ def test_dev_and_test_change_nothing(tmp_path):
 
 def test_random_is_seeded(tmp_path):
     rows = [("train", [1], [label]) for label in "abcdefgh"]
-    one, two, other = (fitted(tmp_path, rows, method="random", num_units=1000, seed=seed) for seed in (1, 1, 2))
-    assert one == two != other and len({row["units"][0] for row in one}) == 8
-    assert all(row["unit_count"] == 0 or row["units"] == [1] for row in one)
+    first, again, other_seed = (fitted(tmp_path, rows, method="random", num_units=1000, seed=seed) for seed in (1, 1, 2))
+    assert first == again != other_seed and len({row["units"][0] for row in first}) == 8
+    assert all(row["unit_count"] == 0 or row["units"] == [1] for row in first)
 
 
 def test_more_labels_than_units(tmp_path):
@@ -59,10 +59,10 @@ def test_one_unit_for_two_labels(tmp_path):
 
 
 def test_published_units_of_google_commands_are_mapped_by_frequency(tmp_path):
-    """Counts of units in the sources and of labels in the targets, both falling, ties by first appearance, paired by rank."""
+    """Units by falling count in the sources are paired with labels by falling count, ties in the order of first appearance."""
     path = Path(__file__).parents[2] / "../shared/data/units_gsc_hubert100/train.parquet"
     if not path.exists():
-        pytest.skip(f"no {path}: the published units lie outside the project")
+        pytest.skip(f"no {path}: the published units are not part of the project")
     frame = pandas.read_parquet(path)
     units = frame.units.str.split() if isinstance(frame.units[0], str) else frame.units.map(list)
     rows = [("train", [int(u) for u in row], [label]) for row, label in zip(units, frame.label)]

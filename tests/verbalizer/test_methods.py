@@ -1,12 +1,19 @@
-"""Verbalizers: injective, in the order of frequency, seeded."""
+"""Verbalizers: no two labels share their units; `freq` goes by frequency, `random` by the seed."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from verbalizer.methods import METHODS, counts, freq, label_map, random
+from workflow.scripts.schema_checks import load_schema
+
+
+def test_every_method_is_a_value_of_tasks_tsv():
+    schema = load_schema(Path(__file__).parents[2] / "workflow/schemas/tasks.schema.yaml")
+    assert set(METHODS) < set(schema["properties"]["verbalizer"]["enum"])
 
 
 @st.composite
@@ -20,7 +27,7 @@ def tasks(draw):
 
 @pytest.mark.parametrize("method", METHODS)
 @given(tasks(), st.integers(0, 2**31))
-def test_every_label_is_said_in_a_way_of_its_own(method, task, seed):
+def test_no_two_labels_have_the_same_units(method, task, seed):
     labels, units, num_units = task
     order = METHODS[method](units, num_units, seed)
     assert sorted(order) == list(range(num_units)) and order == METHODS[method](units, num_units, seed)
@@ -28,17 +35,18 @@ def test_every_label_is_said_in_a_way_of_its_own(method, task, seed):
         with pytest.raises(ValueError, match="labels must differ in units; expected two units or more, got 1"):
             label_map(labels, order)
         return
-    said = label_map(labels, order)
-    assert set(said) == set(labels) and len({tuple(way) for way in said.values()}) == len(said)
-    assert len({len(way) for way in said.values()}) == 1
-    assert all(type(unit) is int and 0 <= unit < num_units for way in said.values() for unit in way)
-    assert num_units < len(labels) or all(len(way) == 1 for way in said.values())
+    units_of = label_map(labels, order)
+    assert set(units_of) == set(labels) and len({tuple(sequence) for sequence in units_of.values()}) == len(units_of)
+    assert len({len(sequence) for sequence in units_of.values()}) == 1
+    assert all(type(unit) is int and 0 <= unit < num_units for sequence in units_of.values() for unit in sequence)
+    assert num_units < len(labels) or all(len(sequence) == 1 for sequence in units_of.values())
 
 
-def test_more_labels_than_units_are_said_as_sequences():
-    said = label_map(Counter({f"speaker{i}": 2000 - i for i in range(1251)}), list(range(99, -1, -1)))
-    assert len({tuple(way) for way in said.values()}) == 1251 and {len(way) for way in said.values()} == {2}
-    assert said["speaker0"] == [99, 99] and said["speaker1"] == [99, 98] and said["speaker100"] == [98, 99]
+def test_more_labels_than_units_get_sequences():
+    units_of = label_map(Counter({f"speaker{i}": 2000 - i for i in range(1251)}), list(range(99, -1, -1)))
+    assert len({tuple(sequence) for sequence in units_of.values()}) == 1251
+    assert {len(sequence) for sequence in units_of.values()} == {2}
+    assert units_of["speaker0"] == [99, 99] and units_of["speaker1"] == [99, 98] and units_of["speaker100"] == [98, 99]
 
 
 def test_freq_pairs_ranks():

@@ -33,11 +33,11 @@ def test_rare_classes_share_a_bar_and_no_row_is_lost():
     assert sum(sum(by_split.values()) for by_split in counts.values()) == len(ROWS)
 
 
-def test_symbols_of_sequences_are_counted_each_time():
+def test_each_label_of_a_sequence_is_counted():
     rows = [dict(split="train", labels=["3", "7", "3"]), dict(split="train", labels=["7", "3"]), dict(split="test", labels=["1"])]
     counts = class_counts(rows, 10, True)
     assert list(counts.items()) == [("3", dict(train=3)), ("7", dict(train=2)), ("1", dict(test=1))]
-    assert draw(counts, "symbols").axes[0].get_xlabel() == "symbols"
+    assert draw(counts, "labels").axes[0].get_xlabel() == "labels"
     assert list(class_counts(rows, 10, False)) == ["3 7 3", "7 3", "1"]
 
 

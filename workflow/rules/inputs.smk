@@ -181,7 +181,7 @@ def label_settings(wildcards):
     columns = ROWS["corpora"][row["corpus"]]["label_columns"]
     few = int(row["examples_per_class"] or 0)
     two = "eer" in row["metric"]
-    return dict(labels=row["labels"], corpus_labels=columns.split(","), of_two_classes=two, examples_per_class=few)
+    return dict(labels=row["labels"], corpus_labels=columns.split(","), needs_two_classes=two, examples_per_class=few)
 
 
 def class_settings(wildcards):

@@ -23,6 +23,7 @@ from workflow.scripts import yaml_comments
 from workflow.scripts.config_files import ROOT, default_config
 from workflow.scripts.rows import TABLES, read_rows
 from workflow.scripts.rule_bodies import rule_bodies
+from workflow.scripts.schema_checks import load_schema
 from workflow.scripts.stage_code import PACKAGES
 
 COMMAND = "python -m workflow.scripts.make_docs"
@@ -116,7 +117,7 @@ def config_columns():
     """Markdown of the columns of the tables in config/, from workflow/schemas/."""
     parts = []
     for table in TABLES:
-        schema = yaml.safe_load((ROOT / f"workflow/schemas/{table}.schema.yaml").read_text())
+        schema = load_schema(ROOT / f"workflow/schemas/{table}.schema.yaml")
         rows = [
             (f"`{column}`", cell.get("description", ""), _allowed_cell(cell)) for column, cell in schema["properties"].items()
         ]
@@ -128,8 +129,6 @@ def config_columns():
 def _allowed_cell(cell):
     if "enum" in cell:
         values = [value for value in cell["enum"] if value != ""]
-        if "modules_of" in cell:
-            values += sorted(file.stem for file in (ROOT / cell["modules_of"]).glob("*.py") if file.stem != "__init__")
         return ", ".join(f"`{value}`" for value in values) + (", or empty" if "" in cell["enum"] else "")
     return cell.get("form", "")
 

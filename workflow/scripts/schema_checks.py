@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import importlib
 import math
 from pathlib import Path
 
@@ -18,8 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def load_schema(path):
     """Return the JSON Schema in a YAML file.
 
-    References to `$defs` are replaced by what they name, which makes checks four times as fast. `modules_of: folder` in a
-    property adds the names of the modules in that folder to the `enum` of the property.
+    References to `$defs` are replaced by what they name, which makes checks four times as fast. Two keywords of our own in a
+    property add values to its `enum`: `modules_of: folder` the names of the modules in that folder, and
+    `keys_of: module.NAME` the keys of a dict in a module.
     """
     schema = yaml.safe_load(Path(path).read_text())
     schema = _without_references(schema, schema.pop("$defs", {}))
@@ -27,6 +29,9 @@ def load_schema(path):
         if "modules_of" in cell:
             files = (ROOT / cell["modules_of"]).glob("*.py")
             cell["enum"] = [*cell["enum"], *sorted(file.stem for file in files if file.stem != "__init__")]
+        if "keys_of" in cell:
+            module, _, name = cell["keys_of"].rpartition(".")
+            cell["enum"] = [*cell["enum"], *getattr(importlib.import_module(module), name)]
     return schema
 
 
