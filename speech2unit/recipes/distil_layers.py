@@ -1,4 +1,7 @@
-"""Distillation of a DistilALHuBERT: its passes learn the hidden states of the teacher's layers, from the first few of which it starts."""
+"""Distillation of a DistilALHuBERT: a student with few layers, run several times, learns the hidden states of its teacher.
+
+**Source:** DistilALHuBERT; see `speech2unit.encoders.architectures.distilalhubert`.
+"""
 
 from pathlib import Path
 
@@ -6,25 +9,35 @@ import torch
 
 from speech2unit import encoders
 from speech2unit.encoders.architectures.distilalhubert import BODIES, build, encoder_of
-from speech2unit.recipes.fit_log_mel import training_rows
-from speech2unit.recipes.objectives import layer_losses, objective, random_segment, read_waveforms
+from speech2unit.recipes.objectives import build_objective, layer_losses
+from speech2unit.recipes.speech_batches import random_segment, read_waveforms, training_rows
 from storage import tables
 from storage.errors import data_error
 from storage.files import read_json
 from storage.schemas import TRAINING
 from storage.weights import load_tensors, save_config, save_tensors
 from training.device import choose_device
-from training.fit import fit
 
-NORMS = ("front_end.frame_norm.", "input_norm.", "layer_norm.")  # of the frames and of the first block's input
-CNN = ("front_end.convs.", "front_end.norms.")
+# Beginnings of tensor names.
+NORMS = ("front_end.frame_norm.", "input_norm.", "layer_norm.")  # layer norms before the first block
+CONVOLUTIONS = ("front_end.convs.", "front_end.norms.")  # convolutions over the waveform, and their norms
 
 
 def distillation_loss(student, teacher, waveforms, layers, cosine_weight):
-    """`layer_losses` of a batch of waveforms `[N_i]`; nothing of the teacher is trained, dropped, masked or of low precision."""
+    """Return the distance of the student's hidden states from the teacher's, and the number of frames; see `layer_losses`.
+
+    The teacher is not trained, and computes in float32.
+
+    Args:
+        student, teacher: encoders with `hidden_states`.
+        waveforms: list of `[N_i]`, float32 at 16 kHz.
+        layers: numbers of the layers to compare.
+        cosine_weight: see `layer_losses`.
+    """
     with torch.no_grad(), torch.autocast(torch.device(teacher.device).type, enabled=False):
-        targets, lengths = teacher.hidden_states(waveforms)
-    return layer_losses(student.hidden_states(waveforms)[0], targets, lengths, layers, cosine_weight)
+        teacher_states, lengths = teacher.hidden_states(waveforms)
+    states, _ = student.hidden_states(waveforms)
+    return layer_losses(states, teacher_states, lengths, layers, cosine_weight)
 
 
 def student_settings(teacher, sizes, place):
@@ -61,24 +74,28 @@ def student_settings(teacher, sizes, place):
     return settings
 
 
-def start(student, tensors, norms_from_teacher):
-    """Give a student the tensors of its teacher that have its names: everything but heads and higher layers.
+def copy_teacher(student, tensors, norms_from_teacher):
+    """Copy the teacher's tensors to a student, except for heads and for layers that the student does not have.
 
-    norms_from_teacher: also the norms of the frames and of the first block's input, which the published code leaves out.
+    Args:
+        student: the model of `distilalhubert.build`.
+        tensors: tensors of the teacher by name.
+        norms_from_teacher: whether the layer norms before the first block are copied as well; the published code does not.
     """
     with torch.no_grad():
-        wanted = student.state_dict()
+        student_tensors = student.state_dict()
         for name, tensor in tensors.items():
-            if name in wanted and (norms_from_teacher or not name.startswith(NORMS)):
-                wanted[name].copy_(tensor)
-        if "pos_conv.weight" in tensors:  # without the weight norm that the student trains with
+            if name in student_tensors and (norms_from_teacher or not name.startswith(NORMS)):
+                student_tensors[name].copy_(tensor)
+        if "pos_conv.weight" in tensors:
+            # The student's weight is normalized: this assignment sets the two tensors that it is computed from.
             student.pos_conv.weight = tensors["pos_conv.weight"]
 
 
-def slow_down_cnn(student, factor):
-    """Gradients of the convolutions over the waveform are multiplied by `factor`."""
+def scale_cnn_gradients(student, factor):
+    """Multiply all future gradients of the convolutions over the waveform by `factor`."""
     for name, parameter in student.named_parameters():
-        if name.startswith(CNN):
+        if name.startswith(CONVOLUTIONS):
             parameter.register_hook(lambda gradient: gradient * factor)
 
 
@@ -111,9 +128,9 @@ def distil_layers(
         sizes: `num_layers` of the student, the first ones of the teacher, and `num_repeats`, how many times they run.
         layer_interval: layers `layer_interval`, `2 * layer_interval`, … of the student learn from the teacher.
         cosine_weight: see `layer_losses`.
-        norms_from_teacher: see `start`.
+        norms_from_teacher: see `copy_teacher`.
         cnn_gradient_factor: factor of the gradients of the convolutions over the waveform.
-        data: settings of `objectives.objective`.
+        data: settings of `build_objective`.
         optimization: settings of `training.fit.fit`.
     """
     torch.manual_seed(seed)
@@ -122,28 +139,19 @@ def distil_layers(
     settings = student_settings(read_json(parent_config), sizes, parent_config)
     teacher = encoders.load(Path(parent_model).parent, device)
     student = build(settings, dropout)
-    start(student, tensors, norms_from_teacher)
-    slow_down_cnn(student, cnn_gradient_factor)
+    copy_teacher(student, tensors, norms_from_teacher)
+    scale_cnn_gradients(student, cnn_gradient_factor)
     encoder = encoder_of(student, getattr(teacher, "front_end", None), device)
     layers = range(layer_interval, sizes["num_layers"] * sizes["num_repeats"] + 1, layer_interval)
 
-    def make(chosen, rng):
-        return [random_segment(waveform, data["max_crop_frames"], rng) for waveform, _ in read_waveforms(chosen)]
+    def make_batch(rows, rng):
+        return [random_segment(waveform, data["max_crop_frames"], rng) for waveform, _ in read_waveforms(rows)]
 
     def loss(batch):
         return distillation_loss(encoder, teacher, batch, layers, cosine_weight)
 
-    learned = objective(list(training_rows(manifests, roots)), make, loss, loss, **data, seed=seed)
-    curve = fit(
-        student,
-        loss=learned.loss,
-        batches=learned.batches,
-        evaluate=learned.evaluate,
-        num_updates=num_updates,
-        rate_factors={},
-        seed=seed,
-        **optimization,
-    )
+    objective = build_objective(list(training_rows(manifests, roots)), make_batch, loss, loss, **data, seed=seed)
+    curve = objective.train(student, num_updates=num_updates, optimization=optimization, seed=seed)
     front_end = {name: tensors[name] for name in ("mean", "std") if settings["body"] == "melhubert"}
     save_tensors(model, student.state_dict() | front_end)
     save_config(config, settings)

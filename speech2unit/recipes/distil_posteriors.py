@@ -1,6 +1,6 @@
-"""Distillation: a smaller MelHuBERT, from a random start, learns what its teacher expects the pseudo-labels to be.
+"""Distillation of posteriors: a smaller MelHuBERT with random initialization learns the posteriors of its teacher.
 
-**Source:** arXiv 2211.09949, section 3.4; the loss is that of arXiv 1503.02531.
+**Source:** arXiv 2211.09949, section 3.4; the loss is the one of arXiv 1503.02531.
 """
 
 from dataclasses import replace
@@ -9,13 +9,12 @@ import torch
 
 from speech2unit.encoders.models.melhubert import MelHuBERTModel
 from speech2unit.recipes.compress_encoder import load_parent
-from speech2unit.recipes.fit_log_mel import training_rows
 from speech2unit.recipes.objectives import teacher_posteriors
+from speech2unit.recipes.speech_batches import training_rows
 from storage import tables
 from storage.schemas import TRAINING
 from storage.weights import save_config, save_tensors
 from training.device import choose_device
-from training.fit import fit
 
 
 def distil_posteriors(
@@ -36,24 +35,25 @@ def distil_posteriors(
     optimization,
     seed,
 ):
-    """Stage: the parent is the teacher; the student has its sizes but for `sizes`. `masked`: see `teacher_posteriors`."""
+    """Stage: train a student whose teacher is the parent.
+
+    Args:
+        sizes: fields of `MelHuBERTConfig` in which the student differs from the teacher.
+        temperature: see `teacher_posteriors`.
+        masked: see `teacher_posteriors`.
+
+    The other arguments are explained in `compress_encoder`.
+    """
     torch.manual_seed(seed)
-    teacher, settings, end = load_parent(parent_model, parent_config)
+    teacher, settings, front_end = load_parent(parent_model, parent_config)
     student = MelHuBERTModel(replace(teacher.config, **sizes), dropout).to(choose_device())
-    about = {name: value for name, value in data.items() if name != "unmasked_weight"}
-    goal = teacher_posteriors(
-        student, teacher, end, list(training_rows(manifests, roots)), temperature=temperature, masked=masked, **about, seed=seed
+    rows = list(training_rows(manifests, roots))
+    data_settings = {name: value for name, value in data.items() if name != "unmasked_weight"}
+    objective = teacher_posteriors(
+        student, teacher, front_end, rows, temperature=temperature, masked=masked, **data_settings, seed=seed
     )
-    curve = fit(
-        student,
-        loss=goal.loss,
-        batches=goal.batches,
-        evaluate=goal.evaluate,
-        num_updates=num_updates,
-        rate_factors={},
-        seed=seed,
-        **optimization,
-    )
-    save_tensors(model, student.state_dict() | dict(mean=end.mean, std=end.std))
-    save_config(config, {name: value for name, value in settings.items() if name != "layers"} | sizes)
+    curve = objective.train(student, num_updates=num_updates, optimization=optimization, seed=seed)
+    save_tensors(model, student.state_dict() | dict(mean=front_end.mean, std=front_end.std))
+    settings_of_student = {name: value for name, value in settings.items() if name != "layers"} | sizes
+    save_config(config, settings_of_student)
     tables.write(training, curve, TRAINING)

@@ -1,7 +1,7 @@
-"""Low-rank factorisation: the matrices of the blocks become products of two smaller ones, which train on.
+"""Low-rank factorization: replace matrices of the blocks by products of two smaller ones, and train the encoder.
 
-A truncated singular value decomposition is the nearest matrix of its rank (Eckart and Young, 1936). A matrix that would not
-become smaller stays whole.
+The product comes from a truncated singular value decomposition, which is the best approximation of its rank (Eckart and
+Young, 1936). Matrices for which the product would not be smaller stay as they are.
 """
 
 import torch
@@ -10,64 +10,82 @@ from speech2unit.encoders.models.compressed_layers import FactorizedLinear, fact
 from speech2unit.recipes.compress_encoder import load_student, save_student, shrink_and_train
 from storage.errors import data_error
 
+BISECTION_STEPS = 40
 
-def spectra_of(model):
-    """(block, name) → singular values, the largest first, of every matrix that is still whole."""
-    return {
-        (i, name): torch.linalg.svdvals(layer.weight.detach())
-        for i, block in enumerate(model.blocks)
-        for name, layer in block.matrices.items()
-        if not isinstance(layer, FactorizedLinear)
-    }
+
+def singular_values(model):
+    """Return (block number, matrix name) → singular values in descending order, of matrices that are not factorized yet."""
+    values = {}
+    for number, block in enumerate(model.blocks):
+        for name, layer in block.matrices.items():
+            if not isinstance(layer, FactorizedLinear):
+                values[number, name] = torch.linalg.svdvals(layer.weight.detach())
+    return values
 
 
 def rank_for_energy(values, energy):
-    """Smallest rank whose singular values have this fraction of the sum of all squares."""
-    shares = values.double().square().cumsum(0)
-    return min(int((shares < energy * shares[-1]).sum()) + 1, len(values))
+    """Return the lowest rank that keeps a fraction `energy` of the sum of squared singular values `[R]`."""
+    kept_energy = values.double().square().cumsum(0)
+    return min(int((kept_energy < energy * kept_energy[-1]).sum()) + 1, len(values))
 
 
-def saved(model, ranks):
-    """Parameters that these ranks save, by (block, name); only where they save any."""
-    blocks, found = model.blocks, {}
-    for (i, name), rank in ranks.items():
-        rows, columns = getattr(blocks[i], name).weight.shape
-        if rank * (rows + columns) < rows * columns:
-            found[i, name] = rows * columns - rank * (rows + columns)
-    return found
+def saved_parameters(model, ranks):
+    """Return (block number, matrix name) → number of parameters that a factorization saves, where it saves any.
 
-
-def ranks_for(model, criterion, amount):
-    """(block, name) → rank of every matrix that becomes a product. `amount` is, by `criterion`,
-
-    `rank`: the rank, the same everywhere; `energy`: the fraction of each matrix' squares that is kept; `parameters`: the
-    fraction of the model's parameters that are left at most, at the same energy everywhere. Raises `ValueError` where even
-    rank 1 leaves more.
+    Args:
+        model: a model with `blocks`.
+        ranks: (block number, matrix name) → rank of the product.
     """
-    spectra = spectra_of(model)
+    num_saved = {}
+    for (number, name), rank in ranks.items():
+        rows, columns = model.blocks[number].matrices[name].weight.shape
+        if rank * (rows + columns) < rows * columns:
+            num_saved[number, name] = rows * columns - rank * (rows + columns)
+    return num_saved
+
+
+def choose_ranks(model, criterion, amount):
+    """Return (block number, matrix name) → rank, of all matrices to factorize.
+
+    Args:
+        model: a model with `blocks`.
+        criterion: what `amount` means. `rank`: the rank of every product. `energy`: the fraction of the sum of squared
+            singular values that every product keeps. `parameters`: the fraction of the model's parameters that is left at
+            most, with the same energy in every product.
+        amount: the value of the criterion.
+
+    Raises:
+        ValueError: if even products of rank 1 leave more parameters.
+    """
+    values = singular_values(model)
     if criterion == "rank":
-        ranks = {key: min(int(amount), len(values)) for key, values in spectra.items()}
+        ranks = {key: min(int(amount), len(matrix_values)) for key, matrix_values in values.items()}
     else:
-        energy = amount if criterion == "energy" else _energy_for(model, spectra, amount)
-        ranks = {key: rank_for_energy(values, energy) for key, values in spectra.items()}
-    return {key: ranks[key] for key in saved(model, ranks)}
+        energy = amount if criterion == "energy" else _largest_energy(model, values, amount)
+        ranks = {key: rank_for_energy(matrix_values, energy) for key, matrix_values in values.items()}
+    return {key: ranks[key] for key in saved_parameters(model, ranks)}
 
 
-def _energy_for(model, spectra, fraction):
-    """Largest energy, by bisection, at which the model has no more than `fraction` of its parameters."""
-    total = sum(p.numel() for p in model.parameters())
-    low, high = 0.0, 1.0
-    for _ in range(40):
+def _largest_energy(model, values, fraction):
+    """Return the largest energy with which at most `fraction` of the model's parameters are left, by bisection."""
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    low = 0.0
+    high = 1.0
+    for _ in range(BISECTION_STEPS):
         middle = (low + high) / 2
-        ranks = {key: rank_for_energy(values, middle) for key, values in spectra.items()}
-        low, high = (middle, high) if total - sum(saved(model, ranks).values()) <= fraction * total else (low, middle)
+        ranks = {key: rank_for_energy(matrix_values, middle) for key, matrix_values in values.items()}
+        num_left = num_parameters - sum(saved_parameters(model, ranks).values())
+        if num_left <= fraction * num_parameters:
+            low = middle
+        else:
+            high = middle
     if low == 0:
         raise data_error(
-            "factorisation",
-            "the matrices of the blocks can be made small enough",
-            expected="a fraction that rank 1 does not exceed",
+            "factorization",
+            "the fraction of parameters must be within reach",
+            expected="at least the fraction that products of rank 1 leave",
             got=f"{fraction}",
-            remedy="raise 'amount' in config/config.yaml",
+            remedy="raise 'amount' in the preset of factorize_layers",
         )
     return low
 
@@ -91,15 +109,23 @@ def factorize_layers(
     optimization,
     seed,
 ):
-    """Stage: factorise once (`criterion` and `amount`: see `ranks_for`), then train on."""
+    """Stage: factorize the matrices of the parent in one step, and train the encoder afterwards.
+
+    Args:
+        criterion: see `choose_ranks`.
+        amount: see `choose_ranks`.
+        num_updates: number of updates of the training.
+
+    The other arguments are explained in `compress_encoder`.
+    """
     torch.manual_seed(seed)
     student = load_student(
         parent_model, parent_config, manifests, roots, targets, num_targets, dropout=dropout, data=data, seed=seed
     )
 
     def shrink(step):
-        for (i, name), rank in ranks_for(student.model, criterion, amount).items():
-            factorize(student.model.blocks[i], name, rank)
+        for (number, name), rank in choose_ranks(student.model, criterion, amount).items():
+            factorize(student.model.blocks[number], name, rank)
 
     curve = shrink_and_train(
         student, shrink, num_updates_before=0, num_updates=[num_updates], optimization=optimization, seed=seed

@@ -1,4 +1,4 @@
-"""Masked prediction: batches of augmented frames, some of them hidden, and the loss of their pseudo-labels.
+"""Masked prediction: batches of augmented frames, some of which are masked, and the loss over their pseudo-labels.
 
 **Source:** MelHuBERT, arXiv 2211.09944; the masks of wav2vec 2.0, arXiv 2006.11477.
 """
@@ -6,6 +6,7 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from speech2unit.encoders.models.log_mel import HOP_SAMPLES, MIN_SAMPLES, SHIFT_SAMPLES
 from speech2unit.recipes.augment import augmented_mel, mask_bins
@@ -13,43 +14,65 @@ from speech2unit.schemas import UNITS
 from storage import tables
 from storage.errors import data_error
 
-IGNORE_INDEX = -100
+IGNORE_INDEX = -100  # target of a frame that is padding
 
 
 def read_targets(paths, num_frames):
-    """utterance_id → pseudo-labels `[T, sets]`, of the utterances in `num_frames` (utterance_id → T), see `in_time`.
+    """Read the pseudo-labels of utterances from tables of units.
 
-    `paths`: the units of every corpus, codebook after codebook.
+    Args:
+        paths: tables of units: of all corpora with the first codebook, then with the second one, and so on.
+        num_frames: utterance_id → number of frames T of the utterances to read.
+
+    Returns:
+        utterance_id → pseudo-labels `[T, sets]`, one set per codebook.
+
+    Raises:
+        ValueError: see `resample_targets`.
     """
-    found = {}
+    target_sets = {}
     for path in paths:
         for batch in tables.stream(path, UNITS, ["utterance_id", "units"]):
-            for name, units in zip(batch["utterance_id"].to_pylist(), batch["units"]):
-                if name in num_frames:
-                    found.setdefault(name, []).append(units.values.to_numpy())
-    return {name: resample_targets(np.stack(sets, 1), num_frames[name], name) for name, sets in found.items()}
+            for utterance_id, units in zip(batch["utterance_id"].to_pylist(), batch["units"]):
+                if utterance_id in num_frames:
+                    target_sets.setdefault(utterance_id, []).append(units.values.to_numpy())
+    return {
+        utterance_id: resample_targets(np.stack(sets, 1), num_frames[utterance_id], utterance_id)
+        for utterance_id, sets in target_sets.items()
+    }
 
 
-def resample_targets(targets, num_frames, name):
-    """Pseudo-labels `[T, sets]` of `num_frames` frames: as they are, every second one, or each twice, as frames of 10 and 20 ms
-    need it. Raises `ValueError` where they are no labels of these frames.
+def resample_targets(targets, num_frames, utterance_id):
+    """Return one pseudo-label per frame, where frames or pseudo-labels are 10 or 20 ms long.
+
+    Args:
+        targets: pseudo-labels `[T_targets, sets]`.
+        num_frames: number of frames T.
+        utterance_id: name of the utterance for an error.
+
+    Returns:
+        `[T, sets]`: the targets themselves, every second one, or each one twice.
+
+    Raises:
+        ValueError: if the number of targets does not fit the number of frames.
     """
-    times = {num_frames: 1, 2 * num_frames: 2, 2 * num_frames - 1: 2, (num_frames + 1) // 2: 0.5}.get(len(targets), 0)
-    if times in (1, 2):
-        return targets[::times]
-    if times:
+    if len(targets) == num_frames:
+        return targets
+    if len(targets) in (2 * num_frames - 1, 2 * num_frames):
+        return targets[::2]
+    if len(targets) == (num_frames + 1) // 2:
         return targets.repeat(2, 0)[:num_frames]
     raise data_error(
-        f"pre-training, utterance '{name}'",
-        "every frame has its pseudo-label",
-        expected=f"{num_frames} of them, half or twice as many",
+        f"pre-training, utterance '{utterance_id}'",
+        "every frame needs a pseudo-label",
+        expected=f"{num_frames} pseudo-labels, half as many, or twice as many",
         got=f"{len(targets)}",
-        remedy="name targets of frames of 10 or 20 ms in config/encoders.tsv",
+        remedy="name targets with frames of 10 or 20 ms in config/encoders.tsv",
     )
 
 
 def crop(waveform, targets, max_frames, rng, hop_length=HOP_SAMPLES):
-    """A random stretch of at most `max_frames` frames: waveform and the targets of its frames."""
+    """Return a random segment of at most `max_frames` frames: its part of the waveform `[N]` and of the targets `[T, sets]`."""
     num_frames = len(targets)
     if num_frames <= max_frames:
         return waveform, targets
@@ -59,67 +82,86 @@ def crop(waveform, targets, max_frames, rng, hop_length=HOP_SAMPLES):
 
 
 def span_mask(length, probability, span, min_spans, rng):
-    """Boolean `[length]`: spans of `span` frames, so many that about `probability` of the frames start out covered.
+    """Return a random mask `[length]`, True at frames to mask.
 
-    Spans may overlap. Source: wav2vec 2.0, arXiv 2006.11477, section 4.2.
+    Args:
+        length: number of frames.
+        probability: fraction of the frames that the spans would cover if no two of them overlapped.
+        span: length of a span in frames.
+        min_spans: lowest number of spans.
+        rng: NumPy random generator.
+
+    **Source:** wav2vec 2.0, arXiv 2006.11477, section 4.2.
     """
     num_spans = max(min_spans, int(probability * length / span + rng.random()))
-    starts = rng.choice(max(length - span + 1, 1), min(num_spans, max(length - span + 1, 1)), replace=False)
+    num_starts = max(length - span + 1, 1)
     mask = np.zeros(length, bool)
-    for start in starts:
+    for start in rng.choice(num_starts, min(num_spans, num_starts), replace=False):
         mask[start : start + span] = True
     return mask
 
 
-def example(waveform, targets, front_end, augmentation, max_frames, rng):
-    """Augmented frames `[T, 80]` of a random stretch and the pseudo-labels `[T, sets]` that each of them has."""
+def make_example(waveform, targets, front_end, augmentation, max_frames, rng):
+    """Return augmented frames `[T, 80]` of a random segment and their pseudo-labels `[T, sets]`.
+
+    Args:
+        waveform: `[N]`, float32 at 16 kHz.
+        targets: pseudo-labels `[T_whole, sets]` of the whole waveform.
+        front_end: a `FrontEnd`.
+        augmentation: an `Augmentation`.
+        max_frames: length of the segment in frames, at most.
+        rng: NumPy random generator.
+    """
     waveform, targets = crop(waveform, targets, max_frames, rng, front_end.hop_length)
     mel, tempo = augmented_mel(waveform, augmentation, rng)
     frames = front_end.stack(mask_bins(front_end.normalize(mel), augmentation, rng))
-    recorded = np.round((np.arange(len(frames)) + 0.5) * tempo - 0.5).astype(int).clip(0, len(targets) - 1)
-    return frames, torch.from_numpy(targets[recorded].astype(np.int64))
+    # The center of an augmented frame, in frames of the speech as recorded.
+    centers = (np.arange(len(frames)) + 0.5) * tempo - 0.5
+    positions = np.round(centers).astype(int).clip(0, len(targets) - 1)
+    return frames, torch.from_numpy(targets[positions].astype(np.int64))
 
 
 def collate(examples, mask_settings, rng):
-    """Padded frames `[B, T, 80]` with masked ones set to 0, lengths `[B]`, targets `[B, T, sets]`, mask `[B, T]`."""
+    """Mask and pad examples to a batch.
+
+    Args:
+        examples: list of frames `[T_i, D]` and pseudo-labels `[T_i, sets]`.
+        mask_settings: arguments of `span_mask`: `probability`, `span` and `min_spans`.
+        rng: NumPy random generator.
+
+    Returns:
+        Frames `[B, T, D]`, which are 0 where they are masked or padding; lengths `[B]`; targets `[B, T, sets]`, which are
+        `IGNORE_INDEX` at padding; mask `[B, T]`.
+    """
     frames, targets = zip(*examples)
     lengths = torch.tensor([len(f) for f in frames])
     masks = [torch.from_numpy(span_mask(len(f), rng=rng, **mask_settings)) for f in frames]
-    pad = torch.nn.utils.rnn.pad_sequence
-    mask = pad(masks, batch_first=True)
-    return (
-        pad(frames, batch_first=True) * ~mask[..., None],
-        lengths,
-        pad(targets, batch_first=True, padding_value=IGNORE_INDEX),
-        mask,
-    )
+    mask = pad_sequence(masks, batch_first=True)
+    masked_frames = pad_sequence(frames, batch_first=True) * ~mask[..., None]
+    return masked_frames, lengths, pad_sequence(targets, batch_first=True, padding_value=IGNORE_INDEX), mask
 
 
 def masked_loss(model, batch, unmasked_weight):
-    """Summed cross entropy (nats) of masked frames, plus `unmasked_weight` of the other real ones; number of masked targets.
+    """Return the summed cross entropy in nats, and the number of masked targets.
 
-    The sum over the other frames is scaled to the number of masked ones, so that the weight does not depend on it.
+    Args:
+        model: a `MelHuBERTModel`.
+        batch: what `collate` returns.
+        unmasked_weight: weight of the loss over frames that are not masked. Their sum is scaled to the number of masked
+            frames, so that the weight does not depend on how many there are.
     """
     device = next(model.parameters()).device
     frames, lengths, targets, mask = (part.to(device) for part in batch)
-    real, total = targets[..., 0] != IGNORE_INDEX, 0
-    last, num_masked = model.hidden_states(frames, lengths)[-1], int((mask & real).sum())
-    for chosen, weight in ((mask & real, 1), (~mask & real, unmasked_weight)):
-        if weight and chosen.any():
-            states = last[chosen]  # the others need no logits
-            losses = (F.cross_entropy(p(states).float(), t) for p, t in zip(model.final_proj, targets[chosen].unbind(-1)))
+    valid_mask = targets[..., 0] != IGNORE_INDEX
+    last_states = model.hidden_states(frames, lengths)[-1]
+    num_masked = int((mask & valid_mask).sum())
+    total = 0
+    for is_selected, weight in ((mask & valid_mask, 1), (~mask & valid_mask, unmasked_weight)):
+        if weight and is_selected.any():
+            states = last_states[is_selected]  # logits are computed for these frames only
+            losses = [
+                F.cross_entropy(head(states).float(), labels)
+                for head, labels in zip(model.final_proj, targets[is_selected].unbind(-1))
+            ]
             total = total + weight * num_masked * sum(losses)
     return total, num_masked * targets.shape[-1]
-
-
-def batches_by_length(rows, max_frames_per_batch, max_frames, rng, hop_length=HOP_SAMPLES):
-    """Endless batches of positions in `rows`; an utterance of n crops comes about n / 2 times an epoch."""
-    frames = np.array([row["num_samples"] // hop_length for _, row in rows])
-    copies = np.repeat(np.arange(len(rows)), np.maximum(1, np.round(frames / (2 * max_frames)).astype(int)))
-    while True:
-        order = rng.permutation(copies)
-        for chunk in np.array_split(order, max(1, len(order) // 1500)):
-            chunk = chunk[np.argsort(frames[chunk], kind="stable")]
-            sizes = np.minimum(frames[chunk], max_frames).cumsum() // max_frames_per_batch
-            batches = np.split(chunk, np.flatnonzero(np.diff(sizes)) + 1)
-            yield from (batches[i] for i in rng.permutation(len(batches)))

@@ -1,8 +1,8 @@
-"""What an encoder that is made of another one is trained on: batches of speech, a loss, and the same loss on held-out speech.
+"""Training objectives of encoders: batches of speech, a loss, and the loss on held-out speech.
 
-A MelHuBERT goes on predicting the pseudo-labels of masked frames, or learns what its teacher makes of them. A published
-wav2vec 2.0 style encoder has neither the labels nor the heads of its pre-training any more: it learns the hidden states of
-the encoder that it was. Units are made of those, so that codebooks fitted on the parent stay of use.
+A MelHuBERT predicts pseudo-labels of masked frames (`masked_prediction`), or learns the posteriors that its teacher computes
+(`teacher_posteriors`). Published encoders such as wav2vec 2.0 come without pseudo-labels and without the heads for them. When
+they are compressed, they learn the hidden states of their parent (`parent_states`), so that codebooks of the parent still fit.
 """
 
 import copy
@@ -13,180 +13,253 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from speech2unit.corpora.audio import read_utterance
-from speech2unit.encoders.models.log_mel import HOP_SAMPLES, MIN_SAMPLES, SAMPLE_RATE_HZ
+from speech2unit.encoders.models.log_mel import HOP_SAMPLES
 from speech2unit.recipes.augment import Augmentation
-from speech2unit.recipes.masked_frames import IGNORE_INDEX, batches_by_length, collate, example, masked_loss
-from storage.errors import data_error
-from training.fit import SeededBatches
+from speech2unit.recipes.masked_frames import IGNORE_INDEX, collate, make_example, masked_loss
+from speech2unit.recipes.speech_batches import batches_by_length, random_segment, read_waveforms, split_off_dev
+from training.fit import SeededBatches, fit
 
-DEV_ROWS = 32  # utterances a batch that judges the loss
-COSINE_WEIGHT = 1.0  # of layer_losses, as published
+DEV_BATCH_SIZE = 32  # utterances per batch of held-out speech
+COSINE_WEIGHT = 1.0  # of `layer_losses`, as published
 NO_MASK = dict(probability=0.0, span=1, min_spans=0)
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What `training.fit.fit` asks for, and the batches of the training utterances once over."""
+    """What an encoder is trained for; see `build_objective`."""
 
-    batches: Callable  # number from 0 → endless iterator of batches
-    loss: Callable  # batch → (sum of losses, number of targets)
-    evaluate: Callable  # () → dict(loss=…) of the held-out utterances
-    subset_batches: Callable  # fraction of the training utterances → iterator of batches; the last one may be short
+    batches: Callable  # function of a number (0, 1, …) that returns an endless iterator of training batches
+    loss: Callable  # function of a batch that returns the sum of losses and the number of targets
+    evaluate: Callable  # function without arguments that returns dict(loss=…), the mean over the held-out utterances
+    subset_batches: Callable  # function of a fraction that returns batches of this part of the training utterances, each once
+
+    def train(self, model, *, num_updates, optimization, seed):
+        """Train `model` with the settings `optimization` of `training.fit.fit`; return the training curve."""
+        return fit(
+            model,
+            loss=self.loss,
+            batches=self.batches,
+            evaluate=self.evaluate,
+            num_updates=num_updates,
+            rate_factors={},
+            seed=seed,
+            **optimization,
+        )
 
 
-def objective(rows, make, loss, dev_loss, *, max_crop_frames, batch_frames, dev_fraction, seed, hop_length=HOP_SAMPLES):
-    """The `Objective` on (path, manifest row) of utterances. `make`: list of them, generator of random numbers → batch.
+def build_objective(
+    rows, make_batch, loss, dev_loss, *, max_crop_frames, batch_frames, dev_fraction, seed, hop_length=HOP_SAMPLES
+):
+    """Return the `Objective` of a loss over batches of utterances.
 
-    `batch_frames` and `max_crop_frames` are of `hop_length` samples.
+    Args:
+        rows: list of path and manifest row.
+        make_batch: function of such a list and a NumPy random generator that returns a batch.
+        loss: function of a batch that returns the sum of losses and the number of targets.
+        dev_loss: the same for held-out utterances.
+        max_crop_frames: longer utterances are cropped to this number of frames.
+        batch_frames: number of frames per batch.
+        dev_fraction: fraction of the utterances that is held out.
+        seed: seed of the split and of the batches.
+        hop_length: samples per frame.
+
+    Raises:
+        ValueError: see `split_off_dev`.
     """
-    dev, rows = split_off_dev(rows, dev_fraction, seed)
+    dev_rows, train_rows = split_off_dev(rows, dev_fraction, seed)
 
     def batches(number):
-        chosen = batches_by_length(rows, batch_frames, max_crop_frames, np.random.default_rng([seed, number]), hop_length)
-        return SeededBatches(chosen, lambda positions, rng: make([rows[i] for i in positions], rng), [seed, number])
+        rng = np.random.default_rng([seed, number])
+        choices = batches_by_length(train_rows, batch_frames, max_crop_frames, rng, hop_length)
+        return SeededBatches(choices, lambda positions, rng: make_batch([train_rows[i] for i in positions], rng), [seed, number])
 
-    def in_turn(chosen):
+    def batches_in_order(chosen_rows):
         rng = np.random.default_rng(seed)
-        return (make(chosen[i : i + DEV_ROWS], rng) for i in range(0, len(chosen), DEV_ROWS))
+        for start in range(0, len(chosen_rows), DEV_BATCH_SIZE):
+            yield make_batch(chosen_rows[start : start + DEV_BATCH_SIZE], rng)
 
     def evaluate():
-        losses = [dev_loss(batch) for batch in in_turn(dev)]
-        return dict(loss=sum(float(loss.detach()) for loss, _ in losses) / sum(number for _, number in losses))
+        total_loss = 0
+        total_targets = 0
+        for batch in batches_in_order(dev_rows):
+            summed_loss, num_targets = dev_loss(batch)
+            total_loss += float(summed_loss.detach())
+            total_targets += num_targets
+        return dict(loss=total_loss / total_targets)
 
     def subset_batches(fraction):
-        order = np.random.default_rng([seed, len(rows)]).permutation(len(rows))
-        return in_turn([rows[i] for i in order[: max(1, round(fraction * len(rows)))]])
+        order = np.random.default_rng([seed, len(train_rows)]).permutation(len(train_rows))
+        size = max(1, round(fraction * len(train_rows)))
+        return batches_in_order([train_rows[position] for position in order[:size]])
 
     return Objective(batches, loss, evaluate, subset_batches)
 
 
-def split_off_dev(rows, dev_fraction, seed):
-    """Some utterances for the dev loss, the rest for training. Raises `ValueError` where one of them would be empty."""
-    order = np.random.default_rng(seed).permutation(len(rows))
-    num_dev = int(len(rows) * dev_fraction)
-    if not 0 < num_dev < len(rows):
-        raise data_error(
-            "pre-training",
-            "some utterances train and some judge the loss",
-            expected="at least one of each",
-            got=f"{num_dev} of {len(rows)} for the loss",
-            remedy="raise dev_fraction or add speech",
-        )
-    return [rows[i] for i in order[:num_dev]], [rows[i] for i in order[num_dev:]]
+def masked_prediction(model, front_end, rows, labels, *, augmentation, mask, unmasked_weight, max_crop_frames, **batch_settings):
+    """Return the objective of MelHuBERT's pre-training: predict the pseudo-labels of masked frames.
 
+    Args:
+        model: a `MelHuBERTModel`.
+        front_end: its `FrontEnd`.
+        rows: list of path and manifest row.
+        labels: utterance_id → pseudo-labels `[T, sets]`.
+        augmentation: fields of `Augmentation`.
+        mask: settings of `span_mask`.
+        unmasked_weight: see `masked_loss`. In the loss of held-out utterances it is 0.
+        max_crop_frames: see `build_objective`.
+        batch_settings: other settings of `build_objective`.
+    """
+    augmentation = Augmentation(**augmentation)
 
-def masked_prediction(model, front_end, rows, labels, *, augmentation, mask, unmasked_weight, max_crop_frames, **settings):
-    """A MelHuBERT's own pre-training, on pseudo-labels `labels` (utterance_id → `[T, sets]`)."""
+    def make_batch(batch_rows, rng):
+        examples = []
+        for waveform, row in read_waveforms(batch_rows):
+            targets = labels[row["utterance_id"]]
+            examples.append(make_example(waveform, targets, front_end, augmentation, max_crop_frames, rng))
+        return collate(examples, mask, rng)
 
-    def make(chosen, rng):
-        read = ((waveform, labels[row["utterance_id"]]) for waveform, row in read_waveforms(chosen))
-        return collate([example(w, t, front_end, Augmentation(**augmentation), max_crop_frames, rng) for w, t in read], mask, rng)
-
-    return objective(
+    return build_objective(
         rows,
-        make,
+        make_batch,
         lambda batch: masked_loss(model, batch, unmasked_weight),
         lambda batch: masked_loss(model, batch, 0),
         max_crop_frames=max_crop_frames,
         hop_length=front_end.hop_length,
-        **settings,
+        **batch_settings,
     )
 
 
-def teacher_posteriors(model, teacher, front_end, rows, *, augmentation, mask, max_crop_frames, temperature, masked, **settings):
-    """What a MelHuBERT `teacher` expects the pseudo-labels to be. `masked`: of masked frames, from those around them (the
-    teacher sees the student's mask); else of all frames, which both see.
+def teacher_posteriors(
+    model, teacher, front_end, rows, *, augmentation, mask, max_crop_frames, temperature, masked, **batch_settings
+):
+    """Return the objective of learning the posteriors of pseudo-labels that a teacher computes.
+
+    Args:
+        model: a `MelHuBERTModel`, the student.
+        teacher: a `MelHuBERTModel`, which this function freezes.
+        front_end: the `FrontEnd` of both.
+        rows: list of path and manifest row.
+        augmentation: fields of `Augmentation`.
+        mask: settings of `span_mask`.
+        max_crop_frames: see `build_objective`.
+        temperature: see `posterior_loss`.
+        masked: whether the same frames are masked for student and teacher, and the loss is over these frames. Otherwise no
+            frame is masked, and the loss is over all frames.
+        batch_settings: other settings of `build_objective`.
     """
+    augmentation = Augmentation(**augmentation)
     freeze(teacher)
 
-    def make(chosen, rng):
-        read = (
-            (waveform, np.zeros((front_end.num_frames(len(waveform)), 1), np.int64)) for waveform, _ in read_waveforms(chosen)
-        )
-        examples = [example(w, t, front_end, Augmentation(**augmentation), max_crop_frames, rng) for w, t in read]
+    def make_batch(batch_rows, rng):
+        examples = []
+        for waveform, _ in read_waveforms(batch_rows):
+            no_targets = np.zeros((front_end.num_frames(len(waveform)), 1), np.int64)
+            examples.append(make_example(waveform, no_targets, front_end, augmentation, max_crop_frames, rng))
         return collate(examples, mask if masked else NO_MASK, rng)
 
     def loss(batch):
         return posterior_loss(model, teacher, batch, temperature, masked)
 
-    return objective(rows, make, loss, loss, max_crop_frames=max_crop_frames, hop_length=front_end.hop_length, **settings)
+    return build_objective(
+        rows, make_batch, loss, loss, max_crop_frames=max_crop_frames, hop_length=front_end.hop_length, **batch_settings
+    )
 
 
-def parent_states(model, rows, *, max_crop_frames, **settings):
-    """Hidden states of what a wav2vec 2.0 style model is before it is cut; what comes before its blocks stays as it is."""
+def parent_states(model, rows, *, max_crop_frames, **batch_settings):
+    """Return the objective of keeping the hidden states of a model that is about to be compressed.
+
+    Args:
+        model: a `Wav2Vec2Model`, still equal to its parent. Its front end and positional convolution are frozen.
+        rows: list of path and manifest row; utterances shorter than one frame are left out.
+        max_crop_frames: see `build_objective`.
+        batch_settings: other settings of `build_objective`.
+    """
     model.pos_conv.prepare()
     teacher = freeze(copy.deepcopy(model))
-    for part in (model.front_end, model.pos_conv):
-        freeze(part)
+    freeze(model.front_end)
+    freeze(model.pos_conv)
     rows = [(path, row) for path, row in rows if row["num_samples"] >= model.config.min_samples]
 
-    def make(chosen, rng):
-        return [torch.from_numpy(random_segment(waveform, max_crop_frames, rng)) for waveform, _ in read_waveforms(chosen)]
+    def make_batch(batch_rows, rng):
+        return [torch.from_numpy(random_segment(waveform, max_crop_frames, rng)) for waveform, _ in read_waveforms(batch_rows)]
 
     def loss(batch):
         return state_loss(model, teacher, batch)
 
-    return objective(rows, make, loss, loss, max_crop_frames=max_crop_frames, **settings)
+    return build_objective(rows, make_batch, loss, loss, max_crop_frames=max_crop_frames, **batch_settings)
 
 
 def posterior_loss(student, teacher, batch, temperature, masked):
-    """Summed divergence (nats) of the student's from the teacher's posteriors over frames that are real; number of targets.
+    """Return the summed divergence (nats) of the student's posteriors from the teacher's, and the number of targets.
 
-    **Source:** Hinton et al., arXiv 1503.02531, eq. 1 and section 2.1 (the square of the temperature).
+    Args:
+        student, teacher: two `MelHuBERTModel`.
+        batch: what `collate` returns.
+        temperature: temperature of both softmaxes.
+        masked: whether the loss is over masked frames only.
+
+    **Source:** Hinton et al., arXiv 1503.02531, eq. 1, and section 2.1 for the factor temperature².
     """
     device = next(student.parameters()).device
     frames, lengths, targets, mask = (part.to(device) for part in batch)
-    chosen = targets[..., 0] != IGNORE_INDEX
-    chosen, total = chosen & mask if masked else chosen, 0
+    is_selected = targets[..., 0] != IGNORE_INDEX
+    if masked:
+        is_selected = is_selected & mask
     with torch.no_grad():
-        wanted = teacher(frames, lengths)
-    for logits, expected in zip(student(frames, lengths), wanted):
-        found, expected = (F.log_softmax(x[chosen].float() / temperature, -1) for x in (logits, expected))
-        total = total + temperature**2 * F.kl_div(found, expected, reduction="sum", log_target=True)
-    return total, int(chosen.sum()) * len(wanted)
+        teacher_logits = teacher(frames, lengths)
+    total = 0
+    for logits, expected_logits in zip(student(frames, lengths), teacher_logits):
+        log_posteriors = F.log_softmax(logits[is_selected].float() / temperature, -1)
+        expected = F.log_softmax(expected_logits[is_selected].float() / temperature, -1)
+        total = total + temperature**2 * F.kl_div(log_posteriors, expected, reduction="sum", log_target=True)
+    return total, int(is_selected.sum()) * len(teacher_logits)
 
 
 def state_loss(student, teacher, batch):
-    """Summed distance of the student's hidden states from the teacher's over real frames, mean of the layers; number of frames."""
+    """Return the distance of the student's hidden states from the teacher's, and the number of frames.
+
+    The distance is summed over frames and averaged over layers; see `layer_losses`.
+
+    Args:
+        student, teacher: two `Wav2Vec2Model` with the same front end.
+        batch: list of waveforms `[N_i]`.
+    """
     device = next(student.parameters()).device
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
         frames = [student.front_end(waveform.to(device)) for waveform in batch]
-        wanted = list(teacher.states(frames))
-    lengths, layers = torch.tensor([len(f) for f in frames]), range(1, len(wanted))
-    total, number = layer_losses(list(student.states(frames)), wanted, lengths, layers, COSINE_WEIGHT)
-    return total / len(layers), number
+        teacher_states = list(teacher.states(frames))
+    lengths = torch.tensor([len(f) for f in frames])
+    layers = range(1, len(teacher_states))
+    total, num_frames = layer_losses(list(student.states(frames)), teacher_states, lengths, layers, COSINE_WEIGHT)
+    return total / len(layers), num_frames
 
 
-def layer_losses(states, targets, lengths, layers, cosine_weight):
-    """Sum over the layers and real frames of the distance of the student's states from the teacher's; number of real frames.
+def layer_losses(states, teacher_states, lengths, layers, cosine_weight):
+    """Return the distance of a student's hidden states from its teacher's, and the number of frames.
 
-    states, targets: a list `[B, T, D]` each, layer 0 first; `lengths` `[B]`: what lies behind them counts for nothing.
-    The distance is the mean squared error plus `cosine_weight` · −log σ(cosine similarity). **Source:** DistilALHuBERT; the
-    published code averages over padding as well.
+    The distance of two states is their mean squared error plus `cosine_weight` · −log σ(cosine similarity). It is summed over
+    layers and over frames without padding; the published code averages over padding as well.
+
+    Args:
+        states, teacher_states: lists of `[B, T, D]`, layer 0 first.
+        lengths: number of frames of each row, `[B]`.
+        layers: numbers of the layers to compare.
+        cosine_weight: weight of the second term.
+
+    **Source:** DistilALHuBERT.
     """
-    real, total = torch.arange(states[0].shape[1])[None] < lengths[:, None], 0
-    real = real.to(states[0].device)
+    valid_mask = torch.arange(states[0].shape[1])[None] < lengths[:, None]
+    valid_mask = valid_mask.to(states[0].device)
+    total = 0
     for layer in layers:
-        student, teacher = states[layer][real].float(), targets[layer][real].float()
-        error = (student - teacher).square().mean(-1)
-        total = total + (error - cosine_weight * F.logsigmoid(F.cosine_similarity(student, teacher, dim=-1))).sum()
+        student = states[layer][valid_mask].float()
+        teacher = teacher_states[layer][valid_mask].float()
+        squared_error = (student - teacher).square().mean(-1)
+        similarity = F.cosine_similarity(student, teacher, dim=-1)
+        total = total + (squared_error - cosine_weight * F.logsigmoid(similarity)).sum()
     return total, int(lengths.sum())
 
 
-def read_waveforms(chosen):
-    """(waveform `[N]` float32 at 16 kHz, manifest row) of each utterance."""
-    for path, row in chosen:
-        yield read_utterance(path, row, sample_rate=SAMPLE_RATE_HZ), row
-
-
-def random_segment(waveform, max_frames, rng):
-    """At most `max_frames` 20 ms frames of a waveform `[N]`."""
-    length = max_frames * HOP_SAMPLES + MIN_SAMPLES - HOP_SAMPLES
-    first = int(rng.integers(0, max(len(waveform) - length, 0) + 1))
-    return waveform[first : first + length]
-
-
 def freeze(module):
-    """`module` as it is used, not trained: in evaluation mode, without gradients."""
+    """Set a module to evaluation mode without gradients, and return it."""
     return module.eval().requires_grad_(False)

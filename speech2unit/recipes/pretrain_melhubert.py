@@ -12,14 +12,13 @@ import torch
 
 from speech2unit.encoders.models.log_mel import load_front_end
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
-from speech2unit.recipes.fit_log_mel import training_rows
 from speech2unit.recipes.masked_frames import read_targets
 from speech2unit.recipes.objectives import masked_prediction
+from speech2unit.recipes.speech_batches import training_rows
 from storage import tables
 from storage.schemas import TRAINING
 from storage.weights import save_config, save_tensors
 from training.device import choose_device
-from training.fit import fit
 
 
 def pretrain_melhubert(
@@ -63,16 +62,7 @@ def pretrain_melhubert(
     encoder = MelHuBERTModel(encoder_config, dropout).to(choose_device())
     data_settings = {name: value for name, value in data.items() if name != "min_frames"}
     objective = masked_prediction(encoder, shared_front_end, rows, labels, **data_settings, seed=seed)
-    curve = fit(
-        encoder,
-        loss=objective.loss,
-        batches=objective.batches,
-        evaluate=objective.evaluate,
-        num_updates=num_updates,
-        rate_factors={},
-        seed=seed,
-        **optimization,
-    )
+    curve = objective.train(encoder, num_updates=num_updates, optimization=optimization, seed=seed)
     save_tensors(model, encoder.state_dict() | dict(mean=shared_front_end.mean, std=shared_front_end.std))
     settings = dict(architecture="melhubert", subtract_loudness=shared_front_end.subtract_loudness)
     save_config(config, settings | asdict(encoder_config))

@@ -1,6 +1,6 @@
-"""Head pruning: the attention heads that matter least are cut out of the matrices, and what is left trains on.
+"""Head pruning: remove the least important attention heads step by step, and train after each step.
 
-**Source:** arXiv 2211.09949; the data-driven score is that of Michel et al., arXiv 1905.10650, eq. 2.
+**Source:** arXiv 2211.09949; the data-driven score is the one of Michel et al., arXiv 1905.10650, eq. 2.
 """
 
 import torch
@@ -12,69 +12,97 @@ from storage.errors import data_error
 
 @torch.no_grad()
 def head_norms(block):
-    """Sum of the absolute weights and biases that yield each head's queries, keys and values, `[H]`."""
+    """Return the L1 norm of the weights and biases that compute queries, keys and values of each head, `[H]`."""
     total = 0
     for projection in block.qkv_projections:
-        sums = projection.weight.abs().sum(1) + projection.bias.abs()
-        total = total + sums[block.head_outputs(projection)].sum((0, 2))
+        norms = projection.weight.abs().sum(1) + projection.bias.abs()
+        total = total + norms[block.head_outputs(projection)].sum((0, 2))
     return total
 
 
 def head_importance(model, loss, batches):
-    """Per block `[H]`: sum over all frames of |gradient of the loss · output of the head|, of norm 1 within the block.
+    """Return how strongly the loss depends on each head.
 
-    loss: batch → (sum of losses, number of targets). As losses are summed, how frames share batches does not matter.
+    The score of a head is the sum over all frames of |gradient of the loss · output of the head|. Losses are summed, so that
+    it does not matter which frames share a batch.
+
+    Args:
+        model: a model with `blocks`.
+        loss: function of a batch that returns the sum of losses and the number of targets.
+        batches: iterable of batches.
+
+    Returns:
+        One tensor `[H]` per block, scaled to L2 norm 1.
     """
-    blocks, outputs, device = model.blocks, {}, next(model.parameters()).device
+    device = next(model.parameters()).device
+    outputs = {}  # block number → outputs of all heads `[B, T, D]`
+
+    def keep_outputs_of(number):
+        return lambda module, inputs: outputs.update({number: inputs[0]})
+
     hooks = [
-        block.output_projection.register_forward_pre_hook(lambda _, inputs, i=i: outputs.update({i: inputs[0]}))
-        for i, block in enumerate(blocks)
+        block.output_projection.register_forward_pre_hook(keep_outputs_of(number)) for number, block in enumerate(model.blocks)
     ]
-    found = [torch.zeros(block.num_heads, dtype=torch.float64, device=device) for block in blocks]
+    scores = [torch.zeros(block.num_heads, dtype=torch.float64, device=device) for block in model.blocks]
     model.eval()
     for batch in batches:
-        total, _ = loss(batch)
-        gradients = torch.autograd.grad(total, [outputs[i] for i in range(len(blocks))])
-        for i, gradient in enumerate(gradients):
-            products = (gradient * outputs[i].detach()).unflatten(-1, (len(found[i]), -1)).sum(-1)
-            found[i] += products.abs().double().sum((0, 1))
+        summed_loss, _ = loss(batch)
+        gradients = torch.autograd.grad(summed_loss, [outputs[number] for number in range(len(scores))])
+        for number, gradient in enumerate(gradients):
+            products = (gradient * outputs[number].detach()).unflatten(-1, (len(scores[number]), -1)).sum(-1)
+            scores[number] += products.abs().double().sum((0, 1))
     for hook in hooks:
         hook.remove()
-    return [score / score.norm().clamp_min(1e-30) for score in found]
+    return [score / score.norm().clamp_min(1e-30) for score in scores]
 
 
-def lowest_of_each(scores, number):
-    """Positions of the heads to keep in each block: all but the `number` lowest of it."""
-    return [sorted(score.argsort(stable=True)[number:].tolist()) for score in scores]
+def keep_highest_per_block(scores, num_removed):
+    """Return the positions of the heads to keep in each block: all but the `num_removed` lowest of each block."""
+    return [sorted(block_scores.argsort(stable=True)[num_removed:].tolist()) for block_scores in scores]
 
 
-def lowest_of_all(scores, number):
-    """Positions of the heads to keep in each block: all but the `number` lowest of all blocks; each block keeps its best."""
-    protected = [score.clone().index_fill_(0, score.argmax(), float("inf")) for score in scores]
-    threshold = torch.cat(protected).argsort(stable=True)[:number].tolist()
-    kept, start = [], 0
-    for score in scores:
-        kept.append([i for i in range(len(score)) if start + i not in threshold])
-        start += len(score)
+def keep_highest_overall(scores, num_removed):
+    """Return the positions of the heads to keep in each block: all but the `num_removed` lowest of all blocks together.
+
+    Each block keeps its highest head, however low that is.
+    """
+    protected = [block_scores.clone().index_fill_(0, block_scores.argmax(), float("inf")) for block_scores in scores]
+    removed = set(torch.cat(protected).argsort(stable=True)[:num_removed].tolist())
+    kept = []
+    start = 0  # position of the block's first head among the heads of all blocks
+    for block_scores in scores:
+        kept.append([position for position in range(len(block_scores)) if start + position not in removed])
+        start += len(block_scores)
     return kept
 
 
-def heads_to_keep(student, criterion, heads_per_layer, scored_fraction):
-    """Positions of the heads that stay in each block. Raises `ValueError` where a block would lose its last one."""
-    blocks = student.model.blocks
-    number, total = heads_per_layer * len(blocks), sum(block.num_heads for block in blocks)
-    if number > total - len(blocks) or (criterion == "l1" and min(block.num_heads for block in blocks) <= heads_per_layer):
+def choose_heads(student, criterion, heads_per_layer, scored_fraction):
+    """Return the positions of the heads to keep in each block.
+
+    Args:
+        student: a `Student`.
+        criterion: `l1` removes the lowest `head_norms` of each block, `data_driven` the lowest `head_importance` of all
+            blocks together.
+        heads_per_layer: number of heads to remove per block, on average for `data_driven`.
+        scored_fraction: fraction of the training utterances for `head_importance`.
+
+    Raises:
+        ValueError: if a block would lose its last head.
+    """
+    num_heads = [block.num_heads for block in student.model.blocks]
+    num_removed = heads_per_layer * len(num_heads)
+    if num_removed > sum(num_heads) - len(num_heads) or (criterion == "l1" and min(num_heads) <= heads_per_layer):
         raise data_error(
             "head pruning",
-            "each block keeps a head",
-            expected=f"fewer than {[block.num_heads for block in blocks]} heads to go",
-            got=f"{heads_per_layer} a layer",
-            remedy="take fewer steps (num_updates) or a smaller heads_per_layer in config/config.yaml",
+            "each block keeps at least one head",
+            expected=f"fewer heads to remove than the blocks have: {num_heads}",
+            got=f"{heads_per_layer} per block",
+            remedy="take fewer steps (num_updates) or lower heads_per_layer in the preset of prune_heads",
         )
     if criterion == "l1":
-        return lowest_of_each([head_norms(block) for block in blocks], heads_per_layer)
-    scores = head_importance(student.model, student.objective.loss, student.objective.subset_batches(scored_fraction))
-    return lowest_of_all(scores, number)
+        return keep_highest_per_block([head_norms(block) for block in student.model.blocks], heads_per_layer)
+    batches = student.objective.subset_batches(scored_fraction)
+    return keep_highest_overall(head_importance(student.model, student.objective.loss, batches), num_removed)
 
 
 def prune_heads(
@@ -98,8 +126,14 @@ def prune_heads(
     optimization,
     seed,
 ):
-    """Stage: a step for each of `num_updates`; a step takes `heads_per_layer` heads of each layer (criterion `l1`, the smallest
-    matrices), or as many of all layers together (`data_driven`, on `scored_fraction` of the training utterances).
+    """Stage: remove `heads_per_layer` heads per block and step.
+
+    Args:
+        criterion: see `choose_heads`.
+        heads_per_layer: see `choose_heads`.
+        scored_fraction: see `choose_heads`.
+
+    The other arguments are explained in `compress_encoder`.
     """
     torch.manual_seed(seed)
     student = load_student(
@@ -107,7 +141,7 @@ def prune_heads(
     )
 
     def shrink(step):
-        kept = heads_to_keep(student, criterion, heads_per_layer, scored_fraction)
+        kept = choose_heads(student, criterion, heads_per_layer, scored_fraction)
         for block, positions in zip(student.model.blocks, kept):
             keep_heads(block, positions)
 

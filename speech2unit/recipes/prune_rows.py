@@ -1,33 +1,42 @@
-"""Row pruning: the rows of the feed-forward parts that matter least are cut out of their matrices, and what is left trains on.
+"""Row pruning: remove the least important feed-forward rows (hidden units) step by step, and train after each step.
 
 **Source:** arXiv 2211.09949.
 """
 
 import torch
 
-from speech2unit.encoders.models.compressed_layers import keep_rows, layer_sizes
+from speech2unit.encoders.models.compressed_layers import keep_rows
 from speech2unit.recipes.compress_encoder import load_student, save_student, shrink_and_train
 from storage.errors import data_error
 
 
 @torch.no_grad()
 def row_norms(block):
-    """Sum of the absolute weights and bias that yield each row, and of those that read it, `[F]`."""
+    """Return the L1 norm of the weights into and out of each feed-forward row of a block, with its bias, `[F]`."""
     return block.fc1.weight.abs().sum(1) + block.fc1.bias.abs() + block.fc2.weight.abs().sum(0)
 
 
-def remove_rows(model, number):
-    """Cut the `number` lowest rows of each block. Raises `ValueError` where none would be left."""
-    for block, sizes in zip(model.blocks, layer_sizes(model)):
-        if number >= sizes["ffn_dim"]:
+def remove_rows(model, num_removed):
+    """Remove the rows with the smallest norms from each block.
+
+    Args:
+        model: a model with `blocks`.
+        num_removed: number of rows to remove per block.
+
+    Raises:
+        ValueError: if a block would lose its last row.
+    """
+    for block in model.blocks:
+        num_rows = block.fc2.in_features
+        if num_removed >= num_rows:
             raise data_error(
                 "row pruning",
-                "each feed-forward part keeps a row",
-                expected=f"fewer than {sizes['ffn_dim']} to go",
-                got=f"{number}",
-                remedy="take fewer steps (num_updates) or a smaller rows_per_layer in config/config.yaml",
+                "each feed-forward layer keeps at least one row",
+                expected=f"fewer than {num_rows} rows to remove",
+                got=f"{num_removed}",
+                remedy="take fewer steps (num_updates) or lower rows_per_layer in the preset of prune_rows",
             )
-        keep_rows(block, row_norms(block).argsort(stable=True)[number:].sort().values)
+        keep_rows(block, row_norms(block).argsort(stable=True)[num_removed:].sort().values)
 
 
 def prune_rows(
@@ -49,7 +58,10 @@ def prune_rows(
     optimization,
     seed,
 ):
-    """Stage: a step for each of `num_updates`, in which every block loses `rows_per_layer` rows."""
+    """Stage: remove `rows_per_layer` rows from each block per step.
+
+    The other arguments are explained in `compress_encoder`.
+    """
     torch.manual_seed(seed)
     student = load_student(
         parent_model, parent_config, manifests, roots, targets, num_targets, dropout=dropout, data=data, seed=seed

@@ -1,6 +1,6 @@
-"""Weight pruning: the smallest weights of all blocks become 0, more of them at every step, and the others train on.
+"""Weight pruning: set the smallest weights of all blocks to 0, more of them at each step, and train the others after each step.
 
-**Source:** arXiv 2211.09949 (global, unstructured, by magnitude; the sparsities; the criterion of convergence). Biases are kept.
+**Source:** arXiv 2211.09949: global unstructured pruning by magnitude, the sparsities, the test of convergence. Biases are kept.
 """
 
 import torch
@@ -11,56 +11,73 @@ from speech2unit.recipes.compress_encoder import load_student, save_student, shr
 
 
 class Masked(nn.Module):
-    """Parametrization: a weight whose masked elements are 0, whatever training makes of them."""
+    """Parametrization of a weight: elements that the mask removes stay 0 during training."""
 
     def __init__(self, mask):
         super().__init__()
         self.register_buffer("mask", mask)
 
     def forward(self, weight):
-        """`[D_out, D_in]` → the same with zeros."""
+        """Return a weight `[D_out, D_in]` with zeros where the mask is 0."""
         return weight * self.mask
 
 
-def prunable(model):
-    """Name → linear layer of everything that is pruned: the matrices of all blocks, both halves of low-rank ones."""
-    found = {id(part) for block in model.blocks for layer in block.matrices.values() for part in layer.modules()}
-    return {name: module for name, module in model.named_modules() if id(module) in found and isinstance(module, nn.Linear)}
+def prunable_layers(model):
+    """Return name → linear layer of the matrices of all blocks; a factorized matrix counts as its two linear layers."""
+    modules_of_matrices = set()
+    for block in model.blocks:
+        for matrix in block.matrices.values():
+            modules_of_matrices.update(matrix.modules())
+    return {
+        name: module for name, module in model.named_modules() if module in modules_of_matrices and isinstance(module, nn.Linear)
+    }
 
 
 def prune_to(model, sparsity):
-    """Mask this fraction of all weights together, the smallest; those that are masked are 0 and stay masked."""
-    layers = prunable(model).values()
-    sizes = torch.cat([layer.weight.detach().abs().flatten() for layer in layers])
-    mask = torch.ones_like(sizes)
-    mask[sizes.argsort(stable=True)[: round(sparsity * len(sizes))]] = 0
-    for layer, part in zip(layers, mask.split([layer.weight.numel() for layer in layers])):
+    """Mask the smallest weights of all prunable layers together; weights that are masked already stay masked.
+
+    Args:
+        model: a model with `blocks`.
+        sparsity: fraction of the weights to mask.
+    """
+    layers = prunable_layers(model).values()
+    magnitudes = torch.cat([layer.weight.detach().abs().flatten() for layer in layers])
+    mask = torch.ones_like(magnitudes)
+    mask[magnitudes.argsort(stable=True)[: round(sparsity * len(magnitudes))]] = 0
+    for layer, layer_mask in zip(layers, mask.split([layer.weight.numel() for layer in layers])):
         if not parametrize.is_parametrized(layer, "weight"):
             parametrize.register_parametrization(layer, "weight", Masked(torch.ones_like(layer.weight)))
-        layer.parametrizations.weight[0].mask.copy_(part.view_as(layer.weight))
+        layer.parametrizations.weight[0].mask.copy_(layer_mask.view_as(layer.weight))
 
 
 def make_permanent(model):
-    """Weights with their zeros in them instead of masks; returns the names of these tensors."""
-    for layer in prunable(model).values():
+    """Replace the masks by zeros in the weights; return the names of these weights in the model's state dict."""
+    for layer in prunable_layers(model).values():
         if parametrize.is_parametrized(layer, "weight"):
             parametrize.remove_parametrizations(layer, "weight")
-    return [f"{name}.weight" for name in prunable(model)]
+    return [f"{name}.weight" for name in prunable_layers(model)]
 
 
 def has_converged(curve, *, smoothing, window_updates, max_fall_nats):
-    """Whether the smoothed training loss fell by no more than `max_fall_nats` in the last `window_updates` of `curve`.
+    """Return whether the smoothed training loss has almost stopped falling.
 
-    The moving average forgets by `smoothing` an update; a row of the curve stands for the updates since the row before.
+    Args:
+        curve: rows of `storage.schemas.TRAINING`. A row of the training loss is the mean since the row before it.
+        smoothing: decay rate per update of the moving average of the training loss.
+        window_updates: number of updates over which the fall is measured.
+        max_fall_nats: largest fall that counts as convergence.
     """
-    average, update, history = None, 0, []
+    average = None
+    last_update = 0
+    averages = []
     for row in curve:
         if (row["split"], row["measure"]) == ("train", "loss"):
-            kept = smoothing ** (row["update"] - update)
-            average, update = row["value"] if average is None else kept * average + (1 - kept) * row["value"], row["update"]
-            history.append((update, average))
-    earlier = [value for number, value in history if number <= update - window_updates]
-    return bool(earlier) and earlier[-1] - average <= max_fall_nats
+            weight = smoothing ** (row["update"] - last_update)
+            average = row["value"] if average is None else weight * average + (1 - weight) * row["value"]
+            last_update = row["update"]
+            averages.append((last_update, average))
+    before_window = [value for update, value in averages if update <= last_update - window_updates]
+    return bool(before_window) and before_window[-1] - average <= max_fall_nats
 
 
 def prune_weights(
@@ -84,8 +101,15 @@ def prune_weights(
     optimization,
     seed,
 ):
-    """Stage: a step for each of `sparsities` (fractions of all prunable weights), `num_updates` behind each, and as often
-    again, `max_rounds` times at most, as the `gate` (see `has_converged`) is shut. Pruned tensors are stored sparse.
+    """Stage: prune the parent to each sparsity in turn; the pruned tensors are stored without their zeros.
+
+    Args:
+        sparsities: fraction of the prunable weights that is 0 after each step.
+        convergence: settings of `has_converged`. Training after a step is repeated until it has converged.
+        max_rounds: largest number of trainings after a step.
+        num_updates: number of updates per training.
+
+    The other arguments are explained in `compress_encoder`.
     """
     torch.manual_seed(seed)
     student = load_student(
@@ -98,7 +122,8 @@ def prune_weights(
         num_updates=[num_updates] * len(sparsities),
         optimization=optimization,
         seed=seed,
+        is_ready=lambda curve: has_converged(curve, **convergence),
         max_rounds=max_rounds,
-        ready=lambda curve: has_converged(curve, **convergence),
     )
-    save_student(student, curve, model=model, config=config, training=training, sparse=make_permanent(student.model))
+    sparse_tensors = make_permanent(student.model)
+    save_student(student, curve, model=model, config=config, training=training, sparse_tensors=sparse_tensors)

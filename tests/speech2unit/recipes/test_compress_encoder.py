@@ -47,7 +47,7 @@ def test_a_step_is_trained_on_until_it_is_ready(lineage):
     answers = iter([False, True, False, False])
     curve = shrink_and_train(
         student_of(settings), lambda step: None, num_updates_before=0, num_updates=[1, 1], optimization=settings["optimization"],
-        seed=1, ready=lambda curve: next(answers), max_rounds=2,
+        seed=1, is_ready=lambda curve: next(answers), max_rounds=2,
     )  # fmt: skip
     assert [row["update"] for row in curve if row["measure"] == "loss_after_shrinking"] == [0, 2] and curve[-1]["update"] == 4
     assert list(answers) == []

@@ -15,8 +15,14 @@ from speech2unit.encoders.architectures.distilalhubert import build, encoder_of
 from speech2unit.encoders.models.compressed_layers import factorize, keep_heads, keep_rows, layer_sizes
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
-from speech2unit.recipes.distil_layers import distil_layers, distillation_loss, slow_down_cnn, start, student_settings
-from speech2unit.recipes.objectives import layer_losses, random_segment
+from speech2unit.recipes.distil_layers import (
+    copy_teacher,
+    distil_layers,
+    distillation_loss,
+    scale_cnn_gradients,
+    student_settings,
+)
+from speech2unit.recipes.objectives import layer_losses
 from storage import tables
 from storage.schemas import TRAINING
 from storage.weights import load_tensors, save_config, save_tensors
@@ -57,7 +63,7 @@ def pair(folder, num_layers=2, num_repeats=2, norms=True, dropout=0.0):
     """Teacher, encoder and model of a fresh student."""
     settings = encoders.read_json(folder / "config.json")
     student = build(student_settings(settings, dict(num_layers=num_layers, num_repeats=num_repeats), "here"), dropout)
-    start(student, load_tensors(folder / "model.safetensors"), norms)
+    copy_teacher(student, load_tensors(folder / "model.safetensors"), norms)
     found = encoders.load(folder)
     return found, encoder_of(student, getattr(found, "front_end", None), "cpu"), student
 
@@ -148,7 +154,7 @@ def test_as_published_some_norms_start_anew(teacher):
 def test_gradients_of_the_convolutions_are_slowed_down():
     torch.manual_seed(0)
     student = build(dict(SIZES["wav2vec2"], body="wav2vec2", num_repeats=1))
-    start(student, {"pos_conv.weight": torch.randn_like(student.pos_conv.weight)}, True)
+    copy_teacher(student, {"pos_conv.weight": torch.randn_like(student.pos_conv.weight)}, True)
     torch.nn.init.zeros_(student.pos_conv.bias)
 
     def gradients():
@@ -157,7 +163,7 @@ def test_gradients_of_the_convolutions_are_slowed_down():
         return {name: p.grad.clone() for name, p in student.named_parameters() if p.grad is not None}
 
     before = gradients()
-    slow_down_cnn(student, 0.1)
+    scale_cnn_gradients(student, 0.1)
     for name, gradient in gradients().items():
         factor = 0.1 if name.startswith(("front_end.convs", "front_end.norms")) else 1.0
         torch.testing.assert_close(gradient, before[name] * factor)
@@ -175,14 +181,6 @@ def test_teachers_without_the_layers_are_refused(architecture, num_layers, num_r
     sizes = dict(num_layers=num_layers, num_repeats=num_repeats)
     with pytest.raises(ValueError, match=f"^here: .*{message}"):
         student_settings(dict(architecture=architecture, num_layers=4), sizes, "here")
-
-
-def test_long_waveforms_are_cut_somewhere():
-    rng = np.random.default_rng(0)
-    assert random_segment(WAVEFORMS[0], 781, rng) is not None and len(random_segment(WAVEFORMS[0], 781, rng)) == 4_000
-    parts = [random_segment(np.arange(20_000), 10, rng) for _ in range(20)]
-    assert {len(part) for part in parts} == {10 * 320 + 80} and len({int(part[0]) for part in parts}) > 10
-    assert all(np.array_equal(np.diff(part), np.ones(len(part) - 1)) for part in parts)
 
 
 # the stage

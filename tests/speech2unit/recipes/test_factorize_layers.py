@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from speech2unit.encoders.models.compressed_layers import FactorizedLinear, factorize, layer_sizes
-from speech2unit.recipes.factorize_layers import factorize_layers, rank_for_energy, ranks_for
+from speech2unit.recipes.factorize_layers import choose_ranks, factorize_layers, rank_for_energy
 
 
 def size(model):
@@ -12,7 +12,7 @@ def size(model):
 
 
 def factorized(model, criterion, amount):
-    for (i, name), rank in ranks_for(model, criterion, amount).items():
+    for (i, name), rank in choose_ranks(model, criterion, amount).items():
         factorize(model.blocks[i], name, rank)
     return model
 
@@ -24,9 +24,9 @@ def test_the_rank_of_an_energy_is_the_smallest_that_has_it():
 
 def test_a_matrix_that_would_not_shrink_stays(transformer):
     model = transformer()
-    assert ranks_for(model, "rank", 16) == {} and ranks_for(model, "energy", 1.0) == {}
-    assert set(ranks_for(model, "rank", 9)) <= {(i, name) for i in (0, 1) for name in ("fc1", "fc2", "qkv")}
-    assert len(ranks_for(model, "rank", 2)) == sum(len(block.matrices) for block in model.blocks)
+    assert choose_ranks(model, "rank", 16) == {} and choose_ranks(model, "energy", 1.0) == {}
+    assert set(choose_ranks(model, "rank", 9)) <= {(i, name) for i in (0, 1) for name in ("fc1", "fc2", "qkv")}
+    assert len(choose_ranks(model, "rank", 2)) == sum(len(block.matrices) for block in model.blocks)
 
 
 @pytest.mark.parametrize("fraction", [0.5, 0.7, 0.9])
@@ -39,13 +39,15 @@ def test_no_more_than_so_many_parameters_are_left_and_nearly_so_many(transformer
 
 
 def test_too_small_a_fraction_is_refused(melhubert):
-    with pytest.raises(ValueError, match="can be made small enough; .* got 0.01; raise 'amount' in config/config.yaml"):
-        ranks_for(melhubert, "parameters", 0.01)
+    with pytest.raises(
+        ValueError, match="the fraction of parameters must be within reach; .* got 0.01; raise 'amount' in the preset"
+    ):
+        choose_ranks(melhubert, "parameters", 0.01)
 
 
 def test_what_is_a_product_already_stays_one(melhubert):
     factorized(melhubert, "rank", 3)
-    assert ranks_for(melhubert, "rank", 2) == {}
+    assert choose_ranks(melhubert, "rank", 2) == {}
 
 
 @pytest.mark.parametrize("name", ["melhubert", "hubert"])

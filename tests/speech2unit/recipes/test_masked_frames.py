@@ -14,10 +14,9 @@ from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTMode
 from speech2unit.recipes.augment import Augmentation
 from speech2unit.recipes.masked_frames import (
     IGNORE_INDEX,
-    batches_by_length,
     collate,
     crop,
-    example,
+    make_example,
     masked_loss,
     read_targets,
     resample_targets,
@@ -77,7 +76,7 @@ def test_without_augmentation_a_frame_has_its_own_target(num_samples, frame_ms):
     whole = front_end(speech)
     targets = np.arange(len(whole))[:, None]
     for seed in range(5):
-        frames, found = example(speech, targets, front_end, NONE, 30, np.random.default_rng(seed))
+        frames, found = make_example(speech, targets, front_end, NONE, 30, np.random.default_rng(seed))
         assert len(frames) == len(found) == min(len(whole), 30)
         inside = slice(0, len(frames) - (frame_ms == 20))  # the last one may lack its second half
         torch.testing.assert_close(frames[inside], whole[found[inside, 0]], atol=1e-4, rtol=0)
@@ -96,7 +95,7 @@ def test_a_crop_holds_the_frames_of_its_targets():
 def test_faster_speech_keeps_targets_in_time():
     how, targets = Augmentation(0.2, 0.0, 0.0, 0.0, 0), np.arange(100)[:, None]
     for seed in range(10):
-        frames, found = example(waveform(32_160), targets, FRONT_END, how, 200, np.random.default_rng(seed))
+        frames, found = make_example(waveform(32_160), targets, FRONT_END, how, 200, np.random.default_rng(seed))
         assert len(frames) == len(found) and (found.diff(dim=0) >= 0).all()
         assert found[0, 0] == 0 and found[-1, 0] >= 97
 
@@ -166,17 +165,6 @@ def test_targets_of_other_frames_come_in_time(num_frames):
 
 def test_targets_of_something_else_are_refused():
     with pytest.raises(
-        ValueError, match="utterance 'u': every frame has its pseudo-label; expected 10 of them, .* got 13; name targets"
+        ValueError, match="utterance 'u': every frame needs a pseudo-label; expected 10 pseudo-labels, .* got 13; name targets"
     ):
         resample_targets(np.zeros((13, 1)), 10, "u")
-
-
-def test_batches_keep_the_budget_and_every_utterance_comes():
-    rows = [(None, dict(num_samples=n)) for n in np.random.default_rng(0).integers(2_000, 60_000, 40)]
-    batches, seen = batches_by_length(rows, 300, 50, np.random.default_rng(1)), []
-    while len(seen) < 60:
-        batch = next(batches).tolist()
-        assert len(batch) <= 1 + 300 // 6
-        assert sum(min(rows[i][1]["num_samples"] // 320, 50) for i in batch[:-1]) <= 300
-        seen += batch
-    assert set(seen) == set(range(40))

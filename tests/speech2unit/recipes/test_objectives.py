@@ -7,18 +7,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from speech2unit.corpora.audio import read_audio
 from speech2unit.encoders.models.log_mel import FrontEnd
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.recipes.masked_frames import collate
 from speech2unit.recipes.objectives import (
-    DEV_ROWS,
+    DEV_BATCH_SIZE,
     NO_MASK,
-    objective,
+    build_objective,
     parent_states,
     posterior_loss,
-    read_waveforms,
-    split_off_dev,
     state_loss,
     teacher_posteriors,
 )
@@ -152,36 +149,22 @@ def test_an_utterance_without_a_frame_is_left_out(hubert, utterances):
 
 
 def test_once_over_every_utterance_comes_once_and_the_last_batch_may_be_short():
-    rows = [(i, dict(num_samples=16_000)) for i in range(DEV_ROWS + 8)]
-    goal = objective(
+    rows = [(i, dict(num_samples=16_000)) for i in range(DEV_BATCH_SIZE + 8)]
+    goal = build_objective(
         rows, lambda chosen, rng: [path for path, _ in chosen], None, None, max_crop_frames=50, batch_frames=400, dev_fraction=0.1, seed=1
     )  # fmt: skip
     batches = list(goal.subset_batches(1.0))
-    assert [len(batch) for batch in batches] == [DEV_ROWS, 4] and len({i for batch in batches for i in batch}) == 36
+    assert [len(batch) for batch in batches] == [DEV_BATCH_SIZE, 4] and len({i for batch in batches for i in batch}) == 36
     assert [len(batch) for batch in goal.subset_batches(0.25)] == [9] and list(goal.subset_batches(0.25)) == list(
         goal.subset_batches(0.25)
     )
 
 
 def test_the_held_out_loss_weighs_every_target_alike():
-    rows = [(i, dict(num_samples=16_000)) for i in range(4 * DEV_ROWS)]
-    goal = objective(
+    rows = [(i, dict(num_samples=16_000)) for i in range(4 * DEV_BATCH_SIZE)]
+    goal = build_objective(
         rows, lambda chosen, rng: [path for path, _ in chosen], None, lambda batch: (torch.tensor(float(sum(batch))), len(batch)),
         max_crop_frames=50, batch_frames=400, dev_fraction=0.3, seed=1,
     )  # fmt: skip
     train = {i for batch in goal.subset_batches(1.0) for i in batch}
     assert goal.evaluate() == dict(loss=pytest.approx(np.mean([i for i, _ in rows if i not in train])))
-
-
-def test_waveforms_are_read_at_the_rate_of_the_encoders(utterances):
-    for (path, _), (waveform, row) in zip(utterances, read_waveforms(utterances)):
-        assert len(waveform) == row["num_samples"] and np.array_equal(waveform, read_audio(path, sample_rate=16_000)[0])
-
-
-def test_too_few_utterances_to_judge_the_loss():
-    with pytest.raises(
-        ValueError, match="expected at least one of each, got 0 of 10 for the loss; raise dev_fraction or add speech"
-    ):
-        split_off_dev(list(range(10)), 0.01, 1)
-    dev, rest = split_off_dev(list(range(10)), 0.2, 1)
-    assert len(dev) == 2 and sorted(dev + rest) == list(range(10)) and split_off_dev(list(range(10)), 0.2, 1) == (dev, rest)

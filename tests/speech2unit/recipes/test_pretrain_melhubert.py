@@ -116,7 +116,7 @@ def test_a_second_stage_has_the_front_end_of_the_first(run, trained, tmp_path):
 
 
 def test_short_utterances_are_left_out(run, tmp_path):
-    with pytest.raises(ValueError, match="expected at least one of each, got 0 of 1 for the loss"):
+    with pytest.raises(ValueError, match="expected at least one of each, got 0 of 1 for the dev loss"):
         run(tmp_path, data=dict(min_frames=FRONT_END.num_frames(4_000 + 700 * 9)))
 
 

@@ -8,7 +8,14 @@ import torch
 
 from speech2unit.recipes.masked_frames import collate, masked_loss
 from speech2unit.recipes.objectives import NO_MASK
-from speech2unit.recipes.prune_heads import head_importance, head_norms, heads_to_keep, lowest_of_all, lowest_of_each, prune_heads
+from speech2unit.recipes.prune_heads import (
+    choose_heads,
+    head_importance,
+    head_norms,
+    keep_highest_overall,
+    keep_highest_per_block,
+    prune_heads,
+)
 
 SCORES = [torch.tensor([0.5, 0.1, 0.4, 0.2]), torch.tensor([0.9, 0.05, 0.06, 0.07])]
 
@@ -27,14 +34,14 @@ def test_the_norm_of_a_head_is_that_of_its_queries_keys_and_values(transformer):
 
 
 def test_the_lowest_of_each_layer_go():
-    assert lowest_of_each(SCORES, 2) == [[0, 2], [0, 3]]
+    assert keep_highest_per_block(SCORES, 2) == [[0, 2], [0, 3]]
 
 
 def test_the_lowest_of_all_layers_go_but_not_the_last_of_one():
-    assert lowest_of_all(SCORES, 3) == [[0, 1, 2, 3], [0]]
-    assert lowest_of_all(SCORES, 4) == [[0, 2, 3], [0]]
+    assert keep_highest_overall(SCORES, 3) == [[0, 1, 2, 3], [0]]
+    assert keep_highest_overall(SCORES, 4) == [[0, 2, 3], [0]]
     weak = [torch.tensor([0.5, 0.4]), torch.tensor([0.02, 0.01])]
-    assert lowest_of_all(weak, 2) == [[0], [0]]  # the best of the second layer stays, the worse of the first goes
+    assert keep_highest_overall(weak, 2) == [[0], [0]]  # the best of the second layer stays, the worse of the first goes
 
 
 def batches_of(lengths, size):
@@ -74,8 +81,11 @@ def test_the_influence_of_a_head_is_what_the_loss_would_feel(melhubert):
 @pytest.mark.parametrize("criterion", ["l1", "data_driven"])
 def test_the_last_head_of_a_layer_stays(melhubert, criterion):
     student = SimpleNamespace(model=melhubert, objective=None)
-    with pytest.raises(ValueError, match=r"each block keeps a head; expected fewer than \[4, 4\] heads to go, got 4 a layer"):
-        heads_to_keep(student, criterion, 4, 0.5)
+    with pytest.raises(
+        ValueError,
+        match=r"each block keeps at least one head; expected fewer heads to remove than the blocks have: \[4, 4\], got 4 per block",
+    ):
+        choose_heads(student, criterion, 4, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,9 @@ def test_the_lowest_rows_of_each_block_go(melhubert):
     remove_rows(melhubert, 10)
     for block, norm, weight in zip(melhubert.blocks, norms, weights):
         assert torch.equal(block.fc1.weight, weight[norm >= norm.sort().values[10]])
-    with pytest.raises(ValueError, match="each feed-forward part keeps a row; expected fewer than 14 to go, got 14"):
+    with pytest.raises(
+        ValueError, match="each feed-forward layer keeps at least one row; expected fewer than 14 rows to remove, got 14"
+    ):
         remove_rows(melhubert, 14)
 
 

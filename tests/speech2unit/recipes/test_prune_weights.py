@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from speech2unit.encoders.models.compressed_layers import factorize
-from speech2unit.recipes.prune_weights import has_converged, make_permanent, prunable, prune_to, prune_weights
+from speech2unit.recipes.prune_weights import has_converged, make_permanent, prunable_layers, prune_to, prune_weights
 
 
 def zeros(model):
-    return sum(int((layer.weight == 0).sum()) for layer in prunable(model).values())
+    return sum(int((layer.weight == 0).sum()) for layer in prunable_layers(model).values())
 
 
 def total(model):
-    return sum(layer.weight.numel() for layer in prunable(model).values())
+    return sum(layer.weight.numel() for layer in prunable_layers(model).values())
 
 
 def test_the_matrices_of_the_blocks_are_prunable_and_nothing_else(transformer):
@@ -25,25 +25,25 @@ def test_the_matrices_of_the_blocks_are_prunable_and_nothing_else(transformer):
 @pytest.mark.parametrize("sparsity", [0.2, 0.55, 0.7])
 def test_the_smallest_weights_of_all_blocks_go_together(transformer, sparsity):
     model = transformer()
-    before = {name: layer.weight.detach().clone() for name, layer in prunable(model).items()}
-    biases = {name: layer.bias.detach().clone() for name, layer in prunable(model).items()}
+    before = {name: layer.weight.detach().clone() for name, layer in prunable_layers(model).items()}
+    biases = {name: layer.bias.detach().clone() for name, layer in prunable_layers(model).items()}
     prune_to(model, sparsity)
     assert zeros(model) == round(sparsity * total(model))
-    gone = torch.cat([weight[prunable(model)[name].weight == 0].abs() for name, weight in before.items()])
-    left = torch.cat([weight[prunable(model)[name].weight != 0].abs() for name, weight in before.items()])
+    gone = torch.cat([weight[prunable_layers(model)[name].weight == 0].abs() for name, weight in before.items()])
+    left = torch.cat([weight[prunable_layers(model)[name].weight != 0].abs() for name, weight in before.items()])
     assert gone.max() <= left.min()
-    assert all(torch.equal(layer.bias, biases[name]) for name, layer in prunable(model).items())
+    assert all(torch.equal(layer.bias, biases[name]) for name, layer in prunable_layers(model).items())
 
 
 def test_a_higher_sparsity_keeps_the_zeros_that_there_are(melhubert):
     prune_to(melhubert, 0.3)
-    first = {name: layer.weight == 0 for name, layer in prunable(melhubert).items()}
+    first = {name: layer.weight == 0 for name, layer in prunable_layers(melhubert).items()}
     with torch.no_grad():
-        for layer in prunable(melhubert).values():
+        for layer in prunable_layers(melhubert).values():
             layer.parametrizations.weight.original.add_(10.0)  # what training makes of them does not count
     prune_to(melhubert, 0.6)
     assert zeros(melhubert) == round(0.6 * total(melhubert))
-    assert all((layer.weight == 0)[first[name]].all() for name, layer in prunable(melhubert).items())
+    assert all((layer.weight == 0)[first[name]].all() for name, layer in prunable_layers(melhubert).items())
     names = make_permanent(melhubert)
     assert set(names) <= set(melhubert.state_dict()) and zeros(melhubert) == round(0.6 * total(melhubert))
 

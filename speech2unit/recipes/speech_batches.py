@@ -1,0 +1,88 @@
+"""Speech for the training of an encoder: which utterances, in which batches, and which segment of each."""
+
+from pathlib import Path
+
+import numpy as np
+
+from speech2unit.corpora.audio import read_utterance
+from speech2unit.corpora.schemas import MANIFEST
+from speech2unit.encoders.models.log_mel import HOP_SAMPLES, MIN_SAMPLES, SAMPLE_RATE_HZ
+from storage import tables
+from storage.errors import data_error
+
+SORTED_UTTERANCES = 1500  # number of utterances that are sorted by length together
+
+
+def training_rows(manifests, roots):
+    """Yield path and manifest row of the training utterances of several corpora, without copies at other speeds."""
+    for manifest, root in zip(manifests, roots):
+        for row in tables.read(manifest, MANIFEST).to_pylist():
+            if row["split"] == "train" and row["speed"] == 1:
+                yield Path(root) / row["path"], row
+
+
+def split_off_dev(rows, dev_fraction, seed):
+    """Split utterances at random into some for the dev loss and some for training.
+
+    Args:
+        rows: list of utterances.
+        dev_fraction: fraction of them for the dev loss, rounded down to whole utterances.
+        seed: seed of the split.
+
+    Returns:
+        Two lists, dev and training utterances.
+
+    Raises:
+        ValueError: if one of them would be empty.
+    """
+    order = np.random.default_rng(seed).permutation(len(rows))
+    num_dev = int(len(rows) * dev_fraction)
+    if not 0 < num_dev < len(rows):
+        raise data_error(
+            "training of an encoder",
+            "some utterances are for training and some for the dev loss",
+            expected="at least one of each",
+            got=f"{num_dev} of {len(rows)} for the dev loss",
+            remedy="change 'dev_fraction' in the preset, or add speech",
+        )
+    dev = [rows[position] for position in order[:num_dev]]
+    train = [rows[position] for position in order[num_dev:]]
+    return dev, train
+
+
+def batches_by_length(rows, max_frames_per_batch, max_frames, rng, hop_length=HOP_SAMPLES):
+    """Yield batches of utterances of similar length without end, as positions in `rows`.
+
+    An utterance that is n times as long as a crop comes about n / 2 times per epoch, and at least once.
+
+    Args:
+        rows: list of path and manifest row.
+        max_frames_per_batch: number of frames with which a batch ends.
+        max_frames: length of a crop in frames.
+        rng: NumPy random generator.
+        hop_length: samples per frame.
+    """
+    num_frames = np.array([row["num_samples"] // hop_length for _, row in rows])
+    num_crops = np.maximum(1, np.round(num_frames / (2 * max_frames)).astype(int))
+    epoch = np.repeat(np.arange(len(rows)), num_crops)
+    while True:
+        order = rng.permutation(epoch)
+        for positions in np.array_split(order, max(1, len(order) // SORTED_UTTERANCES)):
+            positions = positions[np.argsort(num_frames[positions], kind="stable")]
+            batch_numbers = np.minimum(num_frames[positions], max_frames).cumsum() // max_frames_per_batch
+            batches = np.split(positions, np.flatnonzero(np.diff(batch_numbers)) + 1)
+            for number in rng.permutation(len(batches)):
+                yield batches[number]
+
+
+def read_waveforms(rows):
+    """Yield the waveform `[N]` (float32, 16 kHz) and the manifest row of each utterance in a list of path and row."""
+    for path, row in rows:
+        yield read_utterance(path, row, sample_rate=SAMPLE_RATE_HZ), row
+
+
+def random_segment(waveform, max_frames, rng):
+    """Return a random segment of a waveform `[N]`, of at most `max_frames` frames of 20 ms."""
+    length = max_frames * HOP_SAMPLES + MIN_SAMPLES - HOP_SAMPLES
+    start = int(rng.integers(0, max(len(waveform) - length, 0) + 1))
+    return waveform[start : start + length]
