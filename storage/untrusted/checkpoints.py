@@ -20,7 +20,7 @@ import numpy as np
 
 from storage.errors import data_error
 from storage.files import sha256
-from storage.untrusted.unpickling import Inert, Record, Unpickler, sizes
+from storage.untrusted.unpickling import Inert, TensorRecord, Unpickler, checked_sizes
 
 STATE_DICT_KEYS = ("model", "model_weight", "weights", "alhubert")  # in files of fairseq, s3prl, CPC and DistilALHuBERT
 MAX_HEADER_BYTES = 8 * 2**20  # header of a safetensors file
@@ -227,7 +227,7 @@ def _records(content):
     names = set()
     while pending:
         path, value = pending.pop()
-        if type(value) is Record:
+        if type(value) is TensorRecord:
             name = ".".join(path)
             if name in names:
                 raise UnpicklingError(f"two tensors named {name!r:.80}")
@@ -245,7 +245,7 @@ def _dtype(storage):
     """Return the type of a storage's values."""
     import torch
 
-    return getattr(torch, storage.kind)
+    return getattr(torch, storage.dtype)
 
 
 def _tensor(record, positions, mapped):
@@ -264,17 +264,17 @@ def _tensor(record, positions, mapped):
 class _ArrayUnpickler(Unpickler):
     """Unpickler for joblib, which writes the values of an array into the pickle, after the object that describes it."""
 
-    def built(self, made):
+    def after_build(self, inert):
         """Read the values of an array that joblib wrote."""
-        if made.name != "joblib.numpy_pickle.NumpyArrayWrapper":
+        if inert.name != "joblib.numpy_pickle.NumpyArrayWrapper":
             return
-        if made.state.get("numpy_array_alignment_bytes") is not None:
+        if inert.state.get("numpy_array_alignment_bytes") is not None:
             num_padding_bytes = self.file.read(1)[0]
             self.file.read(num_padding_bytes)
-        dtype = _array_dtype(made.state["dtype"])
-        shape = sizes(made.state["shape"])
+        dtype = _array_dtype(inert.state["dtype"])
+        shape = checked_sizes(inert.state["shape"])
         values = np.frombuffer(self.file.read(math.prod(shape) * dtype.itemsize), dtype)
-        made.values = values.reshape(shape, order=made.state["order"])
+        inert.values = values.reshape(shape, order=inert.state["order"])
 
 
 def _array_dtype(dtype):
@@ -286,13 +286,13 @@ def _array_dtype(dtype):
     return np.dtype(byte_order + code)
 
 
-def _array(made):
+def _array(inert):
     """Return the array that an `Inert` describes."""
-    if made.values is not None:
-        return made.values
-    _, shape, dtype, is_column_major, data = made.state
+    if inert.values is not None:
+        return inert.values
+    _, shape, dtype, is_column_major, data = inert.state
     data = data.encode("latin1") if isinstance(data, str) else data  # Python 2 wrote bytes as text
-    return np.frombuffer(data, _array_dtype(dtype)).reshape(sizes(shape), order="F" if is_column_major else "C")
+    return np.frombuffer(data, _array_dtype(dtype)).reshape(checked_sizes(shape), order="F" if is_column_major else "C")
 
 
 def _codebook_bytes(path):

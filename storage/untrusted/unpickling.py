@@ -1,9 +1,9 @@
 """Read foreign pickles without running them.
 
-A pickle is a program that can call any importable function. This unpickler imports nothing and calls only the few functions in
-`REBUILD`, which this module defines. A tensor becomes a `Record` of the position of its values. An object of a class in
-`INERT` becomes an `Inert`, which only keeps what the pickle gives it. Every other name is refused. This is an allow-list
-because lists of forbidden names can be bypassed.
+A pickle is a program that can call any importable function. This unpickler imports nothing. It calls only the few functions in
+`REBUILD`, which are in this module or harmless. A tensor becomes a `TensorRecord`, which says where its values are in the file. An
+object of a class in `INERT` becomes an `Inert`, which only stores what the pickle gives it. Every other name is refused: an
+allow-list is safe, whereas lists of forbidden names have been bypassed.
 """
 
 import pickle
@@ -111,14 +111,14 @@ class Inert:
 
 @dataclass(frozen=True)
 class Storage:
-    """A block of values in the file: `key` names it, `kind` is the type of the values, such as `float32`."""
+    """A block of values in the file: `key` names it, `dtype` is the type of the values, such as `float32`."""
 
     key: str
-    kind: str
+    dtype: str
 
 
 @dataclass(frozen=True)
-class Record:
+class TensorRecord:
     """A dense tensor: its storage, the offset of its first value there, shape and stride, all counted in values."""
 
     storage: Storage
@@ -127,7 +127,7 @@ class Record:
     stride: tuple
 
 
-def sizes(value):
+def checked_sizes(value):
     """Return a sequence of at most `MAX_DIMENSIONS` non-negative integers as a tuple; refuse anything else.
 
     The types are checked because Python can multiply other things than numbers: `[0] * 10**9` is a huge list.
@@ -141,10 +141,10 @@ def sizes(value):
 
 
 def _tensor(storage, offset, shape, stride, *_):
-    """Return the `Record` of a tensor."""
-    if type(storage) is not Storage or len(sizes(shape)) != len(sizes(stride)):
+    """Return the `TensorRecord` of a tensor."""
+    if type(storage) is not Storage or len(checked_sizes(shape)) != len(checked_sizes(stride)):
         raise pickle.UnpicklingError(f"a tensor made from a {type(storage).__name__}, or with other strides than sizes")
-    return Record(storage, *sizes([offset]), sizes(shape), sizes(stride))
+    return TensorRecord(storage, *checked_sizes([offset]), checked_sizes(shape), checked_sizes(stride))
 
 
 def _parameter(tensor, *_):
@@ -154,11 +154,11 @@ def _parameter(tensor, *_):
 
 def _mapping(items=(), *_):
     """Return a dict for an ordered or default dict; the arguments of a default dict hold no items."""
-    return with_items({}, items) if type(items) is list else {}
+    return add_plain_items({}, items) if type(items) is list else {}
 
 
-def with_items(mapping, pairs):
-    """Return `mapping` after adding the pairs with plain keys. Others are dropped: nested tuples can take forever to hash."""
+def add_plain_items(mapping, pairs):
+    """Add the pairs with plain keys to `mapping` and return it. Other keys are dropped: nested tuples can take forever to hash."""
     for key, value in pairs:
         if type(mapping) is Inert or type(key) in PLAIN_KEYS:
             mapping[key] = value
@@ -197,17 +197,17 @@ STORAGES = dict(  # class of torch → type of its values
 
 
 class Budget:
-    """A binary file of which at most `left` bytes may be read or copied, whatever lengths a pickle claims."""
+    """A binary file of which at most `bytes_left` bytes can be read or copied, even if a pickle claims more."""
 
-    def __init__(self, file, left):
+    def __init__(self, file, bytes_left):
         self.file = file
-        self.left = left
+        self.bytes_left = bytes_left
 
     def spend(self, size):
         """Subtract `size` bytes from the budget; raise `UnpicklingError` if less is left."""
-        if not 0 <= size <= self.left:
-            raise pickle.UnpicklingError(f"a pickle with an item of {size} bytes, {self.left} left")
-        self.left -= size
+        if not 0 <= size <= self.bytes_left:
+            raise pickle.UnpicklingError(f"a pickle with an item of {size} bytes, {self.bytes_left} left")
+        self.bytes_left -= size
 
     def read(self, size):
         """Return exactly `size` bytes; raise `UnpicklingError` if the file or the budget ends before."""
@@ -219,8 +219,8 @@ class Budget:
 
     def readline(self):
         """Return the bytes up to and including the next line end."""
-        line = self.file.readline(self.left)
-        self.left -= len(line)
+        line = self.file.readline(self.bytes_left)
+        self.bytes_left -= len(line)
         return line
 
 
@@ -252,11 +252,12 @@ class Unpickler(pickle._Unpickler):
         kinds = [type(part) for part in pid[:3]] if type(pid) is tuple else []
         if kinds != [str, Global, str] or pid[0] != "storage" or any(pid[5:]):
             raise pickle.UnpicklingError("a reference to something other than a storage")
-        _, kind, key, *_ = pid
-        return self.storages.setdefault(key, Storage(key, STORAGES[kind.name.rpartition(".")[2]]))
+        _, storage_class, key, *_ = pid
+        dtype = STORAGES[storage_class.name.rpartition(".")[2]]
+        return self.storages.setdefault(key, Storage(key, dtype))
 
-    def make(self, function, args):
-        """Return what a call `function(*args)` in the pickle becomes."""
+    def call(self, function, args):
+        """Return the result of a call `function(*args)` in the pickle: that of a `REBUILD` function, or an `Inert`."""
         if type(function) is not Global:
             raise pickle.UnpicklingError(f"a call of a {type(function).__name__}")
         if function.name not in REBUILD:
@@ -265,11 +266,11 @@ class Unpickler(pickle._Unpickler):
         return REBUILD[function.name](*args)
 
     def _instantiate(self, klass, args):
-        self.append(self.make(klass, args))
+        self.append(self.call(klass, args))
 
     def load_reduce(self):
         args = self.stack.pop()
-        self.stack[-1] = self.make(self.stack[-1], args)
+        self.stack[-1] = self.call(self.stack[-1], args)
 
     def load_newobj_ex(self):
         self.stack.pop()
@@ -277,27 +278,28 @@ class Unpickler(pickle._Unpickler):
 
     def load_build(self):
         state = self.stack.pop()
-        made = self.stack[-1]
-        if type(made) is Inert:
-            made.state = state
-            self.built(made)
-        elif type(made) is not dict:  # a dict gets the attributes of an OrderedDict, such as a state dict's _metadata
-            raise pickle.UnpicklingError(f"a state for a {type(made).__name__}")
+        target = self.stack[-1]
+        if type(target) is Inert:
+            target.state = state
+            self.after_build(target)
+        elif type(target) is not dict:  # a dict gets the attributes of an OrderedDict, such as a state dict's _metadata
+            raise pickle.UnpicklingError(f"a state for a {type(target).__name__}")
 
     def load_setitem(self):
-        value, key = self.stack.pop(), self.stack.pop()
-        with_items(self.stack[-1], [(key, value)])
+        value = self.stack.pop()
+        key = self.stack.pop()
+        add_plain_items(self.stack[-1], [(key, value)])
 
     def load_setitems(self):
         items = self.pop_mark()
-        with_items(self.stack[-1], zip(items[::2], items[1::2]))
+        add_plain_items(self.stack[-1], zip(items[::2], items[1::2]))
 
     def load_dict(self):
         items = self.pop_mark()
-        self.append(with_items({}, zip(items[::2], items[1::2])))
+        self.append(add_plain_items({}, zip(items[::2], items[1::2])))
 
-    def built(self, made):
-        """Handle an `Inert` that has received its state; subclasses can read what follows it in the file."""
+    def after_build(self, inert):
+        """Called with every `Inert` after it has received its state; subclasses can read what follows it in the file."""
 
     def refuse(self):
         """Refuse an opcode."""
