@@ -15,12 +15,26 @@ from storage.files import CHECKSUM_LIST, damaged_files
 
 @cache
 def all_schemas():
-    """Return table name → schema, from every `schemas.py` of every package."""
+    """Return table name → schema, from every `schemas.py` of every package.
+
+    Raises:
+        ValueError: two schemas have the same name.
+    """
     root = Path(__file__).parents[1]
     files = sorted(file for package in root.glob("*/__init__.py") for file in package.parent.rglob("schemas.py"))
     modules = [importlib.import_module(".".join(file.relative_to(root).with_suffix("").parts)) for file in files]
-    schemas = [value for module in modules for value in vars(module).values() if isinstance(value, pa.Schema)]
-    return {schema.metadata[b"table"].decode(): schema for schema in schemas}
+    schemas = {}
+    for schema in [value for module in modules for value in vars(module).values() if isinstance(value, pa.Schema)]:
+        name = schema.metadata[b"table"].decode()
+        if schemas.setdefault(name, schema) is not schema:
+            raise data_error(
+                f"table '{name}'",
+                "a schema must have a name of its own",
+                expected="one schema of this name",
+                got="two",
+                remedy="rename one of them in its schemas.py",
+            )
+    return schemas
 
 
 def schema_of(path):

@@ -11,7 +11,8 @@ import pandas
 import pytest
 
 from storage import tables
-from workflow.scripts.make_docs import table_of, table_schemas
+from storage.verify import all_schemas
+from workflow.scripts.make_docs import table_of
 from workflow.scripts.stage_code import PACKAGES
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +80,7 @@ def project(new_project):
 @pytest.fixture(scope="session")
 def schemas():
     """Table name → schema, of all packages."""
-    return table_schemas()
+    return all_schemas()
 
 
 @pytest.fixture(scope="session")

@@ -9,22 +9,20 @@ schemas of the packages (`storage.tables.describe`), from workflow/schemas/, and
 
 import argparse
 import contextlib
-import importlib
 import re
 import sys
 from pathlib import Path
 
-import pyarrow as pa
 import yaml
 
 from storage import tables
 from storage.files import atomic
+from storage.verify import all_schemas
 from workflow.scripts import yaml_comments
 from workflow.scripts.config_files import ROOT, default_config
 from workflow.scripts.rows import TABLES, read_rows
 from workflow.scripts.rule_bodies import rule_bodies
 from workflow.scripts.schema_checks import load_schema
-from workflow.scripts.stage_code import PACKAGES
 
 COMMAND = "python -m workflow.scripts.make_docs"
 LONGEST_VALUE = 48  # characters of a setting's value that a table shows
@@ -41,18 +39,6 @@ FOLDERS = (  # of results/, in the order in which the documents name them
     "results/",
 )
 SUPERB_RUN = "results/superb/{superb_task}"  # what `RUN` in superb_inputs.smk is for a task itself
-
-
-def table_schemas(root=ROOT):
-    """Return table name → schema, of all packages. Raises `ValueError` where two schemas have one name."""
-    files = sorted(file for package in PACKAGES for file in (root / package).rglob("schemas.py"))
-    modules = [importlib.import_module(".".join(file.relative_to(root).with_suffix("").parts)) for file in files]
-    by_name = {}
-    for schema in [value for module in modules for value in vars(module).values() if isinstance(value, pa.Schema)]:
-        name = schema.metadata[b"table"].decode()
-        if by_name.setdefault(name, schema) is not schema:
-            raise ValueError(f"two schemas are called '{name}'; rename one")
-    return by_name
 
 
 def table_of(path, names):
@@ -85,7 +71,7 @@ def rule_outputs(root=ROOT):
 
 def result_tables():
     """Markdown of every table of results/: its files, its key and its columns."""
-    schemas = table_schemas()
+    schemas = all_schemas()
     paths = {name: [] for name in schemas}
     for path in [*rule_outputs(), *_feature_files()]:
         if path.endswith(".parquet") and (name := table_of(path, schemas)):
