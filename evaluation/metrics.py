@@ -93,10 +93,10 @@ def macro_f1(statistics):
 
 
 def eer_statistics(frame):
-    """Return `[N, 2]`: whether the reference is the second class (in order of names), and how likely the system finds that.
+    """Return `[N, 2]`: whether the reference is the second class (in order of names), and a score in favour of that class.
 
     Args:
-        frame: its `score` says how sure the system is of the hypothesis, on the same scale for both classes.
+        frame: its column `score` says how sure the system is of the hypothesis, on the same scale for both classes.
 
     Raises:
         ValueError: there are not exactly two classes.
@@ -266,7 +266,7 @@ def resample(frames, metric, *, num_resamples, seed):
 
 
 def percentile_interval(means):
-    """Return the 95 % interval (low, high) of resampled means; NaN, from resamples without anything to count, is left out."""
+    """Return the 95 % interval (low, high) of resampled means, without the NaN of resamples with nothing to count."""
     low, high = np.nanpercentile(means, INTERVAL)
     return float(low), float(high)
 

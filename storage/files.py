@@ -1,8 +1,8 @@
 """Atomic file writes: a file is either whole or absent.
 
-A file is written under a temporary name in the target's folder, synced to disk and renamed. A file that contains
-`CHECKSUM_PLACEHOLDER` gets a checksum: before the rename, the zeros of the placeholder are replaced by the SHA-256 of the whole
-file (with the zeros). Any flipped bit and any cut then shows, in every file format that can hold a text.
+A file is written under a temporary name in the target's folder, synced to disk and renamed. If it contains
+`CHECKSUM_PLACEHOLDER`, it gets a checksum before the rename: the SHA-256 of the whole file, zeros included, replaces the zeros of
+the placeholder. `find_damage` then detects any changed bit and any missing byte, in every file format that can contain text.
 """
 
 import contextlib
@@ -88,7 +88,10 @@ def atomic_folder(path):
 
 
 def remove_leftovers(path):
-    """Delete temporary files and folders that a killed writer of `path` left. Call it only with the lock on the job's log."""
+    """Delete temporary files and folders that a killed writer of `path` left.
+
+    Only the process that holds the lock on the job's log may call this, because other writers use such files.
+    """
     path = Path(path)
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
@@ -97,7 +100,7 @@ def remove_leftovers(path):
 def find_damage(path):
     """Return how a file that was written with a checksum is damaged, as text; empty if every byte is as it was written.
 
-    The whole file is read. A process that asks again for an unchanged file gets the answer without reading it.
+    This reads the whole file, but an undamaged file only once per process as long as it does not change.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -32,7 +32,7 @@ _job = None
 
 @contextlib.contextmanager
 def running(*, job, stage, settings, inputs):
-    """Attribute everything written inside to `job`.
+    """Attribute every file that the body writes to `job`.
 
     Args:
         job: unique name, such as the path of the log.

@@ -51,7 +51,7 @@ def schema(name, *fields, key, stage):
 
 @dataclass(frozen=True)
 class Column:
-    """A column for documentation; all values are text except `nullable`."""
+    """A column of a schema, described for documentation. `type` is a text such as `list of int16`."""
 
     name: str
     type: str
@@ -62,7 +62,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Description:
-    """A schema for documentation: name of the table, names of the key's columns, the stage that makes it, its columns."""
+    """A schema, described for documentation.
+
+    Attributes:
+        name: name of the table.
+        key: names of the columns whose values identify a row.
+        stage: name of the rule that makes the table.
+        columns: a `Column` for each column.
+    """
 
     name: str
     key: tuple
@@ -87,7 +94,7 @@ def describe(schema):
 
 
 class Writer:
-    """Writes rows into one Parquet file, part by part; `writer(...)` makes it."""
+    """Writes one Parquet file in parts; created by `writer(...)`."""
 
     def __init__(self, path, schema, temporary):
         self.path = path

@@ -29,7 +29,7 @@ def extract_members(archive, targets):
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise data_error(
             archive,
-            "an archive must contain only plain files and folders, and each file that is taken from it once",
+            "an archive must contain only plain files and folders, and every wanted file exactly once",
             expected=f"{sorted(targets)}, each once",
             got=f"{error}",
             remedy="take the archive from its publisher, see config/checkpoints.tsv",

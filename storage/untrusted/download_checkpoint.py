@@ -144,7 +144,7 @@ def download_checkpoint(*, file, address, sha256, num_attempts, pause_seconds, t
                 "a published file must be downloaded completely",
                 expected=f"{url if address else file.name}, SHA-256 {sha256}",
                 got=problem,
-                remedy=f"no network? copy {file.name} there by hand: {file.resolve()}",
+                remedy=f"without network access, copy {file.name} to {file.resolve()} yourself",
             )
         with files.atomic(file) as temporary:
             Path(part.name).replace(temporary)

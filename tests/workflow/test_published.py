@@ -126,7 +126,7 @@ def test_a_file_that_is_not_there_is_asked_for(published):
         "--cores", 1, "results/units/cpc_14/centroids.parquet", "--forcerun", "convert_codebook", check=False
     )
     where = (published / "resources/tiny_km/km.bin").resolve()
-    assert status != 0 and f"no network? copy km.bin there by hand: {where}" in output
+    assert status != 0 and f"without network access, copy km.bin to {where} yourself" in output
 
 
 @pytest.fixture

@@ -151,21 +151,21 @@ def test_a_wrong_file_is_not_kept_and_the_error_says_where_to_copy_the_right_one
     text = str(caught.value)
     rule = "a published file must be downloaded completely"
     assert text.startswith(f"{file}: {rule}; expected {server.address}/x.pt, SHA-256 {sha256}, got ")
-    assert got in text and text.endswith(f"no network? copy x.pt there by hand: {file}")
+    assert got in text and text.endswith(f"without network access, copy x.pt to {file} yourself")
     assert not file.exists() and len(server.ranges) == 2
 
 
 def test_a_missing_file_is_requested_once(server, file):
     server.faults = [404]
-    with pytest.raises(ValueError, match=r"got 404 Client Error.*copy x.pt there by hand"):
+    with pytest.raises(ValueError, match=r"got 404 Client Error.*copy x.pt to .* yourself"):
         fetch(file, server.address)
     assert len(server.ranges) == 1
 
 
 def test_no_server_and_no_address(file):
-    with pytest.raises(ValueError, match=r"Connection refused.*copy x.pt there by hand"):
+    with pytest.raises(ValueError, match=r"Connection refused.*copy x.pt to .* yourself"):
         fetch(file, "http://127.0.0.1:9/models", num_attempts=2)
-    with pytest.raises(ValueError, match=r"no address in config/checkpoints.tsv; no network\? copy x.pt there by hand"):
+    with pytest.raises(ValueError, match=r"no address in config/checkpoints.tsv; without network access, copy x.pt to "):
         fetch(file, "")
 
 
