@@ -45,7 +45,8 @@ def found(path):
     if path.suffix in provenance.KINDS:
         text = refusal(path)
         return (
-            text.startswith(f"{path}: a result must be what its stage wrote; ") and "delete it and give the same command" in text
+            text.startswith(f"{path}: a result must be what its stage wrote; ")
+            and "delete it and run the same command again" in text
         )
     folder = next(parent for parent in path.parents if (parent / "SHA256SUMS").exists())
     return damaged_files(folder) == [path.relative_to(folder).as_posix()]
