@@ -1,125 +1,165 @@
-"""Encoders: one file an architecture, with `load(folder, device)`; the file's name is the registry.
+"""Speech encoders: load one from its folder, then turn waveforms into features.
 
-An encoder lies in a folder as `model.safetensors` (tensors only) and `config.json` (`architecture` names the file here).
+    encoder = load("results/encoders/hubert_base")
+    features = encode(encoder, [waveform], layer=6)  # list of float32 arrays [T_i, dim]
+
+The folder of an encoder has two files: `model.safetensors` with its tensors, and `config.json` with its settings, of which
+`architecture` names the file of `speech2unit/encoders/architectures/` that loads it.
 """
 
 import importlib
 import pkgutil
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from speech2unit.corpora.audio import MIN_SAMPLES
-from speech2unit.encoders import architectures as registry
+from speech2unit.encoders import architectures
 from storage.errors import data_error, nearest, one_of
 from storage.files import read_json
 
 
 class Encoder(Protocol):
-    """What every stage may ask of an encoder. Layer 0 is the front end (or CNN), layer i the output of the i-th block."""
+    """What every encoder has. `load` returns one.
 
-    sample_rate: int  # Hz that `features` wants
+    Layer 0 is the input of the first block (of a transformer), the output of the convolutions (CPC) or the log-Mel frames.
+    Layer i is the output of block i.
+    """
+
+    sample_rate: int  # of the waveforms, in Hz
     hop_length: int  # samples from one frame to the next
-    dim: int  # values a frame, at the layers above 0
-    num_layers: int  # highest layer that `features` knows
+    dim: int  # values per frame, in layers above 0
+    num_layers: int  # number of the highest layer
 
     def features(self, waveforms, layer):
-        """List of mono float32 waveforms `[N_i]` → list of float32 arrays `[T_i, dim]`; padding never changes them."""
+        """Return the features of one layer. The other waveforms of a batch do not change them.
+
+        Args:
+            waveforms: list of mono float32 arrays `[N_i]` in [-1, 1] at `sample_rate`.
+            layer: 0 to `num_layers`.
+
+        Returns:
+            List of float32 arrays `[T_i, dim]`.
+        """
+
+
+class TrainableEncoder(Encoder, Protocol):
+    """An encoder whose weights can be trained further. `load_trainable` returns one."""
+
+    model: Any  # the PyTorch module that is trained
+    front_end_tensors: dict  # name → tensor: those in `model.safetensors` that are not in the state dict of `model`
+
+    def hidden_states(self, waveforms):
+        """Return the hidden states of all layers, with gradients.
+
+        Args:
+            waveforms: list of float32 arrays `[N_i]`.
+
+        Returns:
+            List of tensors `[B, T, dim]`, layer 0 first, and the number of frames of each waveform, `[B]`. What follows
+            these frames is padding.
+        """
+
+    def with_model(self, model):
+        """Return the same encoder with another model, such as a student."""
 
 
 class Trunk(Protocol):
-    """An encoder that can be looked into and trained: a module whose `forward` is not used.
+    """An encoder taken apart, so that vectors can be put before its frames or into its layers. `load_trunk` returns one.
 
-    Frames that a front end makes (`frames`) are padded with zeros and go through `embed` and, one after another, `steps`;
-    whoever calls these may put vectors before the frames, or change what enters a block.
+    It is a PyTorch module without `forward`. The frames of a batch are padded with zeros and pass `embed`, then each of
+    `layer_functions`:
+
+        frames = pad_sequence([trunk.frames(waveform) for waveform in waveforms], batch_first=True)
+        x = trunk.embed(frames, valid_mask)
+        for layer in trunk.layer_functions(x, valid_mask):
+            x = layer(x)
     """
 
-    sample_rate: int  # as of `Encoder`
+    sample_rate: int  # as in `Encoder`
     hop_length: int
     dim: int
-    num_layers: int  # of steps
-    blocks: list  # the modules of the steps, each once
+    num_layers: int
+    blocks: list  # the `TransformerBlock`s, each once, even if several layers share one
 
     def frames(self, waveform):
-        """Waveform `[N]`, a float32 tensor → frames `[T, dim]`. Raises `ValueError` where it is too short for one."""
+        """Return the frames `[T, dim]` of a float32 tensor `[N]`. Raises `ValueError` if it is shorter than one frame."""
 
     def embed(self, x, valid_mask):
-        """Frames `[B, T, dim]` → the first block's input; boolean `real` `[B, T]`: those that pad nothing; None: all."""
+        """Return the input of the first block.
+
+        Args:
+            x: frames `[B, T, dim]`.
+            valid_mask: boolean `[B, T]`, True for frames that are not padding; None: there is no padding.
+        """
 
     def layer_functions(self, x, valid_mask):
-        """For `embed`'s output, the blocks in order as functions `[B, T, dim]` → `[B, T, dim]`; padding is not looked at."""
+        """Return one function `[B, T, dim]` → `[B, T, dim]` per layer; attention ignores padding.
+
+        Args:
+            x: what `embed` returned.
+            valid_mask: as in `embed`.
+        """
 
 
 def load(folder, device="cpu"):
-    """The encoder that lies in `folder`, ready to use. Raises `ValueError` where there is none, or of an unknown architecture."""
-    return _module(folder).load(Path(folder), device)
+    """Return the `Encoder` saved in `folder`, ready for inference.
+
+    Raises:
+        ValueError: the folder holds no encoder, or one of an unknown architecture.
+    """
+    return _architecture_of(folder).load(Path(folder), device)
+
+
+def load_trainable(folder, device="cpu"):
+    """Return the `TrainableEncoder` saved in `folder`.
+
+    Raises:
+        ValueError: as `load`; or encoders of this architecture cannot be trained further.
+    """
+    return _optional(folder, "load_trainable", "training needs an encoder that can be trained")(Path(folder), device)
 
 
 def load_trunk(folder):
-    """The encoder in `folder` as a `Trunk`, on the CPU. Raises `ValueError` for an architecture that has none."""
-    module = _module(folder)
-    if not hasattr(module, "load_trunk"):
-        raise data_error(
-            Path(folder) / "config.json",
-            "prompts and the like need an encoder with transformer blocks",
-            expected="one with 'load_trunk' in its file",
-            got=f"'{module.__name__.rpartition('.')[2]}'",
-            remedy="choose another encoder",
-        )
-    return module.load_trunk(Path(folder))
+    """Return the encoder in `folder` as a `Trunk`, on the CPU.
 
-
-def _module(folder):
-    if not (Path(folder) / "config.json").is_file():
-        beside = sorted(path.parent.name for path in Path(folder).parent.glob("*/config.json"))
-        raise data_error(
-            folder,
-            "an encoder is a folder with config.json and model.safetensors",
-            expected=one_of(Path(folder).name, beside),
-            got="no such files",
-            remedy=f"{nearest(Path(folder).name, beside)}or make it: snakemake --cores all {folder}/config.json",
-        )
-    config = read_json(Path(folder) / "config.json")
-    name, known = config["architecture"], architectures()
-    if name not in known:
-        raise data_error(
-            Path(folder) / "config.json",
-            "'architecture' names a file of speech2unit/encoders/architectures",
-            expected=one_of(name, known),
-            got=f"'{name}'",
-            remedy=f"{nearest(name, known)}prepare the encoder again",
-        )
-    return importlib.import_module(f"{registry.__name__}.{name}")
-
-
-def architectures():
-    """Names of the architectures: the files of this folder."""
-    return sorted(module.name for module in pkgutil.iter_modules(registry.__path__))
+    Raises:
+        ValueError: as `load`; or the architecture has no transformer blocks.
+    """
+    return _optional(folder, "load_trunk", "prompts and other tuning need an encoder with transformer blocks")(Path(folder))
 
 
 def encode(encoder, waveforms, layer):
-    """`encoder.features` of what was checked before: a list of mono waveforms `[N_i]`, of any type of floats, → arrays
-    `[T_i, dim]`; of none, none.
+    """Check the arguments, then return the features of `layer`.
 
-    Raises `ValueError` where the encoder lacks the layer, or a waveform has channels or is shorter than a frame.
+    Args:
+        encoder: an `Encoder`.
+        waveforms: list of mono arrays `[N_i]` of any float type, in [-1, 1] at `encoder.sample_rate`; it may be empty.
+        layer: 0 to `encoder.num_layers`.
+
+    Returns:
+        List of float32 arrays `[T_i, dim]`.
+
+    Raises:
+        ValueError: there is no such layer, or a waveform has several channels or is shorter than one frame.
     """
     check_layer(encoder, layer, "layer")
     waveforms = [np.asarray(waveform, dtype=np.float32) for waveform in waveforms]
     for number, waveform in enumerate(waveforms):
-        if len(waveform.shape) != 1 or len(waveform) < MIN_SAMPLES:
+        if waveform.ndim != 1 or len(waveform) < MIN_SAMPLES:
             raise data_error(
                 f"waveform {number}",
-                "a waveform is mono and fills a frame",
+                "a waveform is mono and at least one frame long",
                 expected=f"[N], at least {MIN_SAMPLES} samples",
                 got=f"{list(waveform.shape)}",
-                remedy="average the channels, or leave it out; one alone is a list of one",
+                remedy="average the channels, or drop the waveform; pass a single waveform as a list of one",
             )
-    return encoder.features(waveforms, layer) if len(waveforms) else []
+    return encoder.features(waveforms, layer) if waveforms else []
 
 
 def check_layer(encoder, layer, place):
-    """Raises `ValueError` where `encoder` has no such layer."""
+    """Raise `ValueError` if `encoder` has no such layer; `place` is what the message names."""
     if not 0 <= layer <= encoder.num_layers:
         raise data_error(
             place,
@@ -128,3 +168,53 @@ def check_layer(encoder, layer, place):
             got=f"{layer}",
             remedy="change 'layer' in config/codebooks.tsv",
         )
+
+
+def architecture_names():
+    """Return the names of all architectures: the files of `speech2unit/encoders/architectures/`."""
+    return sorted(module.name for module in pkgutil.iter_modules(architectures.__path__))
+
+
+def import_architecture(name):
+    """Return the module of an architecture."""
+    return importlib.import_module(f"{architectures.__name__}.{name}")
+
+
+def _architecture_of(folder):
+    """Return the module that loads the encoder in `folder`."""
+    config = Path(folder) / "config.json"
+    if not config.is_file():
+        saved = sorted(path.parent.name for path in Path(folder).parent.glob("*/config.json"))
+        raise data_error(
+            folder,
+            "an encoder is a folder with config.json and model.safetensors",
+            expected=one_of(Path(folder).name, saved),
+            got="no such files",
+            remedy=f"{nearest(Path(folder).name, saved)}or make it: snakemake --cores all {folder}/config.json",
+        )
+    name = read_json(config)["architecture"]
+    names = architecture_names()
+    if name not in names:
+        raise data_error(
+            config,
+            "'architecture' names a file of speech2unit/encoders/architectures",
+            expected=one_of(name, names),
+            got=f"'{name}'",
+            remedy=f"{nearest(name, names)}prepare the encoder again",
+        )
+    return import_architecture(name)
+
+
+def _optional(folder, function, rule):
+    """Return a function that only some architectures have; `rule` is what the message says if this one has not."""
+    module = _architecture_of(folder)
+    if not hasattr(module, function):
+        name = module.__name__.rpartition(".")[2]
+        raise data_error(
+            Path(folder) / "config.json",
+            rule,
+            expected=f"an architecture whose file has '{function}'",
+            got=f"'{name}'",
+            remedy="choose another encoder",
+        )
+    return getattr(module, function)

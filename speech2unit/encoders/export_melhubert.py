@@ -1,4 +1,4 @@
-"""A MelHuBERT as its authors' programs, and s3prl with them, load it."""
+"""Write a MelHuBERT in the format of its authors, which their programs and s3prl load."""
 
 import numpy as np
 import torch
@@ -9,9 +9,20 @@ from storage.files import atomic, read_json
 
 
 def export_melhubert(*, model, config, checkpoint, mean_std):
-    """Stage: write the checkpoint, and mean and deviation of the log-Mel bins `[2, 40]` as .npy."""
-    found, moments = published_checkpoint(load_file(model), read_json(config), config)
-    with atomic(checkpoint) as temporary, open(temporary, "wb") as file:  # a path would be kept within, and the name is random
-        torch.save(found, file)
+    """Stage: write a checkpoint in the published format.
+
+    Args:
+        model: path of the encoder's tensors.
+        config: path of its settings.
+        checkpoint: path of the checkpoint to write.
+        mean_std: path of the .npy file to write: mean and standard deviation of the log-Mel bins, `[2, 40]`.
+
+    Raises:
+        ValueError: see `published_checkpoint`.
+    """
+    contents, moments = published_checkpoint(load_file(model), read_json(config), config)
+    # torch.save would store the random name of a temporary path in the file, so it gets an open file.
+    with atomic(checkpoint) as temporary, open(temporary, "wb") as file:
+        torch.save(contents, file)
     with atomic(mean_std) as temporary, open(temporary, "wb") as file:
         np.save(file, moments.numpy())

@@ -15,15 +15,13 @@ The stages `prune_heads`, `prune_rows`, `prune_weights` and `factorize_layers` s
     seed: seed of the training.
 """
 
-import importlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
-from speech2unit import encoders
+from speech2unit.encoders import import_architecture, load_trainable
 from speech2unit.encoders.models.compressed_layers import layer_sizes
-from speech2unit.encoders.models.log_mel import load_front_end
 from speech2unit.recipes.masked_frames import read_targets
 from speech2unit.recipes.objectives import Objective, masked_prediction, parent_states
 from speech2unit.recipes.speech_batches import training_rows
@@ -54,12 +52,10 @@ def load_parent(model, config):
         model, config: the two files of the encoder.
 
     Returns:
-        The model, its settings, and its front end, which is None if the model contains it.
+        The encoder, a `TrainableEncoder`, and its settings.
     """
     settings = {name: value for name, value in read_json(config).items() if name != KEY}
-    architecture = importlib.import_module(f"{encoders.__name__}.architectures.{settings['architecture']}")
-    front_end = load_front_end(model, config) if settings["architecture"] == "melhubert" else None
-    return architecture.read_model(Path(model).parent).to(choose_device()), settings, front_end
+    return load_trainable(Path(model).parent, choose_device()), settings
 
 
 def load_student(parent_model, parent_config, manifests, roots, targets, num_targets, *, dropout, data, seed):
@@ -68,25 +64,53 @@ def load_student(parent_model, parent_config, manifests, roots, targets, num_tar
     Raises:
         ValueError: if a MelHuBERT's targets are not the ones that it was trained on.
     """
-    model, settings, front_end = load_parent(parent_model, parent_config)
+    parent, settings = load_parent(parent_model, parent_config)
     rows = list(training_rows(manifests, roots))
-    for module in model.modules():
+    for module in parent.model.modules():
         if isinstance(module, nn.Dropout):
             module.p = dropout
-    if front_end is None:
-        batch_settings = {name: data[name] for name in ("max_crop_frames", "batch_frames", "dev_fraction")}
-        return Student(model, settings, {}, parent_states(model, rows, **batch_settings, seed=seed))
-    if list(settings["num_targets"]) != num_targets:
+    make_objective = OBJECTIVES[import_architecture(settings["architecture"]).OBJECTIVE]
+    objective = make_objective(parent, rows, config=parent_config, targets=targets, num_targets=num_targets, data=data, seed=seed)
+    return Student(parent.model, settings, parent.front_end_tensors, objective)
+
+
+def continue_masked_prediction(parent, rows, *, config, targets, num_targets, data, seed):
+    """Return the `Objective` of a compressed MelHuBERT: predict the pseudo-labels of the parent's pre-training.
+
+    Args:
+        parent: the encoder.
+        rows: (path, manifest row) of each utterance.
+        config: path of the parent's settings, which an error names.
+        targets, num_targets, data, seed: as at the top of this file.
+
+    Raises:
+        ValueError: if these are not the targets that the parent was trained on.
+    """
+    expected = list(parent.model.config.num_targets)
+    if expected != num_targets:
         raise data_error(
-            parent_config,
+            config,
             "a compressed MelHuBERT is trained on the targets of its parent",
-            expected=f"targets with {settings['num_targets']} clusters",
+            expected=f"targets with {expected} clusters",
             got=f"{num_targets}",
             remedy="name the parent's targets in config/encoders.tsv",
         )
-    labels = read_targets(targets, {row["utterance_id"]: front_end.num_frames(row["num_samples"]) for _, row in rows})
-    objective = masked_prediction(model, front_end, rows, labels, **data, seed=seed)
-    return Student(model, settings, dict(mean=front_end.mean, std=front_end.std), objective)
+    num_frames = {row["utterance_id"]: parent.front_end.num_frames(row["num_samples"]) for _, row in rows}
+    labels = read_targets(targets, num_frames)
+    return masked_prediction(parent.model, parent.front_end, rows, labels, **data, seed=seed)
+
+
+def match_parent_states(parent, rows, *, config, targets, num_targets, data, seed):
+    """Return the `Objective` of a compressed encoder without heads: keep the hidden states of the parent.
+
+    The arguments are those of `continue_masked_prediction`; there are no targets.
+    """
+    batch_settings = {name: data[name] for name in ("max_crop_frames", "batch_frames", "dev_fraction")}
+    return parent_states(parent.model, rows, **batch_settings, seed=seed)
+
+
+# Constant `OBJECTIVE` of an architecture's file → function that returns the `Objective`.
+OBJECTIVES = dict(masked_prediction=continue_masked_prediction, parent_states=match_parent_states)
 
 
 def shrink_and_train(

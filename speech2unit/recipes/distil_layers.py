@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from speech2unit import encoders
-from speech2unit.encoders.architectures.distilalhubert import BODIES, build, encoder_of
+from speech2unit.encoders.architectures.distilalhubert import BODIES, build_model
 from speech2unit.recipes.objectives import build_objective, layer_losses
 from speech2unit.recipes.speech_batches import random_segment, read_waveforms, training_rows
 from storage import tables
@@ -78,7 +78,7 @@ def copy_teacher(student, tensors, norms_from_teacher):
     """Copy the teacher's tensors to a student, except for heads and for layers that the student does not have.
 
     Args:
-        student: the model of `distilalhubert.build`.
+        student: the model of `distilalhubert.build_model`.
         tensors: tensors of the teacher by name.
         norms_from_teacher: whether the layer norms before the first block are copied as well; the published code does not.
     """
@@ -138,10 +138,10 @@ def distil_layers(
     tensors = load_tensors(parent_model)
     settings = student_settings(read_json(parent_config), sizes, parent_config)
     teacher = encoders.load(Path(parent_model).parent, device)
-    student = build(settings, dropout)
+    student = build_model(settings, dropout)
     copy_teacher(student, tensors, norms_from_teacher)
     scale_cnn_gradients(student, cnn_gradient_factor)
-    encoder = encoder_of(student, getattr(teacher, "front_end", None), device)
+    encoder = teacher.with_model(student)
     layers = range(layer_interval, sizes["num_layers"] * sizes["num_repeats"] + 1, layer_interval)
 
     def make_batch(rows, rng):
@@ -152,7 +152,6 @@ def distil_layers(
 
     objective = build_objective(list(training_rows(manifests, roots)), make_batch, loss, loss, **data, seed=seed)
     curve = objective.train(student, num_updates=num_updates, optimization=optimization, seed=seed)
-    front_end = {name: tensors[name] for name in ("mean", "std") if settings["body"] == "melhubert"}
-    save_tensors(model, student.state_dict() | front_end)
+    save_tensors(model, student.state_dict() | teacher.front_end_tensors)
     save_config(config, settings)
     tables.write(training, curve, TRAINING)

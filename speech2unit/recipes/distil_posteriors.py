@@ -45,15 +45,15 @@ def distil_posteriors(
     The other arguments are explained in `compress_encoder`.
     """
     torch.manual_seed(seed)
-    teacher, settings, front_end = load_parent(parent_model, parent_config)
-    student = MelHuBERTModel(replace(teacher.config, **sizes), dropout).to(choose_device())
+    teacher, settings = load_parent(parent_model, parent_config)
+    student = MelHuBERTModel(replace(teacher.model.config, **sizes), dropout).to(choose_device())
     rows = list(training_rows(manifests, roots))
     data_settings = {name: value for name, value in data.items() if name != "unmasked_weight"}
     objective = teacher_posteriors(
-        student, teacher, front_end, rows, temperature=temperature, masked=masked, **data_settings, seed=seed
+        student, teacher.model, teacher.front_end, rows, temperature=temperature, masked=masked, **data_settings, seed=seed
     )
     curve = objective.train(student, num_updates=num_updates, optimization=optimization, seed=seed)
-    save_tensors(model, student.state_dict() | dict(mean=front_end.mean, std=front_end.std))
+    save_tensors(model, student.state_dict() | teacher.front_end_tensors)
     settings_of_student = {name: value for name, value in settings.items() if name != "layers"} | sizes
     save_config(config, settings_of_student)
     tables.write(training, curve, TRAINING)

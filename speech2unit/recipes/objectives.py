@@ -227,10 +227,10 @@ def state_loss(student, teacher, batch):
     device = next(student.parameters()).device
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
         frames = [student.front_end(waveform.to(device)) for waveform in batch]
-        teacher_states = list(teacher.states(frames))
+        teacher_states = list(teacher.hidden_states(frames))
     lengths = torch.tensor([len(f) for f in frames])
     layers = range(1, len(teacher_states))
-    total, num_frames = layer_losses(list(student.states(frames)), teacher_states, lengths, layers, COSINE_WEIGHT)
+    total, num_frames = layer_losses(list(student.hidden_states(frames)), teacher_states, lengths, layers, COSINE_WEIGHT)
     return total / len(layers), num_frames
 
 

@@ -1,6 +1,5 @@
 """Small transformers with drawn weights, and some utterances on disk."""
 
-import importlib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -114,7 +113,7 @@ def lineage(utterances, tmp_path):
 
         def load(folder=child):
             assert np.isfinite(encoders.load(Path(tmp_path / folder)).features([np.zeros(2_000, np.float32)], 1)[0]).all()
-            return importlib.import_module(f"speech2unit.encoders.architectures.{architecture}").read_model(tmp_path / folder)
+            return encoders.load_trainable(tmp_path / folder).model
 
         return settings, load, model
 

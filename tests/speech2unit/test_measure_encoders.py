@@ -6,7 +6,7 @@ import torch
 
 from speech2unit import encoders, measure_encoders
 from speech2unit.encoders.architectures.cpc import CPC, CPCConfig, CPCModel
-from speech2unit.encoders.architectures.distilalhubert import build
+from speech2unit.encoders.architectures.distilalhubert import build_model
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 from speech2unit.measure_encoders import count_parameters, interleaved_medians, multiply_adds, noise, peak_memory_mb
@@ -39,7 +39,7 @@ def folders(tmp_path):
     [torch.nn.init.normal_(p) for p in waves.pos_conv.parameters()]
     return dict(
         parent=stored(tmp_path / "parent", "melhubert", model.state_dict() | FRONT_END, SIZES),
-        child=stored(tmp_path / "child", "distilalhubert", build(settings).state_dict() | FRONT_END, settings),
+        child=stored(tmp_path / "child", "distilalhubert", build_model(settings).state_dict() | FRONT_END, settings),
         waves=stored(tmp_path / "waves", "wav2vec2", waves.state_dict(), WAVES),
         log_mel=stored(tmp_path / "log_mel", "log_mel", FRONT_END, {}),
     )

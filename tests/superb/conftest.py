@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 
-from speech2unit.encoders.architectures.decoar2 import build
+from speech2unit.encoders.architectures.decoar2 import build_model
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 from storage import tables
@@ -25,7 +25,7 @@ MELHUBERT = MelHuBERTConfig(num_layers=2, dim=16, ffn_dim=24, num_heads=2, conv_
 MODELS = dict(
     melhubert=lambda: (MelHuBERTModel(MELHUBERT), asdict(MELHUBERT) | dict(subtract_loudness=True)),
     wav2vec2=lambda: (Wav2Vec2Model(Wav2Vec2Config(**WAV2VEC2)), WAV2VEC2),
-    decoar2=lambda: (build(SIZES), SIZES),
+    decoar2=lambda: (build_model(SIZES), SIZES),
 )
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from speech2unit.encoders import architectures
+from speech2unit.encoders import architecture_names
 from workflow.scripts import row_checks
 from workflow.scripts import rows as config_rows
 from workflow.scripts.config_files import default_config
@@ -115,7 +115,9 @@ def test_a_superb_task_that_could_only_fail_when_it_runs_is_refused(tables, old,
 
 def test_the_architectures_with_blocks_are_those_with_a_trunk():
     with_trunk = [
-        name for name in architectures() if hasattr(import_module(f"speech2unit.encoders.architectures.{name}"), "load_trunk")
+        name
+        for name in architecture_names()
+        if hasattr(import_module(f"speech2unit.encoders.architectures.{name}"), "load_trunk")
     ]
     assert sorted(row_checks.WITH_BLOCKS) == with_trunk
 

@@ -1,27 +1,29 @@
-"""CPC as GSLM uses it: convolutions over the waveform, then LSTMs over their frames, 100 a second.
+"""CPC as GSLM uses it: convolutions over the waveform, then LSTMs over frames of 10 ms.
 
-Layer 0 is the output of the convolutions, layer i that of the i-th LSTM; GSLM's units are of layer 2.
-**Source:** Rivière et al. 2020, arXiv 2002.02848; Lakhotia et al. 2021 (GSLM), arXiv 2102.01192, and fairseq's
-`CpcFeatureReader`, whose pieces of 4 s are kept, as its units depend on them.
+Layer 0 is the output of the convolutions, layer i that of LSTM i. GSLM's units are made from layer 2. As in fairseq's
+`CpcFeatureReader`, features are computed in chunks of 4 s, because GSLM's units depend on them.
+
+**Source:** Rivière et al. 2020, arXiv 2002.02848; Lakhotia et al. 2021 (GSLM), arXiv 2102.01192.
 """
 
 import re
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 from torch import nn
 
-from storage.files import read_json
+from speech2unit.encoders.models.loading import load_weights, read_settings, sizes_from
 from storage.untrusted.renaming import rename_tensors
 
 SAMPLE_RATE_HZ = 16_000
 HOP_SAMPLES = 160
-KERNELS, STRIDES, PADDINGS = (10, 8, 4, 4, 4), (5, 4, 2, 2, 2), (3, 2, 1, 1, 1)
-MARGIN_SAMPLES = 2 * HOP_SAMPLES  # a frame sees 153 samples before its hop and 311 from there on
-PIECE_SAMPLES = 64_000  # 4 s: GSLM's reader starts anew this often
-SOURCES = {
+KERNELS = (10, 8, 4, 4, 4)
+STRIDES = (5, 4, 2, 2, 2)
+PADDINGS = (3, 2, 1, 1, 1)
+MARGIN_SAMPLES = 2 * HOP_SAMPLES  # context on each side: a frame is computed from 153 samples before its start to 311 after it
+CHUNK_SAMPLES = 64_000  # 4 s: GSLM's reader resets the LSTMs after each chunk
+PUBLISHED_NAMES = {  # our module → pattern of its tensors in the published file
     "convs": r"gEncoder\.conv(\d+)\.(\w+)",
     "norms": r"gEncoder\.batchNorm(\d+)\.(\w+)",
     "layers": r"gAR\.baseNet\.(\w+_l)(\d+)",
@@ -30,21 +32,23 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class CPCConfig:
-    """Sizes. `conv_dim`: channels of the convolutions; `dim`: of the LSTMs."""
+    """Sizes of a model."""
 
-    conv_dim: int
-    dim: int
-    num_layers: int
+    conv_dim: int  # channels of the convolutions
+    dim: int  # of the LSTMs
+    num_layers: int  # LSTMs
 
 
 class ChannelNorm(nn.Module):
-    """`[B, C, T]` → each frame with mean 0 and (unbiased) variance 1 over its channels, scaled and shifted."""
+    """Give each frame of `[B, C, T]` mean 0 and (unbiased) variance 1 over its channels, then scale and shift it."""
 
     def __init__(self, dim):
         super().__init__()
-        self.weight, self.bias = nn.Parameter(torch.ones(1, dim, 1)), nn.Parameter(torch.zeros(1, dim, 1))
+        self.weight = nn.Parameter(torch.ones(1, dim, 1))
+        self.bias = nn.Parameter(torch.zeros(1, dim, 1))
 
     def forward(self, x):
+        """Return the normalised `x`, `[B, C, T]`."""
         variance, mean = torch.var_mean(x, 1, keepdim=True)
         return (x - mean) * torch.rsqrt(variance + 1e-5) * self.weight + self.bias
 
@@ -55,30 +59,43 @@ class CPCModel(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        shapes = zip((1, *[config.conv_dim] * 4), KERNELS, STRIDES, PADDINGS)
-        self.convs = nn.ModuleList(nn.Conv1d(i, config.conv_dim, k, s, p) for i, k, s, p in shapes)
+        in_dims = (1, *[config.conv_dim] * 4)
+        self.convs = nn.ModuleList(
+            nn.Conv1d(in_dim, config.conv_dim, kernel, stride, padding)
+            for in_dim, kernel, stride, padding in zip(in_dims, KERNELS, STRIDES, PADDINGS)
+        )
         self.norms = nn.ModuleList(ChannelNorm(config.conv_dim) for _ in KERNELS)
         dims = [config.conv_dim] + [config.dim] * config.num_layers
-        self.layers = nn.ModuleList(nn.LSTM(i, o, batch_first=True) for i, o in pairwise(dims))
+        self.layers = nn.ModuleList(nn.LSTM(in_dim, out_dim, batch_first=True) for in_dim, out_dim in pairwise(dims))
 
     def convolve(self, waveform):
-        """Waveform `[N]` → frames `[(N + 1) // 160, conv_dim]`."""
+        """Return the frames `[(N + 1) // 160, conv_dim]` of a waveform `[N]`."""
         x = waveform[None, None]
         for conv, norm in zip(self.convs, self.norms):
             x = torch.relu(norm(conv(x)))
         return x[0].T
 
     def frames(self, waveform):
-        """The same as `convolve` in pieces that overlap: memory of 4 s however long the waveform is."""
+        """Return the same as `convolve`, computed in overlapping chunks, so that memory does not grow with the waveform."""
         parts = []
-        for start in range(0, len(waveform), PIECE_SAMPLES):
+        for start in range(0, len(waveform), CHUNK_SAMPLES):
             first = max(start - MARGIN_SAMPLES, 0)
-            part = self.convolve(waveform[first : start + PIECE_SAMPLES + MARGIN_SAMPLES])
-            parts.append(part[(start - first) // HOP_SAMPLES :][: PIECE_SAMPLES // HOP_SAMPLES])
+            chunk = self.convolve(waveform[first : start + CHUNK_SAMPLES + MARGIN_SAMPLES])
+            parts.append(chunk[(start - first) // HOP_SAMPLES :][: CHUNK_SAMPLES // HOP_SAMPLES])
         return torch.cat(parts)
 
-    def states(self, waveforms, layer):
-        """List of waveforms `[N_i]` → list of states `[T_i, dim]`. LSTMs look back only, so padding on the right is unseen."""
+    def hidden_states(self, waveforms, layer):
+        """Return the hidden states of one layer.
+
+        Padding on the right does not change them, as LSTMs only look back.
+
+        Args:
+            waveforms: list of tensors `[N_i]`.
+            layer: 0 to `num_layers`.
+
+        Returns:
+            List of tensors `[T_i, dim]`.
+        """
         frames = [self.frames(waveform) for waveform in waveforms]
         x = nn.utils.rnn.pad_sequence(frames, batch_first=True)
         for lstm in self.layers[:layer]:
@@ -87,58 +104,71 @@ class CPCModel(nn.Module):
 
 
 class CPC:
-    """The encoder; see `speech2unit.encoders.Encoder`."""
+    """A CPC model; see `speech2unit.encoders.Encoder`."""
 
-    sample_rate, hop_length = SAMPLE_RATE_HZ, HOP_SAMPLES
+    sample_rate = SAMPLE_RATE_HZ
+    hop_length = HOP_SAMPLES
 
     def __init__(self, model, device):
-        self.model, self.device = model.to(device).eval(), device
-        self.dim, self.num_layers = model.config.dim, model.config.num_layers
+        self.model = model.to(device).eval()
+        self.device = device
+        self.dim = model.config.dim
+        self.num_layers = model.config.num_layers
 
     @torch.no_grad()
     def features(self, waveforms, layer):
-        """See `Encoder.features`. GSLM's reader encodes each whole 4 s by itself; only the frames of what is left over
-        (all, of a shorter waveform) have heard everything before. Where that is less than a frame the reader repeats all
-        frames; here none is added.
+        """See `Encoder.features`.
+
+        As in GSLM's reader, each full chunk of 4 s is encoded on its own. Only the frames after the last full chunk (all
+        frames of a shorter waveform) are encoded with everything before them. If less than one frame follows the last full
+        chunk, the reader repeats all frames; here none is added.
         """
         waveforms = [torch.as_tensor(waveform, device=self.device) for waveform in waveforms]
-        found = []
-        for waveform, whole in zip(waveforms, self.model.states(waveforms, layer)):
-            num_pieces, rest = divmod(len(waveform), PIECE_SAMPLES)
-            pieces = self.model.states(waveform.split(PIECE_SAMPLES)[:num_pieces], layer) if num_pieces else []
-            tail = rest // (len(waveform) // len(whole))
-            found.append(torch.cat([*pieces, whole[max(len(whole) - tail, 0) :]]).cpu().numpy())
-        return found
+        features = []
+        for waveform, states in zip(waveforms, self.model.hidden_states(waveforms, layer)):
+            num_chunks, num_samples_left = divmod(len(waveform), CHUNK_SAMPLES)
+            full_chunks = waveform.split(CHUNK_SAMPLES)[:num_chunks]
+            parts = self.model.hidden_states(full_chunks, layer) if full_chunks else []
+            num_frames_left = num_samples_left // (len(waveform) // len(states))
+            parts.append(states[max(len(states) - num_frames_left, 0) :])
+            features.append(torch.cat(parts).cpu().numpy())
+        return features
 
 
 def convert(tensors, sizes):
-    """Tensors by the names under a checkpoint's `weights` → by ours, and rows (source, name, shape, dtype) of a load report.
+    """Convert the tensors of a published checkpoint (its entry `weights`).
 
-    sizes: the fields of `CPCConfig`. LSTMs above `num_layers` are left out (their rows have an empty name).
-    Raises `ValueError` that lists missing, unexpected and wrongly shaped tensors.
+    Args:
+        tensors: published name → tensor.
+        sizes: the fields of `CPCConfig`. LSTMs above `num_layers` are left out.
+
+    Returns:
+        Our name → tensor, and the rows of a load report, with an empty name for what is left out.
+
+    Raises:
+        ValueError: tensors are missing, unexpected or of another shape; the message lists them.
     """
     with torch.device("meta"):
-        wanted = {name: tensor.shape for name, tensor in CPCModel(CPCConfig(**sizes)).state_dict().items()}
-    names = {source: _our_name(source, sizes["num_layers"]) for source in tensors}
-    return rename_tensors("cpc", names, tensors, wanted, sizes)
+        model = CPCModel(CPCConfig(**sizes))
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    names = {published: _our_name(published, sizes["num_layers"]) for published in tensors}
+    return rename_tensors("cpc", names, tensors, shapes, sizes)
 
 
 def load(folder, device):
-    """The encoder in `folder`."""
-    from safetensors.torch import load_file
-
-    folder = Path(folder)
-    settings = read_json(folder / "config.json")
-    model = CPCModel(CPCConfig(**{name: settings[name] for name in CPCConfig.__dataclass_fields__}))
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    return CPC(model, device)
+    """Return the encoder saved in `folder`."""
+    model = CPCModel(sizes_from(read_settings(folder), CPCConfig))
+    return CPC(load_weights(model, folder, assign=False), device)
 
 
-def _our_name(source, num_layers):
-    """`gEncoder.conv0.bias` → `convs.0.bias`, `gAR.baseNet.bias_hh_l1` → `layers.1.bias_hh_l0`; no longer needed: empty."""
-    for part, pattern in SOURCES.items():
-        if match := re.fullmatch(pattern, source):
-            if part != "layers":
-                return f"{part}.{match[1]}.{match[2]}"
+def _our_name(published, num_layers):
+    """Return our name of a published tensor; empty for LSTMs above `num_layers`, unchanged if it is not known.
+
+    Examples: `gEncoder.conv0.bias` → `convs.0.bias`, `gAR.baseNet.bias_hh_l1` → `layers.1.bias_hh_l0`.
+    """
+    for module, pattern in PUBLISHED_NAMES.items():
+        if match := re.fullmatch(pattern, published):
+            if module != "layers":
+                return f"{module}.{match[1]}.{match[2]}"
             return f"layers.{match[2]}.{match[1]}0" if int(match[2]) < num_layers else ""
-    return source
+    return published

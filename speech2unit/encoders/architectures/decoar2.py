@@ -1,39 +1,32 @@
 """DeCoAR 2.0: the transformer of wav2vec 2.0 over log-Mel frames, pre-trained to reconstruct slices of them.
 
-Layer 0 is the input of the first block, layer i the output of the i-th.
-**Source:** DeCoAR 2.0, arXiv 2012.06659; the numbers are those of s3prl's `decoar2`: 80 log-Mel bins every 10 ms, each with
-mean 0 and deviation 1 over the utterance, of which every second frame is kept.
+Layer 0 is the input of the first block, layer i the output of block i. The front end is that of s3prl's upstream `decoar2`:
+80 log-Mel bins every 10 ms, each bin with mean 0 and standard deviation 1 over the utterance; every second frame is kept.
+
+**Source:** DeCoAR 2.0, arXiv 2012.06659.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
 
-from speech2unit.encoders.architectures.wav2vec2 import SAMPLE_RATE_HZ, Wav2Vec2, Wav2Vec2Trunk, filled
+from speech2unit.encoders.architectures import wav2vec2
+from speech2unit.encoders.models import wav2vec2_names
 from speech2unit.encoders.models.fast_layers import Linear
-from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
-from speech2unit.encoders.models.wav2vec2_names import renamed
-from storage.files import read_json
+from speech2unit.encoders.models.wav2vec2 import SAMPLE_RATE_HZ, Wav2Vec2Config, Wav2Vec2Model
 
 NUM_MELS = 80
-OF_PRETRAINING = r"(?!post_extract_proj\.|encoder\.).*"  # names, which s3prl leaves out as well
-SIZES = (
-    "num_layers",
-    "dim",
-    "ffn_dim",
-    "num_heads",
-    "pos_conv_kernel",
-    "pos_conv_groups",
-)  # in config.json; see `Wav2Vec2Config`
+PRETRAINING_TENSORS = r"(?!post_extract_proj\.|encoder\.).*"  # names of the tensors that s3prl does not load either
+SIZES = ("num_layers", "dim", "ffn_dim", "num_heads", "pos_conv_kernel", "pos_conv_groups")  # settings in config.json
 
 
 @dataclass(frozen=True)
 class DeCoAR2Config(Wav2Vec2Config):
     """A `Wav2Vec2Config` without convolutions."""
 
-    hop_length, min_samples = 320, 560  # of a frame of two, and of the two windows that have a deviation
+    hop_length = 320  # two windows
+    min_samples = 560  # two windows: of a single one there is no standard deviation
 
 
 class FrontEnd(nn.Module):
@@ -44,37 +37,42 @@ class FrontEnd(nn.Module):
         self.projection = Linear(NUM_MELS, dim)
 
     def forward(self, waveform):
-        """Waveform `[N]` → frames `[T, D]`; the filter bank runs on the CPU."""
+        """Return the frames `[T, D]` of a waveform `[N]`. The filter bank runs on the CPU."""
         from torchaudio.compliance import kaldi
 
         settings = dict(num_mel_bins=NUM_MELS, window_type="hamming", sample_frequency=SAMPLE_RATE_HZ)
-        deviation, mean = torch.std_mean(mel := kaldi.fbank(waveform.cpu()[None], **settings), 0)
-        return self.projection(((mel - mean) / (deviation + 1e-10))[::2].to(waveform.device))
+        mel = kaldi.fbank(waveform.cpu()[None], **settings)
+        std, mean = torch.std_mean(mel, 0)
+        normalized = (mel - mean) / (std + 1e-10)
+        return self.projection(normalized[::2].to(waveform.device))
 
 
-def build(sizes):
-    """A model with sizes by the names of `SIZES`."""
-    none = dict(conv_layers=(), conv_bias=False, conv_norm="group", normalize_waveform=False, num_buckets=0, max_distance=0)
-    return Wav2Vec2Model(DeCoAR2Config(**none, pre_norm=False, **sizes), front_end=FrontEnd(sizes["dim"]))
+def build_model(settings):
+    """Return a model without weights, with the sizes in an encoder's config.json."""
+    config = DeCoAR2Config(
+        conv_layers=(),
+        conv_bias=False,
+        conv_norm="group",
+        normalize_waveform=False,
+        pre_norm=False,
+        num_buckets=0,
+        max_distance=0,
+        **{name: settings[name] for name in SIZES},
+    )
+    return Wav2Vec2Model(config, front_end=FrontEnd(config.dim))
 
 
 def convert(tensors, sizes):
-    """As `wav2vec2.convert`, of the model in s3prl's file."""
+    """Convert the tensors in s3prl's file; arguments, result and errors as `wav2vec2_names.convert`."""
     with torch.device("meta"):
-        return renamed(tensors, build(sizes), sizes, OF_PRETRAINING)
+        return wav2vec2_names.convert_to(build_model(sizes), tensors, sizes, PRETRAINING_TENSORS)
 
 
 def load(folder, device):
-    """The encoder in `folder`."""
-    return Wav2Vec2(read_model(folder).to(device).prepare(), device)
+    """Return the encoder saved in `folder`."""
+    return wav2vec2.load(folder, device, build_model)
 
 
 def load_trunk(folder):
-    """The encoder in `folder` as a `Trunk`."""
-    return Wav2Vec2Trunk(read_model(folder))
-
-
-def read_model(folder):
-    """The model in `folder`, as it can be trained."""
-    settings = read_json(Path(folder) / "config.json")
-    return filled(lambda: build({name: settings[name] for name in SIZES}), folder)
+    """Return the encoder saved in `folder` as a `Trunk`."""
+    return wav2vec2.load_trunk(folder, build_model)

@@ -1,42 +1,36 @@
-"""DistilALHuBERT: a few transformer layers of a teacher, run in turn several times over, so that few weights make many layers.
+"""DistilALHuBERT: a few transformer blocks that run several times in turn, so that few weights make many layers.
 
-    model = encoders.load("results/encoders/distilalhubert_mixed")
-    found = model(waveforms)    # list of 16 kHz waveforms [N_i], float32
-    found.last_hidden_state     # [B, T, D]
-    found.hidden_states         # a list of them, one a pass: 12 of 2 × 6, 3 × 4 and 4 × 3 layers
-    found.lengths               # [B]: frames of each row that are real
+    encoder = encoders.load("results/encoders/distilalhubert_2x6")
+    output = encoder(waveforms)  # list of float32 arrays [N_i] at 16 kHz
+    output.last_hidden_state     # [B, T, D]
+    output.hidden_states         # list of [B, T, D], one per layer: 12 for 2 × 6, 3 × 4 and 4 × 3 blocks
+    output.lengths               # [B]: number of frames of each waveform; what follows is padding
 
-**Source:** DistilALHuBERT, whose 2 × 6, 3 × 4 and 4 × 3 layers of HuBERT Base have the published 23,492,992, 30,580,864 and
-37,668,736 parameters. The mask embedding counts among these, though nothing is ever masked. Teachers other than HuBERT Base
-are ours. With norms before each part (`pre_norm`) states are what blocks put out, where the published code normalises them.
+HuBERT Base with 2 × 6, 3 × 4 and 4 × 3 blocks has the published 23,492,992, 30,580,864 and 37,668,736 parameters. The mask
+embedding counts among these, although nothing is ever masked. Two deviations: teachers other than HuBERT Base are possible;
+with norms before each part (`pre_norm`) hidden states are the outputs of blocks, while the published code normalises them.
+
+**Source:** DistilALHuBERT.
 """
 
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from speech2unit.encoders.architectures.melhubert import MelHuBERT, MelHuBERTTrunk, read_front_end
-from speech2unit.encoders.architectures.wav2vec2 import Wav2Vec2, Wav2Vec2Trunk
+from speech2unit.encoders.architectures import melhubert, wav2vec2
 from speech2unit.encoders.models import wav2vec2_names
-from speech2unit.encoders.models.compressed_layers import resize
-from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
-from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
+from speech2unit.encoders.models.loading import load_weights, read_settings
+from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config
 from storage.errors import data_error
-from storage.files import read_json
-from storage.weights import load_tensors
 
-BODIES = dict(  # architecture of the teacher → sizes, model, where its blocks are
-    melhubert=(MelHuBERTConfig, MelHuBERTModel, "layers"), wav2vec2=(Wav2Vec2Config, Wav2Vec2Model, "blocks")
-)
-FRONT_END = ("mean", "std")  # tensors of a MelHuBERT's file that are not the model's
+BODIES = dict(melhubert=melhubert, wav2vec2=wav2vec2)  # architecture of the teacher (`body` in config.json) → its module
 
 
-class Repeated(nn.ModuleList):
-    """Blocks that pass for `num_repeats` times as many: the whole set in turn, again and again."""
+class RepeatedBlocks(nn.ModuleList):
+    """Blocks that run `num_repeats` times in turn. As a list it has `num_repeats` times as many; parameters count once."""
 
-    num_repeats = 1
+    num_repeats = 1  # until __init__ has registered the blocks
 
     def __init__(self, blocks, num_repeats):
         super().__init__(blocks)
@@ -53,7 +47,7 @@ class Repeated(nn.ModuleList):
 
 
 class HiddenStates(NamedTuple):
-    """What a model says of a batch; see the top of this file."""
+    """What `DistilALHuBERT` returns for a batch; see the top of this file."""
 
     last_hidden_state: torch.Tensor
     hidden_states: list
@@ -61,67 +55,73 @@ class HiddenStates(NamedTuple):
 
 
 class DistilALHuBERT:
-    """The encoder; see `speech2unit.encoders.Encoder`."""
+    """An encoder with repeated blocks; see `speech2unit.encoders.Encoder`. Layer i is the output of the i-th block that runs."""
 
-    def __init__(self, body, num_repeats):
-        self.body, self.model = body, body.model
-        self.sample_rate, self.hop_length, self.dim = body.sample_rate, body.hop_length, body.dim
-        self.num_layers = body.num_layers * num_repeats
+    def __init__(self, encoder):
+        """`encoder`: a `MelHuBERT` or `Wav2Vec2` whose model has repeated blocks."""
+        self.encoder = encoder
+        self.model = encoder.model
+        self.sample_rate = encoder.sample_rate
+        self.hop_length = encoder.hop_length
+        self.dim = encoder.dim
+        self.num_layers = encoder.num_layers
 
     def features(self, waveforms, layer):
-        """See `Encoder.features`; layer i is the output of the i-th pass, whichever block it goes through."""
-        return self.body.features(waveforms, layer)
+        """See `Encoder.features`."""
+        return self.encoder.features(waveforms, layer)
 
     @torch.no_grad()
     def __call__(self, waveforms):
-        """List of 16 kHz waveforms `[N_i]` → `HiddenStates`."""
-        (_, *states), lengths = self.body.hidden_states(waveforms)
+        """Return the `HiddenStates` of a list of waveforms `[N_i]` at 16 kHz."""
+        (_, *states), lengths = self.encoder.hidden_states(waveforms)
         return HiddenStates(states[-1], states, lengths)
 
 
-def build(settings, dropout=0.0):
-    """The model that an encoder's settings (its config.json) describe, with nothing in it; `num_layers` counts those that differ."""
-    sizes, model, blocks = BODIES[settings["body"]]
-    student = model(sizes(**{name: settings[name] for name in sizes.__dataclass_fields__ if name in settings}), dropout)
-    student = resize(student, settings.get("layers", []))  # of a teacher that was pruned or factorised
-    setattr(student, blocks, Repeated(getattr(student, blocks), settings["num_repeats"]))
-    if settings["body"] == "wav2vec2":
-        nn.utils.parametrizations.weight_norm(student.pos_conv, dim=2)
-        student.mask_emb = nn.Parameter(torch.zeros(student.config.dim))
-    return student
+def build_model(settings, dropout=0.0):
+    """Return a model without trained weights, with the sizes in an encoder's config.json.
+
+    Args:
+        settings: `body`, `num_repeats` and the sizes of the body, whose `num_layers` counts the blocks that differ. `layers`
+            has the sizes of the teacher's blocks if it was pruned or factorised.
+        dropout: probability of dropout.
+    """
+    model = BODIES[settings["body"]].build_student(settings, dropout)
+    repeat_blocks(model, settings["num_repeats"])
+    return model
 
 
-def encoder_of(model, front_end, device):
-    """The encoder of the body around `model`, which can still be trained. `front_end`: of a MelHuBERT, else None."""
-    return MelHuBERT(model, front_end, device) if front_end else Wav2Vec2(model, device)
+def repeat_blocks(model, num_repeats):
+    """Make the blocks of a model run `num_repeats` times in turn. The names of its tensors stay the same."""
+    name = next(name for name, module in model.named_children() if module is model.blocks)
+    setattr(model, name, RepeatedBlocks(model.blocks, num_repeats))
 
 
 def load(folder, device):
-    """The encoder in `folder`."""
-    model, front_end, settings = _read(folder)
-    body = MelHuBERT(model, front_end, device) if front_end else Wav2Vec2(model.to(device).prepare(), device)
-    return DistilALHuBERT(body, settings["num_repeats"])
+    """Return the encoder saved in `folder`."""
+    body, model = _load_body(folder)
+    encoder = body.encoder_with(model, folder, device)
+    encoder.model.prepare()
+    return DistilALHuBERT(encoder)
 
 
 def load_trunk(folder):
-    """The encoder in `folder` as a `Trunk`; a block is one of its modules, however often it is passed."""
-    model, front_end, _ = _read(folder)
-    return MelHuBERTTrunk(model, front_end) if front_end else Wav2Vec2Trunk(model)
-
-
-def _read(folder):
-    """The model in `folder`, the front end of a MelHuBERT (else None), and the settings."""
-    settings = read_json(Path(folder) / "config.json")
-    tensors = load_tensors(Path(folder) / "model.safetensors")
-    model = build(settings)  # not on the meta device: drawing from a normal distribution there brings torch._dynamo in, 100 MB
-    model.load_state_dict({name: t for name, t in tensors.items() if name not in FRONT_END}, assign=True)
-    return model, read_front_end(folder) if settings["body"] == "melhubert" else None, settings
+    """Return the encoder saved in `folder` as a `Trunk`. Its `blocks` are those that differ."""
+    body, model = _load_body(folder)
+    return body.trunk_with(model, folder)
 
 
 def convert(tensors, sizes):
-    """Tensors of a published checkpoint (the entry `alhubert`) → by our names, and rows of a load report.
+    """Convert the tensors of a published checkpoint (its entry `alhubert`).
 
-    sizes: the fields of `Wav2Vec2Config`, `body` and `num_repeats`. Raises `ValueError` as `wav2vec2_names.convert` does.
+    Args:
+        tensors: published name → tensor.
+        sizes: the fields of `Wav2Vec2Config`, `body` and `num_repeats`.
+
+    Returns:
+        Our name → tensor, and the rows of a load report.
+
+    Raises:
+        ValueError: as `wav2vec2_names.convert`.
     """
     if "mask_emb" not in tensors:
         raise data_error(
@@ -131,7 +131,18 @@ def convert(tensors, sizes):
             got="none",
             remedy="take the publisher's file, see config/checkpoints.tsv",
         )
-    found, rows = wav2vec2_names.convert(tensors, {name: sizes[name] for name in Wav2Vec2Config.__dataclass_fields__})
-    weight, place = found.pop("pos_conv.weight"), "pos_conv.parametrizations.weight.original"
-    found |= {f"{place}0": weight.norm(dim=(0, 1), keepdim=True), f"{place}1": weight, "mask_emb": tensors["mask_emb"].float()}
-    return found, [row | dict(name="mask_emb") if row["source"] == "mask_emb" else row for row in rows]
+    body_sizes = {name: sizes[name] for name in Wav2Vec2Config.__dataclass_fields__}
+    converted, rows = wav2vec2_names.convert(tensors, body_sizes)
+    weight = converted.pop("pos_conv.weight")
+    converted["pos_conv.parametrizations.weight.original0"] = weight.norm(dim=(0, 1), keepdim=True)
+    converted["pos_conv.parametrizations.weight.original1"] = weight
+    converted["mask_emb"] = tensors["mask_emb"].float()
+    return converted, [row | dict(name="mask_emb") if row["source"] == "mask_emb" else row for row in rows]
+
+
+def _load_body(folder):
+    """Return the module of the body's architecture and the model saved in `folder`."""
+    settings = read_settings(folder)
+    # Not on the meta device: drawing random weights there imports torch._dynamo, which takes 100 MB.
+    model = load_weights(build_model(settings), folder, assign=True)
+    return BODIES[settings["body"]], model

@@ -1,23 +1,24 @@
-"""Log-Mel as GSLM's baseline units use it: 80 Kaldi bins, 100 frames a second, nothing normalised, nothing learned.
+"""Log-Mel frames as in GSLM's baseline: 80 Kaldi bins every 10 ms, without normalisation and without learned weights.
 
-Layer 0 is the only one.
-**Source:** Lakhotia et al. 2021 (GSLM), arXiv 2102.01192, section 3.1; fairseq's `LogMelFeatureReader`: samples in [-1, 1]
-and Kaldi's own window, unlike `log_mel`.
+Layer 0 is the only one. Unlike `log_mel`, samples are in [-1, 1] and the window is Kaldi's own (Povey).
+
+**Source:** Lakhotia et al. 2021 (GSLM), arXiv 2102.01192, section 3.1; fairseq's `LogMelFeatureReader`.
 """
 
 import torch
 
-from speech2unit.encoders.models.log_mel import kaldi_frames
+from speech2unit.encoders.models.log_mel import SAMPLE_RATE_HZ, SHIFT_SAMPLES, kaldi_frames
 
-SAMPLE_RATE_HZ = 16_000
-HOP_SAMPLES = 160  # 10 ms
 NUM_MELS = 80
 
 
 class GSLMLogMel:
-    """The encoder; see `speech2unit.encoders.Encoder`."""
+    """Log-Mel frames; see `speech2unit.encoders.Encoder`. They are computed on the CPU."""
 
-    sample_rate, hop_length, dim, num_layers = SAMPLE_RATE_HZ, HOP_SAMPLES, NUM_MELS, 0
+    sample_rate = SAMPLE_RATE_HZ
+    hop_length = SHIFT_SAMPLES
+    dim = NUM_MELS
+    num_layers = 0
 
     def features(self, waveforms, layer):
         """See `Encoder.features`."""
@@ -25,10 +26,10 @@ class GSLMLogMel:
 
 
 def load(folder, device):
-    """The encoder; `folder` only names it, and it runs on the CPU whatever the device."""
+    """Return the encoder; there is nothing to read from the folder."""
     return GSLMLogMel()
 
 
 def convert(tensors, sizes):
-    """Nothing is learned: no tensors, no rows."""
+    """Return no tensors and no rows of a load report, as nothing is learned."""
     return {}, []

@@ -1,22 +1,27 @@
-"""Log-Mel encoder, and the front end that MelHuBERT shares with it.
+"""Log-Mel frames: 40 bins every 10 ms, or two such frames (80 values) every 20 ms, normalised over the training split.
 
-Layer 0, the only one, is the normalised front end: frames of 40 log-Mel bins every 10 ms, or two of them every 20 ms (80
-values).
-**Source:** MelHuBERT, arXiv 2211.09944, section 3. Removing the level is ours.
+Layer 0 is the only one. MelHuBERT has the same front end.
+
+**Source:** MelHuBERT, arXiv 2211.09944, section 3. Subtracting the loudness of each utterance is our addition.
 """
 
 from pathlib import Path
 
 from speech2unit.encoders.models.log_mel import SAMPLE_RATE_HZ, load_front_end
 
+RECIPE = "fit_log_mel"
+
 
 class LogMel:
-    """The encoder; see `speech2unit.encoders.Encoder`."""
+    """Normalised log-Mel frames; see `speech2unit.encoders.Encoder`. They are computed on the CPU."""
 
-    sample_rate, num_layers = SAMPLE_RATE_HZ, 0
+    sample_rate = SAMPLE_RATE_HZ
+    num_layers = 0
 
     def __init__(self, front_end):
-        self.front_end, self.hop_length, self.dim = front_end, front_end.hop_length, front_end.dim
+        self.front_end = front_end
+        self.hop_length = front_end.hop_length
+        self.dim = front_end.dim
 
     def features(self, waveforms, layer):
         """See `Encoder.features`."""
@@ -24,5 +29,5 @@ class LogMel:
 
 
 def load(folder, device):
-    """The encoder in `folder`; it runs on the CPU whatever the device."""
+    """Return the encoder saved in `folder`."""
     return LogMel(load_front_end(Path(folder) / "model.safetensors", Path(folder) / "config.json"))

@@ -1,8 +1,10 @@
 """MelHuBERT: a transformer over log-Mel frames, pre-trained by masked prediction of pseudo-labels.
 
-**Source:** MelHuBERT, arXiv 2211.09944; at 20 ms, 12 layers, 768 dims, 12 heads and 512 targets it has the published
-90,231,424 parameters. Deviations that the settings choose: several sets of targets, another front end. Checkpoints of its
-authors: `speech2unit/encoders/models/melhubert_names.py`.
+With frames of 20 ms, 12 layers, 768 dimensions, 12 heads and 512 targets it has the published 90,231,424 parameters. Two
+deviations from the paper are optional settings: several sets of targets, and a front end that subtracts the loudness.
+`speech2unit/encoders/models/melhubert_names.py` reads and writes the checkpoints of its authors.
+
+**Source:** MelHuBERT, arXiv 2211.09944.
 """
 
 from pathlib import Path
@@ -10,45 +12,63 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from speech2unit.encoders.models import chunks
+from speech2unit.encoders.models import chunks, melhubert_names
 from speech2unit.encoders.models.compressed_layers import resize
+from speech2unit.encoders.models.loading import load_weights, read_settings, sizes_from
 from speech2unit.encoders.models.log_mel import SAMPLE_RATE_HZ, load_front_end
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
-from speech2unit.encoders.models.melhubert_names import convert
-from storage.files import read_json
-from storage.weights import load_tensors
 
-__all__ = ["MelHuBERT", "MelHuBERTConfig", "MelHuBERTModel", "convert", "load"]
+RECIPE = "pretrain_melhubert"
+OBJECTIVE = "masked_prediction"
+convert = melhubert_names.convert
 
 
 class MelHuBERT:
-    """The encoder; see `speech2unit.encoders.Encoder`."""
+    """A MelHuBERT with its front end; see `speech2unit.encoders.TrainableEncoder`."""
 
     sample_rate = SAMPLE_RATE_HZ
 
     def __init__(self, model, front_end, device):
-        self.model, self.front_end, self.device = model.to(device).eval(), front_end, device
-        self.dim, self.num_layers, self.hop_length = model.config.dim, model.config.num_layers, front_end.hop_length
+        self.model = model.to(device).eval()
+        self.front_end = front_end
+        self.device = device
+        self.dim = model.config.dim
+        self.num_layers = len(model.blocks)
+        self.hop_length = front_end.hop_length
 
-    def hidden_states(self, waveforms, last_layer=None):
-        """Waveforms → hidden states `[B, T, D]` of layers 0 to `last_layer`, and how many frames of each row are real `[B]`."""
-        return self._states([self.front_end(waveform) for waveform in waveforms], last_layer)
+    @property
+    def front_end_tensors(self):
+        """See `TrainableEncoder.front_end_tensors`."""
+        return dict(mean=self.front_end.mean, std=self.front_end.std)
+
+    def with_model(self, model):
+        """See `TrainableEncoder.with_model`."""
+        return MelHuBERT(model, self.front_end, self.device)
+
+    def hidden_states(self, waveforms):
+        """See `TrainableEncoder.hidden_states`."""
+        return self._hidden_states([self.front_end(waveform) for waveform in waveforms])
 
     @torch.no_grad()
     def features(self, waveforms, layer):
-        """See `Encoder.features`; layer 0 is the input of the first block."""
+        """See `Encoder.features`."""
         frames = [self.front_end(waveform) for waveform in waveforms]
         if max(map(len, frames)) > chunks.MAX_FRAMES:
-            return [chunks.in_chunks(f, lambda chunk: self._states([chunk], layer)[0][layer][0].cpu()).numpy() for f in frames]
-        states, lengths = self._states(frames, layer)
+            return [chunks.in_chunks(f, lambda chunk: self._hidden_state(chunk, layer)).numpy() for f in frames]
+        states, lengths = self._hidden_states(frames, layer)
         return [state[:length] for state, length in zip(states[layer].cpu().numpy(), lengths)]
 
-    def _states(self, frames, last_layer):
-        """As `hidden_states`, of the front end's frames."""
+    def _hidden_states(self, frames, last_layer=None):
+        """Return what `hidden_states` does, for a list of normalised frames `[T_i, 80]`, up to a layer."""
         lengths = torch.tensor([len(f) for f in frames])
         batch = nn.utils.rnn.pad_sequence(frames, batch_first=True).to(self.device)
         batch_lengths = lengths.to(self.device) if len(frames) > 1 else None
         return self.model.hidden_states(batch, batch_lengths, last_layer), lengths
+
+    def _hidden_state(self, frames, layer):
+        """Return the hidden state `[T, D]` of one layer, on the CPU, for the frames `[T, 80]` of one utterance."""
+        states, _ = self._hidden_states([frames], layer)
+        return states[layer][0].cpu()
 
 
 class MelHuBERTTrunk(nn.Module):
@@ -58,13 +78,13 @@ class MelHuBERTTrunk(nn.Module):
 
     def __init__(self, model, front_end):
         super().__init__()
-        model.final_proj = nn.ModuleList()  # logits of pre-training
-        self.model, self.front_end, self.blocks = model.eval(), front_end, list(dict.fromkeys(model.blocks))
-        self.dim, self.num_layers, self.hop_length = (
-            model.config.dim,
-            len(model.blocks),
-            model.config.frame_ms * SAMPLE_RATE_HZ // 1000,
-        )
+        model.final_proj = nn.ModuleList()  # the heads of pre-training are not needed
+        self.model = model.eval()
+        self.front_end = front_end
+        self.blocks = list(dict.fromkeys(model.blocks))
+        self.dim = model.config.dim
+        self.num_layers = len(model.blocks)
+        self.hop_length = front_end.hop_length
 
     def frames(self, waveform):
         """See `Trunk.frames`."""
@@ -81,24 +101,42 @@ class MelHuBERTTrunk(nn.Module):
 
 
 def load(folder, device):
-    """The encoder in `folder`."""
-    return MelHuBERT(read_model(folder), read_front_end(folder), device)
+    """Return the encoder saved in `folder`."""
+    return load_trainable(folder, device)
+
+
+def load_trainable(folder, device):
+    """Return the encoder saved in `folder`, which can be trained."""
+    model = load_weights(build_model(read_settings(folder)), folder, assign=False)
+    return encoder_with(model, folder, device)
 
 
 def load_trunk(folder):
-    """The encoder in `folder` as a `Trunk`."""
-    return MelHuBERTTrunk(read_model(folder), read_front_end(folder))
+    """Return the encoder saved in `folder` as a `Trunk`."""
+    model = load_weights(build_model(read_settings(folder)), folder, assign=False)
+    return trunk_with(model, folder)
 
 
-def read_model(folder):
-    """The `MelHuBERTModel` in `folder`, to be used or trained on."""
-    settings, tensors = read_json(Path(folder) / "config.json"), load_tensors(Path(folder) / "model.safetensors")
-    sizes = {name: settings[name] for name in MelHuBERTConfig.__dataclass_fields__ if name in settings}
-    model = resize(MelHuBERTModel(MelHuBERTConfig(**sizes)), settings.get("layers", []))
-    model.load_state_dict({name: tensor for name, tensor in tensors.items() if name not in ("mean", "std")})
-    return model
+def build_model(settings, dropout=0.0):
+    """Return a model with random weights and the sizes in an encoder's config.json."""
+    model = MelHuBERTModel(sizes_from(settings, MelHuBERTConfig), dropout)
+    return resize(model, settings.get("layers", []))
 
 
-def read_front_end(folder):
-    """The front end in `folder`."""
+def build_student(settings, dropout):
+    """Return a model that can learn from a teacher of this architecture; arguments as `build_model`."""
+    return build_model(settings, dropout)
+
+
+def encoder_with(model, folder, device):
+    """Return the encoder of `model` with the front end saved in `folder`."""
+    return MelHuBERT(model, _load_front_end(folder), device)
+
+
+def trunk_with(model, folder):
+    """Return the trunk of `model` with the front end saved in `folder`."""
+    return MelHuBERTTrunk(model, _load_front_end(folder))
+
+
+def _load_front_end(folder):
     return load_front_end(Path(folder) / "model.safetensors", Path(folder) / "config.json")

@@ -1,51 +1,60 @@
-"""Published transformer encoders: wav2vec 2.0, HuBERT and WavLM, Base and Large, also at 25 Hz.
+"""Published transformer encoders over the waveform: wav2vec 2.0, HuBERT and WavLM, Base and Large, also at 25 Hz.
 
-Layer 0 is the input of the first block, layer i the output of the i-th, never normalised once more: fairseq's `output_layer`,
-torchaudio's `extract_features`.
+Layer 0 is the input of the first block, layer i the output of block i. The layer norm that some models have after the last
+block is never applied. These are the layers of fairseq's `output_layer` and of torchaudio's `extract_features`.
 """
-
-from pathlib import Path
 
 import torch
 from torch import nn
 
-from speech2unit.encoders.models import chunks
+from speech2unit.encoders.models import chunks, wav2vec2_names
 from speech2unit.encoders.models.compressed_layers import resize
-from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
-from speech2unit.encoders.models.wav2vec2_names import convert, sizes_from_transformers
+from speech2unit.encoders.models.loading import load_weights, read_settings, sizes_from
+from speech2unit.encoders.models.wav2vec2 import SAMPLE_RATE_HZ, Wav2Vec2Config, Wav2Vec2Model
 from storage.errors import data_error
-from storage.files import read_json
-from storage.weights import load_tensors
 
-__all__ = ["Wav2Vec2", "convert", "load", "sizes_from_transformers"]
-
-SAMPLE_RATE_HZ = 16_000
+OBJECTIVE = "parent_states"
+convert = wav2vec2_names.convert
+sizes_from_transformers = wav2vec2_names.sizes_from_transformers
 
 
 class Wav2Vec2:
-    """The encoder; see `speech2unit.encoders.Encoder`."""
+    """A model of the wav2vec 2.0 family; see `speech2unit.encoders.TrainableEncoder`."""
 
     sample_rate = SAMPLE_RATE_HZ
 
     def __init__(self, model, device):
-        self.model, self.device = model.to(device), device
-        self.hop_length, self.dim, self.num_layers = model.config.hop_length, model.config.dim, model.config.num_layers
+        self.model = model.to(device)
+        self.device = device
+        self.front_end_tensors = {}  # all tensors are the model's
+        self.hop_length = model.config.hop_length
+        self.dim = model.config.dim
+        self.num_layers = len(model.blocks)
+
+    def with_model(self, model):
+        """See `TrainableEncoder.with_model`."""
+        return Wav2Vec2(model, self.device)
 
     def hidden_states(self, waveforms):
-        """Waveforms → hidden states `[B, T, D]` of all layers from 0 on, and how many frames of each row are real `[B]`."""
+        """See `TrainableEncoder.hidden_states`."""
         frames = [self._frames(waveform) for waveform in waveforms]
-        return list(self.model.states(frames)), torch.tensor([len(f) for f in frames])
+        return list(self.model.hidden_states(frames)), torch.tensor([len(f) for f in frames])
 
     @torch.no_grad()
     def features(self, waveforms, layer):
-        """See `Encoder.features`. On a CPU each utterance passes by itself: to the bit the same in any batch, and as fast.
-        Raises `ValueError` for a waveform that is shorter than a frame.
+        """See `Encoder.features`.
+
+        On a CPU, utterances are computed one by one. This is as fast as a batch, and the result is the same to the last bit
+        whichever utterances are passed together. On a GPU, they are padded to a batch unless one is too long for that.
+
+        Raises:
+            ValueError: a waveform is shorter than one frame.
         """
         frames = [self._frames(waveform) for waveform in waveforms]
         if torch.device(self.device).type != "cpu" and max(map(len, frames)) <= chunks.MAX_FRAMES:
-            states = self.model.state(frames, layer)
+            states = self.model.hidden_state(frames, layer)
         else:
-            states = [chunks.in_chunks(f, lambda chunk: self.model.state([chunk], layer)[0]) for f in frames]
+            states = [chunks.in_chunks(f, lambda chunk: self.model.hidden_state([chunk], layer)[0]) for f in frames]
         return [state[: len(f)].float().cpu().numpy() for state, f in zip(states, frames)]
 
     def _frames(self, waveform):
@@ -59,8 +68,11 @@ class Wav2Vec2Trunk(nn.Module):
 
     def __init__(self, model):
         super().__init__()
-        self.model, self.blocks = model.eval(), list(dict.fromkeys(model.blocks))
-        self.hop_length, self.dim, self.num_layers = model.config.hop_length, model.config.dim, len(model.blocks)
+        self.model = model.eval()
+        self.blocks = list(dict.fromkeys(model.blocks))
+        self.hop_length = model.config.hop_length
+        self.dim = model.config.dim
+        self.num_layers = len(model.blocks)
 
     def frames(self, waveform):
         """See `Trunk.frames`."""
@@ -76,11 +88,11 @@ class Wav2Vec2Trunk(nn.Module):
 
 
 def front_end_frames(model, waveform):
-    """Frames `[T, D]` of a waveform `[N]`. Raises `ValueError` where it is shorter than one."""
+    """Return the frames `[T, D]` of a waveform `[N]`. Raises `ValueError` if it is shorter than one frame."""
     if len(waveform) < model.config.min_samples:
         raise data_error(
             "encoder",
-            "a waveform must hold a frame",
+            "a waveform must be at least one frame long",
             expected=f"at least {model.config.min_samples} samples",
             got=f"{len(waveform)}",
             remedy="drop the utterance",
@@ -88,26 +100,53 @@ def front_end_frames(model, waveform):
     return model.front_end(waveform)
 
 
-def load(folder, device):
-    """The encoder in `folder`."""
-    return Wav2Vec2(read_model(folder).to(device).prepare(), device)
+def build_model(settings, dropout=0.0):
+    """Return a model without weights, with the sizes in an encoder's config.json."""
+    model = Wav2Vec2Model(sizes_from(settings, Wav2Vec2Config), dropout)
+    return resize(model, settings.get("layers", []))
 
 
-def load_trunk(folder):
-    """The encoder in `folder` as a `Trunk`."""
-    return Wav2Vec2Trunk(read_model(folder))
+def build_student(settings, dropout):
+    """Return a model that can learn from a teacher of this architecture; arguments as `build_model`.
 
-
-def read_model(folder):
-    """The `Wav2Vec2Model` in `folder`, to be used (after `prepare`) or trained on."""
-    settings = read_json(Path(folder) / "config.json")
-    sizes = {name: settings[name] for name in Wav2Vec2Config.__dataclass_fields__}
-    return filled(lambda: resize(Wav2Vec2Model(Wav2Vec2Config(**sizes)), settings.get("layers", [])), folder)
-
-
-def filled(build, folder):
-    """The model that `build` makes, with the tensors in `folder`."""
-    with torch.device("meta"):
-        model = build()
-    model.load_state_dict(load_tensors(Path(folder) / "model.safetensors"), assign=True)
+    As in fairseq's training code, the positional convolution has weight norm, and there is a mask embedding. Nothing is ever
+    masked, but published checkpoints contain the embedding.
+    """
+    model = build_model(settings, dropout)
+    nn.utils.parametrizations.weight_norm(model.pos_conv, dim=2)
+    model.mask_emb = nn.Parameter(torch.zeros(model.config.dim))
     return model
+
+
+def load(folder, device, build=build_model):
+    """Return the encoder saved in `folder`; `build`: settings → model without weights."""
+    encoder = load_trainable(folder, device, build)
+    encoder.model.prepare()
+    return encoder
+
+
+def load_trainable(folder, device, build=build_model):
+    """Return the encoder saved in `folder`, which can be trained; `build` as in `load`."""
+    return encoder_with(_load_model(folder, build), folder, device)
+
+
+def load_trunk(folder, build=build_model):
+    """Return the encoder saved in `folder` as a `Trunk`; `build` as in `load`."""
+    return trunk_with(_load_model(folder, build), folder)
+
+
+def encoder_with(model, folder, device):
+    """Return the encoder of `model`; the folder is not read, as all tensors are the model's."""
+    return Wav2Vec2(model, device)
+
+
+def trunk_with(model, folder):
+    """Return the trunk of `model`; the folder is not read, as all tensors are the model's."""
+    return Wav2Vec2Trunk(model)
+
+
+def _load_model(folder, build):
+    settings = read_settings(folder)
+    with torch.device("meta"):  # no memory and no time is spent on weights that would be replaced
+        model = build(settings)
+    return load_weights(model, folder, assign=True)

@@ -1,17 +1,27 @@
-"""Long utterances pass a transformer in pieces that overlap: its memory and time grow with the square of the frames."""
+"""Compute long utterances in overlapping chunks, as time and memory of attention grow with the square of the frames."""
 
-MAX_FRAMES = 5000  # 100 s at 50 Hz, as GSLM: longer ones pass in pieces
-OVERLAP_FRAMES = 250  # 5 s that a piece sees on either side of what it yields
+MAX_FRAMES = 5000  # 100 s at 50 Hz, as in GSLM; longer utterances are computed in chunks
+OVERLAP_FRAMES = 250  # 5 s of context on each side of the frames that are kept
 
 
-def in_chunks(frames, state):
-    """`state` of frames `[T, D]`; of more than `MAX_FRAMES` in pieces, from which what overlaps is cut off."""
+def in_chunks(frames, compute):
+    """Compute a hidden state, in chunks if there are more than `MAX_FRAMES` frames.
+
+    Args:
+        frames: `[T, D_in]`.
+        compute: function `[T', D_in]` → `[T', D_out]`.
+
+    Returns:
+        `[T, D_out]`.
+    """
     import torch
 
     if len(frames) <= MAX_FRAMES:
-        return state(frames)
-    step, parts = MAX_FRAMES - 2 * OVERLAP_FRAMES, []
+        return compute(frames)
+    step = MAX_FRAMES - 2 * OVERLAP_FRAMES
+    parts = []
     for start in range(0, len(frames), step):
         first = max(start - OVERLAP_FRAMES, 0)
-        parts.append(state(frames[first : start + step + OVERLAP_FRAMES])[start - first :][:step])
+        chunk = compute(frames[first : start + step + OVERLAP_FRAMES])
+        parts.append(chunk[start - first :][:step])
     return torch.cat(parts)

@@ -1,4 +1,4 @@
-"""The log-Mel front end."""
+"""Log-Mel frames of a waveform, and the front end that log-Mel and MelHuBERT encoders share."""
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -8,52 +8,57 @@ import torch
 from storage.files import read_json
 
 SAMPLE_RATE_HZ = 16_000
-
-
-SHIFT_SAMPLES = 160  # 10 ms, from one frame of log-Mel bins to the next
-
-
-HOP_SAMPLES = 2 * SHIFT_SAMPLES  # 20 ms: two of them
-
-
+SHIFT_SAMPLES = 160  # 10 ms from one log-Mel frame to the next
+HOP_SAMPLES = 2 * SHIFT_SAMPLES  # 20 ms from one pair of frames to the next
 NUM_MELS = 40
-
-
-MIN_SAMPLES = 400  # one 25 ms window
-
-
-BLOCK_FRAMES = 6_000  # frames that are computed together: an hour at once would take 4 GB
-
-
-LOUD_QUANTILE = 0.7  # frames above this quantile of their energies are the loud ones
+MIN_SAMPLES = 400  # one window of 25 ms
+BLOCK_FRAMES = 6_000  # frames that are computed together; an hour at once would take 4 GB
+LOUD_QUANTILE = 0.7  # frames whose energy is above this quantile are the loud ones
 
 
 def log_mel(waveform, warp=1.0, tempo=1.0):
-    """Mono float32 waveform `[N]` in [-1, 1] at 16 kHz → log-Mel energies `[T, 40]` every 10 ms (Kaldi, Hamming window).
+    """Return log-Mel energies every 10 ms: Kaldi's filter bank with a Hamming window.
 
-    `warp` moves the formants by this factor (vocal tract length), `tempo` the distance of the frames; both are for
-    augmentation.
+    Args:
+        waveform: mono float32 `[N]` in [-1, 1] at 16 kHz.
+        warp: factor of the formant frequencies (vocal tract length), for augmentation.
+        tempo: factor of the distance between frames, for augmentation.
+
+    Returns:
+        float32 tensor `[T, 40]`.
     """
-    shift = 10 * tempo
     settings = dict(num_mel_bins=NUM_MELS, window_type="hamming", vtln_warp=warp, dither=0.0)
-    return kaldi_frames(torch.as_tensor(waveform), scale=2**15, frame_shift=shift, **settings)
+    return kaldi_frames(torch.as_tensor(waveform), scale=2**15, frame_shift=10 * tempo, **settings)
 
 
 def kaldi_frames(waveform, *, scale=1, frame_shift=10.0, **settings):
-    """Waveform `[N]` at 16 kHz, times `scale` → Kaldi's filter bank energies `[T, num_mel_bins]` every `frame_shift` ms, one
-    block of frames after another: each frame is what it is in the whole, and memory stays that of a block.
+    """Return Kaldi's filter bank energies.
+
+    They are computed block by block. Each frame is the same as if all were computed together, and the memory is that of a
+    block.
+
+    Args:
+        waveform: tensor `[N]` at 16 kHz.
+        scale: factor of the samples.
+        frame_shift: ms from one frame to the next.
+        settings: further arguments of `torchaudio.compliance.kaldi.fbank`.
+
+    Returns:
+        float32 tensor `[T, num_mel_bins]`.
     """
-    hop = int(SAMPLE_RATE_HZ * frame_shift * 0.001)  # as Kaldi rounds it
-    step = BLOCK_FRAMES * hop
-    starts = range(0, max(len(waveform) - MIN_SAMPLES + 1, 1), step)
-    pieces = (waveform[None, start : start + step - hop + MIN_SAMPLES] * scale for start in starts)
     settings |= dict(sample_frequency=SAMPLE_RATE_HZ, frame_length=25, frame_shift=frame_shift)
-    return torch.cat([_kaldi().fbank(piece, **settings) for piece in pieces])
+    hop = int(SAMPLE_RATE_HZ * frame_shift * 0.001)  # rounded as Kaldi does
+    step = BLOCK_FRAMES * hop
+    blocks = []
+    for start in range(0, max(len(waveform) - MIN_SAMPLES + 1, 1), step):
+        samples = waveform[None, start : start + step - hop + MIN_SAMPLES] * scale
+        blocks.append(_kaldi().fbank(samples, **settings))
+    return torch.cat(blocks)
 
 
 @cache
 def _kaldi():
-    """torchaudio's Kaldi features, which make each set of Mel filters once here: for a clip of a second they are half the work."""
+    """Return torchaudio's Kaldi features, changed to remember Mel filters: computing them is half the work for a short clip."""
     from torchaudio.compliance import kaldi
 
     kaldi.get_mel_banks = lru_cache(maxsize=128)(kaldi.get_mel_banks)
@@ -61,29 +66,29 @@ def _kaldi():
 
 
 def without_loudness(mel):
-    """Log-Mel frames `[T, 40]` less one number, the mean of the utterance's louder frames: how loud it was recorded.
+    """Subtract the loudness of an utterance from its log-Mel frames `[T, 40]`: one number, the mean of its louder frames.
 
-    The long-term spectrum stays: in a clip of half a second it holds more phone than channel, and removing it as well
-    costs 10 points of accuracy on spoken digits.
+    The long-term spectrum is kept. In a clip of half a second it says more about the phones than about the channel, and
+    subtracting it as well costs 10 points of accuracy on spoken digits.
     """
     energy = mel.mean(1)
     return mel - energy[energy >= energy.quantile(LOUD_QUANTILE)].mean()
 
 
 def stack_pairs(mel):
-    """10 ms frames `[T, 40]` → 20 ms frames `[ceil(T / 2), 80]`; an odd tail is filled with zeros."""
+    """Join pairs of 10 ms frames `[T, 40]` to 20 ms frames `[ceil(T / 2), 80]`. An odd last frame is followed by zeros."""
     padded = torch.nn.functional.pad(mel, (0, 0, 0, len(mel) % 2))
     return padded.reshape(len(padded) // 2, 2 * mel.shape[1])
 
 
 @dataclass
 class FrontEnd:
-    """Waveform → normalised frames; `mean` and `std` `[40]` are those of the training split."""
+    """Waveform → normalised log-Mel frames."""
 
-    mean: torch.Tensor
-    std: torch.Tensor
-    subtract_loudness: bool  # False: global normalisation only (as published)
-    frame_ms: int = 20  # 10 or 20
+    mean: torch.Tensor  # `[40]`, over the training split
+    std: torch.Tensor  # `[40]`
+    subtract_loudness: bool  # False, as published: global normalisation only
+    frame_ms: int = 20  # from one frame to the next: 10 or 20
 
     @property
     def hop_length(self):
@@ -92,29 +97,31 @@ class FrontEnd:
 
     @property
     def dim(self):
-        """Values a frame."""
+        """Values per frame."""
         return NUM_MELS * self.frame_ms // 10
 
     def num_frames(self, num_samples):
-        """Frames of a waveform of so many samples."""
-        return -(-(1 + (num_samples - MIN_SAMPLES) // SHIFT_SAMPLES) * SHIFT_SAMPLES // self.hop_length)
+        """Return the number of frames of a waveform of `num_samples` samples."""
+        num_short_frames = 1 + (num_samples - MIN_SAMPLES) // SHIFT_SAMPLES
+        return -(-num_short_frames * SHIFT_SAMPLES // self.hop_length)
 
     def normalize(self, mel):
-        """Log-Mel energies `[T, 40]` → `[T, 40]` with mean 0 and deviation 1 over the training split."""
+        """Return log-Mel energies `[T, 40]` with mean 0 and standard deviation 1 over the training split."""
         return ((without_loudness(mel) if self.subtract_loudness else mel) - self.mean) / self.std
 
     def stack(self, mel):
-        """10 ms frames `[T, 40]` → frames of `frame_ms`."""
+        """Join 10 ms frames `[T, 40]` to frames of `frame_ms`."""
         return stack_pairs(mel) if self.frame_ms == 20 else mel
 
     def __call__(self, waveform):
-        """Waveform `[N]` → frames `[T, 80]` every 20 ms, or `[T, 40]` every 10 ms."""
+        """Return the frames of a waveform `[N]`: `[T, 80]` every 20 ms or `[T, 40]` every 10 ms."""
         return self.stack(self.normalize(log_mel(waveform)))
 
 
 def load_front_end(model, config):
-    """The `FrontEnd` that a log-Mel or MelHuBERT encoder's two files hold."""
+    """Return the `FrontEnd` of a log-Mel or MelHuBERT encoder; `model`, `config`: paths of its two files."""
     from safetensors.torch import load_file
 
-    tensors, settings = load_file(model), read_json(config)
+    tensors = load_file(model)
+    settings = read_json(config)
     return FrontEnd(tensors["mean"], tensors["std"], settings["subtract_loudness"], settings.get("frame_ms", 20))

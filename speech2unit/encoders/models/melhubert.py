@@ -1,4 +1,7 @@
-"""MelHuBERT: a transformer over log-Mel frames."""
+"""MelHuBERT as a PyTorch module: log-Mel frames → hidden states → logits over pseudo-labels.
+
+**Source:** MelHuBERT, arXiv 2211.09944.
+"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -15,22 +18,55 @@ from training.dropout import Dropout
 
 @dataclass(frozen=True)
 class MelHuBERTConfig:
-    """Sizes. `num_targets`: pseudo-labels in each set; `conv_kernel`: frames that the positional convolution sees."""
+    """Sizes of a model."""
 
     num_layers: int
     dim: int
     ffn_dim: int
     num_heads: int
-    conv_kernel: int
+    conv_kernel: int  # frames, of the positional convolution
     conv_groups: int
-    num_targets: tuple
-    frame_ms: int = 20  # 10: frames of 40 log-Mel bins; 20: two of them, 80
+    num_targets: tuple  # number of pseudo-labels in each set
+    frame_ms: int = 20  # 10: frames of 40 log-Mel bins; 20: two of them, 80 values
+
+
+class Block(TransformerBlock):
+    """Transformer block with a layer norm after each part."""
+
+    QKV = ("q_proj", "k_proj", "v_proj")
+    OUTPUT = "out_proj"
+
+    def __init__(self, config, dropout):
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.q_proj = nn.Linear(config.dim, config.dim)
+        self.k_proj = nn.Linear(config.dim, config.dim)
+        self.v_proj = nn.Linear(config.dim, config.dim)
+        self.out_proj = nn.Linear(config.dim, config.dim)
+        self.self_attn_layer_norm = nn.LayerNorm(config.dim)
+        self.fc1 = nn.Linear(config.dim, config.ffn_dim)
+        self.fc2 = nn.Linear(config.ffn_dim, config.dim)
+        self.final_layer_norm = nn.LayerNorm(config.dim)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x, attention_mask):
+        """Return the output `[B, T, D]` of the block.
+
+        Args:
+            x: `[B, T, D]`.
+            attention_mask: boolean `[B, 1, 1, T]`, True for frames to attend to; None: all.
+        """
+        q, k, v = (projection(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for projection in self.qkv_projections)
+        attended = attention(q, k, v, attn_mask=attention_mask).transpose(1, 2).flatten(2)
+        x = self.self_attn_layer_norm(x + self.dropout(self.out_proj(attended)))
+        return self.final_layer_norm(x + self.dropout(self.fc2(self.dropout(F.gelu(self.fc1(x))))))
 
 
 class MelHuBERTModel(nn.Module):
-    """Frames → hidden states → logits over each set of pseudo-labels."""
+    """Log-Mel frames → hidden states → logits over each set of pseudo-labels."""
 
     def __init__(self, config, dropout=0.0):
+        """Create a model with random weights; `config`: a `MelHuBERTConfig`, `dropout`: probability of dropout."""
         super().__init__()
         self.config = config
         self.post_extract_proj = nn.Linear(NUM_MELS * config.frame_ms // 10, config.dim)
@@ -45,56 +81,50 @@ class MelHuBERTModel(nn.Module):
 
     @property
     def blocks(self):
-        """The transformer blocks, in order."""
+        """The transformer blocks; `layers` is the name of their tensors."""
         return self.layers
 
-    def hidden_states(self, frames, lengths=None, last_layer=None):
-        """Frames `[B, T, 80]` (of 10 ms: 40) → list of `[B, T, D]`: input of the first block, then the output of each up to `last_layer`.
+    def prepare(self):
+        """Set the model to inference."""
+        return self.eval().requires_grad_(False)
 
-        `lengths` `[B]`: real frames of each row; nothing that a row yields depends on what pads it.
+    def hidden_states(self, frames, lengths=None, last_layer=None):
+        """Return the hidden states of all layers. Padding does not change them.
+
+        Args:
+            frames: normalised log-Mel frames `[B, T, 80]`, or `[B, T, 40]` if they are 10 ms apart.
+            lengths: number of frames of each row that are not padding, `[B]`; None: there is no padding.
+            last_layer: the last layer to compute; None: all layers.
+
+        Returns:
+            List of `[B, T, D]`: the input of the first block, then the output of each block up to `last_layer`.
         """
-        valid_mask = None if lengths is None else torch.arange(frames.shape[1], device=frames.device)[None] < lengths[:, None]
+        valid_mask = None
+        if lengths is not None:
+            valid_mask = torch.arange(frames.shape[1], device=frames.device)[None] < lengths[:, None]
         states = [self.embed(self.post_extract_proj(frames), valid_mask)]
-        for step in self.layer_functions(valid_mask, last_layer):
-            states.append(step(states[-1]))
+        for layer in self.layer_functions(valid_mask, last_layer):
+            states.append(layer(states[-1]))
         return states
 
     def embed(self, x, valid_mask=None):
-        """Projected frames `[B, T, D]` → the first block's input; boolean `real` `[B, T]` or None: frames that are not padding."""
+        """Return the input of the first block.
+
+        Args:
+            x: projected frames `[B, T, D]`.
+            valid_mask: boolean `[B, T]`, True for frames that are not padding; None: there is no padding.
+        """
         if valid_mask is not None:
             x = x * valid_mask[..., None]
         positions = self.pos_conv(x.transpose(1, 2))[..., : x.shape[1]].transpose(1, 2)
         return self.dropout(self.layer_norm(x + F.gelu(positions)))
 
     def layer_functions(self, valid_mask=None, last_layer=None):
-        """The blocks up to `last_layer` as functions `[B, T, D]` → `[B, T, D]`."""
+        """Return one function `[B, T, D]` → `[B, T, D]` per layer, up to `last_layer`; `valid_mask` as in `embed`."""
         attention_mask = None if valid_mask is None else valid_mask[:, None, None]
-        return [partial(layer, attention_mask=attention_mask) for layer in self.blocks[:last_layer]]
+        return [partial(block, attention_mask=attention_mask) for block in self.blocks[:last_layer]]
 
     def forward(self, frames, lengths=None):
-        """Frames `[B, T, 80]` → logits `[B, T, K]` over each set of targets."""
-        last = self.hidden_states(frames, lengths)[-1]
-        return [head(last) for head in self.final_proj]
-
-
-class Block(TransformerBlock):
-    """Transformer block with a layer norm after each part."""
-
-    QKV = ("q_proj", "k_proj", "v_proj")
-    OUTPUT = "out_proj"
-
-    def __init__(self, config, dropout):
-        super().__init__()
-        self.num_heads = config.num_heads
-        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(config.dim, config.dim) for _ in range(4))
-        self.self_attn_layer_norm = nn.LayerNorm(config.dim)
-        self.fc1, self.fc2 = nn.Linear(config.dim, config.ffn_dim), nn.Linear(config.ffn_dim, config.dim)
-        self.final_layer_norm = nn.LayerNorm(config.dim)
-        self.dropout = Dropout(dropout)
-
-    def forward(self, x, attention_mask):
-        """`x` `[B, T, D]`; boolean `visible` `[B, 1, 1, T]` or None: the frames that attention may look at."""
-        q, k, v = (p(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
-        attended = attention(q, k, v, attn_mask=attention_mask).transpose(1, 2).flatten(2)
-        x = self.self_attn_layer_norm(x + self.dropout(self.out_proj(attended)))
-        return self.final_layer_norm(x + self.dropout(self.fc2(self.dropout(F.gelu(self.fc1(x))))))
+        """Return a list of logits `[B, T, K]`, one for each set of pseudo-labels; arguments as `hidden_states`."""
+        last_state = self.hidden_states(frames, lengths)[-1]
+        return [head(last_state) for head in self.final_proj]

@@ -1,19 +1,22 @@
-"""MelHuBERT in the files of its authors: their names of the tensors, and the sizes that stand beside them.
+"""Checkpoints in the format of MelHuBERT's authors: names of their tensors, and the sizes that they store with them.
 
-**Source:** MelHuBERT, https://github.com/nervjack2/MelHuBERT; a checkpoint is a dict with the weights in `model` and the
-sizes in `Upstream_Config`. Mean and deviation of its training data are an array `[2, 40]` in a .npy file of their own.
+A checkpoint is a dictionary with the weights under `model` and the sizes under `Upstream_Config`. The mean and standard
+deviation of the training data are in a .npy file, an array `[2, 40]`.
+
+**Source:** MelHuBERT, https://github.com/nervjack2/MelHuBERT.
 """
 
 import re
 
 import torch
 
+from speech2unit.encoders.models.loading import FRONT_END_TENSORS, sizes_from
 from speech2unit.encoders.models.log_mel import NUM_MELS
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from storage.errors import data_error
 from storage.untrusted.renaming import rename_tensors
 
-NAMES = (  # theirs, ours
+PREFIXES = (  # published, ours
     ("pre_extract_proj.", "post_extract_proj."),
     ("encoder.pos_conv.0.weight_g", "pos_conv.parametrizations.weight.original0"),
     ("encoder.pos_conv.0.weight_v", "pos_conv.parametrizations.weight.original1"),
@@ -21,46 +24,72 @@ NAMES = (  # theirs, ours
     ("encoder.layer_norm.", "layer_norm."),
     ("final_proj.", "final_proj.0."),
 )
-LAYER, ATTENTION = r"encoder\.layers\.(\d+)\.(?:self_attn\.)?(.+)", ("q_proj", "k_proj", "v_proj", "out_proj")
+PUBLISHED_BLOCK = r"encoder\.layers\.(\d+)\.(?:self_attn\.)?(.+)"
+OUR_BLOCK = r"layers\.(\d+)\.(\w+)(.*)"
+ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
 
 
-def our_name(source):
-    """`encoder.layers.3.self_attn.k_proj.bias` → `layers.3.k_proj.bias`; what is in no way ours stays as it is."""
-    if match := re.fullmatch(LAYER, source):
+def our_name(published):
+    """Return our name of a published tensor: `encoder.layers.3.self_attn.k_proj.bias` → `layers.3.k_proj.bias`.
+
+    A name that is not known is returned as it is.
+    """
+    if match := re.fullmatch(PUBLISHED_BLOCK, published):
         return f"layers.{match[1]}.{match[2]}"
-    return next((ours + source.removeprefix(theirs) for theirs, ours in NAMES if source.startswith(theirs)), source)
+    for prefix, our_prefix in PREFIXES:
+        if published.startswith(prefix):
+            return our_prefix + published.removeprefix(prefix)
+    return published
 
 
 def published_name(name):
-    """The other way round."""
-    if match := re.fullmatch(r"layers\.(\d+)\.(\w+)(.*)", name):
-        return f"encoder.layers.{match[1]}.{'self_attn.' * (match[2] in ATTENTION)}{match[2]}{match[3]}"
-    return next(theirs + name.removeprefix(ours) for theirs, ours in NAMES if name.startswith(ours))
+    """Return the published name of one of our tensors, the inverse of `our_name`."""
+    if match := re.fullmatch(OUR_BLOCK, name):
+        parent = "self_attn." if match[2] in ATTENTION else ""
+        return f"encoder.layers.{match[1]}.{parent}{match[2]}{match[3]}"
+    return next(prefix + name.removeprefix(our_prefix) for prefix, our_prefix in PREFIXES if name.startswith(our_prefix))
 
 
 def convert(tensors, sizes):
-    """Tensors of a checkpoint's `model`, and `mean_std` `[2, 40]` → by our names, and rows of a load report.
+    """Convert a published checkpoint.
 
-    sizes: the fields of `MelHuBERTConfig`, and whether the front end removes the level. Raises `ValueError` that lists missing,
-    unexpected and wrongly shaped tensors.
+    Args:
+        tensors: published name → tensor, and `mean_std` `[2, 40]`.
+        sizes: the fields of `MelHuBERTConfig`, and `subtract_loudness` of the front end.
+
+    Returns:
+        Our name → tensor, and the rows of a load report.
+
+    Raises:
+        ValueError: tensors are missing, unexpected or of another shape; the message lists them.
     """
     with torch.device("meta"):
-        model = MelHuBERTModel(MelHuBERTConfig(**{name: size for name, size in sizes.items() if name != "subtract_loudness"}))
-    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()} | {"mean_std": (2, NUM_MELS)}
-    found, rows = rename_tensors("melhubert", {source: our_name(source) for source in tensors}, tensors, wanted, sizes)
-    mean, std = found.pop("mean_std").float()
-    return found | dict(mean=mean, std=std), rows
+        model = MelHuBERTModel(sizes_from(sizes, MelHuBERTConfig))
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()} | {"mean_std": (2, NUM_MELS)}
+    names = {published: our_name(published) for published in tensors}
+    renamed, rows = rename_tensors("melhubert", names, tensors, shapes, sizes)
+    mean, std = renamed.pop("mean_std").float()
+    return renamed | dict(mean=mean, std=std), rows
 
 
 def published_checkpoint(tensors, settings, place):
-    """What their programs load, `model` and `Upstream_Config`, and mean and deviation `[2, 40]`, from an encoder's two files.
+    """Return an encoder in the format of its authors.
 
-    Raises `ValueError` for what they do not know: several sets of targets, and a front end that removes the level.
+    Args:
+        tensors: our name → tensor, from model.safetensors.
+        settings: config.json.
+        place: path of config.json, for the message.
+
+    Returns:
+        A dictionary with `model` and `Upstream_Config`, and mean and standard deviation `[2, 40]`.
+
+    Raises:
+        ValueError: the format has no place for several sets of targets or for a front end that subtracts the loudness.
     """
     if len(settings["num_targets"]) > 1 or settings["subtract_loudness"]:
         raise data_error(
             place,
-            "the published format knows one set of targets and a front end that keeps the level",
+            "the published format has one set of targets and a front end that keeps the loudness",
             expected="a list of one, subtract_loudness: false",
             got=f"{settings['num_targets']}, subtract_loudness: {settings['subtract_loudness']}",
             remedy="pre-train with one codebook as targets, on a log-Mel encoder of preset published",
@@ -80,5 +109,6 @@ def published_checkpoint(tensors, settings, place):
         attention_type="original",
         num_cluster=settings["num_targets"][0],
     )
-    model = {published_name(name): tensor for name, tensor in tensors.items() if name not in ("mean", "std")}
-    return dict(model=model, Upstream_Config=dict(melhubert=sizes)), torch.stack([tensors["mean"], tensors["std"]])
+    model = {published_name(name): tensor for name, tensor in tensors.items() if name not in FRONT_END_TENSORS}
+    checkpoint = dict(model=model, Upstream_Config=dict(melhubert=sizes))
+    return checkpoint, torch.stack([tensors["mean"], tensors["std"]])

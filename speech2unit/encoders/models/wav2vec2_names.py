@@ -1,6 +1,6 @@
-"""Tensors of published wav2vec 2.0, HuBERT and WavLM files under our names, and sizes from transformers' config.json.
+"""Tensors of published wav2vec 2.0, HuBERT and WavLM files under our names; sizes from transformers' config.json.
 
-Known are the names of fairseq (s3prl and WavLM's own files keep them), torchaudio and transformers.
+The names of fairseq, torchaudio and transformers are known. The files of s3prl and of WavLM's authors have those of fairseq.
 """
 
 import re
@@ -11,8 +11,9 @@ import torch
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 from storage.errors import data_error
 
-PREFIX = r"^((w2v_encoder\.)?w2v_model|wav2vec2|hubert|wavlm)\."  # of models for another task, around this one
-RENAMES = (  # one after another, fairseq's name first; what stands behind a colon is a part of one of our tensors
+PREFIX = r"^((w2v_encoder\.)?w2v_model|wav2vec2|hubert|wavlm)\."  # in models for another task that contain this one
+# Patterns and replacements, applied one after another. After a colon: which part of our tensor the published tensor is.
+RENAMES = (
     (r"^(post_extract_proj|(encoder\.)?feature_projection\.projection)\.", "front_end.projection."),
     (r"^((encoder\.)?feature_projection\.)?layer_norm\.", "front_end.frame_norm."),
     (r"^feature_extractor\.conv_layers\.(\d+)\.(0|conv)\.", r"front_end.convs.\1."),
@@ -33,52 +34,85 @@ RENAMES = (  # one after another, fairseq's name first; what stands behind a col
     (r"\.(fc2|feed_forward\.output_dense)\.", ".fc2."),
     (r"\.final_layer_norm\.", ".ffn_norm."),
 )
-IGNORED = (  # of pre-training, or of another task
+IGNORED = (  # names of tensors for pre-training or for another task
     r"mask_emb|masked_spec_embed|label_embs_concat"
     r"|(final_proj|project_q|project_hid|project_inp|target_glu|quantizer|input_quantizer|mask_generator|logit_generator)\..*"
     r"|(w2v_encoder\.proj|lm_head|aux)\..*"
 )
-MAX_LISTED = 8  # names of a kind in a message
+MAX_LISTED = 8  # names per problem in a message
 
 
 def convert(tensors, sizes):
-    """Tensors by the names in a published file → by ours, and rows (source, name, shape, dtype) of a load report.
+    """Convert a published checkpoint.
 
-    sizes: the fields of `Wav2Vec2Config`. Several sources may end in one tensor (queries, keys and values); the name of what
-    no state needs is empty. Raises `ValueError` that lists missing, unexpected and wrongly shaped tensors.
+    Args:
+        tensors: published name → tensor.
+        sizes: the fields of `Wav2Vec2Config`.
+
+    Returns:
+        Our name → tensor, and the rows of a load report. Several published tensors may become one of ours (queries, keys and
+        values). The name in a row is empty for a tensor that hidden states do not depend on.
+
+    Raises:
+        ValueError: tensors are missing, unexpected or of another shape; the message lists them.
     """
     with torch.device("meta"):
-        return renamed(tensors, Wav2Vec2Model(Wav2Vec2Config(**sizes)), sizes)
+        model = Wav2Vec2Model(Wav2Vec2Config(**sizes))
+    return convert_to(model, tensors, sizes)
 
 
-def renamed(tensors, model, sizes, ignored=IGNORED):
-    """`convert` for a `Wav2Vec2Model` on the meta device; `sizes` are for its errors, `ignored`: names that no state needs."""
+def convert_to(model, tensors, sizes, ignored=IGNORED):
+    """Convert a published checkpoint to the tensors of a given model.
+
+    Args:
+        model: a `Wav2Vec2Model` on the meta device.
+        tensors: published name → tensor.
+        sizes: the sizes that a message names.
+        ignored: pattern of names that are left out.
+
+    Returns, Raises:
+        As `convert`.
+    """
     config = model.config
-    names = {source: _our_name(source, config, ignored) for source in tensors}
-    found = {name: tensors[source] for source, name in names.items() if name}
+    names = {published: _our_name(published, config, ignored) for published in tensors}
+    by_part = {part: tensors[published] for published, part in names.items() if part}
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    parts = {name: _parts(name, shape, config, found) for name, shape in shapes.items()}
-    _check(names, found, {part: shape for wanted in parts.values() for part, shape in wanted.items()}, sizes)
+    parts = {name: _parts(name, shape, config, by_part) for name, shape in shapes.items()}
+    expected_shapes = {part: shape for part_shapes in parts.values() for part, shape in part_shapes.items()}
+    _check(names, by_part, expected_shapes, sizes)
     rows = [
-        dict(source=source, name=name.partition(":")[0], shape=list(t.shape), dtype=str(t.dtype).removeprefix("torch."))
-        for (source, name), t in zip(names.items(), tensors.values())
+        dict(
+            source=published,
+            name=part.partition(":")[0],
+            shape=list(tensors[published].shape),
+            dtype=str(tensors[published].dtype).removeprefix("torch."),
+        )
+        for published, part in names.items()
     ]
-    return {name: _whole(name, [found[part].float() for part in wanted]) for name, wanted in parts.items()}, rows
+    converted = {name: _join(name, [by_part[part].float() for part in part_shapes]) for name, part_shapes in parts.items()}
+    return converted, rows
 
 
-def _our_name(source, config, ignored=IGNORED):
-    """`encoder.layers.3.self_attn.k_proj.bias` → `blocks.3.qkv.bias:k`; not needed: empty; unknown: in no way ours."""
-    source = re.sub(PREFIX, "", source)
-    if re.fullmatch(ignored, source):
+def _our_name(published, config, ignored=IGNORED):
+    """Return our name: `encoder.layers.3.self_attn.k_proj.bias` → `blocks.3.qkv.bias:k`; empty if the tensor is ignored."""
+    name = re.sub(PREFIX, "", published)
+    if re.fullmatch(ignored, name):
         return ""
-    for pattern, ours in RENAMES:
-        source = re.sub(pattern, ours, source)
-    return "" if config.pre_norm and source.startswith("input_norm.") else source
+    for pattern, replacement in RENAMES:
+        name = re.sub(pattern, replacement, name)
+    return "" if config.pre_norm and name.startswith("input_norm.") else name
 
 
-def _parts(name, shape, config, found):
-    """What one of our tensors is made of: names and shapes, as they are in the published files."""
-    if ".qkv." in name and name not in found:
+def _parts(name, shape, config, by_part):
+    """Return the published tensors that make up one of ours: part → published shape.
+
+    Args:
+        name: our name.
+        shape: our shape.
+        config: the `Wav2Vec2Config`.
+        by_part: part → published tensor; torchaudio's WavLM has queries, keys and values in one tensor already.
+    """
+    if ".qkv." in name and name not in by_part:
         return {f"{name}:{part}": (config.dim, *shape[1:]) for part in "qkv"}
     if name == "pos_conv.weight":
         return {f"{name}:length": (1, 1, shape[2]), f"{name}:direction": shape}
@@ -90,8 +124,8 @@ def _parts(name, shape, config, found):
     return {name: (1, *shape, 1, 1) if name.endswith(".gate.scale") else shape}
 
 
-def _whole(name, parts):
-    """One of our tensors from its parts, see `_parts`."""
+def _join(name, parts):
+    """Return one of our tensors, computed from its parts; see `_parts`."""
     if ".qkv." in name:
         return torch.cat(parts)
     if name == "pos_conv.weight":
@@ -105,31 +139,34 @@ def _whole(name, parts):
     return tensor.flatten() if name.endswith(".gate.scale") else tensor
 
 
-def _check(names, found, wanted, sizes):
+def _check(names, by_part, expected_shapes, sizes):
+    """Raise `ValueError` if published tensors are missing, unexpected or of another shape."""
     counts = Counter(names.values())
-    problems = dict(
-        missing=[name for name in wanted if name not in found],
-        unexpected=[source for source, name in names.items() if name and (name not in wanted or counts[name] > 1)],
-        misshapen=[
-            f"{n} {tuple(found[n].shape)}, not {shape}" for n, shape in wanted.items() if n in found and found[n].shape != shape
-        ],
-    )
+    missing = [part for part in expected_shapes if part not in by_part]
+    unexpected = [published for published, part in names.items() if part and (part not in expected_shapes or counts[part] > 1)]
+    misshapen = [
+        f"{part} {tuple(by_part[part].shape)}, not {shape}"
+        for part, shape in expected_shapes.items()
+        if part in by_part and by_part[part].shape != shape
+    ]
+    problems = dict(missing=missing, unexpected=unexpected, misshapen=misshapen)
     if any(problems.values()):
         raise data_error(
             "wav2vec2 checkpoint",
             "its tensors must be those of the architecture",
-            expected=f"{len(wanted)} tensors of {sizes}",
-            got="; ".join(f"{kind} {_listed(found)}" for kind, found in problems.items() if found),
+            expected=f"{len(expected_shapes)} tensors of {sizes}",
+            got="; ".join(f"{problem} {_listed(tensors)}" for problem, tensors in problems.items() if tensors),
             remedy="check the sizes in config/config.yaml, or take another file",
         )
 
 
 def _listed(names):
-    rest = len(names) - MAX_LISTED
-    return ", ".join(names[:MAX_LISTED]) + (f" and {rest} more" if rest > 0 else "")
+    """Return the first names as text."""
+    num_more = len(names) - MAX_LISTED
+    return ", ".join(names[:MAX_LISTED]) + (f" and {num_more} more" if num_more > 0 else "")
 
 
-# transformers' config.json: what must be so (and is where nothing is said) …
+# Keys of transformers' config.json that must have these values; a missing key has this value.
 FIXED = dict(
     hidden_act="gelu",
     feat_extract_activation="gelu",
@@ -138,8 +175,7 @@ FIXED = dict(
     conv_pos_batch_norm=False,
     adapter_attn_dim=None,
 )
-# … and the sizes in it
-COUNTS = dict(
+COUNTS = dict(  # field of `Wav2Vec2Config` → key
     num_layers="num_hidden_layers",
     dim="hidden_size",
     ffn_dim="intermediate_size",
@@ -147,48 +183,57 @@ COUNTS = dict(
     pos_conv_kernel="num_conv_pos_embeddings",
     pos_conv_groups="num_conv_pos_embedding_groups",
 )
-RELATIVE = dict(num_buckets="num_buckets", max_distance="max_bucket_distance")
+RELATIVE_POSITIONS = dict(num_buckets="num_buckets", max_distance="max_bucket_distance")
 MODEL_TYPES = ("hubert", "wav2vec2", "wavlm")
 MAX_COUNT = 1 << 16
 
 
 def sizes_from_transformers(config):
-    """`config.json` of a transformers HuBERT, wav2vec 2.0 or WavLM folder (a dict) → fields of `Wav2Vec2Config`, read one by one.
+    """Read the sizes of a HuBERT, wav2vec 2.0 or WavLM from transformers.
 
-    Whether waveforms are normalised is not in it: they are where fairseq did so, with layer norms between the convolutions.
-    Raises `ValueError` for another kind of model and for values that are no sizes.
+    The file does not say whether waveforms are normalised. They are if there are layer norms between the convolutions, as in
+    fairseq.
+
+    Args:
+        config: contents of config.json.
+
+    Returns:
+        The fields of `Wav2Vec2Config` as a dictionary.
+
+    Raises:
+        ValueError: the model is of another kind, or a value is no size.
     """
     config = config if isinstance(config, dict) else {}
     model_type = _value(config, "model_type", lambda value: value in MODEL_TYPES, f"one of {', '.join(MODEL_TYPES)}")
-    for key, value in FIXED.items():
-        _value({key: value} | config, key, lambda found, value=value: found == value, f"{value}")
-    counts = COUNTS | (RELATIVE if model_type == "wavlm" else {})
-    norm = _value(config, "feat_extract_norm", lambda value: value in ("group", "layer"), "group or layer")
+    for key, required in FIXED.items():
+        _value({key: required} | config, key, lambda value, required=required: value == required, f"{required}")
+    conv_norm = _value(config, "feat_extract_norm", lambda value: value in ("group", "layer"), "group or layer")
     convs = [_value(config, key, _are_counts, "a list of positive numbers") for key in ("conv_dim", "conv_kernel", "conv_stride")]
     if len({len(values) for values in convs}) > 1:
-        raise _refusal("conv_dim, conv_kernel, conv_stride", "one value a convolution", f"{convs}")
-    flags = {
-        key: _value(config, key, lambda value: type(value) is bool, "true or false")
-        for key in ("conv_bias", "do_stable_layer_norm")
-    }
-    return dict(
-        conv_layers=[list(sizes) for sizes in zip(*convs)],
-        conv_bias=flags["conv_bias"],
-        conv_norm=norm,
-        normalize_waveform=norm == "layer",
-        pre_norm=flags["do_stable_layer_norm"],
+        raise _refusal("conv_dim, conv_kernel, conv_stride", "lists of the same length", f"{convs}")
+    sizes = dict(
+        conv_layers=[list(layer) for layer in zip(*convs)],
+        conv_bias=_value(config, "conv_bias", _is_flag, "true or false"),
+        conv_norm=conv_norm,
+        normalize_waveform=conv_norm == "layer",
+        pre_norm=_value(config, "do_stable_layer_norm", _is_flag, "true or false"),
         num_buckets=0,
         max_distance=0,
-    ) | {name: _value(config, key, _is_count, "a positive number") for name, key in counts.items()}
+    )
+    counts = COUNTS | (RELATIVE_POSITIONS if model_type == "wavlm" else {})
+    return sizes | {name: _value(config, key, _is_count, "a positive number") for name, key in counts.items()}
 
 
-def _value(config, key, valid, expected):
-    if not valid(value := config.get(key)):
+def _value(config, key, is_valid, expected):
+    """Return the value of a key. Raises `ValueError` if it is not valid."""
+    value = config.get(key)
+    if not is_valid(value):
         raise _refusal(f"'{key}'", expected, f"{value!r:.80}")
     return value
 
 
 def _refusal(key, expected, got):
+    """Return the error for a value that our model does not support."""
     return data_error(
         "config.json",
         f"{key} must be what this project computes",
@@ -196,6 +241,10 @@ def _refusal(key, expected, got):
         got=got,
         remedy="take another checkpoint",
     )
+
+
+def _is_flag(value):
+    return type(value) is bool
 
 
 def _is_count(value):

@@ -78,5 +78,7 @@ def test_sizes_of_a_transformers_folder_come_from_its_config(tmp_path, monkeypat
 
 def test_without_sizes_the_error_says_where_they_belong(tmp_path):
     torch.save({}, tmp_path / "cpc.pt")
-    with pytest.raises(ValueError, match=r"expected a preset of convert_encoder, got none; name it in config/encoders.tsv"):
+    with pytest.raises(
+        ValueError, match=r"expected a preset of convert_encoder, got none; name one in column 'preset' of config/encoders.tsv"
+    ):
         convert(tmp_path, ["cpc.pt"], sizes={})

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from speech2unit import encoders
 from speech2unit.corpora.schemas import MANIFEST
-from speech2unit.encoders.architectures.distilalhubert import build, encoder_of
+from speech2unit.encoders.architectures.distilalhubert import build_model
 from speech2unit.encoders.models.compressed_layers import factorize, keep_heads, keep_rows, layer_sizes
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
@@ -62,10 +62,10 @@ def teacher(request, tmp_path):
 def pair(folder, num_layers=2, num_repeats=2, norms=True, dropout=0.0):
     """Teacher, encoder and model of a fresh student."""
     settings = encoders.read_json(folder / "config.json")
-    student = build(student_settings(settings, dict(num_layers=num_layers, num_repeats=num_repeats), "here"), dropout)
+    student = build_model(student_settings(settings, dict(num_layers=num_layers, num_repeats=num_repeats), "here"), dropout)
     copy_teacher(student, load_tensors(folder / "model.safetensors"), norms)
     found = encoders.load(folder)
-    return found, encoder_of(student, getattr(found, "front_end", None), "cpu"), student
+    return found, found.with_model(student), student
 
 
 # the loss
@@ -153,13 +153,13 @@ def test_as_published_some_norms_start_anew(teacher):
 
 def test_gradients_of_the_convolutions_are_slowed_down():
     torch.manual_seed(0)
-    student = build(dict(SIZES["wav2vec2"], body="wav2vec2", num_repeats=1))
+    student = build_model(dict(SIZES["wav2vec2"], body="wav2vec2", num_repeats=1))
     copy_teacher(student, {"pos_conv.weight": torch.randn_like(student.pos_conv.weight)}, True)
     torch.nn.init.zeros_(student.pos_conv.bias)
 
     def gradients():
         student.zero_grad()
-        list(student.states([student.front_end(torch.from_numpy(NOISE[:4_000]))]))[-1][..., 0].sum().backward()
+        list(student.hidden_states([student.front_end(torch.from_numpy(NOISE[:4_000]))]))[-1][..., 0].sum().backward()
         return {name: p.grad.clone() for name, p in student.named_parameters() if p.grad is not None}
 
     before = gradients()
@@ -216,7 +216,7 @@ def test_the_stage_writes_an_encoder_that_came_nearer_to_its_teacher(teacher):
         p.numel() for p in load_tensors(teacher / "model.safetensors").values()
     )
     with torch.no_grad():
-        before, after = (distillation_loss(e, found, WAVEFORMS, **EVEN)[0] for e in (student, distilled.body))
+        before, after = (distillation_loss(e, found, WAVEFORMS, **EVEN)[0] for e in (student, distilled.encoder))
     assert after < 0.95 * before
 
 

@@ -49,5 +49,5 @@ def test_hidden_states_equal_s3prls(checkpoint, folder):
 
 
 def test_a_waveform_without_two_windows_is_refused(folder):
-    with pytest.raises(ValueError, match="a waveform must hold a frame; expected at least 560 samples, got 559"):
+    with pytest.raises(ValueError, match="a waveform must be at least one frame long; expected at least 560 samples, got 559"):
         encoders.load(folder).features([WAVEFORMS[1][:-1]], 1)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from speech2unit import encoders
-from speech2unit.encoders.architectures.distilalhubert import BODIES, Repeated, build, convert
+from speech2unit.encoders.architectures.distilalhubert import BODIES, RepeatedBlocks, build_model, convert
 from speech2unit.encoders.convert_encoder import convert_encoder
 from storage.schemas import LOAD_REPORT
 from storage.tables import read
@@ -76,7 +76,7 @@ def published(reference, tmp_path_factory):
 def of_melhubert(tmp_path):
     torch.manual_seed(0)
     front_end = dict(mean=torch.zeros(40), std=torch.ones(40))
-    save_tensors(tmp_path / "model.safetensors", build(MEL).state_dict() | front_end)
+    save_tensors(tmp_path / "model.safetensors", build_model(MEL).state_dict() | front_end)
     save_config(tmp_path / "config.json", dict(architecture="distilalhubert", **MEL))
     return encoders.load(tmp_path)
 
@@ -87,13 +87,13 @@ def of_melhubert(tmp_path):
 )
 def test_the_published_sizes_have_the_published_number_of_parameters(preset, parameters):
     with torch.device("meta"):
-        model = build(PRESETS[preset]["sizes"])
+        model = build_model(PRESETS[preset]["sizes"])
     assert sum(p.numel() for p in model.parameters()) == parameters and len(model.blocks) == 12
 
 
 def test_blocks_repeat_as_a_set_and_are_there_once():
     one, two = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
-    blocks = Repeated([one, two], 3)
+    blocks = RepeatedBlocks([one, two], 3)
     assert list(blocks) == blocks[:] == [one, two] * 3 and blocks[3] is two and blocks[:3] == [one, two, one]
     assert len(blocks) == 6 and len(list(blocks.parameters())) == 4
     assert set(blocks.state_dict()) == {"0.weight", "0.bias", "1.weight", "1.bias"}
@@ -122,7 +122,7 @@ def test_every_tensor_of_a_checkpoint_is_accounted_for(published):
     report = {row["source"]: row["name"] for row in read(published / "load_report.parquet", LOAD_REPORT).to_pylist()}
     assert set(report) == set(read_weights(published / "small.ckpt"))
     assert report["mask_emb"] == "mask_emb" and all(report.values())
-    model = build(TINY)
+    model = build_model(TINY)
     assert set(report.values()) - {"pos_conv.weight"} <= {name for name, _ in model.named_parameters()}
 
 

@@ -109,10 +109,10 @@ def test_what_no_encoder_can_read_is_refused_by_its_number():
     assert np.array_equal(encoders.encode(encoder, [WAVEFORM], 0)[0], encoder.features([WAVEFORM], 0)[0])
     assert np.array_equal(encoders.encode(encoder, [WAVEFORM.astype(np.float64)], 0)[0], encoder.features([WAVEFORM], 0)[0])
     assert encoders.encode(encoder, [], 0) == []
-    with pytest.raises(ValueError, match=r"waveform 0: .*got \[\]; .*one alone is a list of one"):
+    with pytest.raises(ValueError, match=r"waveform 0: .*got \[\]; .*pass a single waveform as a list of one"):
         encoders.encode(encoder, WAVEFORM, 0)
     for wrong, got in ((WAVEFORM[:399], r"\[399\]"), (np.stack([WAVEFORM, WAVEFORM]), rf"\[2, {len(WAVEFORM)}\]")):
-        with pytest.raises(ValueError, match=f"waveform 1: a waveform is mono and fills a frame; .*got {got}"):
+        with pytest.raises(ValueError, match=f"waveform 1: a waveform is mono and at least one frame long; .*got {got}"):
             encoders.encode(encoder, [WAVEFORM, wrong], 0)
     with pytest.raises(ValueError, match="layer: the encoder must have the layer; expected 0 to 0, got 3"):
         encoders.encode(encoder, [WAVEFORM], 3)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from speech2unit import encoders
-from speech2unit.encoders.architectures.decoar2 import build
+from speech2unit.encoders.architectures.decoar2 import build_model
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 from storage.weights import save_config, save_tensors
@@ -36,7 +36,7 @@ FOLDERS = dict(
     ),
     wav2vec2=lambda: (drawn(Wav2Vec2Model(Wav2Vec2Config(**WAV2VEC2))), WAV2VEC2),
     wavlm=lambda: (drawn(Wav2Vec2Model(Wav2Vec2Config(**WAVLM))), WAVLM),
-    decoar2=lambda: (drawn(build(DECOAR2)), DECOAR2),
+    decoar2=lambda: (drawn(build_model(DECOAR2)), DECOAR2),
 )  # fmt: skip
 
 

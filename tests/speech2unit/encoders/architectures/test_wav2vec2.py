@@ -142,7 +142,7 @@ def stored(folder, model, sizes):
 def padded(encoder, waveforms, layer):
     """`features` as on a GPU: what is shorter is padded."""
     frames = [encoder.model.front_end(torch.from_numpy(waveform)) for waveform in waveforms]
-    return [state[: len(f)].numpy() for state, f in zip(encoder.model.state(frames, layer), frames)]
+    return [state[: len(f)].numpy() for state, f in zip(encoder.model.hidden_state(frames, layer), frames)]
 
 
 def margins(frames, centroids):
@@ -232,6 +232,6 @@ def test_far_from_its_seams_a_long_utterance_is_as_a_short_one(encoder, monkeypa
 
 def test_a_waveform_shorter_than_a_frame_is_refused(encoder):
     with pytest.raises(
-        ValueError, match="a waveform must hold a frame; expected at least 30 samples, got 29; drop the utterance"
+        ValueError, match="a waveform must be at least one frame long; expected at least 30 samples, got 29; drop the utterance"
     ):
         encoder.features([WAVEFORMS[0], NOISE[:29]], 1)

@@ -23,7 +23,7 @@ def outputs(model, padding=0.0):
         frames[1, 4:] = padding
         states = model.hidden_states(frames, torch.tensor([7, 4]))[-1]
     else:
-        states = model.state([torch.randn(n, 16, generator=generator) for n in (7, 4)], 2)
+        states = model.hidden_state([torch.randn(n, 16, generator=generator) for n in (7, 4)], 2)
     return torch.cat([states[0], states[1, :4]])
 
 

@@ -33,7 +33,7 @@ def test_how_much_a_frame_sees(convs, hop_length, min_samples):
 
 def test_heads_and_groups_must_divide_the_dimension():
     with pytest.raises(
-        ValueError, match="whole numbers of channels; expected divisors of dim 768, got num_heads 7, pos_conv_groups 16"
+        ValueError, match="a whole number of channels; expected divisors of dim 768, got num_heads 7, pos_conv_groups 16"
     ):
         replace(BASE, num_heads=7)
 

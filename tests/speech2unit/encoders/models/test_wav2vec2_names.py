@@ -125,7 +125,7 @@ def test_sizes_are_read_from_config_json():
         (dict(conv_pos_batch_norm=True), "'conv_pos_batch_norm'"),
         (dict(adapter_attn_dim=16), "'adapter_attn_dim'"),
         (dict(conv_dim="__import__('os')"), "'conv_dim' must be .*; expected a list of positive numbers, got \"__import__"),
-        (dict(conv_dim=[8]), "one value a convolution"),
+        (dict(conv_dim=[8]), "lists of the same length"),
         (dict(conv_stride=[5, True]), "'conv_stride'"),
         (dict(hidden_size=-16), "'hidden_size'"),
         (dict(hidden_size=10**9), "'hidden_size'"),
