@@ -1,16 +1,17 @@
 """The tables of config/: a wrong row, cell or name is refused with its file and row."""
 
 import re
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
 from snakemake.utils import update_config
 
-from speech2unit.encoders import architecture_names
+from speech2unit.encoders import architecture_names, import_architecture
+from speech2unit.recipes.compress_encoder import OBJECTIVES
 from workflow.scripts import row_checks
 from workflow.scripts import rows as config_rows
+from workflow.scripts.architectures import architectures_with, constants
 from workflow.scripts.config_files import default_config
 from workflow.scripts.result_paths import unknown_name, unknown_paths
 
@@ -113,13 +114,17 @@ def test_a_superb_task_that_could_only_fail_when_it_runs_is_refused(tables, old,
     assert rule in text and f"got {got}; " in text
 
 
-def test_the_architectures_with_blocks_are_those_with_a_trunk():
-    with_trunk = [
-        name
-        for name in architecture_names()
-        if hasattr(import_module(f"speech2unit.encoders.architectures.{name}"), "load_trunk")
-    ]
-    assert sorted(row_checks.WITH_BLOCKS) == with_trunk
+def test_what_architectures_declare_is_what_their_modules_have():
+    modules = {name: import_architecture(name) for name in architecture_names()}
+    for name in ("load", "load_trunk", "OBJECTIVE", "RECIPE"):
+        assert architectures_with(name) == [architecture for architecture, module in modules.items() if hasattr(module, name)]
+    assert constants("RECIPE") == dict(log_mel=modules["log_mel"].RECIPE, melhubert=modules["melhubert"].RECIPE)
+
+
+def test_every_architecture_that_is_trained_further_names_an_objective():
+    assert set(constants("OBJECTIVE").values()) <= set(OBJECTIVES)
+    for name in architectures_with("OBJECTIVE"):
+        assert hasattr(import_architecture(name), "load_trainable")
 
 
 def test_what_encoders_are_compared_by_must_be_there(tables):

@@ -1,14 +1,15 @@
 """Check the rows of config/ against each other and against the presets, before anything runs."""
 
 from storage.errors import data_error, nearest, one_of
+from workflow.scripts.architectures import architectures_with
 from workflow.scripts.comparisons import compared_encoders, encoder_codebook
 from workflow.scripts.renamed_keys import new_name, renamed_error
 from workflow.scripts.result_paths import RESULT_FOLDERS
 
 # Architectures with transformer blocks, which tasks of SUPERB can read and tune.
-WITH_BLOCKS = ("melhubert", "wav2vec2", "distilalhubert", "decoar2")
+WITH_BLOCKS = architectures_with("load_trunk")
 # Architectures that pruning, factorising and distilling keep.
-SHRINKABLE = ("melhubert", "wav2vec2")
+SHRINKABLE = architectures_with("OBJECTIVE")
 # Kind of a SUPERB task → architectures of heads that can answer it.
 HEADS_OF = dict(
     dict.fromkeys(("KS", "IC", "SID"), ("mean_pooling",)),

@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 
 from storage.errors import data_error
+from workflow.scripts.architectures import constants
 from workflow.scripts.row_checks import check_rows, check_seeds
 from workflow.scripts.row_tables import read_table
 
 TABLES = ("checkpoints", "corpora", "encoders", "codebooks", "ulms", "tasks", "superb_tasks")
-RECIPE_OF = dict(log_mel="fit_log_mel", melhubert="pretrain_melhubert")  # architecture → stage that trains it from scratch
+RECIPE_OF = constants("RECIPE")  # architecture → stage that trains it from scratch
 
 
 def read_rows(config, schemas):

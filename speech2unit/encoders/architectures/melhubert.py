@@ -84,7 +84,7 @@ class MelHuBERTTrunk(nn.Module):
         self.blocks = list(dict.fromkeys(model.blocks))
         self.dim = model.config.dim
         self.num_layers = len(model.blocks)
-        self.hop_length = front_end.hop_length
+        self.hop_length = model.config.frame_ms * SAMPLE_RATE_HZ // 1000
 
     def frames(self, waveform):
         """See `Trunk.frames`."""
