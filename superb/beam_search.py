@@ -1,7 +1,7 @@
-"""Symbols out of the logits of CTC with a language model: search over prefixes, the paths of each summed up.
+"""CTC decoding with a language model: a beam search over prefixes, each with the sum of its paths.
 
 **Source:** Hannun et al. 2014, arXiv 1408.2873, algorithm 1. SUPERB decodes with flashlight and the lexicon and 4-gram of
-LibriSpeech; here words are open, and the n-grams those of the training transcripts.
+LibriSpeech. Here any word is possible, and the n-grams are those of the training transcripts.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,22 @@ import numpy as np
 
 from evaluation.metrics import WORD_SEPARATOR, text
 from superb.heads import CTC_BLANK
-from superb.language_model import END, NGram
+from superb.language_model import SENTENCE_END, NGram
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """How much a language model counts: `lm_weight` of its log probability, `word_score` for each word.
+    """The score that a language model gives to a sequence of symbols.
 
-    symbols: labels in the order of the outputs, from output 1. Words stand between `|`; where none is, each symbol is a word.
+    The score is `lm_weight` times the log probability of the words, plus `word_score` for each word. A state of a sequence is
+    (score of its words, last words, letters of the word that has begun).
+
+    Attributes:
+        language_model: n-grams of words.
+        symbols: labels in the order of the outputs, from output 1. If `|` is one of them, it separates words, and the others are
+            letters; otherwise each symbol is a word.
+        lm_weight: factor of the log probability.
+        word_score: added for each word.
     """
 
     language_model: NGram
@@ -28,102 +36,122 @@ class Fusion:
     word_score: float
 
     def start(self):
-        """(score, the words that count for the next one, its letters so far) of no symbols."""
+        """Return the state of the empty sequence."""
         return 0.0, (), ""
 
     def extend(self, state, symbol):
-        """The state after one more symbol."""
-        (score, words, letters), label = state, self.symbols[symbol - 1]
+        """Return the state after one more symbol."""
+        score, words, letters = state
+        label = self.symbols[symbol - 1]
         if WORD_SEPARATOR not in self.symbols:
-            return self._with_word(score, words, label)
+            return self._add_word(score, words, label)
         if label == WORD_SEPARATOR:
-            return self._with_word(score, words, letters) if letters else state
+            return self._add_word(score, words, letters) if letters else state
         return score, words, letters + label
 
     def finish(self, state):
-        """Score of all, the last word and the end included."""
+        """Return the score of the whole sequence, with its last word and its end."""
         score, words, letters = state
         if letters:
-            score, words, _ = self._with_word(score, words, letters)
+            score, words, _ = self._add_word(score, words, letters)
         lm = self.language_model
-        return score + self.lm_weight * lm.score(lm.history(words), END)
+        return score + self.lm_weight * lm.score(lm.history(words), SENTENCE_END)
 
-    def _with_word(self, score, words, word):
+    def _add_word(self, score, words, word):
         lm = self.language_model
         score += self.lm_weight * lm.score(lm.history(words), word) + self.word_score
         return score, (*words, word)[-lm.order :], ""
 
 
 def build_fusion(transcripts, symbols, *, order, lm_weight, word_score):
-    """A `Fusion` with n-grams of up to `order` words of the training transcripts, lists of `symbols`."""
+    """Return a `Fusion` with n-grams of up to `order` words of the training transcripts, which are lists of `symbols`."""
     sequences = [text(labels, WORD_SEPARATOR in symbols).split() for labels in transcripts]
     return Fusion(NGram(sequences, order), tuple(symbols), lm_weight, word_score)
 
 
 class Prefixes:
-    """Sequences of symbols as numbers, 0 the empty one: a new one is an older one and a symbol."""
+    """A tree of sequences of symbols. A prefix is a number; 0 is the empty sequence.
+
+    Attributes:
+        lasts: the last symbol of each prefix.
+        states: the state of each prefix in the `Fusion`.
+    """
 
     def __init__(self, fusion):
-        self.fusion, self.parents, self.lasts, self.children = fusion, [0], [CTC_BLANK], {}
+        self.fusion = fusion
+        self.parents = [0]
+        self.lasts = [CTC_BLANK]
         self.states = [fusion.start()]
+        self.children = {}
 
     def child(self, prefix, symbol):
-        """The number of `prefix` with a symbol behind it."""
-        found = self.children.get((prefix, symbol))
-        if found is None:
-            found = self.children[prefix, symbol] = len(self.parents)
+        """Return the prefix that is `prefix` followed by a symbol."""
+        if (prefix, symbol) not in self.children:
+            self.children[prefix, symbol] = len(self.parents)
             self.parents.append(prefix)
             self.lasts.append(symbol)
             self.states.append(self.fusion.extend(self.states[prefix], symbol))
-        return found
+        return self.children[prefix, symbol]
 
     def symbols(self, prefix):
-        """The sequence."""
-        found = []
+        """Return the sequence of a prefix."""
+        symbols = []
         while prefix:
-            found.append(self.lasts[prefix])
+            symbols.append(self.lasts[prefix])
             prefix = self.parents[prefix]
-        return found[::-1]
+        return symbols[::-1]
 
 
 def decode(log_probabilities, fusion, *, beam_size, min_log_probability):
-    """Log probabilities `[T, 1 + symbols]` of an utterance → the symbols, from 1, that CTC and `fusion` find best.
+    """Return the symbols, from 1, that CTC and a language model together score highest.
 
-    beam_size: prefixes that are kept after each frame; min_log_probability: outputs below it (nats) are not tried at a frame,
-    unless it is the most probable one.
+    Args:
+        log_probabilities: of one utterance, `[T, 1 + symbols]`.
+        fusion: the language model.
+        beam_size: number of prefixes that are kept after each frame.
+        min_log_probability: outputs below it (nats) are not tried at a frame, except the most probable one.
     """
-    prefixes, beam = Prefixes(fusion), {0: (0.0, -inf)}
+    prefixes = Prefixes(fusion)
+    beam = {0: (0.0, -inf)}
     for row in np.asarray(log_probabilities, float):
-        tried = np.flatnonzero((row >= min_log_probability) | (row == row.max())).tolist()
-        found = _extended(beam, row.tolist(), tried, prefixes)
-        best = nlargest(beam_size, found, key=lambda prefix: add(*found[prefix]) + prefixes.states[prefix][0])
-        beam = {prefix: found[prefix] for prefix in best}
-    return prefixes.symbols(max(beam, key=lambda prefix: add(*beam[prefix]) + fusion.finish(prefixes.states[prefix])))
+        outputs = np.flatnonzero((row >= min_log_probability) | (row == row.max())).tolist()
+        candidates = _extend_beam(beam, row.tolist(), outputs, prefixes)
+        kept = nlargest(beam_size, candidates, key=lambda prefix: log_add(*candidates[prefix]) + prefixes.states[prefix][0])
+        beam = {prefix: candidates[prefix] for prefix in kept}
+    best = max(beam, key=lambda prefix: log_add(*beam[prefix]) + fusion.finish(prefixes.states[prefix]))
+    return prefixes.symbols(best)
 
 
-def _extended(beam, row, tried, prefixes):
-    """Prefix → (log probability of its paths that end in a blank, of those that end in its last symbol), a frame later."""
-    found = {}
+def _extend_beam(beam, row, outputs, prefixes):
+    """Return the beam one frame later, before it is cut.
 
-    def more(prefix, blank, other):
-        known = found.get(prefix)
-        found[prefix] = (add(known[0], blank), add(known[1], other)) if known else (blank, other)
+    A beam maps a prefix to two log probabilities: of its paths that end in a blank, and of those that end in its last symbol.
+    """
+    extended = {}
 
-    for prefix, (blank, other) in beam.items():
-        last, both = prefixes.lasts[prefix], add(blank, other)
-        for symbol in tried:
-            if symbol == CTC_BLANK:
-                more(prefix, both + row[CTC_BLANK], -inf)
-            elif symbol == last:
-                more(prefix, -inf, other + row[symbol])
-                more(prefixes.child(prefix, symbol), -inf, blank + row[symbol])
+    def add_paths(prefix, ends_in_blank, ends_in_symbol):
+        if prefix in extended:
+            blank_before, symbol_before = extended[prefix]
+            extended[prefix] = log_add(blank_before, ends_in_blank), log_add(symbol_before, ends_in_symbol)
+        else:
+            extended[prefix] = ends_in_blank, ends_in_symbol
+
+    for prefix, (ends_in_blank, ends_in_symbol) in beam.items():
+        last = prefixes.lasts[prefix]
+        both = log_add(ends_in_blank, ends_in_symbol)
+        for output in outputs:
+            if output == CTC_BLANK:
+                add_paths(prefix, both + row[CTC_BLANK], -inf)
+            elif output == last:
+                add_paths(prefix, -inf, ends_in_symbol + row[output])
+                add_paths(prefixes.child(prefix, output), -inf, ends_in_blank + row[output])
             else:
-                more(prefixes.child(prefix, symbol), -inf, both + row[symbol])
-    return found
+                add_paths(prefixes.child(prefix, output), -inf, both + row[output])
+    return extended
 
 
-def add(a, b):
-    """log(e^a + e^b)."""
+def log_add(a, b):
+    """Return log(e^a + e^b)."""
     if a < b:
         a, b = b, a
     return a if b == -inf else a + log1p(exp(b - a))

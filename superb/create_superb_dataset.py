@@ -1,6 +1,6 @@
-"""The rows of a SUPERB task: which utterances, and what its head has to say of each.
+"""Create the dataset of a SUPERB task: its utterances, with labels in the form that its head learns.
 
-Copies at other speeds are left out: SUPERB has none, and the pre-trained encoder has heard them already.
+Copies at other speeds are left out: SUPERB has none, and the encoder may have been pre-trained on them.
 """
 
 from collections import Counter
@@ -16,94 +16,141 @@ from storage import tables
 from storage.errors import data_error, nearest
 from superb.schemas import CLASSES, DATASET
 
-LETTERS = "letters"  # instead of a lexicon: each word is spelled with its own letters
+LETTERS = "letters"  # the lexicon in which each word is spelled with its own letters
 SEQUENCES = ("ASR", "PR", "SF")  # kinds whose labels are a sequence of symbols
 
 
 def read_lexicon(path):
-    """`ZERO Z IH1 R OW0` → {"ZERO": ["Z", "IH1", "R", "OW0"]}; of a word that stands twice, the first counts."""
+    """Return word → symbols from a file with lines such as `ZERO Z IH1 R OW0`. The first line of a word counts."""
     if not Path(path).exists():
         raise data_error(
             path,
             "the lexicon of a task must exist",
-            expected="lines `word symbol symbol …`",
+            expected="a file with lines `word symbol symbol …`",
             got="no file",
             remedy="put it there, or correct 'lexicon' in config/superb_tasks.tsv",
         )
     lexicon = {}
-    for word, *symbols in (line.split() for line in Path(path).read_text("utf-8-sig").splitlines() if line.strip()):
-        lexicon.setdefault(word, symbols)
+    for line in Path(path).read_text("utf-8-sig").splitlines():
+        if line.strip():
+            word, *symbols = line.split()
+            lexicon.setdefault(word, symbols)
     return lexicon
 
 
-def spelled(words, lexicon, separator, place):
-    """Words → their symbols in a row, `separator` (a list) between words: 3 7 → T H R E E | S E V E N.
+def spell_words(words, lexicon, separator, place):
+    """Return the symbols of words, such as T H R E E | S E V E N for 3 7.
 
-    lexicon: a dict, or `LETTERS`. Raises `ValueError` for a word that the lexicon lacks.
+    Args:
+        words: list of words.
+        lexicon: word → symbols, or `LETTERS`.
+        separator: list of symbols to put between words.
+        place: of the words, for messages.
+
+    Raises:
+        ValueError: the lexicon does not have a word.
     """
-    found = []
+    spelled = []
     for word in words:
         symbols = list(word.upper()) if lexicon == LETTERS else lexicon.get(word)
         if not symbols:
             raise data_error(
                 place,
-                "the lexicon of a task has every word",
+                "the lexicon of a task must have every word",
                 expected=f"one of {sorted(lexicon)[:20]}",
                 got=f"'{word}'",
                 remedy=f"{nearest(word, lexicon)}add it to the lexicon that config/superb_tasks.tsv names",
             )
-        found += [*separator, *symbols] if found else symbols
-    return found
+        spelled += [*separator, *symbols] if spelled else symbols
+    return spelled
 
 
 def task_labels(row, kind, positions, lexicon):
-    """A manifest row's labels as the head is to say them; see `DATASET`."""
+    """Return the labels of a manifest row in the form of `DATASET`.
+
+    Args:
+        row: of the manifest.
+        kind: of the task.
+        positions: which of the row's labels the task uses, for kinds with classes.
+        lexicon: word → symbols, `LETTERS`, or empty if the labels are symbols already.
+    """
     if kind == "SD":
         return segments_of(row["labels"])
     if kind not in SEQUENCES:
-        return [row["labels"][i] for i in positions]
+        return [row["labels"][position] for position in positions]
     if not lexicon:
         return row["labels"]
-    return spelled(row["labels"], lexicon, [WORD_SEPARATOR] if kind == "ASR" else [], row["utterance_id"])
+    return spell_words(row["labels"], lexicon, [WORD_SEPARATOR] if kind == "ASR" else [], row["utterance_id"])
 
 
-def class_rows(train, used, kind):
-    """Rows of `CLASSES`: the classes of the whole training split `train` (lists of labels), counted in those `used`."""
+def class_rows(all_labels, used_labels, kind):
+    """Return the rows of `CLASSES`.
+
+    Args:
+        all_labels: lists of labels of all training rows, which determine the classes.
+        used_labels: those of the training rows that are used, in which classes are counted.
+        kind: of the task.
+    """
     if kind == "SD":
-        train, used = ([[label.split()[0] for label in labels] for labels in part] for part in (train, used))
-        known, counts = [{str(i + 1) for i in range(NUM_SPEAKERS)}], [Counter(x for labels in used for x in labels)]
+        speakers = {str(number) for number in range(1, NUM_SPEAKERS + 1)}
+        classes_by_slot = [speakers]
+        counts_by_slot = [Counter(segment.split()[0] for labels in used_labels for segment in labels)]
     elif kind in SEQUENCES:
-        known, counts = [{x for labels in train for x in labels}], [Counter(x for labels in used for x in labels)]
+        classes_by_slot = [{symbol for labels in all_labels for symbol in labels}]
+        counts_by_slot = [Counter(symbol for labels in used_labels for symbol in labels)]
     else:
-        known, counts = [set(column) for column in zip(*train)], [Counter(column) for column in zip(*used)]
+        classes_by_slot = [set(column) for column in zip(*all_labels)]
+        counts_by_slot = [Counter(column) for column in zip(*used_labels)]
     return [
-        dict(slot=slot, index=index, label=label, num_rows=counts[slot][label])
-        for slot, labels in enumerate(known)
-        for index, label in enumerate(sorted(labels))
+        dict(slot=slot, index=index, label=label, num_rows=counts[label])
+        for slot, (classes, counts) in enumerate(zip(classes_by_slot, counts_by_slot))
+        for index, label in enumerate(sorted(classes))
     ]
 
 
-def drawn(labels, fraction, by_class, seed):
-    """Positions, rising, of `fraction` of the rows, rounded up; `by_class`: of every class, so that none is lost."""
-    order, groups = np.random.default_rng(seed).permutation(len(labels)), {}
-    for i in order:
-        groups.setdefault(tuple(labels[i]) if by_class else None, []).append(int(i))
-    return sorted(i for rows in groups.values() for i in rows[: ceil(fraction * len(rows))])
+def sample_rows(labels, fraction, by_class, seed):
+    """Return rising positions of a random fraction of the rows, rounded up.
+
+    Args:
+        labels: lists of labels, one per row.
+        fraction: from 0 to 1.
+        by_class: whether the fraction is taken of every class, so that no class is lost.
+        seed: of the random order.
+    """
+    groups = {}
+    for position in np.random.default_rng(seed).permutation(len(labels)):
+        group = tuple(labels[position]) if by_class else None
+        groups.setdefault(group, []).append(int(position))
+    return sorted(position for positions in groups.values() for position in positions[: ceil(fraction * len(positions))])
 
 
 def create_superb_dataset(*, manifest, dataset, classes, kind, labels, corpus_labels, lexicon, fraction, seed, source=None):
-    """Stage: `dataset` (see `DATASET`), of whose training rows `fraction` is left, and the `classes` of the training split.
+    """Stage: write the rows of a task and the classes of its training split.
 
-    labels: the task's label columns, corpus_labels: those of the manifest; lexicon: a path, `LETTERS`, or empty where labels
-    are symbols already; source: only orders the DAG.
+    Args:
+        manifest: the corpus.
+        dataset: output, see `DATASET`.
+        classes: output, see `CLASSES`.
+        kind: of the task.
+        labels: the label columns that the task uses.
+        corpus_labels: all label columns of the corpus.
+        lexicon: path, `LETTERS`, or empty if the labels are symbols already.
+        fraction: of the training rows that is used.
+        seed: of their choice.
+        source: the lexicon as an input of the rule; not used here.
     """
-    rows = [row for row in tables.read(manifest, MANIFEST).to_pylist() if row["speed"] == 1]
     words = read_lexicon(lexicon) if lexicon not in ("", LETTERS) else lexicon
     positions = [corpus_labels.index(name) for name in labels]
-    rows = [{name: row[name] for name in DATASET.names} | dict(labels=task_labels(row, kind, positions, words)) for row in rows]
-    train, rest = ([row for row in rows if (row["split"] == "train") == of_train] for of_train in (True, False))
-    everything = [row["labels"] for row in train]
-    used = [train[i] for i in drawn(everything, fraction, kind not in (*SEQUENCES, "SD"), seed)]
-    tables.write(classes, class_rows(everything, [row["labels"] for row in used], kind), CLASSES)
-    tables.write(dataset, sorted(used + rest, key=lambda row: row["utterance_id"]), DATASET)
-    print(f"{len(used)} of {len(train)} training rows, {len(rest)} of dev and test")
+    rows = []
+    for row in tables.read(manifest, MANIFEST).to_pylist():
+        if row["speed"] == 1:
+            cells = {name: row[name] for name in DATASET.names}
+            rows.append(cells | dict(labels=task_labels(row, kind, positions, words)))
+    train_rows = [row for row in rows if row["split"] == "train"]
+    evaluation_rows = [row for row in rows if row["split"] != "train"]
+    all_labels = [row["labels"] for row in train_rows]
+    by_class = kind not in (*SEQUENCES, "SD")
+    used_rows = [train_rows[position] for position in sample_rows(all_labels, fraction, by_class, seed)]
+    tables.write(classes, class_rows(all_labels, [row["labels"] for row in used_rows], kind), CLASSES)
+    tables.write(dataset, sorted(used_rows + evaluation_rows, key=lambda row: row["utterance_id"]), DATASET)
+    print(f"{len(used_rows)} of {len(train_rows)} training rows, {len(evaluation_rows)} dev and test rows")

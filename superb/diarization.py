@@ -1,6 +1,6 @@
-"""Who speaks when: segments as labels, frames, and the diarization error rate.
+"""Diarization: who speaks when, as segments and as frames, and the diarization error rate.
 
-A segment is a label `1 0.00 0.42`: speaker, counted from 1, start and end in seconds.
+A segment is a label such as `1 0.00 0.42`: the speaker, counted from 1, and start and end in seconds.
 """
 
 import warnings
@@ -10,58 +10,83 @@ import numpy as np
 
 from evaluation.metrics import Metric, ratio
 
+ERRORS = ("missed detection", "false alarm", "confusion")  # as pyannote.metrics calls them
 
-def parsed(labels):
-    """(speaker, start, end) of each label."""
-    parts = (label.split() for label in labels)
+
+def parse_segments(labels):
+    """Return (speaker, start, end) of each label; the speaker is text."""
+    parts = [label.split() for label in labels]
     return [(speaker, float(start), float(end)) for speaker, start, end in parts]
 
 
-def frames_of(labels, num_frames, hop_seconds, num_speakers):
-    """Segments → float32 `[num_frames, num_speakers]`: 1 where a speaker is heard in the middle of the frame."""
+def frames_of_segments(labels, num_frames, hop_seconds, num_speakers):
+    """Return float32 `[num_frames, num_speakers]`: 1 where a speaker is heard in the middle of a frame."""
     active = np.zeros((num_frames, num_speakers), np.float32)
-    for speaker, *times in parsed(labels):
-        first, behind = (ceil(round(seconds / hop_seconds - 0.5, 6)) for seconds in times)
-        active[max(first, 0) : max(behind, 0), int(speaker) - 1] = 1
+    for speaker, start, end in parse_segments(labels):
+        first, stop = (max(_first_frame_from(seconds, hop_seconds), 0) for seconds in (start, end))
+        active[first:stop, int(speaker) - 1] = 1
     return active
 
 
+def _first_frame_from(seconds, hop_seconds):
+    """Return the number of the first frame whose middle is at `seconds` or later."""
+    return ceil(round(seconds / hop_seconds - 0.5, 6))
+
+
 def segments_of_frames(active, hop_seconds, median_frames):
-    """Booleans `[T, speakers]` → segments as labels, by speaker and start; a median over so many frames comes first."""
+    """Return segments as labels, by speaker and start, of the frames in which speakers are active.
+
+    Args:
+        active: booleans `[T, speakers]`.
+        hop_seconds: seconds from one frame to the next.
+        median_frames: width of the median filter over the frames that comes first; 1: none.
+    """
     from scipy.ndimage import median_filter
 
     active = median_filter(np.asarray(active, np.int8), (median_frames, 1), mode="constant")
-    edges = (np.flatnonzero(np.diff(row, prepend=0, append=0)).reshape(-1, 2) * hop_seconds for row in active.T)
-    return [f"{speaker} {start:.2f} {end:.2f}" for speaker, pairs in enumerate(edges, 1) for start, end in pairs]
+    labels = []
+    for speaker, column in enumerate(active.T, 1):
+        edges = np.flatnonzero(np.diff(column, prepend=0, append=0)) * hop_seconds
+        labels += [f"{speaker} {start:.2f} {end:.2f}" for start, end in edges.reshape(-1, 2)]
+    return labels
 
 
-def der(collar_seconds):
-    """The diarization error rate as a metric of `evaluation.metrics`: seconds missed, invented or of the wrong speaker, over
-    the seconds that speakers speak, both but for `collar_seconds` on either side of where a segment said begins or ends.
+def diarization_error_rate(collar_seconds):
+    """Return the diarization error rate as a `Metric` of `evaluation.metrics`.
+
+    It is the time that is missed, invented or given to the wrong speaker, divided by the time that speakers speak.
+
+    Args:
+        collar_seconds: time before and after each start and end of a reference segment that does not count.
     """
-    return Metric(lambda frame: der_statistics(frame, collar_seconds), ratio, False, True)
+    return Metric(lambda frame: error_statistics(frame, collar_seconds), ratio, False, True)
 
 
-def der_statistics(frame, collar_seconds):
-    """`[N, 2]`: seconds of errors, seconds of speech (of each speaker). The speakers are matched as suits a row best."""
+def error_statistics(frame, collar_seconds):
+    """Return `[N, 2]`: seconds of errors and seconds of speech of each row, summed over speakers.
+
+    The speakers of the hypothesis are matched to those of the reference in the way that is best for the row.
+    """
     from pyannote.metrics.diarization import DiarizationErrorRate
 
     metric = DiarizationErrorRate(collar=2 * collar_seconds)
-    found = [_components(metric, said, told) for said, told in zip(frame.labels, frame.predicted_labels)]
-    names = "missed detection", "false alarm", "confusion"
-    return np.array([[sum(each[name] for name in names), each["total"]] for each in found], float).reshape(-1, 2)
+    statistics = []
+    for reference, hypothesis in zip(frame.labels, frame.predicted_labels):
+        components = _components(metric, reference, hypothesis)
+        statistics.append([sum(components[error] for error in ERRORS), components["total"]])
+    return np.array(statistics, float).reshape(-1, 2)
 
 
-def _components(metric, said, told):
+def _components(metric, reference, hypothesis):
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*uem.* was approximated")  # it is all of the recording that is labelled
-        return metric.compute_components(_annotation(said), _annotation(told))
+        warnings.filterwarnings("ignore", message=".*uem.* was approximated")  # the whole recording is labelled
+        return metric.compute_components(_annotation(reference), _annotation(hypothesis))
 
 
 def _annotation(labels):
     from pyannote.core import Annotation, Segment
 
-    found = Annotation()
-    for track, (speaker, start, end) in enumerate(parsed(labels)):
-        found[Segment(start, end), track] = speaker
-    return found
+    annotation = Annotation()
+    for track, (speaker, start, end) in enumerate(parse_segments(labels)):
+        annotation[Segment(start, end), track] = speaker
+    return annotation

@@ -1,4 +1,4 @@
-"""What a task's model reads and what it has to say, row by row: waveforms or kept hidden states, and targets."""
+"""Inputs and targets of a task's model, for rows of the dataset, and batches of rows."""
 
 from pathlib import Path
 
@@ -10,22 +10,28 @@ from storage import tables
 from superb.create_superb_dataset import SEQUENCES
 from superb.schemas import CLASSES, HIDDEN_STATES
 
-POOL_BATCHES = 8  # of which each is of utterances of similar length
+POOL_BATCHES = 8  # batches that are sorted by length together
 
 
 def load_hidden_states(paths):
-    """utterance_id → float16 array `[L + 1, T, D]` of every shard of hidden states."""
-    found = {}
+    """Return utterance_id → float16 array `[L + 1, T, D]` for all utterances in shards of hidden states."""
+    arrays = {}
     for path in paths:
         for batch in tables.stream(path, HIDDEN_STATES, batch_rows=64):
-            columns = zip(*(batch[name].to_pylist() for name in ("utterance_id", "num_states", "num_frames")))
-            for (name, num_states, num_frames), states in zip(columns, batch["states"]):
-                found[name] = states.values.to_numpy().reshape(num_states, num_frames, -1)
-    return found
+            ids, nums_states, nums_frames = (batch[name].to_pylist() for name in ("utterance_id", "num_states", "num_frames"))
+            for utterance_id, num_states, num_frames, states in zip(ids, nums_states, nums_frames, batch["states"]):
+                arrays[utterance_id] = states.values.to_numpy().reshape(num_states, num_frames, -1)
+    return arrays
 
 
-def reader(hidden_states, root, sample_rate):
-    """A function rows → inputs: float32 tensors, of hidden states where there are shards, else waveforms at `sample_rate`."""
+def input_reader(hidden_states, root, sample_rate):
+    """Return a function from rows of `DATASET` to inputs of a `TaskModel`, float32 tensors.
+
+    Args:
+        hidden_states: shards of hidden states, which are the inputs then; if there are none, waveforms are.
+        root: folder of the audio.
+        sample_rate: of the waveforms, in Hz.
+    """
     states = load_hidden_states(hidden_states)
 
     def read(row):
@@ -37,7 +43,7 @@ def reader(hidden_states, root, sample_rate):
 
 
 def read_classes(path):
-    """The labels of each slot in the order of their indices: `[["off", "on"], ["heat", "music"]]`."""
+    """Return the labels of each slot, in the order of their numbers, such as `[["off", "on"], ["heat", "music"]]`."""
     slots = {}
     for row in sorted(tables.read(path, CLASSES).to_pylist(), key=lambda row: (row["slot"], row["index"])):
         slots.setdefault(row["slot"], []).append(row["label"])
@@ -45,40 +51,48 @@ def read_classes(path):
 
 
 def num_outputs(classes):
-    """Outputs of a head, as `build_model` takes them: classes of each slot, symbols, or speakers."""
-    return [len(known) for known in classes]
+    """Return the numbers of outputs that `build_model` takes: classes of each slot, symbols, or speakers."""
+    return [len(labels) for labels in classes]
 
 
 def target_of(labels, classes, kind):
-    """Labels → what a model is trained on: class indices of the slots, symbols from 1 on, or (SD) the segments as they are."""
+    """Return the target of a `TaskModel` for the labels of an utterance."""
     if kind == "SD":
         return labels
     if kind in SEQUENCES:
         return [classes[0].index(label) + 1 for label in labels]
-    return [known.index(label) for known, label in zip(classes, labels)]
+    return [slot.index(label) for slot, label in zip(classes, labels)]
 
 
 def labels_of(target, classes, kind):
-    """The inverse of `target_of`."""
+    """Return the labels of a target or an answer: the inverse of `target_of`."""
     if kind == "SD":
         return target
     if kind in SEQUENCES:
         return [classes[0][symbol - 1] for symbol in target]
-    return [known[index] for known, index in zip(classes, target)]
-
-
-def shuffled_batches(lengths, batch_size, rng):
-    """Positions of rows in batches of similar length, epoch after epoch, each in another order."""
-    lengths = np.asarray(lengths)
-    while True:
-        order, pool = rng.permutation(len(lengths)), batch_size * POOL_BATCHES
-        for start in range(0, len(order), pool):
-            part = order[start : start + pool]
-            batches = sorted_batches(lengths[part], batch_size)
-            yield from (part[batches[i]] for i in rng.permutation(len(batches)))
+    return [slot[index] for slot, index in zip(classes, target)]
 
 
 def sorted_batches(lengths, batch_size):
-    """Positions of rows, shortest first, `batch_size` at a time."""
+    """Return arrays of positions, `batch_size` at a time, from the shortest row to the longest."""
     order = np.argsort(lengths, kind="stable")
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def shuffled_batches(lengths, batch_size, rng):
+    """Yield arrays of positions of rows with similar lengths, epoch after epoch in another order, without end.
+
+    Args:
+        lengths: length of each row.
+        batch_size: rows per batch.
+        rng: NumPy generator of the orders.
+    """
+    lengths = np.asarray(lengths)
+    pool_size = batch_size * POOL_BATCHES
+    while True:
+        order = rng.permutation(len(lengths))
+        for start in range(0, len(order), pool_size):
+            pool = order[start : start + pool_size]
+            batches = sorted_batches(lengths[pool], batch_size)
+            for number in rng.permutation(len(batches)):
+                yield pool[batches[number]]

@@ -1,38 +1,46 @@
-"""A language model of a task's own training transcripts: n-grams of words, for decoding."""
+"""A language model of the training transcripts of a task, for decoding: n-grams of words."""
 
 from collections import Counter, defaultdict
 from functools import lru_cache
 from math import log
 
-BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
+SENTENCE_START, SENTENCE_END, UNKNOWN_WORD = "<s>", "</s>", "<unk>"
 
 
 class NGram:
-    """Probability of a word after others, mixed from longer and shorter histories by how many words follow each.
+    """The probability of a word after a history, interpolated between longer and shorter histories.
 
-    **Source:** Witten and Bell 1991, as interpolated by Chen and Goodman, arXiv cmp-lg/9606011, equation 14; shortest is the
-    uniform distribution over the words of the training sequences, the end and all unknown words together.
+    The weight of a history grows with its count and falls with the number of different words that follow it. The shortest
+    model is the uniform distribution over the words of the training sequences, the end and all unknown words as one.
+
+    **Source:** Witten and Bell 1991, as interpolated by Chen and Goodman, arXiv cmp-lg/9606011, equation 14.
     """
 
     def __init__(self, sequences, order):
-        """sequences: lists of words; order: words of the longest n-gram."""
-        self.order, self.counts = order, defaultdict(Counter)
+        """Count n-grams.
+
+        Args:
+            sequences: lists of words.
+            order: number of words of the longest n-gram.
+        """
+        self.order = order
+        self.counts = defaultdict(Counter)
         for words in sequences:
-            padded = [BEGIN, *words, END]
+            padded = [SENTENCE_START, *words, SENTENCE_END]
             for i in range(1, len(padded)):
                 for start in range(max(i - order + 1, 0), i + 1):
                     self.counts[tuple(padded[start:i])][padded[i]] += 1
         self.totals = {history: counts.total() for history, counts in self.counts.items()}
-        self.words = {*self.counts[()], END, UNKNOWN}
+        self.words = {*self.counts[()], SENTENCE_END, UNKNOWN_WORD}
         self.score = lru_cache(1 << 16)(self.score)
 
     def history(self, words):
-        """Of the words so far, those that the next one depends on; the first of all is `<s>`."""
-        return tuple([BEGIN, *words][-(self.order - 1) :]) if self.order > 1 else ()
+        """Return the words on which the word after `words` depends, as a tuple; `<s>` comes before the first word."""
+        return tuple([SENTENCE_START, *words][-(self.order - 1) :]) if self.order > 1 else ()
 
     def score(self, history, word):
-        """Log probability, in nats, of a word after a `history`."""
-        return log(self._probability(history, word if word in self.words else UNKNOWN))
+        """Return the log probability of a word after a `history`, in nats."""
+        return log(self._probability(history, word if word in self.words else UNKNOWN_WORD))
 
     def _probability(self, history, word):
         shorter = self._probability(history[1:], word) if history else 1 / len(self.words)

@@ -1,4 +1,4 @@
-"""An encoder that solves a task: what is put into it, the weighted sum of its hidden states, a head."""
+"""A model that solves a task: an encoder, what tuning adds to it, the weighted sum of its hidden states, and a head."""
 
 import torch
 from torch import nn
@@ -8,14 +8,28 @@ from storage.errors import data_error, nearest
 from superb.heads import HEADS
 from superb.hidden_states import batch_hidden_states
 from superb.tuning import prepare
+from training.fit import trained_state
 
-HEAD = ("head.", "layer_weights")  # how the names begin of what is no part of the encoder
+NOT_IN_ENCODER = ("head.", "layer_weights")  # beginnings of the names of parameters that do not change the encoder
 
 
 class TaskModel(nn.Module):
-    """`trunk`: the encoder; `inside`: what is put into it; `layer_weights` `[L + 1]`, a softmax over states; `head`.
+    """An encoder with a head.
 
-    Inputs are waveforms `[N_i]` or cached hidden states `[L + 1, T_i, D]`, see `superb`. The trunk stays in evaluation mode.
+    The inputs of all methods are a list: mono waveforms `[N_i]` at `trunk.sample_rate`, as float32 tensors or arrays. If the
+    method of tuning is `weighted_sum`, they may also be hidden states `[L + 1, T_i, D]` of `superb.hidden_states.plain_hidden_states`,
+    which are the same in every update.
+
+    The target of an utterance depends on the head. For one class per slot, it is their numbers, such as `[3]` or `[0, 4, 1]`. For
+    sequences, it is the numbers of the symbols, from 1. For diarization, it is segments as labels, such as `1 0.00 0.42`.
+
+    The trunk stays in evaluation mode.
+
+    Attributes:
+        trunk: the encoder, see `speech2unit.encoders.Trunk`.
+        tuning_module: what tuning adds to it, an `EncoderTuning`.
+        layer_weights: parameter `[L + 1]`; its softmax weights the hidden states.
+        head: one of `superb.heads`.
     """
 
     def __init__(self, trunk, tuning_module, head):
@@ -27,7 +41,7 @@ class TaskModel(nn.Module):
 
     @property
     def tuning_module(self):
-        """What is added to the encoder, an `EncoderTuning`."""
+        """What tuning adds to the encoder."""
         return self.inside
 
     def train(self, mode=True):
@@ -37,103 +51,122 @@ class TaskModel(nn.Module):
         return self
 
     def forward(self, inputs):
-        """Logits and lengths, see `superb`. The head computes in float32 whatever the encoder does."""
-        states, lengths = self.states(inputs)
+        """Return logits and their lengths, as the head does. The head computes in float32, whatever the encoder computes in."""
+        states, lengths = self._hidden_states(inputs)
         with torch.autocast(states.device.type, enabled=False):
             return self.head(torch.einsum("l,lbtd->btd", self.layer_weights.softmax(0), states), lengths)
 
-    def states(self, inputs):
-        """Hidden states `[L + 1, B, T, D]`, frames `[B]`."""
+    def _hidden_states(self, inputs):
+        """Return hidden states `[L + 1, B, T, D]` and the numbers of frames `[B]`."""
         if inputs[0].ndim == 1:
             return batch_hidden_states(self.trunk, self.tuning_module, inputs)
         device = self.layer_weights.device
-        cached = [torch.as_tensor(each, dtype=torch.float32, device=device).transpose(0, 1) for each in inputs]
-        padded = nn.utils.rnn.pad_sequence(cached, batch_first=True)
-        return padded.permute(2, 0, 1, 3), torch.tensor([len(each) for each in cached], device=device)
+        states = [torch.as_tensor(state, dtype=torch.float32, device=device).transpose(0, 1) for state in inputs]
+        padded = nn.utils.rnn.pad_sequence(states, batch_first=True)
+        return padded.permute(2, 0, 1, 3), torch.tensor([len(state) for state in states], device=device)
 
     def loss(self, batch):
-        """(inputs, targets) → sum of the losses, and over how many utterances (or frames, in diarization) it is."""
+        """Return the sum of the losses of a batch (inputs, targets), and over how many utterances or frames it is."""
         inputs, targets = batch
         return self.head.loss(*self(inputs), targets)
 
     @torch.no_grad()
     def measures(self, batches):
-        """Mean loss over batches."""
+        """Return the mean loss over batches, as `dict(loss=…)`."""
         losses = [(float(loss), number) for loss, number in map(self.loss, batches)]
         return dict(loss=sum(loss for loss, _ in losses) / sum(number for _, number in losses))
 
     @torch.no_grad()
     def predict(self, inputs):
-        """For each input what its target would be."""
+        """Return a list with one answer per input, in the form of its target."""
         return self.head.answers(*self(inputs))
 
     @torch.no_grad()
     def log_probabilities(self, inputs):
-        """Arrays `[T_i, 1 + symbols]` of heads with CTC."""
+        """Return a list of arrays `[T_i, 1 + symbols]`; only for heads with CTC."""
         logits, lengths = self(inputs)
         return [row[:length].cpu().numpy() for row, length in zip(logits.log_softmax(-1), lengths.tolist())]
 
     def num_trained(self):
-        """Trained parameters: (all of them, those among them that change the encoder)."""
-        trained = {name: parameter.numel() for name, parameter in self.named_parameters() if parameter.requires_grad}
-        return sum(trained.values()), sum(number for name, number in trained.items() if not name.startswith(HEAD))
+        """Return the number of trained parameters, and how many of them change the encoder."""
+        sizes = {name: parameter.numel() for name, parameter in self.named_parameters() if parameter.requires_grad}
+        in_encoder = [size for name, size in sizes.items() if not name.startswith(NOT_IN_ENCODER)]
+        return sum(sizes.values()), sum(in_encoder)
 
 
 def build_model(encoder, *, tuning, head, num_outputs):
-    """The encoder in a folder, ready to be tuned; in evaluation mode.
+    """Return a `TaskModel` in evaluation mode, ready to be tuned.
 
-    tuning: `method` and the settings of that method of `superb.tuning.METHODS`; head: `architecture` and the settings of that one
-    of `superb.heads.HEADS`; num_outputs: see `superb`. Raises `ValueError` for unknown names.
+    Args:
+        encoder: folder of the encoder, in results/encoders/.
+        tuning: `method`, a name of `superb.tuning.METHODS`, and the settings of that method.
+        head: `architecture`, a name of `superb.heads.HEADS`, and the settings of that head.
+        num_outputs: list with the number of classes of each slot, or `[symbols]`, or `[speakers]`; see `superb.heads`.
+
+    Raises:
+        ValueError: the method or the architecture is unknown.
     """
-    trunk, (architecture, settings) = load_trunk(encoder), _named(head)
+    trunk = load_trunk(encoder)
+    settings = dict(head)
+    architecture = settings.pop("architecture")
+    if architecture not in HEADS:
+        raise data_error(
+            "superb_heads",
+            "'architecture' must be a head",
+            expected=f"one of {sorted(HEADS)}",
+            got=f"'{architecture}'",
+            remedy=f"{nearest(architecture, HEADS)}correct it in the preset",
+        )
     tuning_module = prepare(trunk, **tuning)
     hop_seconds = trunk.hop_length / trunk.sample_rate
     return TaskModel(trunk, tuning_module, HEADS[architecture](trunk.dim, list(num_outputs), hop_seconds, **settings)).eval()
 
 
-def _named(head):
-    settings = dict(head)
-    architecture = settings.pop("architecture")
-    if architecture not in HEADS:
-        raise data_error(
-            "head",
-            "'architecture' names a head",
-            expected=f"one of {sorted(HEADS)}",
-            got=f"'{architecture}'",
-            remedy=f"{nearest(architecture, HEADS)}correct the preset in config/config.yaml",
-        )
-    return architecture, settings
-
-
 def restore(model, tensors):
-    """Fill in what was trained, from `training.fit.trained_state` of such a model. Raises `ValueError` for another one's."""
-    from training.fit import trained_state
+    """Load the tensors that were trained in another model of the same kind, see `training.fit.trained_state`.
 
-    wanted, got = ({name: tuple(t.shape) for name, t in each.items()} for each in (trained_state(model), tensors))
-    if wanted != got:
+    Raises:
+        ValueError: the model trains other tensors, or tensors of other shapes.
+    """
+    expected = _shapes(trained_state(model))
+    given = _shapes(tensors)
+    if expected != given:
         raise data_error(
             "tuned encoder",
-            "what was trained must be what the settings say",
-            expected=f"{len(wanted)} tensors",
-            got=f"others: {sorted(set(wanted.items()) ^ set(got.items()))[:4]}",
+            "the tensors must be those that the settings train",
+            expected=f"{len(expected)} tensors",
+            got=f"others: {sorted(set(expected.items()) ^ set(given.items()))[:4]}",
             remedy="train it again with these settings",
         )
     model.load_state_dict(tensors, strict=False)
 
 
 def start_from(model, tensors):
-    """Start the head and the weights of the layers from those of another model that was trained (`trained_state`).
+    """Load the head and the layer weights, and nothing else, of another model that was trained.
 
-    Raises `ValueError` where it has another head.
+    Args:
+        model: a `TaskModel`.
+        tensors: of the other model, see `training.fit.trained_state`.
+
+    Raises:
+        ValueError: the other model has another head.
     """
-    found = {name: tensor for name, tensor in tensors.items() if name.startswith(HEAD)}
-    restore_names = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(HEAD)}
-    if {n: t.shape for n, t in found.items()} != {n: t.shape for n, t in restore_names.items()}:
+    expected = _without_encoder(model.state_dict())
+    given = _without_encoder(tensors)
+    if _shapes(given) != _shapes(expected):
         raise data_error(
             "warm start",
-            "the head to start from must be of the same architecture and classes",
-            expected=f"{sorted(restore_names)}",
-            got=f"{sorted(found)}, or other sizes",
-            remedy="name a task with the same head and labels",
+            "the head to start from must have the same architecture and classes",
+            expected=f"{sorted(expected)}",
+            got=f"{sorted(given)}, or other sizes",
+            remedy="name a task with the same head and labels in 'warm_start'",
         )
-    model.load_state_dict(found, strict=False)
+    model.load_state_dict(given, strict=False)
+
+
+def _shapes(tensors):
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def _without_encoder(tensors):
+    return {name: tensor for name, tensor in tensors.items() if name.startswith(NOT_IN_ENCODER)}

@@ -1,4 +1,4 @@
-"""Ways of tuning side by side: one panel a task, each seed's value and the mean with its interval."""
+"""Plot the ways of tuning next to each other, with one panel per comparison."""
 
 import numpy as np
 
@@ -10,46 +10,48 @@ PANEL_COLUMNS = 3
 
 
 def panels(frame):
-    """(title, rows of `SUPERB_SUMMARY`) of each comparison: one kind, corpus, encoder and metric."""
+    """Yield (title, rows) of each panel: the tasks of one kind on one corpus, encoder and metric."""
     for (kind, corpus, encoder, metric), rows in frame.groupby(["kind", "corpus", "encoder", "metric"], sort=True):
         better = "higher" if rows.higher_is_better.iloc[0] else "lower"
         yield f"{kind} on {corpus}, {encoder}\n{metric}, {better} is better, n = {rows.num_rows.max()}", rows
 
 
-def label_of(row):
-    """`deep_prompt10, 10 %`: the way of tuning, and the part of the training split where it is not all of it."""
-    return row.tuning if row.fraction == 1 else f"{row.tuning}, {100 * row.fraction:g} %"
+def task_label(row):
+    """Return the name of a task in its panel, such as `deep_prompt10, 10 % (81,681)`."""
+    percentage = "" if row.fraction == 1 else f", {100 * row.fraction:g} %"
+    return f"{row.tuning}{percentage} ({row.trained_parameters:,})"
 
 
 def draw_panel(axes, title, rows):
-    """A line for each task: seeds as dots, the mean's interval as a bar."""
-    names = list(dict.fromkeys(rows.sort_values(["fraction", "trained_parameters"], ascending=[False, True]).superb_task))
-    for place, name in enumerate(names):
-        own = rows[rows.superb_task == name]
-        one = own.iloc[0]
-        axes.errorbar(
-            one["mean"], place, xerr=np.abs([[one["mean"] - one.low], [one.high - one["mean"]]]), fmt="D", color=ACCENT, capsize=3
-        )
-        axes.plot(own.value, np.full(len(own), place), "o", color=GREY, markersize=3)
-    tasks = [rows[rows.superb_task == name].iloc[0] for name in names]
-    axes.set_yticks(range(len(names)), [f"{label_of(row)} ({row.trained_parameters:,})" for row in tasks])
+    """Draw one line per task: a dot for each seed, a diamond for the mean, and its interval."""
+    ordered = rows.sort_values(["fraction", "trained_parameters"], ascending=[False, True])
+    labels = []
+    for place, name in enumerate(dict.fromkeys(ordered.superb_task)):
+        task_rows = rows[rows.superb_task == name]
+        task = task_rows.iloc[0]
+        errors = np.abs([[task["mean"] - task.low], [task.high - task["mean"]]])
+        axes.errorbar(task["mean"], place, xerr=errors, fmt="D", color=ACCENT, capsize=3)
+        axes.plot(task_rows.value, np.full(len(task_rows), place), "o", color=GREY, markersize=3)
+        labels.append(task_label(task))
+    axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.set_title(title, fontsize=8)
 
 
 def draw(frame):
-    """Figure of `SUPERB_SUMMARY` as a data frame."""
-    found = list(panels(frame))
-    height = -(-len(found) // PANEL_COLUMNS)
-    figure = new_figure(5 * min(PANEL_COLUMNS, len(found)), 2.6 * height)
-    grid = figure.subplots(height, min(PANEL_COLUMNS, len(found)), squeeze=False).ravel()
-    for axes, (title, rows) in zip(grid, found):
+    """Return the figure of `SUPERB_SUMMARY`, given as a data frame."""
+    comparisons = list(panels(frame))
+    num_columns = min(PANEL_COLUMNS, len(comparisons))
+    num_rows = -(-len(comparisons) // PANEL_COLUMNS)
+    figure = new_figure(5 * num_columns, 2.6 * num_rows)
+    grid = figure.subplots(num_rows, num_columns, squeeze=False).ravel()
+    for axes, (title, rows) in zip(grid, comparisons):
         draw_panel(axes, title, rows)
-    for axes in grid[len(found) :]:
+    for axes in grid[len(comparisons) :]:
         axes.set_visible(False)
     return figure
 
 
 def plot_superb(*, summary, figure):
-    """Stage: `figure` of the table of results."""
+    """Stage: plot the summary of SUPERB tasks."""
     save(draw(tables.read(summary, SUPERB_SUMMARY).to_pandas()), figure)

@@ -1,4 +1,4 @@
-"""A task's metric against the learning rate."""
+"""Plot the metric of a task over the learning rate."""
 
 from evaluation.figures import ACCENT, SPLIT_COLOURS, new_figure, save
 from storage import tables
@@ -6,7 +6,7 @@ from superb.schemas import SWEEP
 
 
 def draw(frame):
-    """Figure of `SWEEP` as a data frame: dev and test, a point for each seed, lines through the means, the best rate dashed."""
+    """Return the figure of `SWEEP`, given as a data frame: a dot per seed, a line through the means, the best rate dashed."""
     figure = new_figure(5.5, 3.5)
     axes = figure.subplots()
     for split, column in (("dev", "dev_value"), ("test", "value")):
@@ -22,5 +22,5 @@ def draw(frame):
 
 
 def plot_sweep(*, sweep, figure):
-    """Stage: `figure` of a task's learning rates."""
+    """Stage: plot the sweep of a task."""
     save(draw(tables.read(sweep, SWEEP).to_pandas()), figure)

@@ -1,4 +1,4 @@
-"""What a tuned encoder says of every dev and test utterance; in recognition of words also with a language model."""
+"""Predict the labels of every dev and test utterance; for speech recognition, also with a language model."""
 
 from pathlib import Path
 
@@ -8,30 +8,40 @@ from speech2unit.encoders import load_trunk
 from storage import tables
 from storage.progress import progress
 from superb.beam_search import build_fusion, decode
-from superb.inputs import labels_of, num_outputs, read_classes, reader, sorted_batches
+from superb.inputs import input_reader, labels_of, num_outputs, read_classes, sorted_batches
 from superb.model import build_model, restore
 from superb.schemas import DATASET, PREDICTIONS
-from superb.tune_encoder import of_seed
+from superb.tune_encoder import tensors_of_seed
 from training.device import choose_device
 
 
-def with_language_model(model, inputs, fusion, search):
-    """Symbols of each input by beam search, or None of each where there is no `fusion`; see `superb.beam_search`."""
-    if not fusion:
-        return [None] * len(inputs)
-    return [decode(each, fusion, **search) for each in model.log_probabilities(inputs)]
+def predict_rows(model, rows, *, read_inputs, slots, kind, batch_size, decode_logits):
+    """Yield the rows of `PREDICTIONS`, without the seed, for rows of `DATASET`.
 
-
-def predicted(model, rows, read, *, classes, kind, batch_size, fusion, search):
-    """Rows of `PREDICTIONS` without the seed, for rows of `DATASET`."""
-    for chosen in progress(sorted_batches([row["num_samples"] for row in rows], batch_size), "batches"):
-        batch = [rows[i] for i in chosen]
-        inputs = read(batch)
-        answers = zip(batch, model.predict(inputs), with_language_model(model, inputs, fusion, search))
-        for row, answer, second in answers:
-            known = {name: row[name] for name in ("utterance_id", "split", "labels")}
-            second = None if second is None else labels_of(second, classes, kind)
-            yield known | dict(predicted_labels=labels_of(answer, classes, kind), lm_predicted_labels=second)
+    Args:
+        model: a trained `TaskModel`.
+        rows: rows of `DATASET`.
+        read_inputs: function from rows to the inputs of the model.
+        slots: the labels of each slot, from `read_classes`.
+        kind: of the task.
+        batch_size: utterances per batch.
+        decode_logits: function from log probabilities `[T, 1 + symbols]` to symbols, or None without a language model.
+    """
+    for positions in progress(sorted_batches([row["num_samples"] for row in rows], batch_size), "batches"):
+        batch_rows = [rows[position] for position in positions]
+        inputs = read_inputs(batch_rows)
+        answers = model.predict(inputs)
+        lm_answers = [None] * len(inputs)
+        if decode_logits:
+            lm_answers = [decode_logits(log_probabilities) for log_probabilities in model.log_probabilities(inputs)]
+        for row, answer, lm_answer in zip(batch_rows, answers, lm_answers):
+            yield dict(
+                utterance_id=row["utterance_id"],
+                split=row["split"],
+                labels=row["labels"],
+                predicted_labels=labels_of(answer, slots, kind),
+                lm_predicted_labels=None if lm_answer is None else labels_of(lm_answer, slots, kind),
+            )
 
 
 def predict(
@@ -55,18 +65,35 @@ def predict(
     beam_size,
     prune_nats,
 ):
-    """Stage: the answers of every seed's model. Inputs as of `tune_encoder`; ngram_order 0: no language model."""
-    folder, device, known, tensors = Path(model).parent, choose_device(), read_classes(classes), load_file(tuned)
-    read = reader(hidden_states, root, load_trunk(folder).sample_rate)
+    """Stage: predict with the model of each seed.
+
+    Args:
+        dataset, classes, hidden_states, model, config, root, kind, tuning, head, seeds, batch_size: as in `tune_encoder`.
+        tuned: the trained tensors of all seeds.
+        predictions: output.
+        ngram_order: words of the longest n-gram of the language model; 0: no language model.
+        lm_weight, word_score: see `superb.beam_search.Fusion`.
+        beam_size: see `superb.beam_search.decode`.
+        prune_nats: symbols with a log probability below −`prune_nats` are not tried at a frame.
+    """
+    folder = Path(model).parent
+    device = choose_device()
+    slots = read_classes(classes)
+    tensors = load_file(tuned)
+    read_inputs = input_reader(hidden_states, root, load_trunk(folder).sample_rate)
     rows = tables.read(dataset, DATASET).to_pylist()
-    rest, fusion = [row for row in rows if row["split"] != "train"], None
+    evaluation_rows = [row for row in rows if row["split"] != "train"]
+    decode_logits = None
     if kind == "ASR" and ngram_order:
         transcripts = [row["labels"] for row in rows if row["split"] == "train"]
-        fusion = build_fusion(transcripts, known[0], order=ngram_order, lm_weight=lm_weight, word_score=word_score)
-    search = dict(beam_size=beam_size, min_log_probability=-prune_nats)
-    how = dict(classes=known, kind=kind, batch_size=batch_size, fusion=fusion, search=search)
-    with tables.writer(predictions, PREDICTIONS) as out:
+        fusion = build_fusion(transcripts, slots[0], order=ngram_order, lm_weight=lm_weight, word_score=word_score)
+
+        def decode_logits(log_probabilities):
+            return decode(log_probabilities, fusion, beam_size=beam_size, min_log_probability=-prune_nats)
+
+    settings = dict(read_inputs=read_inputs, slots=slots, kind=kind, batch_size=batch_size, decode_logits=decode_logits)
+    with tables.writer(predictions, PREDICTIONS) as writer:
         for seed in seeds:
-            task_model = build_model(folder, tuning=tuning, head=head, num_outputs=num_outputs(known)).to(device)
-            restore(task_model, of_seed(tensors, seed))
-            out.write([dict(row, seed=seed) for row in predicted(task_model, rest, read, **how)])
+            task_model = build_model(folder, tuning=tuning, head=head, num_outputs=num_outputs(slots)).to(device)
+            restore(task_model, tensors_of_seed(tensors, seed))
+            writer.write([dict(row, seed=seed) for row in predict_rows(task_model, evaluation_rows, **settings)])

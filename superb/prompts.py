@@ -1,8 +1,11 @@
-"""Prompts inside a frozen speech encoder: learned vectors before its frames, at the input or in every layer.
+"""Prompts in a frozen encoder: learned vectors before the frames, at the input alone or in every layer.
 
-**Source:** arXiv 2210.06175 (SLT 2022). Deviations: the head sees all frames and no prompt (the ancestor cuts its outputs to
-the first T positions, which hands over the prompts and loses the last frames); the vectors start from random numbers, as ones
-or a repeated mean give every row of a layer the same gradient for ever, so that they act as one.
+**Source:** arXiv 2210.06175 (SLT 2022), with two deviations from its code.
+
+* The head sees all frames and no prompt. The code of the paper cuts the outputs to the first T positions, which keeps the
+  vectors of the prompt and loses the last frames.
+* The vectors start from random numbers. In the code they start from ones or from a repeated mean, so that all vectors of a
+  layer always receive the same gradient and act as one.
 """
 
 import torch
@@ -15,77 +18,92 @@ INITIALIZATIONS = ("normal", "mean", "ones")
 
 
 class InputPrompt(EncoderTuning):
-    """Vectors `[length, D]` before the frames, in front of the positional convolution. Trained parameters: length · D."""
+    """Vectors `[length, D]` before the frames, ahead of the positional convolution. Trained parameters: length · D."""
 
     def __init__(self, trunk, *, length, initialization, init_scale):
-        """initialization: `normal`, from N(0, init_scale²); `mean`, the same around the encoder's own mean once `initialize` has
-        seen a batch; `ones`, the ancestor's, for comparison. Raises `ValueError` for another one.
+        """Create the vectors.
+
+        Args:
+            trunk: the encoder.
+            length: number of vectors.
+            initialization: `normal`: N(0, init_scale²); `mean`: the same, moved by `initialize` to the mean input of the encoder;
+                `ones`: all ones, as in the code of the paper, for comparison.
+            init_scale: standard deviation.
+
+        Raises:
+            ValueError: the initialization is unknown.
         """
         super().__init__()
         if initialization not in INITIALIZATIONS:
             raise data_error(
-                "prompts",
-                "'initialization' says how they start",
+                "tune_encoder",
+                "'initialization' must be known",
                 expected=f"one of {INITIALIZATIONS}",
                 got=f"'{initialization}'",
-                remedy="correct the preset in config/config.yaml",
+                remedy="correct it in the preset",
             )
-        self.length, self.initialization, self.init_scale = length, initialization, init_scale
-        self.input = self._vectors(length, trunk.dim)
+        self.length = length
+        self.initialization = initialization
+        self.init_scale = init_scale
+        self.input = self._new_vectors(length, trunk.dim)
 
-    def _vectors(self, *shape):
-        ones = self.initialization == "ones"
-        return nn.Parameter(torch.ones(shape) if ones else self.init_scale * torch.randn(shape))
+    def _new_vectors(self, *shape):
+        if self.initialization == "ones":
+            return nn.Parameter(torch.ones(shape))
+        return nn.Parameter(self.init_scale * torch.randn(shape))
 
-    def prepend(self, x, real):
+    def prepend(self, x, valid_mask):
         """See `EncoderTuning.prepend`."""
         x = torch.cat([self.input.expand(len(x), -1, -1), x], 1)
-        return x, None if real is None else torch.cat([real.new_ones(len(x), self.length), real], 1)
+        if valid_mask is not None:
+            valid_mask = torch.cat([valid_mask.new_ones(len(x), self.length), valid_mask], 1)
+        return x, valid_mask
 
     def initialize(self, trunk, waveforms):
-        """Of `mean`: moves the vectors to the mean over the batch and time of what they stand beside."""
+        """Move the vectors to the means of the inputs that they are next to, if `initialization` is `mean`."""
         if self.initialization == "mean":
             self._move(*average_inputs(trunk, waveforms))
 
     @torch.no_grad()
-    def _move(self, of_input, of_blocks):
-        self.input += of_input
+    def _move(self, encoder_mean, block_means):
+        self.input += encoder_mean
 
 
 class DeepPrompt(InputPrompt):
-    """And in each block the first rows of its input are replaced by vectors of its own, `[blocks, length, D]`.
+    """Vectors before the frames in every layer: those of the input, and vectors `[blocks, length, D]` of each block.
 
-    Trained parameters: (blocks + 1) · length · D; for 12 blocks, length 10 and D = 768: 99,840. Those of the input act on the
-    frames through the positional convolution alone.
+    In each block, its own vectors replace what the block before made of the prompt. The vectors of the input therefore act on
+    the frames through the positional convolution alone. Trained parameters: (blocks + 1) · length · D; for 12 blocks, length 10
+    and D = 768: 99,840.
     """
 
     def __init__(self, trunk, **settings):
-        """Arguments as `InputPrompt`."""
+        """Create the vectors; the arguments are those of `InputPrompt`."""
         super().__init__(trunk, **settings)
-        self.blocks = self._vectors(trunk.num_layers, self.length, trunk.dim)
+        self.blocks = self._new_vectors(trunk.num_layers, self.length, trunk.dim)
 
-    def replace_input(self, number, x):
+    def replace_input(self, layer, x):
         """See `EncoderTuning.replace_input`."""
-        return torch.cat([self.blocks[number].expand(len(x), -1, -1), x[:, self.length :]], 1)
+        return torch.cat([self.blocks[layer].expand(len(x), -1, -1), x[:, self.length :]], 1)
 
     @torch.no_grad()
-    def _move(self, of_input, of_blocks):
-        self.input += of_input
-        self.blocks += of_blocks[:, None]
+    def _move(self, encoder_mean, block_means):
+        self.input += encoder_mean
+        self.blocks += block_means[:, None]
 
 
-class _Inputs(EncoderTuning):
-    """Notes the frames that enter an encoder."""
+class _InputRecorder(EncoderTuning):
+    """Keeps the frames that enter an encoder."""
 
-    def prepend(self, x, real):
-        self.x = x
-        return x, real
+    def prepend(self, x, valid_mask):
+        self.frames = x
+        return x, valid_mask
 
 
 @torch.no_grad()
 def average_inputs(trunk, waveforms):
-    """Mean over all frames of a batch of waveforms: of what enters the encoder `[D]`, and of each block's input `[L, D]`."""
-    inputs = _Inputs()
-    states, lengths = batch_hidden_states(trunk, inputs, waveforms)
-    real = torch.arange(states.shape[2], device=states.device) < lengths[:, None]
-    return inputs.x[real].mean(0), states[:-1, real].mean(1)
+    """Return means over all frames of a batch of waveforms: of the encoder's input `[D]`, and of each block's input `[L, D]`."""
+    recorder = _InputRecorder()
+    states, lengths = batch_hidden_states(trunk, recorder, waveforms)
+    valid_mask = torch.arange(states.shape[2], device=states.device) < lengths[:, None]
+    return recorder.frames[valid_mask].mean(0), states[:-1, valid_mask].mean(1)

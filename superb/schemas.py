@@ -1,11 +1,14 @@
-"""The tables that superb produces."""
+"""Schemas of the tables that superb writes."""
 
 import pyarrow as pa
 
 from speech2unit.corpora.schemas import MANIFEST
 from storage.tables import field, schema
 
-LABELS = "KS, SID: the class; IC: one of each slot; ASR, PR, SF: symbols; SD: segments such as `1 0.00 0.42` (speaker, seconds)"
+LABELS = (
+    "KS, SID: the class; IC: the class of each slot; ASR, PR, SF: symbols; SD: segments such as `1 0.00 0.42` (speaker, start and "
+    "end in seconds)"
+)
 
 DATASET = schema(
     "dataset",
@@ -18,10 +21,10 @@ DATASET = schema(
 
 CLASSES = schema(
     "classes",
-    field("slot", pa.int32(), "position of the label that it is for; 0 where labels are a sequence or segments"),
-    field("index", pa.int32(), "position among the classes of its slot, from 0, in the order of their names"),
+    field("slot", pa.int32(), "number of the label that it is a class of, from 0; always 0 if labels are a sequence or segments"),
+    field("index", pa.int32(), "number among the classes of its slot, from 0, in the order of their names"),
     field("label", pa.string(), "a class, a symbol or a speaker of the training split"),
-    field("num_rows", pa.int64(), "how often it occurs in the training rows that are used", unit="labels"),
+    field("num_rows", pa.int64(), "number of times that it occurs in the training rows that are used", unit="labels"),
     key=("slot", "index"),
     stage="create_superb_dataset",
 )
@@ -30,24 +33,24 @@ HIDDEN_STATES = schema(
     "hidden_states",
     field("utterance_id", pa.string(), "as in the manifest"),
     field("split", pa.string(), "train, dev or test"),
-    field("num_states", pa.int32(), "layers and the input of the first one, L + 1"),
-    field("num_frames", pa.int32(), "frames T", unit="frames"),
-    field("states", pa.list_(pa.float16()), "L + 1 times T times D values; reshape(L + 1, T, -1) gives the states"),
+    field("num_states", pa.int32(), "number of states, L + 1: the input of the first block and the output of each"),
+    field("num_frames", pa.int32(), "number of frames, T", unit="frames"),
+    field("states", pa.list_(pa.float16()), "(L + 1) × T × D values; reshape(L + 1, T, -1) gives the states"),
     key=("utterance_id",),
     stage="extract_hidden_states",
 )
 
 PREDICTIONS = schema(
     "predictions",
-    field("seed", pa.int32(), "seed of what was trained"),
+    field("seed", pa.int32(), "seed of the training"),
     field("utterance_id", pa.string(), "as in the manifest"),
     field("split", pa.string(), "dev or test"),
     field("labels", pa.list_(pa.string()), LABELS),
-    field("predicted_labels", pa.list_(pa.string()), "what the model says, in the same form"),
+    field("predicted_labels", pa.list_(pa.string()), "labels that the model predicts, in the same form"),
     field(
         "lm_predicted_labels",
         pa.list_(pa.string()),
-        "what it says with the language model of its training transcripts; null where there is none",
+        "labels predicted with the language model of the training transcripts; null without one",
         nullable=True,
     ),
     key=("seed", "utterance_id"),
@@ -62,33 +65,35 @@ SUPERB_SUMMARY = schema(
     field("encoder", pa.string(), "row of config/encoders.tsv"),
     field("tuning", pa.string(), "preset of tune_encoder"),
     field("head", pa.string(), "preset of superb_heads"),
-    field("fraction", pa.float64(), "of the training split that was used"),
-    field("seed", pa.int32(), "seed of what was trained"),
-    field("metric", pa.string(), "what value is"),
-    field("higher_is_better", pa.bool_(), "false of error rates"),
+    field("fraction", pa.float64(), "fraction of the training split that was used"),
+    field("seed", pa.int32(), "seed of the training"),
+    field("metric", pa.string(), "name of the metric"),
+    field("higher_is_better", pa.bool_(), "false for error rates"),
     field("value", pa.float64(), "the metric on the test split with this seed"),
     field("dev_value", pa.float64(), "the metric on the dev split with this seed"),
-    field("mean", pa.float64(), "mean over the seeds of the task, test split"),
-    field("deviation", pa.float64(), "standard deviation over them (0 with one seed)"),
-    field("low", pa.float64(), "lower end of the 95 % interval of the mean: Wilson's of an accuracy, else by a bootstrap"),
-    field("high", pa.float64(), "upper end"),
-    field("num_rows", pa.int64(), "test rows n", unit="rows"),
-    field("num_train_rows", pa.int64(), "training rows that were used", unit="rows"),
-    field("trained_parameters", pa.int64(), "parameters that were trained, those of the head included"),
-    field("encoder_parameters", pa.int64(), "those among them that change what the encoder yields: prompts, adapters, …"),
+    field("mean", pa.float64(), "mean over the seeds of the task, on the test split"),
+    field("deviation", pa.float64(), "standard deviation over the seeds; 0 with one seed"),
+    field(
+        "low", pa.float64(), "lower end of the 95 % interval of the mean: Wilson's for an accuracy, otherwise from a bootstrap"
+    ),
+    field("high", pa.float64(), "upper end of the interval"),
+    field("num_rows", pa.int64(), "number of test rows", unit="rows"),
+    field("num_train_rows", pa.int64(), "number of training rows that were used", unit="rows"),
+    field("trained_parameters", pa.int64(), "number of trained parameters, those of the head included"),
+    field("encoder_parameters", pa.int64(), "number of trained parameters that change the encoder: prompts, adapters, …"),
     key=("superb_task", "seed"),
     stage="summarize_superb",
 )
 
 SWEEP = schema(
     "sweep",
-    field("factor", pa.float64(), "of the preset's learning rates"),
-    field("learning_rate", pa.float64(), "that of the head"),
-    field("seed", pa.int32(), "seed of what was trained"),
-    field("metric", pa.string(), "what value is"),
-    field("dev_value", pa.float64(), "the metric on the dev split: rates are chosen by it"),
+    field("factor", pa.float64(), "factor of the learning rates of the presets"),
+    field("learning_rate", pa.float64(), "learning rate of the head"),
+    field("seed", pa.int32(), "seed of the training"),
+    field("metric", pa.string(), "name of the metric"),
+    field("dev_value", pa.float64(), "the metric on the dev split, which chooses the rates"),
     field("value", pa.float64(), "the metric on the test split"),
-    field("best", pa.bool_(), "whether the factor's mean on the dev split is the best"),
+    field("best", pa.bool_(), "whether the mean over the seeds is the best on the dev split"),
     key=("factor", "seed"),
     stage="sweep_learning_rates",
 )

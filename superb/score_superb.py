@@ -1,4 +1,4 @@
-"""A SUPERB task's metric, with everything that one has to know to believe it."""
+"""Score a SUPERB task: metrics with intervals, a baseline, what was trained, and provenance."""
 
 from collections import Counter
 
@@ -9,10 +9,10 @@ from storage import provenance, tables
 from storage.errors import notice
 from storage.files import read_json, write_json
 from storage.schemas import TRAINING
-from superb.diarization import der
+from superb.diarization import diarization_error_rate
 from superb.schemas import DATASET, PREDICTIONS
 
-METRICS_OF = dict(  # kind → its metrics, that of SUPERB's table first
+METRICS_OF = dict(  # kind → names of its metrics, first the one in the tables of SUPERB
     ASR=("wer", "cer"),
     PR=("per",),
     KS=("accuracy",),
@@ -21,54 +21,82 @@ METRICS_OF = dict(  # kind → its metrics, that of SUPERB's table first
     SID=("accuracy",),
     SD=("der",),
 )
-CLASSES_OF = ("KS", "IC", "SID")  # kinds whose most frequent answer is a baseline
+CLASS_KINDS = ("KS", "IC", "SID")  # kinds whose baseline is the most frequent answer
 
 
-def known_metrics(collar_seconds):
-    """Name → metric; `per` is the word error rate of phonemes."""
-    return METRICS | dict(per=METRICS["wer"], der=der(collar_seconds))
+def superb_metrics(collar_seconds):
+    """Return name → metric: those of `evaluation.metrics`, `per` (word error rate, with phonemes as words) and `der`."""
+    return METRICS | dict(per=METRICS["wer"], der=diarization_error_rate(collar_seconds))
 
 
 def majority(train, test):
-    """Accuracy on the labels of `test` of the most frequent labels of `train` (lists of labels)."""
-    most = Counter(map(tuple, train)).most_common(1)[0][0]
-    return float(np.mean([tuple(labels) == most for labels in test]))
+    """Return the accuracy on `test` of the most frequent labels of `train`; both are lists of labels, one per row."""
+    most_frequent, _ = Counter(map(tuple, train)).most_common(1)[0]
+    return float(np.mean([tuple(labels) == most_frequent for labels in test]))
 
 
 def with_language_model(frame):
-    """Predictions with the language model in place of those without, where all rows have them; else None."""
+    """Return the predictions with the language model instead of those without it, or None if a row has none."""
     if frame.lm_predicted_labels.isna().any():
         return None
     return frame.assign(predicted_labels=frame.lm_predicted_labels)
 
 
-def measures(frame, names, known, **bootstrap):
-    """What one split's predictions show by the metrics `names`: that of the first with its interval, the others, with an LM."""
+def score_split(frame, names, metrics, **bootstrap):
+    """Return the scores of the predictions for one split.
 
-    def values(frame, name):
-        return metric_values(frame, name if name in METRICS else known[name], **bootstrap)  # accuracy's interval is by name
+    Args:
+        frame: rows of `PREDICTIONS` as a data frame.
+        names: of the metrics; the first is the metric of the report.
+        metrics: name → metric.
+        bootstrap: see `evaluation.metrics.metric_values`.
+    """
 
-    report = values(frame, names[0]) | dict(num_rows=int(frame.utterance_id.nunique()))
-    report |= dict(other_metrics={name: values(frame, name) for name in names[1:]})
-    if (second := with_language_model(frame)) is not None:
-        report |= dict(with_language_model={name: values(second, name) for name in names})
+    def score(frame, name):
+        metric = name if name in METRICS else metrics[name]  # by name, an accuracy gets Wilson's interval
+        return metric_values(frame, metric, **bootstrap)
+
+    report = score(frame, names[0])
+    report |= dict(num_rows=int(frame.utterance_id.nunique()))
+    report |= dict(other_metrics={name: score(frame, name) for name in names[1:]})
+    lm_frame = with_language_model(frame)
+    if lm_frame is not None:
+        report |= dict(with_language_model={name: score(lm_frame, name) for name in names})
     return report
 
 
 def score_superb(
     *, predictions, dataset, training, sizes, score, superb_task, kind, names, presets, collar_seconds, num_resamples, seed
 ):
-    """Stage: the JSON report. `names`: the rows that the task is made of; `presets`: how it was trained."""
+    """Stage: write the report on a task as JSON.
+
+    Args:
+        predictions, dataset, training, sizes: what the other stages of the task wrote.
+        score: output.
+        superb_task: name of the task.
+        kind: of the task.
+        names: corpus, encoder, tuning, head and fraction of the task, for the report.
+        presets: how the task was trained, for the report.
+        collar_seconds: see `superb.diarization.diarization_error_rate`.
+        num_resamples, seed: of the bootstrap.
+    """
     frame = tables.read(predictions, PREDICTIONS).to_pandas()
-    rows, metrics, known = tables.read(dataset, DATASET).to_pandas(), METRICS_OF[kind], known_metrics(collar_seconds)
-    bootstrap = dict(num_resamples=num_resamples, seed=seed)
-    test, dev = (measures(frame[frame.split == split], metrics, known, **bootstrap) for split in ("test", "dev"))
+    metrics = superb_metrics(collar_seconds)
+    metric, *_ = METRICS_OF[kind]
+    test, dev = (
+        score_split(frame[frame.split == split], METRICS_OF[kind], metrics, num_resamples=num_resamples, seed=seed)
+        for split in ("test", "dev")
+    )
+    rows = tables.read(dataset, DATASET).to_pandas()
     labels = {split: part.labels.map(tuple) for split, part in rows.groupby("split")}
-    metric, record = metrics[0], provenance.record(score)
-    report = dict(superb_task=superb_task, kind=kind, metric=metric, higher_is_better=known[metric].higher_is_better)
-    report |= test | dict(dev=dev, num_train_rows=len(labels["train"]))
-    report |= dict(baselines=dict(majority=majority(labels["train"], labels["test"])) if kind in CLASSES_OF else {})
+    baselines = dict(majority=majority(labels["train"], labels["test"])) if kind in CLASS_KINDS else {}
+    report = dict(superb_task=superb_task, kind=kind, metric=metric, higher_is_better=metrics[metric].higher_is_better)
+    report |= test | dict(dev=dev, num_train_rows=len(labels["train"]), baselines=baselines)
     report |= read_json(sizes) | dict(names=names, settings=presets)
-    report |= dict(seeds=sorted(report["value_by_seed"]), updates=max(tables.read(training, TRAINING)["update"].to_pylist()))
+    report |= dict(
+        seeds=sorted(report["value_by_seed"]),
+        updates=max(tables.read(training, TRAINING)["update"].to_pylist()),
+    )
+    record = provenance.record(score)
     write_json(score, report | dict(usage=provenance.usage(record["history"]), provenance=record))
     notice(f"{superb_task}: {metric} {report['value']:.4f} ± {report['value_std']:.4f} on {report['num_rows']} rows")

@@ -1,4 +1,4 @@
-"""One row per finished SUPERB task and seed."""
+"""Summarize SUPERB tasks: one row per task and seed."""
 
 from storage import tables
 from storage.files import read_json
@@ -6,13 +6,20 @@ from superb.schemas import SUPERB_SUMMARY
 
 
 def summary_rows(report):
-    """Rows of `SUPERB_SUMMARY`, one a seed, from the content of a score.json."""
-    row = {name: report[name] for name in SUPERB_SUMMARY.names if name in report} | report["names"]
-    row |= dict(mean=report["value"], deviation=report["value_std"], low=report["value_low"], high=report["value_high"])
-    by_seed = report["dev"]["value_by_seed"]
-    return [row | dict(seed=int(s), value=v, dev_value=by_seed[s]) for s, v in report["value_by_seed"].items()]
+    """Return the rows of `SUPERB_SUMMARY`, one per seed, for the content of a score.json."""
+    common = {name: report[name] for name in SUPERB_SUMMARY.names if name in report} | report["names"]
+    common |= dict(
+        mean=report["value"],
+        deviation=report["value_std"],
+        low=report["value_low"],
+        high=report["value_high"],
+    )
+    dev_values = report["dev"]["value_by_seed"]
+    return [
+        common | dict(seed=int(seed), value=value, dev_value=dev_values[seed]) for seed, value in report["value_by_seed"].items()
+    ]
 
 
 def summarize_superb(*, scores, summary):
-    """Stage: `scores` are the JSON reports of the tasks. See `SUPERB_SUMMARY`."""
+    """Stage: write one table from the score.json of several tasks. See `SUPERB_SUMMARY`."""
     tables.write(summary, [row for path in scores for row in summary_rows(read_json(path))], SUPERB_SUMMARY)

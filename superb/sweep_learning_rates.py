@@ -1,4 +1,4 @@
-"""How much a result hangs on the learning rate: a task trained at several, the best chosen by the dev split."""
+"""Compare runs of one task with several learning rates; the dev split chooses the best."""
 
 import numpy as np
 
@@ -9,7 +9,12 @@ from superb.schemas import SWEEP
 
 
 def sweep_rows(reports, factors):
-    """Rows of `SWEEP` from the reports of a task at each factor of its learning rates."""
+    """Return the rows of `SWEEP`.
+
+    Args:
+        reports: content of the score.json of each run.
+        factors: factor of the learning rates of each run.
+    """
     sign = 1 if reports[0]["higher_is_better"] else -1
     best = int(np.argmax([sign * report["dev"]["value"] for report in reports]))
     return [
@@ -28,8 +33,14 @@ def sweep_rows(reports, factors):
 
 
 def sweep_learning_rates(*, scores, sweep, factors):
-    """Stage: `scores` are the reports of the task's runs, one for each of `factors` (text). See `SWEEP`."""
+    """Stage: write one table from the score.json of each run. See `SWEEP`.
+
+    Args:
+        scores: one file per factor.
+        sweep: output.
+        factors: of the learning rates, as text.
+    """
     rows = sweep_rows([read_json(path) for path in scores], [float(factor) for factor in factors])
     tables.write(sweep, rows, SWEEP)
     best = next(row for row in rows if row["best"])
-    notice(f"{sweep}: best on dev {best['learning_rate']:g}, {best['factor']:g} of the preset's")
+    notice(f"{sweep}: the best learning rate on dev is {best['learning_rate']:g}, {best['factor']:g} times the preset's")

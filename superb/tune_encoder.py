@@ -1,5 +1,6 @@
-"""Training of a SUPERB task: a head on the weighted hidden states of an encoder, and what its way of tuning puts into it."""
+"""Train a task of SUPERB: a head on the weighted hidden states of an encoder, and what its way of tuning trains in the encoder."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from speech2unit.encoders import load_trunk
 from storage import tables
 from storage.schemas import TRAINING
 from storage.weights import save_config, save_tensors
-from superb.inputs import num_outputs, read_classes, reader, shuffled_batches, sorted_batches, target_of
+from superb.inputs import input_reader, num_outputs, read_classes, shuffled_batches, sorted_batches, target_of
 from superb.model import build_model, start_from
 from superb.schemas import DATASET
 from superb.tune import tune
@@ -18,14 +19,14 @@ from training.device import choose_device
 from training.fit import trained_state
 
 
-def of_seed(tensors, seed):
-    """The tensors of one seed, by the names that the model has for them: `seed1.head.weight` → `head.weight`."""
-    beginning = f"seed{seed}."
-    return {name.removeprefix(beginning): tensor for name, tensor in tensors.items() if name.startswith(beginning)}
+def tensors_of_seed(tensors, seed):
+    """Return the tensors of one seed under the names that the model has for them: `seed1.head.weight` → `head.weight`."""
+    prefix = f"seed{seed}."
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def sizes_of(model):
-    """Numbers of trained parameters, of those among them that change what the encoder yields, and of all there are."""
+def parameter_counts(model):
+    """Return the numbers of trained parameters, of those among them that change the encoder, and of all parameters."""
     trained, in_encoder = model.num_trained()
     total = sum(parameter.numel() for parameter in model.parameters())
     return dict(trained_parameters=trained, encoder_parameters=in_encoder, total_parameters=total)
@@ -52,35 +53,52 @@ def tune_encoder(
     encoder_learning_rate,
     optimization,
 ):
-    """Stage: what is trained for each seed, in one file as `seed{n}.head.…`, the curves (`TRAINING`) and counts of parameters.
+    """Stage: train the task once for each seed.
 
-    hidden_states: shards, or none where waveforms below `root` are read; warm_start: the `tuned` of the task whose head it starts
-    from, or none; optimization: see `superb.tune.tune`.
+    Args:
+        dataset, classes: rows and classes of the task.
+        hidden_states: shards of hidden states to train on; if there are none, the waveforms are read.
+        warm_start: the `tuned` of another task, whose head and layer weights this one starts from, as a list of one; or empty.
+        model, config: the encoder.
+        tuned: output, the trained tensors of all seeds, such as `seed1.head.linear.weight`.
+        training: output, the training curves.
+        sizes: output, numbers of parameters.
+        root: folder of the audio.
+        kind: of the task, such as KS.
+        tuning, head: see `superb.model.build_model`.
+        seeds: list of seeds.
+        batch_size: utterances per batch.
+        num_updates, encoder_learning_rate, optimization: see `superb.tune.tune`.
     """
-    folder, device, known, tensors, curves = Path(model).parent, choose_device(), read_classes(classes), {}, []
-    read = reader(hidden_states, root, load_trunk(folder).sample_rate)
+    folder = Path(model).parent
+    device = choose_device()
+    slots = read_classes(classes)
+    read_inputs = input_reader(hidden_states, root, load_trunk(folder).sample_rate)
     rows = tables.read(dataset, DATASET).to_pylist()
-    train, dev = ([row for row in rows if row["split"] == split] for split in ("train", "dev"))
-    lengths, first = [row["num_samples"] for row in train], load_file(warm_start[0]) if warm_start else {}
+    train_rows, dev_rows = ([row for row in rows if row["split"] == split] for split in ("train", "dev"))
+    start_tensors = load_file(warm_start[0]) if warm_start else {}
 
-    def batch_of(rows, chosen):
-        rows = [rows[i] for i in chosen]
-        return read(rows), [target_of(row["labels"], known, kind) for row in rows]
+    def make_batch(rows, positions):
+        batch_rows = [rows[position] for position in positions]
+        return read_inputs(batch_rows), [target_of(row["labels"], slots, kind) for row in batch_rows]
 
-    dev_batches = [batch_of(dev, chosen) for chosen in sorted_batches([row["num_samples"] for row in dev], batch_size)]
+    def train_batches(seed, number):
+        rng = np.random.default_rng([seed, number])
+        for positions in shuffled_batches([row["num_samples"] for row in train_rows], batch_size, rng):
+            yield make_batch(train_rows, positions)
+
+    dev_positions = sorted_batches([row["num_samples"] for row in dev_rows], batch_size)
+    dev_batches = [make_batch(dev_rows, positions) for positions in dev_positions]
+    tensors = {}
+    curves = []
     for seed in seeds:
         torch.manual_seed(seed)
-        task_model = build_model(folder, tuning=tuning, head=head, num_outputs=num_outputs(known)).to(device)
-        if first:
-            start_from(task_model, of_seed(first, seed))
-
-        def batches(number, seed=seed):
-            rng = np.random.default_rng([seed, number])
-            return (batch_of(train, chosen) for chosen in shuffled_batches(lengths, batch_size, rng))
-
+        task_model = build_model(folder, tuning=tuning, head=head, num_outputs=num_outputs(slots)).to(device)
+        if warm_start:
+            start_from(task_model, tensors_of_seed(start_tensors, seed))
         curves += tune(
             task_model,
-            batches=batches,
+            batches=partial(train_batches, seed),
             dev_batches=dev_batches,
             num_updates=num_updates,
             encoder_learning_rate=encoder_learning_rate,
@@ -90,4 +108,4 @@ def tune_encoder(
         tensors |= {f"seed{seed}.{name}": tensor for name, tensor in trained_state(task_model).items()}
     save_tensors(tuned, tensors)
     tables.write(training, curves, TRAINING)
-    save_config(sizes, sizes_of(task_model))
+    save_config(sizes, parameter_counts(task_model))

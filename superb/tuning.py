@@ -1,7 +1,7 @@
-"""Ways of tuning a speech encoder for a task: what is put into it, and which of its own parameters are trained.
+"""Ways of tuning an encoder for a task: what is added to it, and which of its own parameters are trained.
 
-`METHODS[method](trunk, **settings)` yields what is put into the trunk (an `EncoderTuning`), whose parameters are trained, after it
-has let train those of the trunk that are; the sizes for 12 blocks of 768 dimensions are beside each.
+`METHODS[method](trunk, **settings)` makes the parameters of the trunk trainable that the method trains, and returns the
+`EncoderTuning` that it adds. Numbers of trained parameters are those for 12 blocks of 768 dimensions.
 """
 
 import torch
@@ -14,75 +14,95 @@ from superb.prompts import DeepPrompt, InputPrompt
 
 
 class LoRAUpdate(nn.Module):
-    """Adds B A x to rows of what a projection of x yields, with A `[rank, D]` random and B `[rows, rank]` zero at first."""
+    """Forward hook that adds B A x to some outputs of a linear map of x.
+
+    A `[rank, in_dim]` starts random and B `[rows, rank]` starts from zero, so that nothing changes at first.
+    """
 
     def __init__(self, in_dim, out_dim, rows, rank):
+        """Create the update.
+
+        Args:
+            in_dim: inputs of the linear map.
+            out_dim: its outputs.
+            rows: slice of the outputs that are updated.
+            rank: rank of the update.
+        """
         super().__init__()
         self.margins = rows.start, out_dim - rows.stop
         self.a = nn.Parameter(torch.randn(rank, in_dim) * in_dim**-0.5)
         self.b = nn.Parameter(torch.zeros(rows.stop - rows.start, rank))
 
     def forward(self, module, args, output):
-        """A forward hook of the projection."""
+        """Return the updated output of the linear map."""
         return output + F.pad(F.linear(F.linear(args[0], self.a), self.b), self.margins)
 
 
 class Adapter(nn.Module):
-    """Adds to what a module yields a function of it through a narrow layer; nothing at first."""
+    """Forward hook that adds a function of a module's output, through a narrow layer; it starts from zero."""
 
     def __init__(self, dim, bottleneck):
         super().__init__()
-        self.down, self.up = nn.Linear(dim, bottleneck), nn.Linear(bottleneck, dim)
+        self.down = nn.Linear(dim, bottleneck)
+        self.up = nn.Linear(bottleneck, dim)
         nn.init.zeros_(self.up.weight)
         nn.init.zeros_(self.up.bias)
 
     def forward(self, module, args, output):
-        """A forward hook of the module."""
+        """Return the module's output with the function of it added."""
         return output + self.up(F.gelu(self.down(output)))
 
 
 class LoRA(EncoderTuning):
-    """Updates of low rank of the query and value projections: 294,912 at rank 8.
+    """Low-rank updates of the query and value projections: 294,912 parameters at rank 8.
 
     **Source:** arXiv 2106.09685, equation 3, with α = r.
     """
 
     def __init__(self, trunk, *, rank):
+        """Add the updates of the given rank to the blocks of the trunk."""
         super().__init__()
-        places = []
+        outputs = []
         for block in trunk.blocks:
             queries, _, values = block.qkv_outputs()
-            places += [queries, values]
+            outputs += [queries, values]
         self.updates = nn.ModuleList(
-            LoRAUpdate(projection.in_features, projection.out_features, rows, rank) for projection, rows in places
+            LoRAUpdate(projection.in_features, projection.out_features, rows, rank) for projection, rows in outputs
         )
-        for (projection, _), update in zip(places, self.updates):
+        for (projection, _), update in zip(outputs, self.updates):
             projection.register_forward_hook(update)
 
 
 class Adapters(EncoderTuning):
-    """Adapters behind the feed-forward part of each block, and if `both` behind attention as well, inside the residual.
+    """Adapters in each block, before the residual is added: 599,424 parameters at a bottleneck of 32, without `both`.
 
-    599,424 at a bottleneck of 32, behind the feed-forward part alone. **Source:** arXiv 1902.00751, figure 2; behind the
-    feed-forward part alone: the 0.60 M of arXiv 2210.06175.
+    **Source:** arXiv 1902.00751, figure 2. Without `both`, they are the 0.60 M parameters of arXiv 2210.06175.
     """
 
     def __init__(self, trunk, *, bottleneck, both):
+        """Add the adapters to the blocks of the trunk.
+
+        Args:
+            trunk: the encoder.
+            bottleneck: dimension of the narrow layer.
+            both: whether there is an adapter after the attention too, and not only after the feed-forward part.
+        """
         super().__init__()
-        places = [block.fc2 for block in trunk.blocks]
-        places += [block.output_projection for block in trunk.blocks] if both else []
-        self.adapters = nn.ModuleList(Adapter(trunk.dim, bottleneck) for place in places)
-        for place, adapter in zip(places, self.adapters):
-            place.register_forward_hook(adapter)
+        layers = [block.fc2 for block in trunk.blocks]
+        if both:
+            layers += [block.output_projection for block in trunk.blocks]
+        self.adapters = nn.ModuleList(Adapter(trunk.dim, bottleneck) for _ in layers)
+        for layer, adapter in zip(layers, self.adapters):
+            layer.register_forward_hook(adapter)
 
 
 def tune_nothing(trunk):
-    """The weighted sum alone: nothing of the encoder is trained."""
+    """Train nothing in the encoder: the head reads the weighted sum of the layers."""
     return EncoderTuning()
 
 
 def tune_biases(trunk):
-    """Biases of the blocks, layer norms' among them: 101,376. **Source:** BitFit, arXiv 2106.10199."""
+    """Train the biases of the blocks, with those of layer norms: 101,376. **Source:** BitFit, arXiv 2106.10199."""
     for block in trunk.blocks:
         for name, parameter in block.named_parameters():
             parameter.requires_grad_(name.rpartition(".")[2] == "bias")
@@ -90,7 +110,7 @@ def tune_biases(trunk):
 
 
 def tune_everything(trunk):
-    """Full fine-tuning, the convolutions included."""
+    """Train all parameters of the encoder, with those of the convolutions."""
     trunk.requires_grad_(True)
     return EncoderTuning()
 
@@ -107,13 +127,22 @@ METHODS = dict(
 
 
 def prepare(trunk, *, method, **settings):
-    """Freezes the trunk but for what `method` trains of it; what is put into it. Raises `ValueError` for an unknown method."""
+    """Freeze the trunk except for what a method trains, and return the `EncoderTuning` that the method adds.
+
+    Args:
+        trunk: the encoder.
+        method: a name of `METHODS`.
+        settings: of the method.
+
+    Raises:
+        ValueError: the method is unknown.
+    """
     if method not in METHODS:
         raise data_error(
-            "tuning",
-            "'method' names a way of tuning",
+            "tune_encoder",
+            "'method' must be a way of tuning",
             expected=f"one of {sorted(METHODS)}",
             got=f"'{method}'",
-            remedy=f"{nearest(method, METHODS)}correct the preset in config/config.yaml",
+            remedy=f"{nearest(method, METHODS)}correct it in the preset",
         )
     return METHODS[method](trunk.requires_grad_(False), **settings)

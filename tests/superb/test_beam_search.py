@@ -6,7 +6,7 @@ from math import inf
 import numpy as np
 import pytest
 
-from superb.beam_search import add, build_fusion, decode
+from superb.beam_search import build_fusion, decode, log_add
 
 SPELLED, WHOLE = ("A", "B", "|"), ("A", "B", "C")
 TRANSCRIPTS = ["AB", "A|B", "B|AB", "A", "A"]
@@ -63,5 +63,5 @@ def test_the_language_model_chooses_among_what_sounds_alike():
 
 
 def test_sums_of_logarithms():
-    assert add(-inf, -inf) == -inf and add(-inf, 1.0) == add(1.0, -inf) == 1.0
-    assert add(-1.0, -3.0) == add(-3.0, -1.0) == pytest.approx(np.logaddexp(-1, -3))
+    assert log_add(-inf, -inf) == -inf and log_add(-inf, 1.0) == log_add(1.0, -inf) == 1.0
+    assert log_add(-1.0, -3.0) == log_add(-3.0, -1.0) == pytest.approx(np.logaddexp(-1, -3))

@@ -6,7 +6,7 @@ import pytest
 
 from speech2unit.corpora.schemas import MANIFEST
 from storage import tables
-from superb.create_superb_dataset import class_rows, create_superb_dataset, drawn, read_lexicon, spelled, task_labels
+from superb.create_superb_dataset import class_rows, create_superb_dataset, read_lexicon, sample_rows, spell_words, task_labels
 from superb.schemas import CLASSES, DATASET
 from tests.factories import manifest_row
 
@@ -37,8 +37,8 @@ def test_a_fraction_of_the_training_rows_is_left_and_every_class(tmp_path):
 
 
 def test_rows_of_a_sequence_are_drawn_whatever_they_say():
-    assert len(drawn([[str(i)] for i in range(100)], 0.1, False, 1)) == 10
-    assert len(drawn([[str(i)] for i in range(100)], 0.1, True, 1)) == 100
+    assert len(sample_rows([[str(i)] for i in range(100)], 0.1, False, 1)) == 10
+    assert len(sample_rows([[str(i)] for i in range(100)], 0.1, True, 1)) == 100
 
 
 def test_slots_are_the_columns_asked_for(tmp_path):
@@ -61,7 +61,7 @@ def test_words_become_letters_or_phonemes_by_a_lexicon(tmp_path):
     assert found[0]["labels"] == ["TH", "R", "IY", "S", "EH", "V"]
     assert [c["label"] for c in classes] == sorted(found[0]["labels"])
     assert made(tmp_path, rows, kind="ASR", **how)[0][0]["labels"] == ["TH", "R", "IY", "|", "S", "EH", "V"]
-    assert spelled(["go", "on"], "letters", ["|"], "u") == ["G", "O", "|", "O", "N"]
+    assert spell_words(["go", "on"], "letters", ["|"], "u") == ["G", "O", "|", "O", "N"]
     assert task_labels(dict(labels=["G", "|"]), "ASR", [0], "") == ["G", "|"]
 
 
@@ -70,8 +70,10 @@ def test_a_lexicon_or_a_word_that_lacks_is_named(tmp_path):
         ValueError, match="none.txt: the lexicon of a task must exist; .* correct 'lexicon' in config/superb_tasks"
     ):
         read_lexicon(tmp_path / "none.txt")
-    with pytest.raises(ValueError, match="u1: the lexicon of a task has every word; .* got 'seve'; did you mean \"seven\"?"):
-        spelled(["seve"], dict(seven=["S"]), [], "u1")
+    with pytest.raises(
+        ValueError, match="u1: the lexicon of a task must have every word; .* got 'seve'; did you mean \"seven\"?"
+    ):
+        spell_words(["seve"], dict(seven=["S"]), [], "u1")
 
 
 def test_activity_becomes_segments_of_two_speakers(tmp_path):

@@ -7,7 +7,7 @@ from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.encoders import load_trunk
 from storage import tables
 from superb.extract_hidden_states import extract_hidden_states
-from superb.hidden_states import hidden_states
+from superb.hidden_states import plain_hidden_states
 from superb.inputs import load_hidden_states
 
 
@@ -32,6 +32,6 @@ def test_states_are_the_encoders_and_shards_change_nothing(tones, melhubert, tmp
     assert set(found[0]) == set(found[1]) == {row["utterance_id"] for row in rows}
     assert all((found[0][name] == found[1][name]).all() for name in found[0])
     wave = soundfile.read(folder / "u05.wav", dtype="float32")[0]
-    (expected,) = hidden_states(load_trunk(melhubert), [wave])
+    (expected,) = plain_hidden_states(load_trunk(melhubert), [wave])
     assert found[0]["u05"].shape == expected.shape and found[0]["u05"].dtype == np.float16
     assert np.abs(found[0]["u05"] - expected).max() < 1e-2

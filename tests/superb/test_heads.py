@@ -130,7 +130,9 @@ def test_dropout_is_for_training_alone(padded):
 
 
 def test_an_utterance_without_a_frame_after_downsampling_is_refused(padded):
-    with pytest.raises(ValueError, match="an utterance must hold a frame; expected at least 5 frames of the encoder"):
+    with pytest.raises(
+        ValueError, match="an utterance must have a frame after downsampling; expected at least 5 frames of the encoder"
+    ):
         built("recurrent_ctc", [7], downsampling=5)(padded, LENGTHS)
 
 

@@ -6,7 +6,7 @@ import soundfile
 
 from speech2unit.corpora.audio import decode
 from storage import tables
-from superb.inputs import labels_of, read_classes, reader, shuffled_batches, sorted_batches, target_of
+from superb.inputs import input_reader, labels_of, read_classes, shuffled_batches, sorted_batches, target_of
 from superb.schemas import CLASSES, HIDDEN_STATES
 
 ROWS = [
@@ -20,10 +20,10 @@ def test_inputs_are_waveforms(tmp_path):
     for row, wave in zip(ROWS, waves):
         soundfile.write(tmp_path / row["path"], wave, 16_000)
     rows = [row | dict(audio_hash=decode(tmp_path / row["path"])[1].audio_hash) for row in ROWS]
-    read = reader([], tmp_path, 16_000)
+    read = input_reader([], tmp_path, 16_000)
     assert [len(each) for each in read(rows[::-1])] == [4800, 3200, 1600]
     assert np.allclose(read(rows[1:2])[0], waves[1], atol=1e-4)
-    assert [len(each) for each in reader([], tmp_path, 8000)(rows[:1])] == [800]
+    assert [len(each) for each in input_reader([], tmp_path, 8000)(rows[:1])] == [800]
 
 
 def test_inputs_are_hidden_states_where_there_are_shards(tmp_path):
@@ -34,7 +34,7 @@ def test_inputs_are_hidden_states_where_there_are_shards(tmp_path):
                 own = states[row["utterance_id"]] = rng.normal(size=(3, 4 + shard, 5)).astype(np.float16)
                 name = dict(utterance_id=row["utterance_id"], split="train")
                 out.write([name | dict(num_states=3, num_frames=4 + shard, states=own.reshape(-1))])
-    found = reader([tmp_path / "0.parquet", tmp_path / "1.parquet"], "nowhere", 16_000)(ROWS)
+    found = input_reader([tmp_path / "0.parquet", tmp_path / "1.parquet"], "nowhere", 16_000)(ROWS)
     assert all((each.numpy() == states[row["utterance_id"]]).all() for each, row in zip(found, ROWS))
     assert found[0].dtype.is_floating_point and found[0].element_size() == 4
 

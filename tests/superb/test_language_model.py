@@ -5,7 +5,7 @@ from math import exp, log
 import numpy as np
 import pytest
 
-from superb.language_model import END, UNKNOWN, NGram
+from superb.language_model import SENTENCE_END, UNKNOWN_WORD, NGram
 
 SEQUENCES = [["a", "b"], ["a", "a"], ["b"], []]
 
@@ -20,13 +20,13 @@ def test_the_words_after_any_history_are_a_distribution(order):
 
 def test_a_mixture_that_is_known():
     lm = NGram(SEQUENCES, 2)
-    assert lm.words == {"a", "b", END, UNKNOWN}
+    assert lm.words == {"a", "b", SENTENCE_END, UNKNOWN_WORD}
     uniform = 1 / 4
     one = lambda count: (count + 3 * uniform) / (9 + 3)  # a 3, b 2, </s> 4  # noqa: E731
     assert lm.score((), "a") == pytest.approx(log(one(3)))
     assert lm.score(("a",), "b") == pytest.approx(log((1 + 3 * one(2)) / (3 + 3)))  # a: then b, a, </s>
     assert lm.score(("<s>",), "b") == pytest.approx(log((1 + 3 * one(2)) / (4 + 3)))
-    assert lm.score(("a",), "zebra") == lm.score(("a",), UNKNOWN) == pytest.approx(log(3 * one(0) / 6))
+    assert lm.score(("a",), "zebra") == lm.score(("a",), UNKNOWN_WORD) == pytest.approx(log(3 * one(0) / 6))
     assert lm.score(("zebra",), "a") == lm.score((), "a")
 
 

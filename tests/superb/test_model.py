@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from superb.hidden_states import hidden_states
-from superb.model import HEAD, build_model, restore, start_from
+from superb.hidden_states import plain_hidden_states
+from superb.model import NOT_IN_ENCODER, build_model, restore, start_from
 from training.fit import trained_state
 
 POOLED = dict(architecture="mean_pooling", projection_dim=4)
@@ -59,7 +59,7 @@ def test_kept_hidden_states_give_the_logits_of_the_waveforms(folder, waveforms, 
     model, _ = model_of(folder, dict(method="weighted_sum"), task)
     torch.nn.init.normal_(model.layer_weights)
     logits, lengths = model(waveforms)
-    kept, same = model(hidden_states(model.trunk, waveforms))
+    kept, same = model(plain_hidden_states(model.trunk, waveforms))
     if lengths is None:
         torch.testing.assert_close(kept, logits, atol=1e-4, rtol=0)
         return
@@ -89,7 +89,10 @@ def test_what_was_trained_comes_back(folder, waveforms, tuning):
             parameter.add_(0.1 * torch.randn_like(parameter) * parameter.requires_grad)
     tensors, (everything, in_encoder) = trained_state(model), model.num_trained()
     sizes = {name: tensor.numel() for name, tensor in tensors.items()}
-    assert (everything, in_encoder) == (sum(sizes.values()), sum(n for name, n in sizes.items() if not name.startswith(HEAD)))
+    assert (everything, in_encoder) == (
+        sum(sizes.values()),
+        sum(n for name, n in sizes.items() if not name.startswith(NOT_IN_ENCODER)),
+    )
     other, _ = model_of(folder, tuning, seed=1)
     restore(other, tensors)
     assert torch.equal(other(waveforms)[0], model(waveforms)[0])
@@ -98,7 +101,7 @@ def test_what_was_trained_comes_back(folder, waveforms, tuning):
 def test_what_another_model_trained_is_refused(melhubert):
     model, _ = model_of(melhubert, DEEP_PROMPT)
     other, _ = model_of(melhubert, DEEP_PROMPT | dict(length=3))
-    with pytest.raises(ValueError, match="what was trained must be what the settings say; .*inside.blocks.*; train it again"):
+    with pytest.raises(ValueError, match="the tensors must be those that the settings train; .*inside.blocks.*; train it again"):
         restore(model, trained_state(other))
 
 
@@ -109,11 +112,11 @@ def test_a_warm_start_takes_the_head_and_the_weights_of_the_layers_alone(melhube
     before = {name: tensor.clone() for name, tensor in second.state_dict().items()}
     start_from(second, trained_state(first))
     for name, tensor in second.state_dict().items():
-        assert torch.equal(tensor, (trained_state(first) if name.startswith(HEAD) else before)[name])
-    with pytest.raises(ValueError, match="the head to start from must be of the same architecture and classes"):
+        assert torch.equal(tensor, (trained_state(first) if name.startswith(NOT_IN_ENCODER) else before)[name])
+    with pytest.raises(ValueError, match="the head to start from must have the same architecture and classes"):
         start_from(second, trained_state(model_of(melhubert, DEEP_PROMPT, "pr")[0]))
 
 
 def test_an_unknown_head_is_refused(melhubert):
-    with pytest.raises(ValueError, match="'architecture' names a head; .* got 'mean_poling'; did you mean \"mean_pooling\""):
+    with pytest.raises(ValueError, match="'architecture' must be a head; .* got 'mean_poling'; did you mean \"mean_pooling\""):
         build_model(melhubert, tuning=DEEP_PROMPT, head=dict(architecture="mean_poling"), num_outputs=[2])

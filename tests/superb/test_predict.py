@@ -4,11 +4,11 @@ import torch
 from safetensors.torch import load_file
 
 from storage import tables
-from superb.inputs import reader
+from superb.inputs import input_reader
 from superb.model import build_model, restore
 from superb.predict import predict
 from superb.schemas import PREDICTIONS
-from superb.tune_encoder import of_seed
+from superb.tune_encoder import tensors_of_seed
 
 LM = dict(ngram_order=3, lm_weight=0.5, word_score=0.0, beam_size=4, prune_nats=8.0)
 DEEP_PROMPT = dict(method="deep_prompt", length=2, initialization="normal", init_scale=0.1)
@@ -24,8 +24,10 @@ def test_predictions_are_those_of_each_seeds_model(tune, task, tones, melhubert,
     }
     torch.manual_seed(99)
     model = build_model(melhubert, tuning=DEEP_PROMPT, head=task["head"], num_outputs=[3])
-    restore(model, of_seed(load_file(made["tuned"]), 2))
-    expected = {row["utterance_id"]: ["abc"[i] for i in model.predict(reader([], tones[0], 16_000)([row]))[0]] for row in rest}
+    restore(model, tensors_of_seed(load_file(made["tuned"]), 2))
+    expected = {
+        row["utterance_id"]: ["abc"[i] for i in model.predict(input_reader([], tones[0], 16_000)([row]))[0]] for row in rest
+    }
     assert {r["utterance_id"]: r["predicted_labels"] for r in found if r["seed"] == 2} == expected
 
 

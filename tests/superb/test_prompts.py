@@ -8,7 +8,7 @@ from torch import nn
 from speech2unit.encoders import load_trunk
 from speech2unit.encoders.architectures.melhubert import MelHuBERTTrunk
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
-from superb.hidden_states import EncoderTuning, batch_hidden_states, hidden_states
+from superb.hidden_states import EncoderTuning, batch_hidden_states, plain_hidden_states
 from superb.prompts import DeepPrompt, InputPrompt, average_inputs
 
 LENGTH = 3
@@ -127,7 +127,7 @@ def test_mean_starts_around_the_means_of_what_enters_the_encoder_and_each_block(
     of_input, of_blocks = average_inputs(trunk, waveforms)
     frames = torch.cat([trunk.frames(waveform) for waveform in waveforms])
     torch.testing.assert_close(of_input, frames.mean(0), atol=1e-5, rtol=0)
-    states = np.concatenate(hidden_states(trunk, waveforms), 1)
+    states = np.concatenate(plain_hidden_states(trunk, waveforms), 1)
     torch.testing.assert_close(of_blocks, torch.from_numpy(states[:-1].mean(1)), atol=1e-4, rtol=0)
     prompts = DeepPrompt(trunk, length=400, initialization="mean", init_scale=0.1)
     prompts.initialize(trunk, waveforms)
@@ -145,7 +145,7 @@ def test_normal_does_not_move_at_the_start(trunk, waveforms):
 
 
 def test_an_unknown_initialization_is_refused():
-    with pytest.raises(ValueError, match="'initialization' says how they start; expected one of .* got 'zeros'"):
+    with pytest.raises(ValueError, match="'initialization' must be known; expected one of .* got 'zeros'"):
         InputPrompt(nn.Identity(), length=1, initialization="zeros", init_scale=1.0)
 
 
@@ -154,6 +154,6 @@ def test_hidden_states_are_the_encoders_features(folder, trunk, waveforms, layer
     from speech2unit import encoders
 
     for found, wanted in zip(
-        hidden_states(trunk, waveforms), encoders.load(folder).features([w.numpy() for w in waveforms], layer)
+        plain_hidden_states(trunk, waveforms), encoders.load(folder).features([w.numpy() for w in waveforms], layer)
     ):
         np.testing.assert_allclose(found[layer], wanted, atol=1e-4)

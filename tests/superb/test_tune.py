@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from superb.model import HEAD, build_model
+from superb.model import NOT_IN_ENCODER, build_model
 from superb.tune import tune
 
 OPTIMIZATION = dict(
@@ -48,7 +48,7 @@ def test_head_and_encoder_have_learning_rates_of_their_own(melhubert, waveforms)
     before = dict(model_of(melhubert, "deep_prompt").named_parameters())
     model, _ = trained(melhubert, waveforms, num_updates=1, encoder_learning_rate=1e-9)
     moved = {name: float((p - before[name]).abs().max()) for name, p in model.named_parameters() if p.requires_grad}
-    assert all((step > 1e-3) for name, step in moved.items() if name.startswith(HEAD))
+    assert all((step > 1e-3) for name, step in moved.items() if name.startswith(NOT_IN_ENCODER))
     fresh = model_of(melhubert, "deep_prompt")
     fresh.tuning_module.initialize(fresh.trunk, waveforms)  # mean: they move there before the first update, and then hardly
     for name, parameter in fresh.tuning_module.named_parameters():

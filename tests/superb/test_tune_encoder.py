@@ -10,7 +10,7 @@ from storage import tables
 from storage.files import read_json
 from storage.schemas import TRAINING
 from superb.extract_hidden_states import extract_hidden_states
-from superb.tune_encoder import of_seed
+from superb.tune_encoder import tensors_of_seed
 
 DEEP_PROMPT = dict(method="deep_prompt", length=2, initialization="normal", init_scale=0.1)
 
@@ -26,7 +26,7 @@ def test_each_seed_has_its_tensors_and_its_curve(tune):
     names = {name.partition(".")[2] for name in tensors}
     assert set(tensors) == {f"seed{seed}.{name}" for seed in (1, 2) for name in names}
     assert {name.partition(".")[0] for name in names} == {"head", "inside", "layer_weights"}
-    assert all(not torch.equal(of_seed(tensors, 1)[name], of_seed(tensors, 2)[name]) for name in names)
+    assert all(not torch.equal(tensors_of_seed(tensors, 1)[name], tensors_of_seed(tensors, 2)[name]) for name in names)
     assert list(curve(made["training"])) == [(1, 6), (1, 12), (2, 6), (2, 12)]
     sizes = read_json(made["sizes"])
     head = 3 + (16 + 1) * 8 + (8 + 1) * 3
@@ -58,6 +58,6 @@ def test_a_warm_start_takes_the_head_of_another_task(tune):
     warm = tune(
         "warm", seeds=[1], warm_start=[first["tuned"]], tuning=DEEP_PROMPT, num_updates=1, learning_rate=1e-8, warmup_updates=0
     )
-    before, after = (of_seed(load_file(made["tuned"]), 1) for made in (first, warm))
+    before, after = (tensors_of_seed(load_file(made["tuned"]), 1) for made in (first, warm))
     assert all(torch.allclose(tensor, after[name], atol=1e-6) for name, tensor in before.items())
     assert set(after) - set(before) == {"inside.input", "inside.blocks"}

@@ -155,5 +155,5 @@ def test_blocks_that_pass_several_times_share_what_is_put_into_them(waveforms, m
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(ValueError, match="'method' names a way of tuning; .* got 'deep_prompts'; did you mean \"deep_prompt\""):
+    with pytest.raises(ValueError, match="'method' must be a way of tuning; .* got 'deep_prompts'; did you mean \"deep_prompt\""):
         prepare(torch.nn.Identity(), method="deep_prompts")
