@@ -11,9 +11,6 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/resources.smk"
-include: "workflow/rules/inputs.smk"
-include: "workflow/rules/encoder_inputs.smk"
-include: "workflow/rules/piece_inputs.smk"
 include: "workflow/rules/checkpoints.smk"
 include: "workflow/rules/corpora.smk"
 include: "workflow/rules/speech2unit.smk"
@@ -22,10 +19,8 @@ include: "workflow/rules/compression.smk"
 include: "workflow/rules/verbalizer.smk"
 include: "workflow/rules/pieces.smk"
 include: "workflow/rules/ulm.smk"
-include: "workflow/rules/superb_inputs.smk"
 include: "workflow/rules/superb.smk"
 include: "workflow/rules/encoder_summary.smk"
-include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/verify.smk"
 
@@ -34,12 +29,12 @@ rule all:
     default_target: True
     input:
         "results/summary.parquet",
-        report_files,
+        from_rows(report_files),
 
 
 rule unknown_name:
     input:
-        refuse_name,
+        refuse_unknown_name,
     output:
         "results/{unknown}",
     wildcard_constraints:

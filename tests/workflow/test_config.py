@@ -85,12 +85,11 @@ def stage_of(section):
 
 
 def named_by_the_rule(section):
-    """Names that the rule itself gives: inputs, outputs, params; and what the functions of `row=` can give."""
-    text = "".join(path.read_text() for path in RULE_FILES)
+    """Names that the rule itself gives: inputs, outputs, params; and what look-ups of `wildcard_settings` can give."""
     assert section in RULES, f"no rule {section}"
-    functions = "".join(re.findall(r"^def \w+\(wildcards\):.*?(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL))
+    lookups = "".join(path.read_text() for path in (ROOT / "workflow/scripts/lookups").glob("*.py"))
     heads = set().union(*CONFIG["superb_heads"].values())  # training_settings merges them with those of tune_encoder
-    return set(re.findall(r"^ +(\w+)=", RULES[section], re.MULTILINE)), set(re.findall(r"\b(\w+)=", functions)) | heads
+    return set(re.findall(r"^ +(\w+)=", RULES[section], re.MULTILINE)), set(re.findall(r"\b(\w+)=", lookups)) | heads
 
 
 @pytest.mark.parametrize("section", sorted(set(CONFIG) - NO_STAGE))

@@ -1,3 +1,6 @@
+from workflow.scripts.lookups.checkpoints import download_settings
+
+
 localrules:
     download_checkpoint,
 
@@ -16,6 +19,6 @@ rule download_checkpoint:
     params:
         **stage("storage.untrusted.download_checkpoint"),
         **config["download_checkpoint"],
-        row=download_settings,
+        wildcard_settings=from_rows(download_settings),
     script:
         "../scripts/stage.py"

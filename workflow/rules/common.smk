@@ -1,4 +1,3 @@
-import re
 import sys
 from pathlib import Path
 
@@ -9,43 +8,69 @@ min_version("9.0")
 ROOT = Path(workflow.current_basedir).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from workflow.scripts.comparisons import compared_encoders, encoder_codebook, encoder_tasks, confounders
 from workflow.scripts.config_files import check_config
-from workflow.scripts.result_paths import unknown_name, unknown_paths
+from workflow.scripts.result_paths import unknown_name, unknown_paths, wildcard_pattern
 from workflow.scripts.rows import read_rows
 from workflow.scripts.stage_code import stage
-from workflow.scripts.superb_settings import training_settings
 
 try:
     check_config(config, ROOT / "workflow/schemas/config.schema.yaml", workflow.configfiles)
     ROWS = read_rows(config, ROOT / "workflow/schemas")
 except ValueError as error:  # as a WorkflowError it is shown without the stack
     raise WorkflowError(str(error)) from None
+
+# The tasks that `tasks` and `superb_tasks` of the config list.
 TASKS = ROWS["tasks"].expand_names(config["tasks"])
 SUPERB_TASKS = ROWS["superb_tasks"].expand_names(config["superb_tasks"])
+
 FEATURES_FILE = "results/features/{encoder}/layer{layer}/{corpus}/{shard}.parquet"
 CHECKPOINT_FILE = f"{config['paths']['checkpoints']}/{{checkpoint}}/{{file}}"
 FEATURES_FILE = FEATURES_FILE if config["keep_features"] else temp(FEATURES_FILE)
-SHARDS = [f"{i}-of-{config['num_shards']}" for i in range(1, config["num_shards"] + 1)]
 
 
-def names(table, **cells):
-    """Wildcard constraint: the names of a table's rows, or of those whose cells have these values."""
-    found = [n for n, row in ROWS[table].items() if all(row[c] == v for c, v in cells.items())]
-    return "|".join(map(re.escape, found)) or "none"
+def from_rows(look_up, *arguments):
+    """Make an input or params function of a look-up: `look_up(ROWS, config, wildcards, *arguments)`."""
+
+    def look_up_for(wildcards):
+        try:
+            return look_up(ROWS, config, wildcards, *arguments)
+        except ValueError as error:  # a WorkflowError is shown without the stack
+            raise WorkflowError(str(error)) from None
+
+    return look_up_for
 
 
-AUDIO_CORPORA = names("corpora", codebook="")
-UNIT_CORPORA = names("corpora", adapter="units")
+def external_files(look_up, *arguments):
+    """Make an input function of a look-up whose files are not made by a rule, or are kept out of the storage for results.
+
+    A path with an address (s3://…) is read from there, any other path from the local disk.
+    """
+
+    def paths(wildcards):
+        files = from_rows(look_up, *arguments)(wildcards)
+        return [storage(path) if "://" in path else local(path) for path in files]
+
+    return paths
+
+
+def refuse_unknown_name(wildcards):
+    """Input function of a path in results/ that no rule makes: say which name is unknown, as Snakemake only has the path."""
+    if not Path("results", wildcards.unknown).exists():
+        raise WorkflowError(str(unknown_name(wildcards.unknown, ROWS)))
+    return []
+
+
+AUDIO_CORPORA = wildcard_pattern(ROWS["corpora"], codebook="")
+UNIT_CORPORA = wildcard_pattern(ROWS["corpora"], adapter="units")
 
 
 wildcard_constraints:
-    checkpoint=names("checkpoints"),
-    corpus=names("corpora"),
-    encoder=names("encoders"),
-    codebook=names("codebooks"),
-    ulm=names("ulms"),
-    task=names("tasks"),
-    superb_task=names("superb_tasks"),
+    checkpoint=wildcard_pattern(ROWS["checkpoints"]),
+    corpus=wildcard_pattern(ROWS["corpora"]),
+    encoder=wildcard_pattern(ROWS["encoders"]),
+    codebook=wildcard_pattern(ROWS["codebooks"]),
+    ulm=wildcard_pattern(ROWS["ulms"]),
+    task=wildcard_pattern(ROWS["tasks"]),
+    superb_task=wildcard_pattern(ROWS["superb_tasks"]),
     layer=r"\d+",
     shard=r"\d+-of-\d+",

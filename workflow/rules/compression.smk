@@ -1,9 +1,18 @@
+from workflow.scripts.lookups.encoders import (
+    encoder_manifests,
+    encoder_targets,
+    parent_file,
+    recipe_settings,
+    recipe_settings_with_targets,
+)
+
+
 rule prune_heads:
     input:
-        parent_model=parent_file("model.safetensors"),
-        parent_config=parent_file("config.json"),
-        manifests=encoder_manifests,
-        targets=encoder_targets,
+        parent_model=from_rows(parent_file, "model.safetensors"),
+        parent_config=from_rows(parent_file, "config.json"),
+        manifests=from_rows(encoder_manifests),
+        targets=from_rows(encoder_targets),
     output:
         model="results/encoders/{encoder}/model.safetensors",
         config="results/encoders/{encoder}/config.json",
@@ -11,7 +20,7 @@ rule prune_heads:
     log:
         "logs/prune_heads/{encoder}.log",
     wildcard_constraints:
-        encoder=names("encoders", recipe="prune_heads"),
+        encoder=wildcard_pattern(ROWS["encoders"], recipe="prune_heads"),
     conda:
         "../../environment.yaml"
     threads: 1
@@ -22,7 +31,7 @@ rule prune_heads:
         runtime=720,
     params:
         **stage("speech2unit.recipes.prune_heads"),
-        row=compression_settings,
+        wildcard_settings=from_rows(recipe_settings_with_targets),
     script:
         "../scripts/stage.py"
 
@@ -31,7 +40,7 @@ use rule prune_heads as prune_rows with:
     log:
         "logs/prune_rows/{encoder}.log",
     wildcard_constraints:
-        encoder=names("encoders", recipe="prune_rows"),
+        encoder=wildcard_pattern(ROWS["encoders"], recipe="prune_rows"),
     params:
         **stage("speech2unit.recipes.prune_rows"),
 
@@ -40,7 +49,7 @@ use rule prune_heads as prune_weights with:
     log:
         "logs/prune_weights/{encoder}.log",
     wildcard_constraints:
-        encoder=names("encoders", recipe="prune_weights"),
+        encoder=wildcard_pattern(ROWS["encoders"], recipe="prune_weights"),
     params:
         **stage("speech2unit.recipes.prune_weights"),
 
@@ -49,29 +58,29 @@ use rule prune_heads as factorize_layers with:
     log:
         "logs/factorize_layers/{encoder}.log",
     wildcard_constraints:
-        encoder=names("encoders", recipe="factorize_layers"),
+        encoder=wildcard_pattern(ROWS["encoders"], recipe="factorize_layers"),
     params:
         **stage("speech2unit.recipes.factorize_layers"),
 
 
 use rule prune_heads as distil_posteriors with:
     input:
-        parent_model=parent_file("model.safetensors"),
-        parent_config=parent_file("config.json"),
-        manifests=encoder_manifests,
+        parent_model=from_rows(parent_file, "model.safetensors"),
+        parent_config=from_rows(parent_file, "config.json"),
+        manifests=from_rows(encoder_manifests),
     log:
         "logs/distil_posteriors/{encoder}.log",
     wildcard_constraints:
-        encoder=names("encoders", recipe="distil_posteriors"),
+        encoder=wildcard_pattern(ROWS["encoders"], recipe="distil_posteriors"),
     params:
         **stage("speech2unit.recipes.distil_posteriors"),
-        row=recipe_settings,
+        wildcard_settings=from_rows(recipe_settings),
 
 
 use rule distil_posteriors as distil_layers with:
     log:
         "logs/distil_layers/{encoder}.log",
     wildcard_constraints:
-        encoder=names("encoders", recipe="distil_layers"),
+        encoder=wildcard_pattern(ROWS["encoders"], recipe="distil_layers"),
     params:
         **stage("speech2unit.recipes.distil_layers"),

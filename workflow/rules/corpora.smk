@@ -1,6 +1,25 @@
 # From a corpus, or one made here, to its manifest.
 
 
+from workflow.scripts.lookups.corpora import (
+    corpus_address,
+    corpus_source,
+    manifest_settings,
+    root_settings,
+    slot_manifests,
+    slot_settings,
+    unit_sources,
+)
+from workflow.scripts.lookups.units import size_settings
+
+FETCHED_CORPORA = {name: row for name, row in ROWS["corpora"].items() if row["address"]}
+
+
+def find_corpus_source(wildcards):
+    """Input function: what the manifest of a corpus is made from; whether this is a dry run is not known any earlier."""
+    return external_files(corpus_source, workflow.dryrun)(wildcards)
+
+
 localrules:
     fetch_corpus,
     import_units,
@@ -40,14 +59,14 @@ rule concatenate_clips:
     params:
         **stage("speech2unit.corpora.concatenate_clips"),
         **config["concatenate_clips"],
-        row=root_settings,
+        wildcard_settings=from_rows(root_settings),
     script:
         "../scripts/stage.py"
 
 
 rule concatenate_slots:
     input:
-        manifests=slot_manifests,
+        manifests=from_rows(slot_manifests),
     output:
         audio=directory("results/corpora/{corpus}/slots/{other}/audio"),
         metadata="results/corpora/{corpus}/slots/{other}/metadata.csv",
@@ -63,20 +82,20 @@ rule concatenate_slots:
     params:
         **stage("speech2unit.corpora.concatenate_slots"),
         **config["concatenate_slots"],
-        row=slot_settings,
+        wildcard_settings=from_rows(slot_settings),
     script:
         "../scripts/stage.py"
 
 
 rule fetch_corpus:
     input:
-        source=corpus_address,
+        source=external_files(corpus_address),
     output:
         root=local(directory("results/corpora/{corpus}/fetched")),
     log:
         "logs/fetch_corpus/{corpus}.log",
     wildcard_constraints:
-        corpus=FETCHED_CORPORA,
+        corpus=wildcard_pattern(FETCHED_CORPORA),
     conda:
         "../../environment.yaml"
     resources:
@@ -104,14 +123,14 @@ rule mix_speakers:
     params:
         **stage("speech2unit.corpora.mix_speakers"),
         **config["mix_speakers"],
-        row=root_settings,
+        wildcard_settings=from_rows(root_settings),
     script:
         "../scripts/stage.py"
 
 
 rule make_manifest:
     input:
-        source=corpus_source,
+        source=find_corpus_source,
     output:
         manifest="results/corpora/{corpus}/manifest.parquet",
         rejected="results/corpora/{corpus}/rejected.parquet",
@@ -127,14 +146,14 @@ rule make_manifest:
     params:
         **stage("speech2unit.corpora.make_manifest"),
         **config["make_manifest"],
-        row=manifest_settings,
+        wildcard_settings=from_rows(manifest_settings),
     script:
         "../scripts/stage.py"
 
 
 rule import_units:
     input:
-        source=unit_sources,
+        source=external_files(unit_sources),
     output:
         manifest="results/units/{codebook}/{corpus}/manifest.parquet",
         reduced_units="results/units/{codebook}/{corpus}/reduced_units.parquet",
@@ -149,6 +168,6 @@ rule import_units:
     params:
         **stage("speech2unit.import_units"),
         codebook="{codebook}",
-        row=size_settings,
+        wildcard_settings=from_rows(size_settings),
     script:
         "../scripts/stage.py"

@@ -1,6 +1,18 @@
 # What an encoder is worth: results/encoders/summary.parquet.
 
 
+from workflow.scripts.lookups.encoders import (
+    evaluation_files,
+    evaluation_settings,
+    measured_files,
+    measured_settings,
+    probe_features,
+    probe_parent_units,
+    probe_settings,
+    probe_units,
+)
+
+
 localrules:
     plot_encoders,
     summarize_encoders,
@@ -8,8 +20,8 @@ localrules:
 
 rule measure_encoders:
     input:
-        models=measured_files("model.safetensors"),
-        configs=measured_files("config.json"),
+        models=from_rows(measured_files, "model.safetensors"),
+        configs=from_rows(measured_files, "config.json"),
     output:
         measurements="results/encoders/measurements.parquet",
     log:
@@ -21,7 +33,7 @@ rule measure_encoders:
     params:
         **stage("speech2unit.measure_encoders"),
         **config["measure_encoders"],
-        row=measured_settings,
+        wildcard_settings=from_rows(measured_settings),
     script:
         "../scripts/stage.py"
 
@@ -29,9 +41,9 @@ rule measure_encoders:
 rule probe_encoder:
     input:
         manifest=f"results/corpora/{config['probe_encoder']['corpus']}/manifest.parquet",
-        features=probed_features,
-        units=probed_units(of_parent=False),
-        parent_units=probed_units(of_parent=True),
+        features=from_rows(probe_features),
+        units=from_rows(probe_units),
+        parent_units=from_rows(probe_parent_units),
     output:
         probe="results/encoders/{encoder}/probe.parquet",
     log:
@@ -44,7 +56,7 @@ rule probe_encoder:
         **stage("speech2unit.probe_encoder"),
         **config["probe_encoder"],
         encoder="{encoder}",
-        row=probe_settings,
+        wildcard_settings=from_rows(probe_settings),
     script:
         "../scripts/stage.py"
 
@@ -53,8 +65,8 @@ rule summarize_encoders:
     input:
         measurements="results/encoders/measurements.parquet",
         probes=expand("results/encoders/{encoder}/probe.parquet", encoder=config["encoders"]),
-        acc=evaluation_files("acc.json"),
-        samples=evaluation_files("samples.parquet"),
+        acc=from_rows(evaluation_files, "acc.json"),
+        samples=from_rows(evaluation_files, "samples.parquet"),
     output:
         summary="results/encoders/summary.parquet",
     log:
@@ -66,7 +78,7 @@ rule summarize_encoders:
     params:
         **stage("ulm.summarize_encoders"),
         **config["score"],
-        row=evaluation_settings,
+        wildcard_settings=from_rows(evaluation_settings),
     script:
         "../scripts/stage.py"
 

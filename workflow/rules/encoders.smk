@@ -1,6 +1,17 @@
+from workflow.scripts.lookups.checkpoints import checkpoint_files
+from workflow.scripts.lookups.encoders import (
+    encoder_manifests,
+    encoder_targets,
+    front_end_file,
+    published_encoder_settings,
+    recipe_settings,
+    recipe_settings_with_targets,
+)
+
+
 rule convert_encoder:
     input:
-        checkpoint=checkpoint_files("encoders"),
+        checkpoint=external_files(checkpoint_files, "encoders"),
     output:
         model="results/encoders/{encoder}/model.safetensors",
         config="results/encoders/{encoder}/config.json",
@@ -8,28 +19,28 @@ rule convert_encoder:
     log:
         "logs/convert_encoder/{encoder}.log",
     wildcard_constraints:
-        encoder=names("encoders", recipe="convert_encoder"),
+        encoder=wildcard_pattern(ROWS["encoders"], recipe="convert_encoder"),
     conda:
         "../../environment.yaml"
     resources:
         mem_mb=memory(5000),
     params:
         **stage("speech2unit.encoders.convert_encoder"),
-        row=published_encoder_settings,
+        wildcard_settings=from_rows(published_encoder_settings),
     script:
         "../scripts/stage.py"
 
 
 rule fit_log_mel:
     input:
-        manifests=encoder_manifests,
+        manifests=from_rows(encoder_manifests),
     output:
         model="results/encoders/{encoder}/model.safetensors",
         config="results/encoders/{encoder}/config.json",
     log:
         "logs/fit_log_mel/{encoder}.log",
     wildcard_constraints:
-        encoder=names("encoders", recipe="fit_log_mel"),
+        encoder=wildcard_pattern(ROWS["encoders"], recipe="fit_log_mel"),
     conda:
         "../../environment.yaml"
     threads: 2
@@ -37,17 +48,17 @@ rule fit_log_mel:
         mem_mb=memory(3000),
     params:
         **stage("speech2unit.recipes.fit_log_mel"),
-        row=log_mel_settings,
+        wildcard_settings=from_rows(recipe_settings),
     script:
         "../scripts/stage.py"
 
 
 rule pretrain_melhubert:
     input:
-        manifests=encoder_manifests,
-        targets=encoder_targets,
-        front_end=front_end("model.safetensors"),
-        front_end_config=front_end("config.json"),
+        manifests=from_rows(encoder_manifests),
+        targets=from_rows(encoder_targets),
+        front_end=from_rows(front_end_file, "model.safetensors"),
+        front_end_config=from_rows(front_end_file, "config.json"),
     output:
         model="results/encoders/{encoder}/model.safetensors",
         config="results/encoders/{encoder}/config.json",
@@ -55,7 +66,7 @@ rule pretrain_melhubert:
     log:
         "logs/pretrain_melhubert/{encoder}.log",
     wildcard_constraints:
-        encoder=names("encoders", recipe="pretrain_melhubert"),
+        encoder=wildcard_pattern(ROWS["encoders"], recipe="pretrain_melhubert"),
     conda:
         "../../environment.yaml"
     threads: 2
@@ -66,7 +77,7 @@ rule pretrain_melhubert:
         runtime=720,
     params:
         **stage("speech2unit.recipes.pretrain_melhubert"),
-        row=melhubert_settings,
+        wildcard_settings=from_rows(recipe_settings_with_targets),
     script:
         "../scripts/stage.py"
 
@@ -81,7 +92,7 @@ rule export_melhubert:
     log:
         "logs/export_melhubert/{encoder}.log",
     wildcard_constraints:
-        encoder=names("encoders", architecture="melhubert"),
+        encoder=wildcard_pattern(ROWS["encoders"], architecture="melhubert"),
     conda:
         "../../environment.yaml"
     resources:

@@ -1,6 +1,12 @@
 # Figures and the table of results; `snakemake --report report.html` collects those that exist.
 
 
+from workflow.scripts.lookups.corpora import root_settings
+from workflow.scripts.lookups.figures import report_files, unit_statistics
+from workflow.scripts.lookups.tasks import class_settings
+from workflow.scripts.lookups.units import codebook_encoder_file, size_settings
+
+
 localrules:
     plot_classes,
     plot_durations,
@@ -10,6 +16,16 @@ localrules:
     plot_confusion,
     render_summary,
     render_units,
+
+
+TRAINED_FOLDERS = "|".join(
+    [
+        f"encoders/({wildcard_pattern(ROWS['encoders'])})",
+        f"ulm/({wildcard_pattern(ROWS['ulms'])})",
+        f"superb/({wildcard_pattern(ROWS['superb_tasks'])})",
+        wildcard_pattern(ROWS["tasks"]),
+    ]
+)
 
 
 rule plot_classes:
@@ -32,7 +48,7 @@ rule plot_classes:
     params:
         **stage("verbalizer.plot_classes"),
         **config["plot_classes"],
-        row=class_settings,
+        wildcard_settings=from_rows(class_settings),
     script:
         "../scripts/stage.py"
 
@@ -104,7 +120,7 @@ rule plot_unit_usage:
         mem_mb=memory(1000),
     params:
         **stage("speech2unit.plot_unit_usage"),
-        row=size_settings,
+        wildcard_settings=from_rows(size_settings),
     script:
         "../scripts/stage.py"
 
@@ -113,8 +129,8 @@ rule plot_utterances:
     input:
         manifest="results/corpora/{corpus}/manifest.parquet",
         reduced_units="results/units/{codebook}/{corpus}/reduced_units.parquet",
-        model=encoder_file("model.safetensors"),
-        config=encoder_file("config.json"),
+        model=from_rows(codebook_encoder_file, "model.safetensors"),
+        config=from_rows(codebook_encoder_file, "config.json"),
     output:
         figure=report(
             "results/units/{codebook}/{corpus}/plots/utterances.svg",
@@ -134,7 +150,7 @@ rule plot_utterances:
     params:
         **stage("speech2unit.plot_utterances"),
         **config["plot_utterances"],
-        row=root_settings,
+        wildcard_settings=from_rows(root_settings),
     script:
         "../scripts/stage.py"
 
@@ -152,7 +168,7 @@ rule plot_training:
     log:
         "logs/plot_training/{trained}.log",
     wildcard_constraints:
-        trained=f"encoders/({names('encoders')})|ulm/({names('ulms')})|{names('tasks')}|superb/({names('superb_tasks')})",
+        trained=TRAINED_FOLDERS,
     conda:
         "../../environment.yaml"
     resources:
@@ -211,7 +227,7 @@ rule render_summary:
 
 rule render_units:
     input:
-        statistics=unit_statistics,
+        statistics=from_rows(unit_statistics),
     output:
         page=report(
             "results/units.html",

@@ -1,3 +1,16 @@
+from workflow.scripts.lookups.checkpoints import checkpoint_files
+from workflow.scripts.lookups.units import (
+    codebook_features,
+    codebook_settings,
+    context_settings,
+    corpus_features,
+    feature_settings,
+    measuring_settings,
+    published_codebook_settings,
+    units_manifest,
+)
+
+
 localrules:
     reduce_units,
     measure_units,
@@ -20,14 +33,14 @@ rule extract_features:
     params:
         **stage("speech2unit.extract_features"),
         **config["extract_features"],
-        row=feature_settings,
+        wildcard_settings=from_rows(feature_settings),
     script:
         "../scripts/stage.py"
 
 
 rule fit_codebook:
     input:
-        features=codebook_features,
+        features=from_rows(codebook_features),
     output:
         centroids="results/units/{codebook}/centroids.parquet",
         projection="results/units/{codebook}/projection.parquet",
@@ -35,7 +48,7 @@ rule fit_codebook:
     log:
         "logs/fit_codebook/{codebook}.log",
     wildcard_constraints:
-        codebook=names("codebooks", published=False),
+        codebook=wildcard_pattern(ROWS["codebooks"], published=False),
     conda:
         "../../environment.yaml"
     threads: 2
@@ -44,14 +57,14 @@ rule fit_codebook:
     params:
         **stage("speech2unit.fit_codebook", num_threads=2),
         **config["fit_codebook"],
-        row=codebook_settings,
+        wildcard_settings=from_rows(codebook_settings),
     script:
         "../scripts/stage.py"
 
 
 rule convert_codebook:
     input:
-        checkpoint=checkpoint_files("codebooks"),
+        checkpoint=external_files(checkpoint_files, "codebooks"),
     output:
         centroids="results/units/{codebook}/centroids.parquet",
         projection="results/units/{codebook}/projection.parquet",
@@ -59,21 +72,21 @@ rule convert_codebook:
     log:
         "logs/convert_codebook/{codebook}.log",
     wildcard_constraints:
-        codebook=names("codebooks", published=True),
+        codebook=wildcard_pattern(ROWS["codebooks"], published=True),
     conda:
         "../../environment.yaml"
     resources:
         mem_mb=memory(1000),
     params:
         **stage("speech2unit.convert_codebook"),
-        row=published_codebook_settings,
+        wildcard_settings=from_rows(published_codebook_settings),
     script:
         "../scripts/stage.py"
 
 
 rule assign_units:
     input:
-        features=corpus_features,
+        features=from_rows(corpus_features),
         centroids="results/units/{codebook}/centroids.parquet",
         projection="results/units/{codebook}/projection.parquet",
     output:
@@ -87,7 +100,7 @@ rule assign_units:
     params:
         **stage("speech2unit.assign_units"),
         codebook="{codebook}",
-        row=context_settings,
+        wildcard_settings=from_rows(context_settings),
     script:
         "../scripts/stage.py"
 
@@ -114,7 +127,7 @@ rule reduce_units:
 rule measure_units:
     input:
         reduced_units="results/units/{codebook}/{corpus}/reduced_units.parquet",
-        manifest=units_manifest,
+        manifest=from_rows(units_manifest),
     output:
         statistics="results/units/{codebook}/{corpus}/statistics.parquet",
     log:
@@ -127,6 +140,6 @@ rule measure_units:
         **stage("speech2unit.measure_units"),
         codebook="{codebook}",
         corpus="{corpus}",
-        row=measuring_settings,
+        wildcard_settings=from_rows(measuring_settings),
     script:
         "../scripts/stage.py"

@@ -1,3 +1,20 @@
+from workflow.scripts.lookups.corpora import shard_settings
+from workflow.scripts.lookups.superb import (
+    superb_dataset_settings,
+    superb_encoder_file,
+    superb_hidden_states,
+    superb_lexicon,
+    superb_manifest,
+    superb_prediction_settings,
+    superb_score_settings,
+    superb_tuning_settings,
+    superb_warm_start,
+    sweep_scores,
+)
+
+RUN = "results/superb/{superb_task}{run}"  # `run` is empty, or /x0.3 for a learning rate of a sweep
+
+
 localrules:
     score_superb,
     sweep_learning_rates,
@@ -10,8 +27,8 @@ wildcard_constraints:
 
 rule create_superb_dataset:
     input:
-        manifest=superb_manifest,
-        source=superb_lexicon,
+        manifest=from_rows(superb_manifest),
+        source=from_rows(superb_lexicon),
     output:
         dataset="results/superb/{superb_task}/dataset.parquet",
         classes="results/superb/{superb_task}/classes.parquet",
@@ -24,7 +41,7 @@ rule create_superb_dataset:
     params:
         **stage("superb.create_superb_dataset"),
         **config["create_superb_dataset"],
-        row=superb_dataset_settings,
+        wildcard_settings=from_rows(superb_dataset_settings),
     script:
         "../scripts/stage.py"
 
@@ -45,7 +62,7 @@ rule extract_hidden_states:
         gpu=config["gpus_per_job"],
     params:
         **stage("superb.extract_hidden_states"),
-        row=hidden_states_settings,
+        wildcard_settings=from_rows(shard_settings),
     script:
         "../scripts/stage.py"
 
@@ -54,10 +71,10 @@ rule tune_encoder:
     input:
         dataset="results/superb/{superb_task}/dataset.parquet",
         classes="results/superb/{superb_task}/classes.parquet",
-        hidden_states=superb_hidden_states,
-        warm_start=superb_warm_start,
-        model=superb_encoder("model.safetensors"),
-        config=superb_encoder("config.json"),
+        hidden_states=from_rows(superb_hidden_states),
+        warm_start=from_rows(superb_warm_start),
+        model=from_rows(superb_encoder_file, "model.safetensors"),
+        config=from_rows(superb_encoder_file, "config.json"),
     output:
         tuned=f"{RUN}/tuned.safetensors",
         training=f"{RUN}/training.parquet",
@@ -73,7 +90,7 @@ rule tune_encoder:
         runtime=720,
     params:
         **stage("superb.tune_encoder"),
-        row=superb_tuning_settings,
+        wildcard_settings=from_rows(superb_tuning_settings),
     script:
         "../scripts/stage.py"
 
@@ -82,9 +99,9 @@ rule predict:
     input:
         dataset="results/superb/{superb_task}/dataset.parquet",
         classes="results/superb/{superb_task}/classes.parquet",
-        hidden_states=superb_hidden_states,
-        model=superb_encoder("model.safetensors"),
-        config=superb_encoder("config.json"),
+        hidden_states=from_rows(superb_hidden_states),
+        model=from_rows(superb_encoder_file, "model.safetensors"),
+        config=from_rows(superb_encoder_file, "config.json"),
         tuned=f"{RUN}/tuned.safetensors",
     output:
         predictions=f"{RUN}/predictions.parquet",
@@ -98,7 +115,7 @@ rule predict:
     params:
         **stage("superb.predict"),
         **config["predict"],
-        row=superb_prediction_settings,
+        wildcard_settings=from_rows(superb_prediction_settings),
     script:
         "../scripts/stage.py"
 
@@ -120,14 +137,14 @@ rule score_superb:
     params:
         **stage("superb.score_superb"),
         **config["score_superb"],
-        row=superb_score_settings,
+        wildcard_settings=from_rows(superb_score_settings),
     script:
         "../scripts/stage.py"
 
 
 rule sweep_learning_rates:
     input:
-        scores=sweep_scores,
+        scores=from_rows(sweep_scores),
     output:
         sweep="results/superb/{superb_task}/sweep.parquet",
     log:

@@ -1,3 +1,16 @@
+from workflow.scripts.lookups.checkpoints import checkpoint_files
+from workflow.scripts.lookups.tasks import (
+    metric_settings,
+    prompt_owner_file,
+    sampling_settings,
+    score_settings,
+    symbol_settings,
+    task_ulm_file,
+    tuning_settings,
+)
+from workflow.scripts.lookups.unit_lms import published_ulm_settings, training_symbols, ulm_settings, vocabulary_settings
+
+
 localrules:
     build_vocabulary,
     compare_tasks,
@@ -7,27 +20,27 @@ localrules:
 
 rule build_vocabulary:
     input:
-        reduced_units=ulm_units,
+        reduced_units=from_rows(training_symbols),
     output:
         vocabulary="results/ulm/{ulm}/vocabulary.parquet",
     log:
         "logs/build_vocabulary/{ulm}.log",
     wildcard_constraints:
-        ulm=names("ulms", published=False),
+        ulm=wildcard_pattern(ROWS["ulms"], published=False),
     conda:
         "../../environment.yaml"
     resources:
         mem_mb=memory(1000),
     params:
         **stage("ulm.build_vocabulary"),
-        row=vocabulary_settings,
+        wildcard_settings=from_rows(vocabulary_settings),
     script:
         "../scripts/stage.py"
 
 
 rule pretrain_ulm:
     input:
-        reduced_units=ulm_units,
+        reduced_units=from_rows(training_symbols),
         vocabulary="results/ulm/{ulm}/vocabulary.parquet",
     output:
         model="results/ulm/{ulm}/model.safetensors",
@@ -37,7 +50,7 @@ rule pretrain_ulm:
     log:
         "logs/pretrain_ulm/{ulm}.log",
     wildcard_constraints:
-        ulm=names("ulms", published=False),
+        ulm=wildcard_pattern(ROWS["ulms"], published=False),
     conda:
         "../../environment.yaml"
     threads: 2
@@ -48,14 +61,14 @@ rule pretrain_ulm:
         runtime=720,
     params:
         **stage("ulm.pretrain_ulm"),
-        row=ulm_settings,
+        wildcard_settings=from_rows(ulm_settings),
     script:
         "../scripts/stage.py"
 
 
 rule convert_ulm:
     input:
-        checkpoint=checkpoint_files("ulms"),
+        checkpoint=external_files(checkpoint_files, "ulms"),
     output:
         model="results/ulm/{ulm}/model.safetensors",
         config="results/ulm/{ulm}/config.json",
@@ -65,14 +78,14 @@ rule convert_ulm:
     log:
         "logs/convert_ulm/{ulm}.log",
     wildcard_constraints:
-        ulm=names("ulms", published=True),
+        ulm=wildcard_pattern(ROWS["ulms"], published=True),
     conda:
         "../../environment.yaml"
     resources:
         mem_mb=memory(5000),
     params:
         **stage("ulm.convert_ulm"),
-        row=published_ulm_settings,
+        wildcard_settings=from_rows(published_ulm_settings),
     script:
         "../scripts/stage.py"
 
@@ -80,14 +93,14 @@ rule convert_ulm:
 rule cluster_verbalizer:
     input:
         lm_dataset="results/{task}/lm_dataset.parquet",
-        model=task_ulm("model.safetensors"),
-        vocabulary=task_ulm("vocabulary.parquet"),
+        model=from_rows(task_ulm_file, "model.safetensors"),
+        vocabulary=from_rows(task_ulm_file, "vocabulary.parquet"),
     output:
         verbalizer="results/{task}/verbalizer.parquet",
     log:
         "logs/cluster_verbalizer/{task}.log",
     wildcard_constraints:
-        task=names("tasks", verbalizer="kmeans"),
+        task=wildcard_pattern(ROWS["tasks"], verbalizer="kmeans"),
     conda:
         "../../environment.yaml"
     resources:
@@ -105,7 +118,7 @@ ruleorder: cluster_verbalizer > fit_verbalizer
 rule binarize:
     input:
         verbalized="results/{task}/verbalized.parquet",
-        vocabulary=task_ulm("vocabulary.parquet"),
+        vocabulary=from_rows(task_ulm_file, "vocabulary.parquet"),
     output:
         binarized=directory("results/{task}/binarized"),
         rows="results/{task}/binarized.parquet",
@@ -117,7 +130,7 @@ rule binarize:
         mem_mb=memory(2000),
     params:
         **stage("ulm.binarize"),
-        row=task_codebook,
+        wildcard_settings=from_rows(symbol_settings),
     script:
         "../scripts/stage.py"
 
@@ -125,9 +138,9 @@ rule binarize:
 rule tune_prompt:
     input:
         rows="results/{task}/binarized.parquet",
-        model=task_ulm("model.safetensors"),
-        config=task_ulm("config.json"),
-        task_prompts=task_ulm("task_prompts.safetensors"),
+        model=from_rows(task_ulm_file, "model.safetensors"),
+        config=from_rows(task_ulm_file, "config.json"),
+        task_prompts=from_rows(task_ulm_file, "task_prompts.safetensors"),
     output:
         tuned_weights="results/{task}/prompt.safetensors",
         training="results/{task}/training.parquet",
@@ -143,7 +156,7 @@ rule tune_prompt:
         runtime=240,
     params:
         **stage("ulm.tune_prompt"),
-        row=tuning_settings,
+        wildcard_settings=from_rows(tuning_settings),
     script:
         "../scripts/stage.py"
 
@@ -152,10 +165,10 @@ rule sample:
     input:
         rows="results/{task}/binarized.parquet",
         verbalizer="results/{task}/verbalizer.parquet",
-        vocabulary=task_ulm("vocabulary.parquet"),
-        model=task_ulm("model.safetensors"),
-        config=task_ulm("config.json"),
-        tuned_weights=trained("prompt.safetensors"),
+        vocabulary=from_rows(task_ulm_file, "vocabulary.parquet"),
+        model=from_rows(task_ulm_file, "model.safetensors"),
+        config=from_rows(task_ulm_file, "config.json"),
+        tuned_weights=from_rows(prompt_owner_file, "prompt.safetensors"),
     output:
         samples="results/{task}/samples.parquet",
     log:
@@ -168,7 +181,7 @@ rule sample:
         gpu=config["gpus_per_job"],
     params:
         **stage("ulm.sample", num_threads=2),
-        row=sampling_settings,
+        wildcard_settings=from_rows(sampling_settings),
     script:
         "../scripts/stage.py"
 
@@ -187,7 +200,7 @@ rule fit_baselines:
     params:
         **stage("ulm.fit_baselines"),
         **config["fit_baselines"],
-        row=metric_settings,
+        wildcard_settings=from_rows(metric_settings),
     script:
         "../scripts/stage.py"
 
@@ -196,9 +209,9 @@ rule score:
     input:
         samples="results/{task}/samples.parquet",
         baselines="results/{task}/baselines.parquet",
-        training=trained("training.parquet"),
-        tuned_weights=trained("prompt.safetensors"),
-        config=task_ulm("config.json"),
+        training=from_rows(prompt_owner_file, "training.parquet"),
+        tuned_weights=from_rows(prompt_owner_file, "prompt.safetensors"),
+        config=from_rows(task_ulm_file, "config.json"),
     output:
         acc="results/{task}/acc.json",
         confusion="results/{task}/confusion.parquet",
@@ -211,7 +224,7 @@ rule score:
     params:
         **stage("ulm.score"),
         **config["score"],
-        row=score_settings,
+        wildcard_settings=from_rows(score_settings),
     script:
         "../scripts/stage.py"
 

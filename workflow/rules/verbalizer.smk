@@ -1,3 +1,6 @@
+from workflow.scripts.lookups.tasks import label_settings, task_manifest, task_units, verbalizer_settings
+
+
 localrules:
     create_lm_dataset,
     fit_verbalizer,
@@ -6,8 +9,8 @@ localrules:
 
 rule create_lm_dataset:
     input:
-        reduced_units=task_units,
-        manifest=task_manifest,
+        reduced_units=from_rows(task_units),
+        manifest=from_rows(task_manifest),
     output:
         lm_dataset="results/{task}/lm_dataset.parquet",
     log:
@@ -19,7 +22,7 @@ rule create_lm_dataset:
     params:
         **stage("verbalizer.create_lm_dataset"),
         **config["create_lm_dataset"],
-        row=label_settings,
+        wildcard_settings=from_rows(label_settings),
     script:
         "../scripts/stage.py"
 
@@ -38,7 +41,7 @@ rule fit_verbalizer:
     params:
         **stage("verbalizer.fit_verbalizer"),
         **config["fit_verbalizer"],
-        row=verbalizer_settings,
+        wildcard_settings=from_rows(verbalizer_settings),
     script:
         "../scripts/stage.py"
 

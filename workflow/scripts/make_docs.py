@@ -38,7 +38,7 @@ FOLDERS = (  # of results/, in the order in which the documents name them
     "results/superb/",
     "results/",
 )
-SUPERB_RUN = "results/superb/{superb_task}"  # what `RUN` in superb_inputs.smk is for a task itself
+SUPERB_RUN = "results/superb/{superb_task}"  # what `RUN` in superb.smk is for a task itself
 
 
 def table_of(path, names):

@@ -16,6 +16,12 @@ RESULT_FOLDERS = dict(  # folder of results/ → tables whose rows name the fold
 )
 
 
+def wildcard_pattern(table, **cells):
+    """Return the regular expression of a wildcard: the names of a table's rows, or of those whose cells have these values."""
+    names = [name for name, row in table.items() if all(row[column] == value for column, value in cells.items())]
+    return "|".join(map(re.escape, names)) or "none"
+
+
 def unknown_paths(rows):
     """Return a regular expression for the paths in results/ that contain a name which no row has."""
     names = {table: "|".join(map(re.escape, rows[table])) for table in rows}

@@ -1,7 +1,7 @@
 """Run one stage: call the function that the rule names with the rule's own keyword names.
 
 Reserved params: `stage` (module and function), `code` (digest of the code), `num_threads` (compute threads, the same
-however many cores Snakemake grants: thread counts change floats) and `row` (settings that depend on the wildcards).
+however many cores Snakemake grants: thread counts change floats) and `wildcard_settings` (settings that depend on the wildcards).
 A rule that trains has the resource `gpu_processes`: where that is more than 1, so many processes run its stage, a GPU each.
 """
 
@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-RESERVED = ("stage", "code", "num_threads", "row")
+RESERVED = ("stage", "code", "num_threads", "wildcard_settings")
 params = snakemake.params  # noqa: F821  (Snakemake puts `snakemake` here)
 rank = int(os.environ.get("RANK", 0))  # of processes that torchrun started, which share the log
 log = open(snakemake.log[0], "a", buffering=1)  # noqa: F821  (open until the process ends, and the lock on it with it)
@@ -50,7 +50,7 @@ def wait_for_orphan():
 def run():
     module = importlib.import_module(params.stage)
     job, inputs, outputs = snakemake.log[0], dict(snakemake.input), dict(snakemake.output)  # noqa: F821
-    settings = {k: v for k, v in params.items() if k not in RESERVED} | dict(params.get("row", {}))
+    settings = {k: v for k, v in params.items() if k not in RESERVED} | dict(params.get("wildcard_settings", {}))
     paths = [path for value in inputs.values() for path in ([value] if isinstance(value, str) else value)]
     checkpoints = keep_checkpoints(
         output=next(iter(snakemake.output), job),  # noqa: F821

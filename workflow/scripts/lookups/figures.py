@@ -1,0 +1,60 @@
+"""Look-ups of the report: the figures and statistics of the tasks in config.tasks."""
+
+from workflow.scripts.lookups.tasks import prompt_owner
+
+UNTRAINED_RECIPES = ("fit_log_mel", "convert_encoder")  # encoders without a training curve
+
+
+def report_files(rows, config, wildcards):
+    """Return everything that the report shows."""
+    tasks = rows["tasks"].expand_names(config["tasks"])
+    figures = sorted({figure for task in tasks for figure in task_figures(rows, task)})
+    return ["results/summary.html", "results/units.html", *(f"results/{figure}.svg" for figure in figures)]
+
+
+def unit_statistics(rows, config, wildcards):
+    """Return the statistics of all units that the tasks use, those of pseudo-labels included."""
+    pairs = set()
+    for task in rows["tasks"].expand_names(config["tasks"]):
+        row = rows["tasks"][task]
+        pairs |= _used_units(rows, rows["ulms"][row["ulm"]]["codebook"], row["corpus"])
+    return [f"results/units/{codebook}/{corpus}/statistics.parquet" for codebook, corpus in sorted(pairs)]
+
+
+def task_figures(rows, task):
+    """Return the figures of a task and of what it uses, relative to results/ and without the ending."""
+    row = rows["tasks"][task]
+    ulm = rows["ulms"][row["ulm"]]
+    units = f"units/{ulm['codebook']}/{row['corpus']}"
+    figures = [
+        f"{task}/plots/classes",
+        f"{prompt_owner(rows, task)}/plots/training",
+        f"{task}/plots/confusion",
+        f"{units}/plots/unit_usage",
+        f"{units}/plots/unit_lengths",
+    ]
+    if not ulm["published"]:
+        figures.append(f"ulm/{row['ulm']}/plots/training")
+    if not rows["corpora"][row["corpus"]]["codebook"]:  # otherwise the corpus starts at units
+        figures += _audio_figures(rows, row["corpus"], ulm["codebook"])
+    return figures
+
+
+def _audio_figures(rows, corpus, codebook):
+    """Return the figures that need audio, and the training curve of an encoder that is trained here."""
+    figures = [f"corpora/{corpus}/plots/durations", f"units/{codebook}/{corpus}/plots/utterances"]
+    encoder = rows["codebooks"][codebook]["encoder"]
+    if encoder and rows["encoders"][encoder]["recipe"] not in UNTRAINED_RECIPES:
+        figures.append(f"encoders/{encoder}/plots/training")
+    return figures
+
+
+def _used_units(rows, codebook, corpus):
+    """Return (codebook, corpus) of units, and of the pseudo-labels that their encoder was trained with, and so on."""
+    pairs = {(codebook, corpus)}
+    encoder = rows["encoders"].get(rows["codebooks"][codebook]["encoder"])
+    if encoder:
+        for target in encoder["targets"]:
+            for training_corpus in encoder["corpora"]:
+                pairs |= _used_units(rows, target, training_corpus)
+    return pairs

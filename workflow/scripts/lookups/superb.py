@@ -1,0 +1,95 @@
+"""Look-ups of SUPERB tasks.
+
+Results of a task are in results/superb/{superb_task}; those of its sweep, with other learning rates, in folders of it: x0.3, x3.
+"""
+
+from pathlib import Path
+
+from workflow.scripts.lookups.corpora import label_columns, manifest_file
+from workflow.scripts.lookups.units import shard_names
+from workflow.scripts.superb_settings import training_settings
+
+
+def superb_manifest(rows, config, wildcards):
+    return manifest_file(rows["superb_tasks"][wildcards.superb_task]["corpus"])
+
+
+def superb_lexicon(rows, config, wildcards):
+    """Return the lexicon if it exists. Otherwise the stage says what is missing, and the rest can still be planned."""
+    path = rows["superb_tasks"][wildcards.superb_task]["lexicon"]
+    return [path] if path and Path(path).exists() else []
+
+
+def superb_dataset_settings(rows, config, wildcards):
+    row = rows["superb_tasks"][wildcards.superb_task]
+    return dict(
+        kind=row["kind"],
+        labels=row["labels"],
+        corpus_labels=label_columns(rows, row["corpus"]),
+        lexicon=row["lexicon"],
+        fraction=_fraction(row),
+    )
+
+
+def superb_encoder_file(rows, config, wildcards, file):
+    """Return a file of the task's encoder."""
+    return f"results/encoders/{rows['superb_tasks'][wildcards.superb_task]['encoder']}/{file}"
+
+
+def superb_hidden_states(rows, config, wildcards):
+    """Return the hidden states of the task's corpus, if they are kept and nothing in the encoder is trained."""
+    row = rows["superb_tasks"][wildcards.superb_task]
+    method = config["tune_encoder"][row["tuning"]]["tuning"]["method"]
+    if method != "weighted_sum" or not config["cache_hidden_states"]:
+        return []
+    return [f"results/hidden_states/{row['encoder']}/{row['corpus']}/{shard}.parquet" for shard in shard_names(config)]
+
+
+def superb_warm_start(rows, config, wildcards):
+    """Return the trained weights of the task whose head and layer weights this task starts from, if any."""
+    name = rows["superb_tasks"][wildcards.superb_task]["warm_start"]
+    return [f"results/superb/{name}/tuned.safetensors"] if name else []
+
+
+def superb_tuning_settings(rows, config, wildcards):
+    row = rows["superb_tasks"][wildcards.superb_task]
+    return _root_and_seeds(rows, row) | _training_settings(row, config, wildcards)
+
+
+def superb_prediction_settings(rows, config, wildcards):
+    """Return the settings that the trained model has, and where the audio is."""
+    row = rows["superb_tasks"][wildcards.superb_task]
+    training = _training_settings(row, config, wildcards)
+    return _root_and_seeds(rows, row) | {name: training[name] for name in ("kind", "tuning", "head", "batch_size")}
+
+
+def superb_score_settings(rows, config, wildcards):
+    row = rows["superb_tasks"][wildcards.superb_task]
+    names = {column: row[column] for column in ("corpus", "encoder", "tuning", "head")}
+    return dict(
+        superb_task=wildcards.superb_task,
+        kind=row["kind"],
+        names=names | dict(fraction=_fraction(row)),
+        presets=_training_settings(row, config, wildcards),
+    )
+
+
+def sweep_scores(rows, config, wildcards):
+    """Return the scores of a task's sweep over learning rates; factor 1 is the task itself."""
+    folder = f"results/superb/{wildcards.superb_task}"
+    factors = config["sweep_learning_rates"]["factors"]
+    return [f"{folder}/score.json" if float(factor) == 1 else f"{folder}/x{factor}/score.json" for factor in factors]
+
+
+def _fraction(row):
+    """Return the fraction of the training split that a task uses."""
+    return float(row["fraction"] or 1)
+
+
+def _root_and_seeds(rows, row):
+    return dict(root=rows["corpora"][row["corpus"]]["root"], seeds=[int(seed) for seed in row["seeds"]])
+
+
+def _training_settings(row, config, wildcards):
+    """Return the presets of a task and the factor of its learning rates, which the folder of a sweep names (`/x0.3`)."""
+    return training_settings(row, config, rate_factor=float(wildcards.run.removeprefix("/x") or 1))
