@@ -115,14 +115,19 @@ def test_metadata_that_is_gone_is_an_error_even_beside_a_manifest(planner):
     manifest.parent.mkdir(parents=True)
     manifest.touch()
     output, status = planner.snakemake("--dry-run", "results/SCR_large/acc.json", check=False)
-    assert status != 0 and "row 'large': the metadata of a corpus must exist; got no large/metadata.csv; correct" in output
+    assert (
+        status != 0
+        and "row 'large': the metadata file of a corpus must exist; expected large/metadata.csv, got no such file; correct"
+        in output
+    )
 
 
 def test_a_corpus_that_is_not_there_is_missed_before_anything_is_downloaded(planner):
     output, status = planner.snakemake("--cores", 1, "--", "results/IC/acc.json", configs=(), check=False)
     assert (
         status != 0
-        and "row 'fluent': the root of a corpus must exist; got no ../corpora/fluent_speech_commands_dataset; get" in output
+        and "row 'fluent': the root of a corpus must exist; expected ../corpora/fluent_speech_commands_dataset, got no such folder; get"
+        in output
     )
     assert "download_checkpoint" not in output
 

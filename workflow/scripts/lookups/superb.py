@@ -60,7 +60,12 @@ def superb_prediction_settings(rows, config, wildcards):
     """Return the settings that the trained model has, and where the audio is."""
     row = rows["superb_tasks"][wildcards.superb_task]
     training = _training_settings(row, config, wildcards)
-    return _root_and_seeds(rows, row) | {name: training[name] for name in ("kind", "tuning", "head", "batch_size")}
+    return _root_and_seeds(rows, row) | dict(
+        kind=training["kind"],
+        tuning=training["tuning"],
+        head=training["head"],
+        batch_size=training["batch_size"],
+    )
 
 
 def superb_score_settings(rows, config, wildcards):
