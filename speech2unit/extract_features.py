@@ -1,7 +1,7 @@
-"""Encoder features of one shard of a corpus.
+"""Extract the encoder features of one shard of a corpus.
 
-Frames of an utterance depend on that utterance alone: on a CPU each one is encoded by itself, so features are the same
-to the bit for any sharding and order. On a GPU utterances of similar length share a batch.
+The features of an utterance depend on that utterance alone. On a CPU each one is encoded by itself, so its features are the
+same to the bit, whatever the sharding and the order. On a GPU utterances of similar length share a batch.
 """
 
 from pathlib import Path
@@ -18,13 +18,18 @@ from storage.progress import progress
 from training.device import choose_device
 
 
-def shard_of(rows, shard, num_shards):
-    """Every `num_shards`-th of the rows from `shard` (counted from 1) on, shortest first."""
+def rows_of_shard(rows, shard, num_shards):
+    """Return every `num_shards`-th row, from row `shard` on (counted from 1), shortest first."""
     return sorted(rows[shard - 1 :: num_shards], key=lambda row: (row["num_samples"], row["utterance_id"]))
 
 
-def batches_of(rows, max_samples):
-    """Split rows that are sorted by length into batches of at most `max_samples` padded samples (at least one row each)."""
+def split_into_batches(rows, max_samples):
+    """Yield batches of rows.
+
+    Args:
+        rows: manifest rows sorted by length.
+        max_samples: most samples of a batch, with padding; a batch has at least one row.
+    """
     batch = []
     for row in rows:
         if batch and row["num_samples"] * (len(batch) + 1) > max_samples:
@@ -35,25 +40,40 @@ def batches_of(rows, max_samples):
         yield batch
 
 
-def feature_rows(batch, features):
-    """Record batch of a list of manifest rows and their features `[T_i, dim]`."""
-    values = pa.concat_arrays([pa.array(f.reshape(-1), pa.float32()) for f in features])
-    offsets = np.cumsum([0] + [f.size for f in features])
-    columns = {name: [row[name] for row in batch] for name in ("utterance_id", "split", "speed")}
-    columns |= dict(num_frames=[len(f) for f in features])
-    return columns | dict(features=pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values))
+def feature_columns(rows, features):
+    """Return the columns of `FEATURES` for manifest rows and their features `[T_i, dim]`."""
+    columns = {name: [row[name] for row in rows] for name in ("utterance_id", "split", "speed")}
+    columns["num_frames"] = [len(frames) for frames in features]
+    values = pa.concat_arrays([pa.array(frames.reshape(-1), pa.float32()) for frames in features])
+    offsets = np.cumsum([0] + [frames.size for frames in features])
+    columns["features"] = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
+    return columns
 
 
 def extract_features(
     *, manifest, model, config, features, root, layer, shard, num_shards, max_batch_seconds_cpu, max_batch_seconds_gpu
 ):
-    """Stage: features of layer `layer` for shard `shard` (from 1) of `num_shards`. See `FEATURES`."""
+    """Stage: write the features of one layer for one shard of a corpus. See `FEATURES`.
+
+    Args:
+        manifest: manifest of the corpus.
+        model: model.safetensors of the encoder.
+        config: config.json of the encoder, in the same folder.
+        features: table to write.
+        root: root folder of the corpus.
+        layer: layer of the encoder.
+        shard: number of the shard, from 1.
+        num_shards: number of shards.
+        max_batch_seconds_cpu: most seconds of padded audio in a batch on a CPU; 0: every utterance by itself.
+        max_batch_seconds_gpu: the same on a GPU.
+    """
     device = choose_device(shard)
     encoder = encoders.load(Path(model).parent, device)
     encoders.check_layer(encoder, layer, config)
     max_seconds = max_batch_seconds_gpu if device.type == "cuda" else max_batch_seconds_cpu
-    rows = shard_of(tables.read(manifest, MANIFEST).to_pylist(), shard, num_shards)
+    rows = rows_of_shard(tables.read(manifest, MANIFEST).to_pylist(), shard, num_shards)
+    batches = list(split_into_batches(rows, max_seconds * encoder.sample_rate))
     with tables.writer(features, FEATURES) as out:
-        for batch in progress(list(batches_of(rows, max_seconds * encoder.sample_rate)), "batches"):
+        for batch in progress(batches, "batches"):
             waveforms = [read_utterance(Path(root) / row["path"], row, sample_rate=encoder.sample_rate) for row in batch]
-            out.write(feature_rows(batch, encoders.encode(encoder, waveforms, layer)))
+            out.write(feature_columns(batch, encoders.encode(encoder, waveforms, layer)))

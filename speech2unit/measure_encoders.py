@@ -1,8 +1,9 @@
-"""What encoders cost: sizes, multiply-adds, and time and memory as measured on one CPU thread, all of them in one job.
+"""Measure what encoders cost: size, multiply-adds, time and memory on one CPU thread. One job measures all encoders.
 
-Encoders take turns, so that whatever else the machine does meets them all; times are medians. Multiply-adds are those that are
-done here: a wide positional convolution is a product in the frequency domain, the zeros of a sparse matrix are multiplied
-too, and Fourier transforms, norms and activations are left out.
+Times are medians over rounds. In each round every encoder runs once, so that other load on the machine affects all alike.
+
+Multiply-adds are those that this implementation computes: a wide positional convolution counts as a product in the frequency
+domain, and the zeros of a sparse matrix count too. Fourier transforms, norms and activations do not count.
 """
 
 import os
@@ -10,119 +11,148 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from speech2unit import encoders
-from speech2unit.encoders import load
 from speech2unit.schemas import MEASUREMENTS
 from storage import provenance, tables
+from storage.files import read_json
 from storage.progress import progress
 from storage.weights import load_tensors
 
-FRONT_END = ("mean", "std")  # of log-Mel frames: measured, not learned
+FRONT_END = ("mean", "std")  # statistics of the log-Mel frames: measured, not learned
 
 
 def noise(seconds, sample_rate):
-    """White noise: what it costs to encode does not depend on what is said."""
+    """Return white noise `[N]`; the cost of encoding does not depend on the content."""
     return 0.1 * np.random.default_rng(0).standard_normal(int(seconds * sample_rate)).astype(np.float32)
 
 
 def count_parameters(tensors):
-    """Number of learned values among name → tensor, and how many of them are not 0."""
+    """Return how many values of name → tensor are learned, and how many of these are not 0."""
     learned = [tensor for name, tensor in tensors.items() if name not in FRONT_END]
-    return sum(tensor.numel() for tensor in learned), sum(int(tensor.count_nonzero()) for tensor in learned)
+    num_parameters = sum(tensor.numel() for tensor in learned)
+    num_nonzero = sum(int(tensor.count_nonzero()) for tensor in learned)
+    return num_parameters, num_nonzero
 
 
 def multiply_adds(encoder, waveform):
-    """Multiply-adds of matrix products and convolutions while `waveform` `[N]` passes all layers."""
+    """Return the multiply-adds of matrix products and convolutions while `waveform` `[N]` passes through all layers."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    counted = {
+    flop_formulas = {
         torch.ops.aten.bmm: _bmm,
         torch.ops.mkldnn._linear_pointwise: _linear,
         torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
         torch.ops.aten.mkldnn_rnn_layer: _lstm,
     }
-    with FlopCounterMode(display=False, custom_mapping=counted) as counter:
+    with FlopCounterMode(display=False, custom_mapping=flop_formulas) as counter:
         encoder.features([waveform], encoder.num_layers)
     return counter.get_total_flops() // 2
 
 
 def _bmm(a, b, *_, **__):
+    """FLOPs of a batched matrix product. A product of complex numbers takes four multiply-adds."""
     return 2 * prod(a.shape) * b.shape[-1] * (4 if a.is_complex() else 1)
 
 
-_bmm._get_raw = True  # of the tensors themselves: those of complex numbers take four multiply-adds each
+_bmm._get_raw = True  # PyTorch then passes the tensors instead of their shapes
 
 
 def _linear(x, weight, *_, out_shape, **__):
+    """FLOPs of a linear layer with packed weights, from shapes."""
     return 2 * prod(out_shape) * x[-1]
 
 
 def _attention(queries, keys, values, *_, **__):
+    """FLOPs of scaled dot-product attention, from shapes: products with all keys and with all values."""
     return 2 * prod(queries) * keys[-2] + 2 * prod(queries[:-1]) * prod(values[-2:])
 
 
-def _lstm(x, of_input, of_state, *_, **__):
-    return 2 * prod(x[:-1]) * (prod(of_input) + prod(of_state))
+def _lstm(x, input_weight, state_weight, *_, **__):
+    """FLOPs of an LSTM layer, from shapes."""
+    return 2 * prod(x[:-1]) * (prod(input_weight) + prod(state_weight))
 
 
 def peak_memory_mb(folder, seconds):
-    """Megabytes that a fresh process needs on top of Python and torch to load an encoder and pass `seconds` of audio through it."""
+    """Return the megabytes that a fresh process needs, beyond Python and torch, to load an encoder and encode audio once.
+
+    A forked process would not do: where the parent has computed already, it can wait forever for the parent's threads.
+
+    Args:
+        folder: folder of the encoder.
+        seconds: duration of the audio.
+    """
     code = f"from {__name__} import print_peak; print_peak({str(folder)!r}, {seconds!r})"
-    paths = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
-    done = subprocess.run([sys.executable, "-c", code], env=paths, stdout=subprocess.PIPE, text=True, check=True)
-    return float(done.stdout.split()[-1])
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    process = subprocess.run([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return float(process.stdout.split()[-1])
 
 
 def print_peak(folder, seconds):
-    """What `peak_memory_mb` asks a process of its own: a fork of one that has computed already may wait for ever for its threads."""
-    import torchaudio.compliance.kaldi  # noqa: F401  (it brings torch along; neither is to count)
+    """Print the memory that loading an encoder and encoding add; `peak_memory_mb` runs this in a process of its own."""
+    import torchaudio.compliance.kaldi  # noqa: F401  (also imports torch; neither counts)
 
     before = provenance.process_peak_memory_mb()
-    encoder = load(folder)
+    encoder = encoders.load(folder)
     encoder.features([noise(seconds, encoder.sample_rate)], encoder.num_layers)
     print(provenance.process_peak_memory_mb() - before)
 
 
 def interleaved_medians(calls, num_rounds):
-    """Median seconds of each of the `calls`, after one that does not count: A B C A B C …"""
-    taken = [[] for _ in calls]
-    for turn in progress(range(num_rounds + 1), "rounds"):
-        for call, seconds in zip(calls, taken):
+    """Call A, B, C, A, B, C, … and return the median seconds of each; a first round does not count.
+
+    Args:
+        calls: functions without arguments.
+        num_rounds: rounds that count.
+    """
+    seconds_of_calls = [[] for _ in calls]
+    for round_number in progress(range(num_rounds + 1), "rounds"):
+        for call, seconds in zip(calls, seconds_of_calls):
             started = time.perf_counter()
             call()
-            if turn:
+            if round_number:
                 seconds.append(time.perf_counter() - started)
-    return [statistics.median(seconds) for seconds in taken]
+    return [statistics.median(seconds) for seconds in seconds_of_calls]
 
 
 def measure_encoders(*, models, configs, measurements, names, parents, seconds, num_rounds):
-    """Stage: `names` and `parents` (empty: none) belong to `models`; each parent is among the names. See `MEASUREMENTS`."""
+    """Stage: write one row per encoder. See `MEASUREMENTS`.
+
+    Args:
+        models: files model.safetensors of the encoders.
+        configs: their files config.json.
+        measurements: table to write.
+        names: names of the encoders.
+        parents: names of their parents, each among `names`; empty for an encoder without a parent.
+        seconds: duration of the audio to encode.
+        num_rounds: rounds of the timing.
+    """
     folders = {name: Path(model).parent for name, model in zip(names, models)}
-    memory = {name: peak_memory_mb(folder, seconds) for name, folder in folders.items()}
-    loaded = {name: load(folder) for name, folder in folders.items()}
+    memory_mb = {name: peak_memory_mb(folder, seconds) for name, folder in folders.items()}
+    loaded = {name: encoders.load(folder) for name, folder in folders.items()}
     audio = {name: noise(seconds, encoder.sample_rate) for name, encoder in loaded.items()}
-    calls = [lambda e=encoder, a=audio[name]: e.features([a], e.num_layers) for name, encoder in loaded.items()]
+    calls = [partial(encoder.features, [audio[name]], encoder.num_layers) for name, encoder in loaded.items()]
     medians = dict(zip(names, interleaved_medians(calls, num_rounds)))
     rows = []
     for name, parent, model, config in zip(names, parents, models, configs):
-        parameters, nonzero = count_parameters(load_tensors(model))
+        num_parameters, num_nonzero = count_parameters(load_tensors(model))
         rows.append(
             dict(
                 encoder=name,
                 parent=parent or None,
-                architecture=encoders.read_json(config)["architecture"],
-                parameters=parameters,
-                density=nonzero / parameters if parameters else 1.0,
+                architecture=read_json(config)["architecture"],
+                parameters=num_parameters,
+                density=num_nonzero / num_parameters if num_parameters else 1.0,
                 multiply_adds=multiply_adds(loaded[name], audio[name]) / seconds,
                 real_time_factor=medians[name] / seconds,
                 speedup=medians[parent or name] / medians[name],
-                memory_mb=memory[name],
+                memory_mb=memory_mb[name],
                 file_size_mb=Path(model).stat().st_size / 1e6,
             )
         )

@@ -1,4 +1,4 @@
-"""What the units of a corpus under a codebook carry: bits per second, units that never occur, what they tell about the labels."""
+"""Measure the units of a corpus: their bitrate, the units that never occur, and how well they match the labels."""
 
 from collections import Counter, defaultdict
 
@@ -7,95 +7,97 @@ import numpy as np
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.corpora.splits import SEQUENCE
 from speech2unit.schemas import REDUCED_UNITS, STATISTICS
+from speech2unit.unit_quality import entropy_bits, pnmi, purity
 from storage import tables
 from storage.schemas import SPLITS
 
 
-def entropy_bits(counts):
-    """Entropy of the distribution that counts `[K]` show, in bits."""
-    from scipy.stats import entropy
-
-    return float(entropy(counts[counts > 0], base=2))
-
-
 def label_measures(counts):
-    """Label purity, cluster purity and PNMI from joint counts `[K, L]` of units and labels; null for fewer than two labels.
-
-    Label purity: how much of a unit is its most frequent label; cluster purity: how much of a label is its most frequent
-    unit; PNMI: the share of the labels' entropy that the units take away.
-    **Source:** HuBERT, arXiv 2106.07447, on the quality of cluster assignments.
-    """
-    from sklearn.metrics import mutual_info_score
-
-    labels = counts.sum(0)
-    if (labels > 0).sum() < 2:
+    """Return label purity, cluster purity and PNMI of joint counts `[K, L]`; None where fewer than two labels occur."""
+    if (counts.sum(0) > 0).sum() < 2:
         return dict(label_purity=None, cluster_purity=None, pnmi=None)
-    joint = counts / counts.sum()
-    information = mutual_info_score(None, None, contingency=counts) / np.log(2)
-    return dict(
-        label_purity=float(joint.max(1).sum()), cluster_purity=float(joint.max(0).sum()), pnmi=information / entropy_bits(labels)
-    )
+    return dict(label_purity=purity(counts), cluster_purity=purity(counts.T), pnmi=pnmi(counts))
 
 
-def unit_measures(runs, frames, seconds):
-    """Columns of `STATISTICS` from joint counts `[K, L]` of units and labels, in runs and in frames, of `seconds` of speech.
+def unit_measures(run_counts, frame_counts, seconds):
+    """Return the columns of `STATISTICS` that follow from counts.
 
-    A bitrate is the entropy of a unit × units per second, as if each came alone. `seconds` 0: durations are unknown, so that
-    runs stand for frames. **Source:** ZeroSpeech 2019, arXiv 1904.11469, section 3.3.
+    A bitrate is the entropy of one unit times units per second, as if units were independent of each other.
+
+    Args:
+        run_counts: joint counts `[K, L]` of units and labels, where a run of equal units counts once.
+        frame_counts: the same where every frame counts.
+        seconds: duration of the speech; 0 where it is unknown, as are then the durations of the units.
+
+    **Source:** ZeroSpeech 2019, arXiv 1904.11469, section 3.3.
     """
-    by_unit, by_frame = runs.sum(1), frames.sum(1)
-    found = dict(
-        num_units=int(by_unit.sum()),
-        dead_units=int((by_unit == 0).sum()),
-        entropy=entropy_bits(by_unit),
-        num_labels=runs.shape[1],
+    unit_counts = run_counts.sum(1)
+    num_units = int(unit_counts.sum())
+    entropy = entropy_bits(unit_counts)
+    measures = dict(
+        num_units=num_units,
+        dead_units=int((unit_counts == 0).sum()),
+        entropy=entropy,
+        num_labels=run_counts.shape[1],
     )
     timed = dict.fromkeys(("num_frames", "frame_entropy", "units_per_second", "bitrate", "frame_bitrate"))
     if seconds:
-        frame_entropy = entropy_bits(by_frame)
+        num_frames = int(frame_counts.sum())
+        frame_entropy = entropy_bits(frame_counts.sum(1))
         timed = dict(
-            num_frames=int(by_frame.sum()),
+            num_frames=num_frames,
             frame_entropy=frame_entropy,
-            units_per_second=found["num_units"] / seconds,
-            bitrate=found["entropy"] * found["num_units"] / seconds,
-            frame_bitrate=frame_entropy * int(by_frame.sum()) / seconds,
+            units_per_second=num_units / seconds,
+            bitrate=entropy * num_units / seconds,
+            frame_bitrate=frame_entropy * num_frames / seconds,
         )
-    return found | timed | label_measures(frames)
+    return measures | timed | label_measures(frame_counts)
 
 
-def joint_counts(batches, label_of, shape):
-    """Split → joint counts `[2, K, L]` of units and labels, in runs and in frames, over record batches of `REDUCED_UNITS`.
+def joint_counts(batches, label_index, num_units, num_labels):
+    """Count how often units and labels occur together.
 
-    label_of: utterance → index of its label; others are left out.
+    Args:
+        batches: record batches of `REDUCED_UNITS`.
+        label_index: utterance_id → index of its label; other utterances are left out.
+        num_units: number of units K.
+        num_labels: number of labels L.
+
+    Returns:
+        Split → array `[2, K, L]`: first the counts of runs, then those of frames.
     """
-    counts = defaultdict(lambda: np.zeros((2, *shape), np.int64))
+    counts = defaultdict(lambda: np.zeros((2, num_units, num_labels), np.int64))
     for batch in batches:
         for row in batch.to_pylist():
-            if row["utterance_id"] in label_of:
-                cells = label_of[row["utterance_id"]], np.array(row["units"], int)
-                np.add.at(counts[row["split"]][0, :, cells[0]], cells[1], 1)
-                np.add.at(counts[row["split"]][1, :, cells[0]], cells[1], row["durations"])
+            if row["utterance_id"] in label_index:
+                label = label_index[row["utterance_id"]]
+                units = np.array(row["units"], int)
+                run_counts, frame_counts = counts[row["split"]]
+                np.add.at(run_counts[:, label], units, 1)
+                np.add.at(frame_counts[:, label], units, row["durations"])
     return counts
 
 
 def measure_units(*, reduced_units, manifest, statistics, codebook, corpus, num_clusters, label_columns):
-    """Stage: a row for each split, without the copies at other speeds. See `STATISTICS`.
+    """Stage: write one row for each split, without copies at other speeds. See `STATISTICS`.
 
-    A frame has the labels of its utterance, all `label_columns` together; where they are a sequence it has none.
+    The label of a frame is that of its utterance: all `label_columns` together. Where the labels are a sequence, frames have
+    no label.
     """
     rows = [row for row in tables.read(manifest, MANIFEST).to_pylist() if row["speed"] == 1]
-    said = {row["utterance_id"]: () if label_columns.endswith(SEQUENCE) else tuple(row["labels"]) for row in rows}
-    labels = {label: i for i, label in enumerate(sorted(set(said.values())))}
-    seconds, utterances = Counter(), Counter(row["split"] for row in rows)
+    has_sequences = label_columns.endswith(SEQUENCE)
+    labels = {row["utterance_id"]: () if has_sequences else tuple(row["labels"]) for row in rows}
+    numbers = {label: number for number, label in enumerate(sorted(set(labels.values())))}
+    label_index = {utterance_id: numbers[label] for utterance_id, label in labels.items()}
+    num_utterances = Counter(row["split"] for row in rows)
+    seconds = Counter()
     for row in rows:
         seconds[row["split"]] += row["num_samples"] / row["sample_rate"] if row["sample_rate"] else 0
-    known = {name: labels[label] for name, label in said.items()}
-    counts = joint_counts(tables.stream(reduced_units, REDUCED_UNITS), known, (num_clusters, len(labels)))
-    same = dict(codebook=codebook, corpus=corpus, num_clusters=num_clusters)
-    found = [
-        dict(same, split=split, num_utterances=utterances[split], seconds=seconds[split] or None)
-        | unit_measures(*counts[split], seconds[split])
-        for split in SPLITS
-        if split in counts
-    ]
-    tables.write(statistics, found, STATISTICS)
+    counts = joint_counts(tables.stream(reduced_units, REDUCED_UNITS), label_index, num_clusters, len(numbers))
+    statistics_rows = []
+    for split in SPLITS:
+        if split in counts:
+            row = dict(codebook=codebook, corpus=corpus, num_clusters=num_clusters, split=split)
+            row |= dict(num_utterances=num_utterances[split], seconds=seconds[split] or None)
+            statistics_rows.append(row | unit_measures(*counts[split], seconds[split]))
+    tables.write(statistics, statistics_rows, STATISTICS)

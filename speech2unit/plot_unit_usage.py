@@ -1,4 +1,4 @@
-"""How often each unit of a codebook occurs; units that never do are marked."""
+"""Plot how often each unit of a codebook occurs; units that never occur are marked."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from storage import tables
 
 
 def usage(reduced_units, num_clusters):
-    """Occurrences `[num_clusters]` of each unit in the training split, runs counted once: `5 5 9` is one 5 and one 9."""
+    """Return how often each unit occurs in the training split `[num_clusters]`; a run counts once: `5 5 9` is one 5 and one 9."""
     counts = np.zeros(num_clusters, np.int64)
     for split, units in zip(reduced_units["split"].to_pylist(), reduced_units["units"]):
         if split == "train":
@@ -17,24 +17,24 @@ def usage(reduced_units, num_clusters):
 
 
 def perplexity(counts):
-    """e^H of the distribution that `counts` `[K]` show: K where all units are equally frequent, 1 where one is alone."""
-    p = counts[counts > 0] / counts.sum()
-    return float(np.exp(-(p * np.log(p)).sum()))
+    """Return the perplexity e^H of the distribution with the counts `[K]`: K for equally frequent units, 1 for a single one."""
+    probabilities = counts[counts > 0] / counts.sum()
+    return float(np.exp(-(probabilities * np.log(probabilities)).sum()))
 
 
 def draw(counts):
-    """Figure: occurrences by unit, with dead units marked below the axis, and the same sorted."""
-    dead, figure = np.flatnonzero(counts == 0), new_figure(9, 5)
-    figure.suptitle(
-        f"{len(counts)} units, {len(dead)} dead, perplexity {perplexity(counts):.1f} ({counts.sum()} occurrences)", fontsize=10
-    )
+    """Return a figure with the occurrences of each unit, with dead units marked below the axis, and the same sorted."""
+    dead = np.flatnonzero(counts == 0)
+    figure = new_figure(9, 5)
+    summary = f"{len(counts)} units, {len(dead)} dead, perplexity {perplexity(counts):.1f} ({counts.sum()} occurrences)"
+    figure.suptitle(summary, fontsize=10)
     by_unit, by_rank = figure.subplots(2, sharey=True)
     by_unit.bar(np.arange(len(counts)), counts, width=1, color=SPLIT_COLOURS["train"])
     marks = by_unit.plot(dead, np.zeros(len(dead)), "^", color=ACCENT, clip_on=False, label=f"dead: {len(dead)}", zorder=3)
-    marks[0].set_in_layout(False)  # without dead units it has no size, which the layout cannot take
+    marks[0].set_in_layout(False)  # without dead units it has no size, and the layout fails
     by_unit.set(title="by unit", xlabel="unit", xlim=(-0.5, len(counts) - 0.5), ylabel="occurrences")
     by_rank.step(np.arange(1, len(counts) + 1), np.sort(counts)[::-1], where="mid", color=SPLIT_COLOURS["train"])
-    by_rank.axhline(counts.mean(), color=GREY, linestyle="--", label="if all were equally frequent")
+    by_rank.axhline(counts.mean(), color=GREY, linestyle="--", label="if all units were equally frequent")
     by_rank.set(title="sorted", xlabel="rank, the most frequent unit first", xlim=(0.5, len(counts) + 0.5), ylabel="occurrences")
     for axes in (by_unit, by_rank):
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1))
@@ -43,5 +43,6 @@ def draw(counts):
 
 
 def plot_unit_usage(*, reduced_units, figure, num_clusters):
-    """Stage: `figure` of a corpus under a codebook of `num_clusters` units."""
-    save(draw(usage(tables.read(reduced_units, REDUCED_UNITS, ["split", "units"]), num_clusters)), figure)
+    """Stage: write the figure of one corpus and codebook; `num_clusters` is the size of the codebook."""
+    counts = usage(tables.read(reduced_units, REDUCED_UNITS, ["split", "units"]), num_clusters)
+    save(draw(counts), figure)

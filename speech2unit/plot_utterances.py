@@ -1,4 +1,4 @@
-"""Some utterances as waveform, Mel spectrogram and strip of units, one below the other."""
+"""Plot some utterances: waveform, Mel spectrogram and units, one below the other."""
 
 from collections import Counter
 from pathlib import Path
@@ -13,8 +13,9 @@ from speech2unit.encoders.models.log_mel import NUM_MELS, log_mel
 from speech2unit.schemas import REDUCED_UNITS
 from storage import tables
 
-MEL_HOP_SECONDS, MEL_WINDOW_SECONDS = 0.010, 0.025
-MEL_RANGE_HZ = (20, 8000)  # Kaldi's, at 16 kHz
+MEL_HOP_SECONDS = 0.010
+MEL_WINDOW_SECONDS = 0.025
+MEL_RANGE_HZ = (20, 8000)  # as in Kaldi at 16 kHz
 TICKS_HZ = (500, 1000, 2000, 4000)
 DYNAMIC_RANGE_DB = 60
 GOLDEN_RATIO = 0.618034
@@ -22,38 +23,48 @@ ENVELOPE_POINTS = 800
 
 
 def choose(rows, num_utterances, seed):
-    """`num_utterances` of the dev rows of a manifest as recorded, drawn with `seed`; as many different labels as possible."""
+    """Draw dev rows of a manifest, without copies at other speeds, with as many different labels as possible."""
     rows = [row for row in rows if row["split"] == "dev" and row["speed"] == 1]
-    order = [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
-    seen, earlier = Counter(), []
-    for labels in (tuple(row["labels"]) for row in order):
-        earlier.append(seen[labels])
-        seen[labels] += 1
-    return [order[i] for i in np.argsort(earlier, kind="stable")[:num_utterances]]
+    shuffled = [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
+    times_seen = Counter()
+    num_earlier = []  # for each row, how many rows before it have the same labels
+    for row in shuffled:
+        labels = tuple(row["labels"])
+        num_earlier.append(times_seen[labels])
+        times_seen[labels] += 1
+    return [shuffled[i] for i in np.argsort(num_earlier, kind="stable")[:num_utterances]]
 
 
 def mel_band(hz):
-    """Position of a frequency among the `NUM_MELS` bands, 0 at the lower edge of the lowest. Source: Kaldi's Mel scale."""
-    low, high, here = (1127 * np.log(1 + np.asarray(f) / 700) for f in (*MEL_RANGE_HZ, hz))
-    return (here - low) / (high - low) * NUM_MELS
+    """Return the position of a frequency among the `NUM_MELS` bands, 0 at the lower edge of the lowest band.
+
+    **Source:** the Mel scale of Kaldi.
+    """
+    low, high = (_mel(edge) for edge in MEL_RANGE_HZ)
+    return (_mel(hz) - low) / (high - low) * NUM_MELS
+
+
+def _mel(hz):
+    return 1127 * np.log(1 + np.asarray(hz) / 700)
 
 
 def envelope(waveform, sample_rate):
-    """Times in s, lowest and highest sample of at most `ENVELOPE_POINTS` segments: all that a screen can show."""
+    """Return start times in s, lowest and highest samples of at most `ENVELOPE_POINTS` segments of a waveform."""
     size = max(1, -(-len(waveform) // ENVELOPE_POINTS))
-    parts = [waveform[i : i + size] for i in range(0, len(waveform), size)]
-    return np.arange(len(parts)) * size / sample_rate, [p.min() for p in parts], [p.max() for p in parts]
+    segments = [waveform[i : i + size] for i in range(0, len(waveform), size)]
+    times = np.arange(len(segments)) * size / sample_rate
+    return times, [segment.min() for segment in segments], [segment.max() for segment in segments]
 
 
 def draw_waveform(axes, waveform, sample_rate):
-    """The waveform's envelope; every utterance has its own scale."""
+    """Draw the envelope of a waveform, scaled to the axes."""
     axes.fill_between(*envelope(waveform, sample_rate), color=SPLIT_COLOURS["train"], linewidth=0.5)
     top = 1.05 * np.abs(waveform).max()
     axes.set(ylabel="amplitude", ylim=(-top, top))
 
 
 def draw_spectrogram(axes, waveform):
-    """The log-Mel energies that the log-Mel and MelHuBERT encoders start from, in dB; each frame at the middle of its window."""
+    """Draw the log-Mel energies that the log-Mel and MelHuBERT encoders read, in dB; a frame is at the middle of its window."""
     decibels = log_mel(waveform).numpy().T * 10 / np.log(10)
     start = (MEL_WINDOW_SECONDS - MEL_HOP_SECONDS) / 2
     axes.imshow(
@@ -69,7 +80,7 @@ def draw_spectrogram(axes, waveform):
 
 
 def draw_units(axes, units, durations, hop_seconds, max_seconds):
-    """A box for each run, with the unit's number; equal units have equal colours."""
+    """Draw a box for each run of units, with the number of the unit; equal units have equal colours."""
     from matplotlib import colormaps
 
     ends = np.cumsum(durations) * hop_seconds
@@ -79,14 +90,13 @@ def draw_units(axes, units, durations, hop_seconds, max_seconds):
     for unit, shade, left, right in zip(units, shades, lefts, ends):
         if left < max_seconds:
             middle = (left + min(right, max_seconds)) / 2
-            axes.text(
-                middle, 0, str(unit), rotation=90, ha="center", va="center", fontsize=6, color="black" if shade > 0.5 else "white"
-            )
+            colour = "black" if shade > 0.5 else "white"
+            axes.text(middle, 0, str(unit), rotation=90, ha="center", va="center", fontsize=6, color=colour)
     axes.set(ylabel="unit", yticks=[], ylim=(-0.5, 0.5))
 
 
 def draw(examples, sample_rate, hop_length, max_seconds):
-    """Figure of examples (title, waveform `[N]`, units, durations), each cut after `max_seconds`."""
+    """Return a figure of examples (title, waveform `[N]`, units, durations), each cut off after `max_seconds`."""
     longest = min(max_seconds, max(len(waveform) / sample_rate for _, waveform, _, _ in examples))
     figure = new_figure(10, 3.1 * len(examples))
     panels = figure.subplots(3 * len(examples), height_ratios=[1, 2, 0.7] * len(examples))
@@ -104,13 +114,14 @@ def draw(examples, sample_rate, hop_length, max_seconds):
 
 
 def plot_utterances(*, manifest, reduced_units, model, config, figure, root, num_utterances, max_seconds, seed):
-    """Stage: `figure` of a corpus under a codebook; `model` and `config` are those of its encoder."""
+    """Stage: write the figure of one corpus and codebook; `model` and `config` are the files of the codebook's encoder."""
     encoder = encoders.load(Path(config).parent)
-    chosen = choose(tables.read(manifest, MANIFEST).to_pylist(), num_utterances, seed)
-    units = {row["utterance_id"]: row for row in tables.read(reduced_units, REDUCED_UNITS).to_pylist()}
+    rows = choose(tables.read(manifest, MANIFEST).to_pylist(), num_utterances, seed)
+    unit_rows = {row["utterance_id"]: row for row in tables.read(reduced_units, REDUCED_UNITS).to_pylist()}
     examples = []
-    for row in chosen:
+    for row in rows:
         waveform = read_utterance(Path(root) / row["path"], row, sample_rate=encoder.sample_rate)
-        spoken = units[row["utterance_id"]]
-        examples.append((f"{row['utterance_id']}: {' '.join(row['labels'])}", waveform, spoken["units"], spoken["durations"]))
+        title = f"{row['utterance_id']}: {' '.join(row['labels'])}"
+        unit_row = unit_rows[row["utterance_id"]]
+        examples.append((title, waveform, unit_row["units"], unit_row["durations"]))
     save(draw(examples, encoder.sample_rate, encoder.hop_length, max_seconds), figure)

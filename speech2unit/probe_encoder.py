@@ -1,89 +1,101 @@
-"""What an encoder's features and units know: a linear probe of the label, units against classes, units against the parent's."""
+"""Probe an encoder: how well its features tell labels apart, and how well its units match labels and its parent's units."""
 
 import numpy as np
 
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.schemas import FEATURES, PROBE, UNITS
+from speech2unit.unit_quality import pnmi, purity
 from storage import tables
 from storage.errors import data_error
 
 
 def segment_indices(num_frames, num_segments):
-    """Index `[num_frames]` of the segment that each frame lies in: 5 frames, 2 segments → 0 0 0 1 1."""
+    """Return the segment of each frame `[num_frames]`, for segments of equal length: 5 frames, 2 segments → 0 0 0 1 1."""
     return np.arange(num_frames) * num_segments // num_frames
 
 
 def pool_segments(frames, num_segments):
-    """Frames `[T, D]` → mean of each of `num_segments` equal segments, one behind the other `[num_segments · D]`.
+    """Return the means of equal segments of an utterance as one vector.
 
-    Of fewer frames than segments, those nearest to each are taken.
+    Args:
+        frames: features `[T, D]`. Where T is smaller than the number of segments, segments share frames.
+        num_segments: number of segments S.
+
+    Returns:
+        Array `[S · D]`, one mean after the other.
     """
     starts = np.arange(num_segments) * len(frames) // num_segments
     ends = np.maximum((np.arange(num_segments) + 1) * len(frames) // num_segments, starts + 1)
     return np.concatenate([frames[start:end].mean(0) for start, end in zip(starts, ends)])
 
 
-def probe_accuracy(pooled_features, labels, splits, regularisation):
-    """Accuracy on the test split of a logistic regression that was fitted on the training split. `[N, D]`, `[N]`, `[N]`."""
+def probe_accuracy(vectors, labels, splits, regularisation):
+    """Return the accuracy on the test split of a logistic regression that is fitted on the training split.
+
+    Args:
+        vectors: features `[N, D]`, one row per utterance.
+        labels: array `[N]`.
+        splits: array `[N]` of `train`, `dev` and `test`.
+        regularisation: inverse strength C.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    train, test = splits == "train", splits == "test"
+    train = splits == "train"
+    test = splits == "test"
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=regularisation, max_iter=1000))
-    return float(classifier.fit(pooled_features[train], labels[train]).score(pooled_features[test], labels[test]))
-
-
-def purity(units, classes):
-    """Fraction of frames whose class is the most frequent one of their unit. **Source:** HuBERT, arXiv 2106.07447, section IV-D."""
-    from sklearn.metrics.cluster import contingency_matrix
-
-    return float(contingency_matrix(classes, units).max(0).sum() / len(units))
-
-
-def pnmi(units, classes):
-    """Mutual information of units and classes over the entropy of the classes. **Source:** as `purity`."""
-    from sklearn.metrics import mutual_info_score
-
-    return float(mutual_info_score(classes, units) / mutual_info_score(classes, classes))
+    return float(classifier.fit(vectors[train], labels[train]).score(vectors[test], labels[test]))
 
 
 def resample_units(units, num_frames):
-    """Units `[T]` at another frame rate → `[num_frames]`: of each frame's middle."""
+    """Return units `[T]` at another frame rate `[num_frames]`: at the middle of each new frame."""
     return units[((np.arange(num_frames) + 0.5) * len(units) / num_frames).astype(int)]
 
 
-def recorded(manifest, label):
-    """utterance_id → (split, its label at position `label`) of the utterances as recorded. Raises `ValueError` without labels."""
+def read_labels(manifest, label):
+    """Return utterance_id → (split, label), without copies at other speeds.
+
+    Args:
+        manifest: path of the manifest.
+        label: position of the label column.
+
+    Raises:
+        ValueError: where train or test has no labelled utterance, or all labels are the same.
+    """
     rows = [row for row in tables.read(manifest, MANIFEST).to_pylist() if row["speed"] == 1]
-    found = {row["utterance_id"]: (row["split"], row["labels"][label]) for row in rows if len(row["labels"]) > label}
-    if not {"train", "test"} <= {split for split, _ in found.values()} or len({name for _, name in found.values()}) < 2:
+    labelled = {row["utterance_id"]: (row["split"], row["labels"][label]) for row in rows if len(row["labels"]) > label}
+    splits = {split for split, _ in labelled.values()}
+    labels = {name for _, name in labelled.values()}
+    if not {"train", "test"} <= splits or len(labels) < 2:
         raise data_error(
             manifest,
-            "a probe needs labels to tell apart, to train and to test on",
+            "a probe needs different labels in train and test",
             expected="several labels in train and test",
-            got=f"{len(found)} of {len(rows)} utterances with a label",
-            remedy="take another corpus for probe_encoder in config/config.yaml",
+            got=f"{len(labelled)} of {len(rows)} utterances with a label",
+            remedy="choose another corpus for probe_encoder in config/config.yaml",
         )
-    return found
+    return labelled
 
 
-def units_of(paths, names):
-    """utterance_id → units `[T]` of the utterances in `names`."""
-    found = tables.read(paths, UNITS, ["utterance_id", "units"])
-    return {n: u.values.to_numpy() for n, u in zip(found["utterance_id"].to_pylist(), found["units"]) if n in names}
+def read_units(path, names):
+    """Return utterance_id → units `[T]` of the utterances in `names`."""
+    table = tables.read(path, UNITS, ["utterance_id", "units"])
+    columns = zip(table["utterance_id"].to_pylist(), table["units"])
+    return {name: units.values.to_numpy() for name, units in columns if name in names}
 
 
-def features_of(paths, names, num_segments):
-    """utterance_id → `pooled` features of the utterances in `names`."""
-    found = {}
+def read_pooled_features(paths, names, num_segments):
+    """Return utterance_id → features as `pool_segments` returns them, of the utterances in `names`."""
+    pooled = {}
     for path in paths:
         for batch in tables.stream(path, FEATURES, ["utterance_id", "num_frames", "features"], batch_rows=256):
-            about = zip(batch["utterance_id"].to_pylist(), batch["num_frames"].to_pylist())
-            for (name, num_frames), values in zip(about, batch["features"]):
+            columns = zip(batch["utterance_id"].to_pylist(), batch["num_frames"].to_pylist(), batch["features"])
+            for name, num_frames, values in columns:
                 if name in names:
-                    found[name] = pool_segments(values.values.to_numpy().reshape(num_frames, -1), num_segments)
-    return found
+                    frames = values.values.to_numpy().reshape(num_frames, -1)
+                    pooled[name] = pool_segments(frames, num_segments)
+    return pooled
 
 
 def probe_encoder(
@@ -102,29 +114,50 @@ def probe_encoder(
     num_segments,
     regularisation,
 ):
-    """Stage: features of one layer and units of one codebook against `label`, one of `corpus_labels`. See `PROBE`.
+    """Stage: compare features of one layer and units of one codebook with labels and with the units of the parent. See `PROBE`.
 
-    The class of a frame is the label and the segment of the utterance that it lies in: about what a phone is in a word.
+    The class of a frame is the label of its utterance with the segment of the frame, which is roughly a phone of a word.
+
+    Args:
+        manifest: manifest of the corpus.
+        features: tables of `FEATURES` of the layer, all shards of the corpus.
+        units: table of `UNITS` of the codebook.
+        parent_units: the same of the parent's codebook; `units` where the encoder has no parent.
+        probe: table to write.
+        encoder: name of the encoder.
+        corpus: name of the corpus.
+        corpus_labels: names of the corpus's label columns.
+        codebook: name of the codebook.
+        layer: layer of the encoder that the codebook clusters.
+        label: the label column to probe.
+        num_segments: segments of an utterance.
+        regularisation: see `probe_accuracy`.
     """
     from sklearn.metrics import adjusted_mutual_info_score
+    from sklearn.metrics.cluster import contingency_matrix
 
-    said = recorded(manifest, corpus_labels.index(label))
-    own, parents = units_of(units, said), units_of(parent_units, said)
-    names = sorted(said)
-    frames = np.concatenate([own[name] for name in names])
-    classes = np.concatenate([[f"{said[n][1]} {i}" for i in segment_indices(len(own[n]), num_segments)] for n in names])
-    reference = np.concatenate([resample_units(parents[name], len(own[name])) for name in names])
-    vectors = features_of(features, said, num_segments)
-    splits, labels = (np.array([said[name][i] for name in names]) for i in range(2))
+    labelled = read_labels(manifest, corpus_labels.index(label))
+    units_of = read_units(units, labelled)
+    parent_units_of = read_units(parent_units, labelled)
+    vectors_of = read_pooled_features(features, labelled, num_segments)
+    names = sorted(labelled)
+    splits = np.array([labelled[name][0] for name in names])
+    labels = np.array([labelled[name][1] for name in names])
+    frame_units = np.concatenate([units_of[name] for name in names])
+    frame_parent_units = np.concatenate([resample_units(parent_units_of[name], len(units_of[name])) for name in names])
+    classes = []
+    for name, utterance_label in zip(names, labels):
+        classes += [f"{utterance_label} {segment}" for segment in segment_indices(len(units_of[name]), num_segments)]
+    counts = contingency_matrix(frame_units, classes)
     row = dict(
         encoder=encoder,
         corpus=corpus,
         codebook=codebook,
         layer=layer,
         num_test_rows=int((splits == "test").sum()),
-        probe_accuracy=probe_accuracy(np.stack([vectors[name] for name in names]), labels, splits, regularisation),
-        purity=purity(frames, classes),
-        pnmi=pnmi(frames, classes),
-        agreement=float(adjusted_mutual_info_score(reference, frames)),
+        probe_accuracy=probe_accuracy(np.stack([vectors_of[name] for name in names]), labels, splits, regularisation),
+        purity=purity(counts),
+        pnmi=pnmi(counts),
+        agreement=float(adjusted_mutual_info_score(frame_parent_units, frame_units)),
     )
     tables.write(probe, [row], PROBE)

@@ -1,7 +1,7 @@
-"""What k-means sees of a frame: its context, projected on the principal components of the training split.
+"""What k-means sees of a frame: the frame with its context, projected on the principal components of the training split.
 
-Scaling by the fourth root of the variance lies between plain PCA (which the loudest components rule) and whitening
-(which noise rules).
+Every component is scaled by the fourth root of its variance. This is between plain PCA, where the components with the largest
+variance dominate, and whitening, where noise dominates.
 """
 
 import numpy as np
@@ -10,30 +10,37 @@ from speech2unit.schemas import PROJECTION
 from storage import tables
 
 SCALING_POWER = -0.25
+MIN_VARIANCE = 1e-10
 
 
 def with_context(frames, context_frames):
-    """Frames `[T, D]` → `[T, (2c + 1) · D]`: c frames before and after beside each; the edges repeat."""
+    """Append to every frame its neighbours: `[T, D]` → `[T, (2c + 1) · D]`.
+
+    Args:
+        frames: array `[T, D]`.
+        context_frames: number c of frames before and after; the first and the last frame are repeated at the edges.
+    """
     c = context_frames
     padded = np.pad(frames, ((c, c), (0, 0)), mode="edge")
     return np.concatenate([padded[i : i + len(frames)] for i in range(2 * c + 1)], axis=1)
 
 
 def fit_projection(frames, num_components):
-    """Rows of `PROJECTION` from frames with context `[N, D]`; none where `num_components` is 0 (frames stay as they are)."""
+    """Return the rows of `PROJECTION`, fitted on frames with context `[N, D]`; no row for 0 components."""
     if not num_components:
         return []
     mean = frames.mean(0, dtype=np.float64)
-    values, vectors = np.linalg.eigh(np.cov(frames, rowvar=False, dtype=np.float64))
+    variances, axes = np.linalg.eigh(np.cov(frames, rowvar=False, dtype=np.float64))
     rows = []
-    for component, i in enumerate(np.argsort(values)[::-1][:num_components]):
-        vector = vectors[:, i] * np.sign(vectors[np.abs(vectors[:, i]).argmax(), i]) * max(values[i], 1e-10) ** SCALING_POWER
-        rows.append(dict(component=component, vector=vector, offset=float(mean @ vector), variance=float(values[i])))
+    for component, i in enumerate(np.argsort(variances)[::-1][:num_components]):
+        axis = axes[:, i] * np.sign(axes[np.abs(axes[:, i]).argmax(), i])  # its largest weight is positive
+        vector = axis * max(variances[i], MIN_VARIANCE) ** SCALING_POWER
+        rows.append(dict(component=component, vector=vector, offset=float(mean @ vector), variance=float(variances[i])))
     return rows
 
 
 class Projection:
-    """Frames `[T, D]` → what k-means sees `[T, num_components]`."""
+    """Function from frames `[T, D]` to what k-means sees, `[T, num_components]`, or the frames with context if there is none."""
 
     def __init__(self, context_frames, rows):
         self.context_frames = context_frames
@@ -46,5 +53,5 @@ class Projection:
 
 
 def load(path, context_frames):
-    """The `Projection` of a codebook."""
+    """Return the `Projection` of a codebook from its table."""
     return Projection(context_frames, tables.read(path, PROJECTION).sort_by("component").to_pylist())

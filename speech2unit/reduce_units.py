@@ -1,4 +1,4 @@
-"""Reduced units: `5 5 9 9 9` → `5 9`, durations `2 3`."""
+"""Reduce units: collapse runs of equal units, `5 5 9 9 9` → `5 9` with the durations `2 3`."""
 
 import numpy as np
 
@@ -7,19 +7,20 @@ from storage import tables
 
 
 def collapse_runs(units):
-    """Units `[T]` → units `[N]` without repetitions and the length `[N]` of each run; the lengths sum to T."""
+    """Return units without repetitions `[N]` and the length of each run `[N]`, from units `[T]`; the lengths sum to T."""
     units = np.asarray(units)
     starts = np.flatnonzero(np.diff(units, prepend=units[:1] - 1)) if len(units) else np.empty(0, int)
     return units[starts], np.diff(starts, append=len(units))
 
 
 def reduce_units(*, units, reduced_units):
-    """Stage: collapse the runs of every utterance. See `REDUCED_UNITS`."""
+    """Stage: collapse the runs of every utterance of a table of `UNITS`. See `REDUCED_UNITS`."""
     with tables.writer(reduced_units, REDUCED_UNITS) as out:
         for batch in tables.stream(units, UNITS):
-            out.write([_reduced(row) for row in batch.to_pylist()])
+            out.write([_reduced_row(row) for row in batch.to_pylist()])
 
 
-def _reduced(row):
+def _reduced_row(row):
+    """Return a row of `REDUCED_UNITS` from one of `UNITS`."""
     units, durations = collapse_runs(row["units"])
     return row | dict(units=units, durations=durations)

@@ -1,4 +1,4 @@
-"""The statistics of all units as a page of the report."""
+"""Render the statistics of all units as a page of the report."""
 
 import pandas
 
@@ -25,13 +25,15 @@ DIGITS = dict(entropy=2, units_per_second=1, bitrate=1, frame_bitrate=1, label_p
 
 
 def shown_columns(frame):
-    """`STATISTICS` as a data frame → what a reader compares, as text; – where there is nothing to say."""
-    texts = {
-        name: ["–" if pandas.isna(v) else f"{v:.{digits}f}" for v in frame[name].astype(float)] for name, digits in DIGITS.items()
-    }
+    """Return the columns of a data frame of `STATISTICS` that a reader compares, with headings, as text; – for null."""
+    texts = {name: [_text(value, digits) for value in frame[name].astype(float)] for name, digits in DIGITS.items()}
     return frame.assign(**texts).rename(columns=HEADINGS)[list(HEADINGS.values())]
 
 
+def _text(value, digits):
+    return "–" if pandas.isna(value) else f"{value:.{digits}f}"
+
+
 def render_units(*, statistics, page):
-    """Stage: `page` shows every row of several tables of `STATISTICS`."""
+    """Stage: write an HTML page with all rows of several tables of `STATISTICS`."""
     save_page(shown_columns(tables.read_many(statistics, STATISTICS).to_pandas()), "Units", page)

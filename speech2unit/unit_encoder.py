@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from speech2unit import encoders, projection
-from speech2unit.assign_units import centroid_matrix, nearest_centroids
+from speech2unit.assign_units import load_centroids, nearest_centroids
 from speech2unit.corpora.audio import check_samples, convert, read_audio
 from speech2unit.reduce_units import collapse_runs
 from storage import provenance
@@ -103,7 +103,7 @@ class UnitEncoder:
         _check_encoder(folder, encoder_folder)
         encoders.check_layer(encoder, settings["layer"], folder / "config.json")
         project = projection.load(folder / "projection.parquet", settings["context_frames"])
-        return cls(encoder, settings["layer"], project, centroid_matrix(folder / "centroids.parquet"))
+        return cls(encoder, settings["layer"], project, load_centroids(folder / "centroids.parquet"))
 
     def encode(self, audio):
         """Return the `EncodedUnits` of audio, a list of them for a list; see `encode_units`."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from speech2unit.corpora.audio import read_utterance
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.encoders import load_trunk
-from speech2unit.extract_features import shard_of
+from speech2unit.extract_features import rows_of_shard
 from storage import tables
 from storage.progress import progress
 from superb.hidden_states import plain_hidden_states
@@ -48,7 +48,7 @@ def extract_hidden_states(*, manifest, model, config, hidden_states, root, shard
     """
     trunk = load_trunk(Path(model).parent).to(choose_device(shard)).eval()
     rows = [row for row in tables.read(manifest, MANIFEST).to_pylist() if row["speed"] == 1]
-    rows = shard_of(rows, shard, num_shards)
+    rows = rows_of_shard(rows, shard, num_shards)
     with tables.writer(hidden_states, HIDDEN_STATES) as writer:
         for start in progress(range(0, len(rows), ROWS_IN_MEMORY), "batches"):
             part = rows[start : start + ROWS_IN_MEMORY]

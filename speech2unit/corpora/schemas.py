@@ -1,4 +1,4 @@
-"""The tables that corpora produces."""
+"""The tables that the corpora stages produce: types, units and meanings of the columns, and keys."""
 
 import pyarrow as pa
 
@@ -7,23 +7,27 @@ from storage.tables import field, schema
 MANIFEST = schema(
     "manifest",
     field("utterance_id", pa.string(), "name of the utterance, unique in the corpus"),
-    field("path", pa.string(), "audio file, relative to the corpus root; null where the corpus starts at units", nullable=True),
-    field("start_seconds", pa.float64(), "where in the file the utterance begins", unit="s"),
-    field("end_seconds", pa.float64(), "where in the file it ends; null: with the file", unit="s", nullable=True),
+    field("path", pa.string(), "audio file, relative to the corpus root; null if the corpus starts at units", nullable=True),
+    field("start_seconds", pa.float64(), "start of the utterance in the file", unit="s"),
+    field("end_seconds", pa.float64(), "end of the utterance in the file; null: the end of the file", unit="s", nullable=True),
     field("split", pa.string(), "train, dev or test"),
-    field("speaker", pa.string(), "speaker; null where unknown, and where every speaker is in every split", nullable=True),
-    field("labels", pa.list_(pa.string()), "what a task may ask for, in the order of the corpus's label_columns; or a sequence"),
-    field("speed", pa.float32(), "factor by which the audio is played faster (1: as recorded; others: training copies)"),
+    field("speaker", pa.string(), "speaker; null if unknown, or if every speaker is in every split", nullable=True),
+    field(
+        "labels",
+        pa.list_(pa.string()),
+        "labels that a task may predict: one per label column of the corpus, or a sequence",
+    ),
+    field("speed", pa.float32(), "factor by which the audio is played faster; 1: as recorded, others: training copies"),
     field(
         "num_samples",
         pa.int64(),
-        "length as the encoder reads it: mono, at the corpus's sample rate, after `speed`",
+        "length of the audio as the encoder reads it: mono, at sample_rate, after the change of speed",
         unit="samples",
     ),
-    field("sample_rate", pa.int32(), "rate of the audio as the encoder reads it", unit="Hz"),
-    field("source_sample_rate", pa.int32(), "rate of the file", unit="Hz"),
-    field("source_channels", pa.int16(), "channels of the file (averaged to one)", unit="channels"),
-    field("audio_hash", pa.string(), "BLAKE2b of the decoded samples; equal audio has equal hashes"),
+    field("sample_rate", pa.int32(), "sample rate of the audio as the encoder reads it", unit="Hz"),
+    field("source_sample_rate", pa.int32(), "sample rate of the file", unit="Hz"),
+    field("source_channels", pa.int16(), "channels of the file, which are averaged", unit="channels"),
+    field("audio_hash", pa.string(), "BLAKE2b hash of the decoded samples; equal audio has equal hashes"),
     key=("utterance_id",),
     stage="make_manifest",
 )
@@ -33,8 +37,8 @@ REJECTED = schema(
     "rejected",
     field("utterance_id", pa.string(), "name that the utterance would have had"),
     field("path", pa.string(), "audio file, relative to the corpus root"),
-    field("reason", pa.string(), "code of the rule that the file breaks, see speech2unit/corpora/audio.py"),
-    field("detail", pa.string(), "what was found"),
+    field("reason", pa.string(), "code of the rule that the file breaks; the codes are in speech2unit/corpora/audio.py"),
+    field("detail", pa.string(), "what is wrong with the file"),
     key=("utterance_id",),
     stage="make_manifest",
 )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speech2unit.assign_units import assign_units, centroid_matrix, nearest_centroids
+from speech2unit.assign_units import assign_units, load_centroids, nearest_centroids
 from speech2unit.projection import Projection, fit_projection, with_context
 from speech2unit.schemas import CENTROIDS, FEATURES, PROJECTION, UNITS
 from storage import tables
@@ -25,7 +25,9 @@ def test_of_equal_centroids_the_first_is_taken():
 
 
 def test_another_size_is_refused():
-    with pytest.raises(ValueError, match="must have one size; expected 4 values a frame, got 3; fit the codebook on the same"):
+    with pytest.raises(
+        ValueError, match="must have the same dimension; expected 4 values per frame, got 3; fit the codebook on the same"
+    ):
         nearest_centroids(np.ones((2, 3)), np.ones((5, 4)))
 
 
@@ -49,7 +51,7 @@ def made(tmp_path):
 
 def test_centroids_come_in_order_of_their_units(made):
     folder, _, _, centroids = made
-    assert np.array_equal(centroid_matrix(folder / "c.parquet"), centroids)
+    assert np.array_equal(load_centroids(folder / "c.parquet"), centroids)
 
 
 def test_the_stage_gives_one_unit_a_frame_of_every_utterance(made):

@@ -8,7 +8,7 @@ import pytest
 from sklearn.cluster import MiniBatchKMeans
 
 from speech2unit import projection
-from speech2unit.assign_units import centroid_matrix, nearest_centroids
+from speech2unit.assign_units import load_centroids, nearest_centroids
 from speech2unit.convert_codebook import convert_codebook
 from speech2unit.schemas import CENTROIDS
 from storage import tables
@@ -34,7 +34,7 @@ def test_units_are_those_of_scikit_learn(kmeans, tmp_path):
     paths = convert(tmp_path, sha256=[hashlib.sha256((tmp_path / "km.bin").read_bytes()).hexdigest()])
     frames = np.random.default_rng(1).normal(size=(2000, 8)).astype(np.float32)
     project = projection.load(paths["projection"], 0)
-    units = nearest_centroids(project(frames), centroid_matrix(paths["centroids"]))
+    units = nearest_centroids(project(frames), load_centroids(paths["centroids"]))
     assert np.array_equal(project(frames), frames) and np.array_equal(units, kmeans.predict(frames))
     assert tables.read(paths["centroids"], CENTROIDS)["num_frames"].null_count == 12
     config = read_json(paths["config"])

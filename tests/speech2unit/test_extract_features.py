@@ -10,7 +10,7 @@ import torch
 from speech2unit.assign_units import nearest_centroids
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
-from speech2unit.extract_features import batches_of, extract_features, shard_of
+from speech2unit.extract_features import extract_features, rows_of_shard, split_into_batches
 from speech2unit.schemas import FEATURES
 from storage import tables
 from storage.weights import save_config, save_tensors
@@ -95,17 +95,17 @@ def test_layers_differ(corpus, alone):
 
 
 def test_batches_keep_the_budget_and_the_order(corpus):
-    rows = shard_of(corpus[1], 1, 1)
+    rows = rows_of_shard(corpus[1], 1, 1)
     assert [row["num_samples"] for row in rows] == sorted(row["num_samples"] for row in corpus[1])
-    batches = list(batches_of(rows, 10_000))
+    batches = list(split_into_batches(rows, 10_000))
     assert [row for batch in batches for row in batch] == rows
     assert all(len(batch) == 1 or len(batch) * max(row["num_samples"] for row in batch) <= 10_000 for batch in batches)
     assert any(len(batch) > 1 for batch in batches)
-    assert all(len(batch) == 1 for batch in batches_of(rows, 0))
+    assert all(len(batch) == 1 for batch in split_into_batches(rows, 0))
 
 
 def test_shards_share_the_rows_out():
     rows = [dict(utterance_id=str(i), num_samples=i % 3) for i in range(10)]
-    parts = [shard_of(rows, shard, 4) for shard in (1, 2, 3, 4)]
+    parts = [rows_of_shard(rows, shard, 4) for shard in (1, 2, 3, 4)]
     assert sorted(int(row["utterance_id"]) for part in parts for row in part) == list(range(10))
     assert {len(part) for part in parts} == {2, 3}

@@ -1,10 +1,10 @@
-"""Units that somebody published: checked, and taken once."""
+"""Published units: checked, and repeated training rows used once."""
 
 import pandas
 import pytest
 
 from speech2unit.corpora.schemas import MANIFEST
-from speech2unit.import_units import import_units, read_units, unit_list
+from speech2unit.import_units import import_units, parse_units, read_units
 from speech2unit.schemas import REDUCED_UNITS
 from storage import tables
 
@@ -38,7 +38,7 @@ def test_rows_are_taken_once_but_for_the_test_split(tmp_path, capsys):
         ("a", "train", [2, 1], ["down"]), ("b", "train", [3, 1], ["up"]), ("b_3", "train", [3, 1], ["down"]),
         ("c", "dev", [3, 1], ["up"]), ("d", "test", [9, 4], ["down"]), ("e", "test", [9, 4], ["down"]),
     ]  # fmt: skip
-    assert "7 rows, 6 of them taken" in capsys.readouterr().out
+    assert "7 rows, of which 6 are used" in capsys.readouterr().out
 
 
 def test_manifest_and_units_agree(tmp_path):
@@ -55,7 +55,7 @@ def test_the_order_of_the_source_does_not_matter(tmp_path):
 
 @pytest.mark.parametrize("value", ["3 1 7", [3, 1, 7]])
 def test_units_may_be_text(value):
-    assert unit_list(value, "row", 10) == [3, 1, 7]
+    assert parse_units(value, "row", 10) == [3, 1, 7]
 
 
 @pytest.mark.parametrize("value", [[], "", [10], [-1], "3 12"])
@@ -63,7 +63,7 @@ def test_units_outside_of_the_codebook(value):
     with pytest.raises(
         ValueError, match=r"row: units index the codebook; expected one or more numbers from 0 to 9, got .*; correct"
     ):
-        unit_list(value, "row", 10)
+        parse_units(value, "row", 10)
 
 
 def test_an_unknown_split_and_a_label_that_train_lacks(tmp_path):

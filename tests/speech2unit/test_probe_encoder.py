@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speech2unit.corpora.schemas import MANIFEST
-from speech2unit.probe_encoder import pnmi, pool_segments, probe_accuracy, probe_encoder, purity, resample_units, segment_indices
+from speech2unit.probe_encoder import pool_segments, probe_accuracy, probe_encoder, resample_units, segment_indices
 from speech2unit.schemas import FEATURES, PROBE, UNITS
 from storage import tables
 from tests.factories import manifest_row
@@ -37,17 +37,6 @@ def test_units_of_another_frame_rate_are_compared_in_time():
     units = np.array([1, 2, 3, 4])
     assert resample_units(units, 4).tolist() == [1, 2, 3, 4] and resample_units(units, 2).tolist() == [2, 4]
     assert resample_units(units, 8).tolist() == [1, 1, 2, 2, 3, 3, 4, 4] and resample_units(units, 5).tolist() == [1, 2, 3, 3, 4]
-
-
-def test_purity_and_mutual_information_of_known_cases():
-    classes = np.array(["a", "a", "b", "b"])
-    assert purity(np.array([3, 3, 5, 5]), classes) == 1 and pnmi(np.array([3, 3, 5, 5]), classes) == pytest.approx(1)
-    assert purity(np.array([1, 1, 1, 1]), classes) == 0.5 and pnmi(np.array([1, 1, 1, 1]), classes) == pytest.approx(0)
-    units = np.array([0, 0, 1, 1, 1, 2])
-    classes = np.array(list("aabbca"))
-    assert purity(units, classes) == pytest.approx(5 / 6)
-    h = -sum(p * np.log(p) for p in (1 / 2, 1 / 3, 1 / 6))
-    assert pnmi(units, classes) == pytest.approx((h - 0.5 * -(2 / 3 * np.log(2 / 3) + 1 / 3 * np.log(1 / 3))) / h)
 
 
 def test_the_probe_is_fitted_on_the_training_split_alone():
@@ -120,5 +109,7 @@ def test_without_segments_a_class_is_the_label(files):
 
 @pytest.mark.parametrize("label", ["x", "none"])
 def test_a_corpus_without_labels_that_differ_is_refused(files, label):
-    with pytest.raises(ValueError, match="manifest.parquet: a probe needs labels to tell apart, .*; take another corpus"):
+    with pytest.raises(
+        ValueError, match="manifest.parquet: a probe needs different labels in train and test; .*; choose another corpus"
+    ):
         probed(files, label=label)

@@ -24,6 +24,7 @@ from speech2unit.recipes.distil_layers import (
 )
 from speech2unit.recipes.objectives import layer_losses
 from storage import tables
+from storage.files import read_json
 from storage.schemas import TRAINING
 from storage.weights import load_tensors, save_config, save_tensors
 from tests.factories import manifest_row_of_file
@@ -61,7 +62,7 @@ def teacher(request, tmp_path):
 
 def pair(folder, num_layers=2, num_repeats=2, norms=True, dropout=0.0):
     """Teacher, encoder and model of a fresh student."""
-    settings = encoders.read_json(folder / "config.json")
+    settings = read_json(folder / "config.json")
     student = build_model(student_settings(settings, dict(num_layers=num_layers, num_repeats=num_repeats), "here"), dropout)
     copy_teacher(student, load_tensors(folder / "model.safetensors"), norms)
     found = encoders.load(folder)

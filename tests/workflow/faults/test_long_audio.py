@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from speech2unit.assign_units import centroid_matrix, nearest_centroids
+from speech2unit.assign_units import load_centroids, nearest_centroids
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.projection import load
 from speech2unit.schemas import FEATURES
@@ -47,7 +47,7 @@ def test_an_hour_needs_little_memory_and_has_the_units_of_its_minutes(project, t
     done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     megabytes = int(done.stdout.splitlines()[-1])
-    centroids, project_frames = centroid_matrix(codebook / "centroids.parquet"), load(codebook / "projection.parquet", 0)
+    centroids, project_frames = load_centroids(codebook / "centroids.parquet"), load(codebook / "projection.parquet", 0)
     units = {
         found["utterance_id"]: nearest_centroids(
             project_frames(np.array(found["features"], np.float32).reshape(found["num_frames"], -1)), centroids

@@ -1,0 +1,30 @@
+"""How well units match labels, from joint counts `[K, L]` of K units and L labels.
+
+**Source:** HuBERT, arXiv 2106.07447, section IV-D.
+"""
+
+import numpy as np
+
+
+def entropy_bits(counts):
+    """Return the entropy in bits of the distribution with the counts `[K]`."""
+    from scipy.stats import entropy
+
+    return float(entropy(counts[counts > 0], base=2))
+
+
+def purity(counts):
+    """Return the fraction of frames whose label is the most frequent one of their unit.
+
+    Of the transposed counts `[L, K]` it is cluster purity: the fraction of frames whose unit is the most frequent one of their
+    label.
+    """
+    return float((counts / counts.sum()).max(1).sum())
+
+
+def pnmi(counts):
+    """Return phone-normalised mutual information: the fraction of the labels' entropy that the units explain."""
+    from sklearn.metrics import mutual_info_score
+
+    information_bits = mutual_info_score(None, None, contingency=counts) / np.log(2)
+    return float(information_bits / entropy_bits(counts.sum(0)))
