@@ -1,4 +1,4 @@
-"""Tiny encoders with drawn weights, in folders, and waveforms for them."""
+"""Tiny encoders with random weights in folders, waveforms for them, and a small task."""
 
 from dataclasses import asdict
 
@@ -29,7 +29,8 @@ MODELS = dict(
 )
 
 
-def drawn(model):
+def randomize(model):
+    """Set all parameters of a model to fixed random numbers and return its tensors."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -40,12 +41,13 @@ def drawn(model):
 
 @pytest.fixture(scope="session")
 def encoder_folder(tmp_path_factory):
-    """Name of `MODELS` → folder of such an encoder."""
+    """Function from a name of `MODELS` to the folder of such an encoder."""
 
     def make(name):
-        folder, (model, settings) = tmp_path_factory.mktemp(name), MODELS[name]()
-        own = dict(mean=torch.zeros(40), std=torch.ones(40)) if name == "melhubert" else {}
-        save_tensors(folder / "model.safetensors", drawn(model) | own)
+        folder = tmp_path_factory.mktemp(name)
+        model, settings = MODELS[name]()
+        statistics = dict(mean=torch.zeros(40), std=torch.ones(40)) if name == "melhubert" else {}
+        save_tensors(folder / "model.safetensors", randomize(model) | statistics)
         save_config(folder / "config.json", settings | dict(architecture=name))
         return folder
 
@@ -70,10 +72,13 @@ def waveforms():
 
 @pytest.fixture(scope="session")
 def tones(tmp_path_factory):
-    """(folder, manifest rows) of 36 clips of 0.25 to 0.35 s, whose class `a`, `b` or `c` is their pitch."""
-    folder, rng, rows = tmp_path_factory.mktemp("tones"), np.random.default_rng(0), []
+    """Folder and manifest rows of 36 clips of 0.25 to 0.35 s. The pitch is the class: `a`, `b` or `c`."""
+    folder = tmp_path_factory.mktemp("tones")
+    rng = np.random.default_rng(0)
+    rows = []
     for i in range(36):
-        label, num_samples = "abc"[i % 3], int(rng.integers(4000, 5600))
+        label = "abc"[i % 3]
+        num_samples = int(rng.integers(4000, 5600))
         wave = np.sin(2 * np.pi * (300, 900, 2700)[i % 3] * np.arange(num_samples) / 16_000)
         path = folder / f"u{i:02d}.wav"
         soundfile.write(path, 0.1 * wave + rng.normal(0, 0.01, num_samples), 16_000)
@@ -84,10 +89,9 @@ def tones(tmp_path_factory):
 
 @pytest.fixture
 def task(tones, melhubert, tmp_path):
-    """Inputs of `tune_encoder` for the tones: a dataset, its classes, an encoder; no hidden states."""
+    """Inputs and settings of `tune_encoder` for the tones, without hidden states."""
     folder, rows = tones
-    chosen = [{name: row[name] for name in DATASET.names} for row in rows]
-    tables.write(tmp_path / "dataset.parquet", chosen, DATASET)
+    tables.write(tmp_path / "dataset.parquet", [{name: row[name] for name in DATASET.names} for row in rows], DATASET)
     classes = [dict(slot=0, index=i, label=label, num_rows=8) for i, label in enumerate("abc")]
     tables.write(tmp_path / "classes.parquet", classes, CLASSES)
     return dict(
@@ -99,7 +103,7 @@ def task(tones, melhubert, tmp_path):
 
 @pytest.fixture
 def tune(task, tmp_path):
-    """A function name, settings → paths of what `tune_encoder` writes for the tones; settings of `optimization` may be given alone."""
+    """Function that runs `tune_encoder` on the tones and returns its outputs. Settings of `optimization` are given as others."""
 
     def run(name="tuned", **settings):
         paths = dict(

@@ -1,4 +1,4 @@
-"""Kept hidden states: every layer of every utterance once, the same as the encoder's own, whatever the shards."""
+"""Hidden states that are kept: those of the encoder, for every layer and utterance, in any number of shards."""
 
 import numpy as np
 import soundfile
@@ -16,7 +16,7 @@ def test_states_are_the_encoders_and_shards_change_nothing(tones, melhubert, tmp
     copy = rows[0] | dict(utterance_id="sp1.1-u00", speed=1.1)
     tables.write(tmp_path / "manifest.parquet", [*rows, copy], MANIFEST)
     encoder = dict(model=melhubert / "model.safetensors", config=melhubert / "config.json")
-    found = []
+    states_by_sharding = []
     for num_shards in (1, 3):
         paths = [tmp_path / f"{shard}-of-{num_shards}.parquet" for shard in range(1, num_shards + 1)]
         for shard, path in enumerate(paths, 1):
@@ -28,10 +28,11 @@ def test_states_are_the_encoders_and_shards_change_nothing(tones, melhubert, tmp
                 shard=shard,
                 num_shards=num_shards,
             )
-        found.append(load_hidden_states(paths))
-    assert set(found[0]) == set(found[1]) == {row["utterance_id"] for row in rows}
-    assert all((found[0][name] == found[1][name]).all() for name in found[0])
+        states_by_sharding.append(load_hidden_states(paths))
+    unsharded, sharded = states_by_sharding
+    assert set(unsharded) == set(sharded) == {row["utterance_id"] for row in rows}
+    assert all((unsharded[name] == sharded[name]).all() for name in unsharded)
     wave = soundfile.read(folder / "u05.wav", dtype="float32")[0]
     (expected,) = plain_hidden_states(load_trunk(melhubert), [wave])
-    assert found[0]["u05"].shape == expected.shape and found[0]["u05"].dtype == np.float16
-    assert np.abs(found[0]["u05"] - expected).max() < 1e-2
+    assert unsharded["u05"].shape == expected.shape and unsharded["u05"].dtype == np.float16
+    assert np.abs(unsharded["u05"] - expected).max() < 1e-2

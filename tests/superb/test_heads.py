@@ -1,4 +1,4 @@
-"""Heads: logits, losses and answers of s3prl's own modules with the same random weights."""
+"""Heads: logits, losses and answers are those of s3prl's modules with the same random weights."""
 
 import re
 
@@ -37,13 +37,13 @@ def padded(frames):
     return pad_sequence(frames, batch_first=True)
 
 
-def built(architecture, num_outputs, **changes):
+def build_head(architecture, num_outputs, **changes):
     torch.manual_seed(0)
     return HEADS[architecture](DIM, num_outputs, HOP, **SETTINGS[architecture] | changes).eval()
 
 
-def copied(ours, theirs, names):
-    """`theirs` with the weights of `ours`; names: (pattern of theirs, ours)."""
+def copy_weights(ours, theirs, names):
+    """Return `theirs` with the weights of `ours`; names: pairs of a pattern in their names and its replacement in ours."""
     state = ours.state_dict()
     for name, tensor in theirs.state_dict().items():
         for pattern, replacement in names:
@@ -53,8 +53,8 @@ def copied(ours, theirs, names):
     return theirs.eval()
 
 
-def close(found, expected):
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+def assert_close(actual, expected):
+    torch.testing.assert_close(actual, expected, atol=1e-4, rtol=0)
 
 
 # KS, SID and IC
@@ -62,21 +62,23 @@ def close(found, expected):
 
 @pytest.mark.parametrize("num_outputs", [[12], [5, 3, 4]], ids=["ks_sid", "ic"])
 def test_mean_pooling_equals_s3prls(frames, padded, num_outputs):
-    head = built("mean_pooling", num_outputs)
+    head = build_head("mean_pooling", num_outputs)
     theirs = nn.ModuleDict(dict(projector=nn.Linear(DIM, 8), model=UtteranceLevel(8, sum(num_outputs))))
-    copied(head, theirs, [("^projector", "projection"), (r"^model\.post_net\.linear", "linear")])
+    copy_weights(head, theirs, [("^projector", "projection"), (r"^model\.post_net\.linear", "linear")])
     expected, _ = theirs["model"](theirs["projector"](padded), LENGTHS)
     logits, lengths = head(padded + 7 * (padded == 0), LENGTHS)
-    close(logits, expected)
-    rng, start, loss, answers = np.random.default_rng(0), 0, 0, []
+    assert_close(logits, expected)
+    rng = np.random.default_rng(0)
+    start = loss = 0
+    answers = []
     targets = [[int(rng.integers(n)) for n in num_outputs] for _ in frames]
-    for slot, number in enumerate(num_outputs):  # as in their FluentCommands expert
-        part = expected[:, start : start + number]
+    for slot, num_classes in enumerate(num_outputs):  # as in s3prl's expert for Fluent Speech Commands
+        part = expected[:, start : start + num_classes]
         loss += nn.CrossEntropyLoss()(part, torch.tensor([target[slot] for target in targets]))
         answers.append(part.argmax(-1).tolist())
-        start += number
+        start += num_classes
     total, count = head.loss(logits, lengths, targets)
-    close(total / count, loss)
+    assert_close(total / count, loss)
     assert head.answers(logits, lengths) == [list(row) for row in zip(*answers)]
 
 
@@ -90,40 +92,41 @@ def ctc_targets():
 
 def check_ctc(head, logits, lengths, expected, expected_lengths):
     assert lengths.tolist() == expected_lengths.tolist()
-    for row, wanted, length in zip(logits, expected, lengths):
-        close(row[:length], wanted[:length])
+    for row, expected_row, length in zip(logits, expected, lengths):
+        assert_close(row[:length], expected_row[:length])
     targets = ctc_targets()
-    labels, sizes = pad_sequence(list(map(torch.tensor, targets)), batch_first=True), torch.tensor(list(map(len, targets)))
+    labels = pad_sequence([torch.tensor(target) for target in targets], batch_first=True)
+    sizes = torch.tensor([len(target) for target in targets])
     loss = nn.CTCLoss(blank=0, zero_infinity=True)(expected.log_softmax(-1).transpose(0, 1), labels, expected_lengths, sizes)
     total, count = head.loss(logits, lengths, targets)
-    close(total / count, loss)
+    assert_close(total / count, loss)
     paths = [row[:length].argmax(-1).unique_consecutive().tolist() for row, length in zip(expected, lengths)]
     assert head.answers(logits, lengths) == [[symbol for symbol in path if symbol] for path in paths]
 
 
 def test_linear_ctc_equals_s3prls(padded):
-    head = built("linear_ctc", [7])
+    head = build_head("linear_ctc", [7])
     theirs = nn.ModuleDict(dict(projector=nn.Linear(DIM, 8), model=FrameLevel(8, 8)))
-    copied(head, theirs, [("^projector", "projection"), (r"^model\.linear", "linear")])
+    copy_weights(head, theirs, [("^projector", "projection"), (r"^model\.linear", "linear")])
     check_ctc(head, *head(padded, LENGTHS), *theirs["model"](theirs["projector"](padded), LENGTHS))
 
 
 @pytest.mark.parametrize("downsampling, style", [(1, "concat"), (2, "concat"), (2, "drop"), (4, "concat")])
 def test_recurrent_ctc_equals_s3prls(padded, downsampling, style):
-    head = built("recurrent_ctc", [7], downsampling=downsampling, concatenate=style == "concat")
+    head = build_head("recurrent_ctc", [7], downsampling=downsampling, concatenate=style == "concat")
     settings = dict(
         module="LSTM", bidirection=True, dim=[6, 6], dropout=[0.2, 0.2], layer_norm=[False] * 2, proj=[False] * 2, sample_rate=[1, 1],
         sample_style=style, total_rate=320 * downsampling,
     )  # fmt: skip
     theirs = nn.ModuleDict(dict(projector=nn.Linear(DIM, 10), model=RNNs(10, 8, 320, **settings)))
     names = [("^projector", "projection"), (r"^model\.rnns\.(\d)\.layer", r"layers.\1"), (r"^model\.linear", "linear")]
-    copied(head, theirs, names)
+    copy_weights(head, theirs, names)
     projected = theirs["projector"](padded)
     check_ctc(head, *head(padded, LENGTHS), *theirs["model"](projected, LENGTHS))
 
 
-def test_dropout_is_for_training_alone(padded):
-    head = built("recurrent_ctc", [7])
+def test_dropout_acts_in_training_only(padded):
+    head = build_head("recurrent_ctc", [7])
     assert torch.equal(head(padded, LENGTHS)[0], head(padded, LENGTHS)[0])
     head.train()
     assert not torch.equal(head(padded, LENGTHS)[0], head(padded, LENGTHS)[0])
@@ -133,14 +136,14 @@ def test_an_utterance_without_a_frame_after_downsampling_is_refused(padded):
     with pytest.raises(
         ValueError, match="an utterance must have a frame after downsampling; expected at least 5 frames of the encoder"
     ):
-        built("recurrent_ctc", [7], downsampling=5)(padded, LENGTHS)
+        build_head("recurrent_ctc", [7], downsampling=5)(padded, LENGTHS)
 
 
-def test_a_target_that_fits_into_no_path_costs_nothing(padded):
-    head = built("linear_ctc", [7])
+def test_a_target_with_too_many_symbols_for_its_frames_costs_nothing(padded):
+    head = build_head("linear_ctc", [7])
     logits, lengths = head(padded[:1], LENGTHS[:1])
     assert head.loss(logits, lengths, [[1, 1] * 8])[0] == 0
-    assert head.loss(logits, lengths, [[]])[0].isfinite()  # nothing is said
+    assert head.loss(logits, lengths, [[]])[0].isfinite()  # an utterance without symbols
 
 
 # SD
@@ -152,36 +155,37 @@ def speakers(num_speakers=2):
 
 
 def test_diarization_equals_s3prls(padded):
-    head = built("diarization", [2])
-    theirs = copied(head, DiarizationModel(DIM, 2, 1, 7), [("^rnn", "lstm")])
+    head = build_head("diarization", [2])
+    theirs = copy_weights(head, DiarizationModel(DIM, 2, 1, 7), [("^rnn", "lstm")])
     logits, lengths = head(padded, LENGTHS)
     expected = theirs(padded)
-    close(logits, expected)
+    assert_close(logits, expected)
     active = speakers()
-    labels = pad_sequence([torch.from_numpy(each).float() for each in active], batch_first=True)
+    labels = pad_sequence([torch.from_numpy(frames).float() for frames in active], batch_first=True)
     loss, order, _ = pit_loss(expected, labels, LENGTHS)
     assert len(set(order.tolist())) == 2  # both orders occur
-    total, count = head.loss(logits, lengths, [segments_of_frames(each, HOP, 1) for each in active])
-    close(total / count, loss)
+    total, count = head.loss(logits, lengths, [segments_of_frames(frames, HOP, 1) for frames in active])
+    assert_close(total / count, loss)
     answers = [segments_of_frames(row[:length] > 0, HOP, 1) for row, length in zip(expected, LENGTHS)]
     assert head.answers(logits, lengths) == answers
 
 
 def test_the_order_of_three_speakers_does_not_matter(padded):
-    head = built("diarization", [3])
-    out, active = head(padded, LENGTHS), speakers(3)
+    head = build_head("diarization", [3])
+    outputs = head(padded, LENGTHS)
+    active = speakers(3)
     losses = [
-        head.loss(*out, [segments_of_frames(each[:, order], HOP, 1) for each in active])[0]
+        head.loss(*outputs, [segments_of_frames(frames[:, order], HOP, 1) for frames in active])[0]
         for order in ([0, 1, 2], [2, 0, 1], [1, 0, 2])
     ]
-    close(torch.stack(losses), losses[0].expand(3))
+    assert_close(torch.stack(losses), losses[0].expand(3))
 
 
 # weighted sum
 
 
 class Upstream(nn.Module):
-    """What s3prl's featurizer asks of an upstream."""
+    """An upstream with what s3prl's featurizer reads."""
 
     def __init__(self, states):
         super().__init__()
@@ -202,7 +206,7 @@ class Identity(nn.Module):
 def test_the_weighted_sum_equals_s3prls():
     generator = torch.Generator().manual_seed(0)
     cached = [torch.randn(5, int(length), DIM, generator=generator) for length in LENGTHS]
-    states = pad_sequence([each.transpose(0, 1) for each in cached], batch_first=True).permute(2, 0, 1, 3)
+    states = pad_sequence([state.transpose(0, 1) for state in cached], batch_first=True).permute(2, 0, 1, 3)
     featurizer = Featurizer(Upstream(list(states)), upstream_device="cpu")
     trunk = nn.Linear(1, 1)
     trunk.num_layers = 4
@@ -211,8 +215,8 @@ def test_the_weighted_sum_equals_s3prls():
     with torch.no_grad():
         model.layer_weights.copy_(torch.randn(5, generator=generator))
         featurizer.weights.copy_(model.layer_weights)
-    found, lengths = model(cached)
+    weighted, lengths = model(cached)
     expected = featurizer([torch.zeros(int(length)) for length in LENGTHS], dict(hidden_states=list(states)))
-    for row, wanted, length in zip(found, expected, lengths):
-        assert len(wanted) == length
-        close(row[:length], wanted)
+    for row, expected_row, length in zip(weighted, expected, lengths):
+        assert len(expected_row) == length
+        assert_close(row[:length], expected_row)

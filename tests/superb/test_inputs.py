@@ -1,4 +1,4 @@
-"""What models read and say: waveforms or states by utterance, targets and back, batches."""
+"""Inputs and targets of models: waveforms or hidden states, targets and labels, batches."""
 
 import numpy as np
 import pytest
@@ -21,22 +21,24 @@ def test_inputs_are_waveforms(tmp_path):
         soundfile.write(tmp_path / row["path"], wave, 16_000)
     rows = [row | dict(audio_hash=decode(tmp_path / row["path"])[1].audio_hash) for row in ROWS]
     read = input_reader([], tmp_path, 16_000)
-    assert [len(each) for each in read(rows[::-1])] == [4800, 3200, 1600]
+    assert [len(waveform) for waveform in read(rows[::-1])] == [4800, 3200, 1600]
     assert np.allclose(read(rows[1:2])[0], waves[1], atol=1e-4)
-    assert [len(each) for each in input_reader([], tmp_path, 8000)(rows[:1])] == [800]
+    assert [len(waveform) for waveform in input_reader([], tmp_path, 8000)(rows[:1])] == [800]
 
 
-def test_inputs_are_hidden_states_where_there_are_shards(tmp_path):
-    states, rng = {}, np.random.default_rng(0)
+def test_inputs_are_hidden_states_if_there_are_shards(tmp_path):
+    states = {}
+    rng = np.random.default_rng(0)
     for shard in range(2):
-        with tables.writer(tmp_path / f"{shard}.parquet", HIDDEN_STATES) as out:
+        with tables.writer(tmp_path / f"{shard}.parquet", HIDDEN_STATES) as writer:
             for row in ROWS[shard::2]:
-                own = states[row["utterance_id"]] = rng.normal(size=(3, 4 + shard, 5)).astype(np.float16)
-                name = dict(utterance_id=row["utterance_id"], split="train")
-                out.write([name | dict(num_states=3, num_frames=4 + shard, states=own.reshape(-1))])
-    found = input_reader([tmp_path / "0.parquet", tmp_path / "1.parquet"], "nowhere", 16_000)(ROWS)
-    assert all((each.numpy() == states[row["utterance_id"]]).all() for each, row in zip(found, ROWS))
-    assert found[0].dtype.is_floating_point and found[0].element_size() == 4
+                array = rng.normal(size=(3, 4 + shard, 5)).astype(np.float16)
+                states[row["utterance_id"]] = array
+                cells = dict(utterance_id=row["utterance_id"], split="train", num_states=3, num_frames=4 + shard)
+                writer.write([cells | dict(states=array.reshape(-1))])
+    inputs = input_reader([tmp_path / "0.parquet", tmp_path / "1.parquet"], "nowhere", 16_000)(ROWS)
+    assert all((array.numpy() == states[row["utterance_id"]]).all() for array, row in zip(inputs, ROWS))
+    assert inputs[0].dtype.is_floating_point and inputs[0].element_size() == 4
 
 
 @pytest.mark.parametrize("kind, labels, target", [
@@ -53,11 +55,11 @@ def test_targets_and_back(tmp_path, kind, labels, target):
     assert target_of(labels, classes, kind) == target and labels_of(target, classes, kind) == labels
 
 
-def test_batches_are_of_similar_length_and_an_epoch_has_every_row():
+def test_rows_of_a_batch_have_similar_lengths_and_an_epoch_has_every_row():
     assert [batch.tolist() for batch in sorted_batches([3, 1, 2, 5, 4], 2)] == [[1, 2], [0, 4], [3]]
     lengths = np.random.default_rng(0).integers(1, 1000, 500)
-    drawn = shuffled_batches(lengths, 10, np.random.default_rng(1))
-    epochs = [[next(drawn) for _ in range(50 + 0)] for _ in range(2)]
+    batches = shuffled_batches(lengths, 10, np.random.default_rng(1))
+    epochs = [[next(batches) for _ in range(50)] for _ in range(2)]
     assert all(sorted(np.concatenate(epoch)) == list(range(500)) for epoch in epochs)
     assert [b.tolist() for b in epochs[0]] != [b.tolist() for b in epochs[1]]
     spread = np.mean([np.ptp(lengths[batch]) for epoch in epochs for batch in epoch])

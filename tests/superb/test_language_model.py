@@ -1,4 +1,4 @@
-"""N-grams: distributions, a mixture worked out by hand, histories."""
+"""N-grams: they are distributions, an interpolation computed by hand, histories."""
 
 from math import exp, log
 
@@ -18,19 +18,22 @@ def test_the_words_after_any_history_are_a_distribution(order):
         assert sum(exp(lm.score(lm.history(words), word)) for word in lm.words) == pytest.approx(1)
 
 
-def test_a_mixture_that_is_known():
+def test_a_known_interpolation():
     lm = NGram(SEQUENCES, 2)
     assert lm.words == {"a", "b", SENTENCE_END, UNKNOWN_WORD}
     uniform = 1 / 4
-    one = lambda count: (count + 3 * uniform) / (9 + 3)  # a 3, b 2, </s> 4  # noqa: E731
-    assert lm.score((), "a") == pytest.approx(log(one(3)))
-    assert lm.score(("a",), "b") == pytest.approx(log((1 + 3 * one(2)) / (3 + 3)))  # a: then b, a, </s>
-    assert lm.score(("<s>",), "b") == pytest.approx(log((1 + 3 * one(2)) / (4 + 3)))
-    assert lm.score(("a",), "zebra") == lm.score(("a",), UNKNOWN_WORD) == pytest.approx(log(3 * one(0) / 6))
+
+    def unigram(count):
+        return (count + 3 * uniform) / (9 + 3)  # a occurs 3 times, b 2, </s> 4
+
+    assert lm.score((), "a") == pytest.approx(log(unigram(3)))
+    assert lm.score(("a",), "b") == pytest.approx(log((1 + 3 * unigram(2)) / (3 + 3)))  # after a: b, a, </s>
+    assert lm.score(("<s>",), "b") == pytest.approx(log((1 + 3 * unigram(2)) / (4 + 3)))
+    assert lm.score(("a",), "zebra") == lm.score(("a",), UNKNOWN_WORD) == pytest.approx(log(3 * unigram(0) / 6))
     assert lm.score(("zebra",), "a") == lm.score((), "a")
 
 
-def test_histories_are_as_long_as_the_order_asks():
+def test_a_history_has_one_word_less_than_the_order():
     for order, expected in ((1, ()), (2, ("c",)), (3, ("b", "c")), (9, ("<s>", "a", "b", "c"))):
         assert NGram(SEQUENCES, order).history(["a", "b", "c"]) == expected
 

@@ -1,4 +1,4 @@
-"""A task's model: every head on every encoder, kept hidden states, what is saved, what a warm start takes."""
+"""The model of a task: every head on every encoder, kept hidden states, saved tensors, warm starts."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_every_head_trains_on_every_encoder(folder, waveforms, task):
 
 
 @pytest.mark.parametrize("task", HEADS)
-def test_answers_are_as_targets_are(melhubert, waveforms, task):
+def test_answers_have_the_form_of_targets(melhubert, waveforms, task):
     model, targets = model_of(melhubert, DEEP_PROMPT, task)
     answers = model.predict(waveforms)
     assert len(answers) == len(targets)
@@ -59,13 +59,13 @@ def test_kept_hidden_states_give_the_logits_of_the_waveforms(folder, waveforms, 
     model, _ = model_of(folder, dict(method="weighted_sum"), task)
     torch.nn.init.normal_(model.layer_weights)
     logits, lengths = model(waveforms)
-    kept, same = model(plain_hidden_states(model.trunk, waveforms))
+    kept_logits, kept_lengths = model(plain_hidden_states(model.trunk, waveforms))
     if lengths is None:
-        torch.testing.assert_close(kept, logits, atol=1e-4, rtol=0)
+        torch.testing.assert_close(kept_logits, logits, atol=1e-4, rtol=0)
         return
-    assert torch.equal(lengths, same)
-    for row, wanted, length in zip(kept, logits, lengths):
-        torch.testing.assert_close(row[:length], wanted[:length], atol=1e-4, rtol=0)
+    assert torch.equal(lengths, kept_lengths)
+    for row, expected, length in zip(kept_logits, logits, lengths):
+        torch.testing.assert_close(row[:length], expected[:length], atol=1e-4, rtol=0)
 
 
 def test_the_trunk_stays_in_evaluation_mode(melhubert):
@@ -76,36 +76,35 @@ def test_the_trunk_stays_in_evaluation_mode(melhubert):
 
 def test_log_probabilities_are_those_of_the_frames(melhubert, waveforms):
     model, _ = model_of(melhubert, DEEP_PROMPT, "pr")
-    found = model.log_probabilities(waveforms)
-    assert [len(each) for each in found] == [len(model.trunk.frames(waveform)) for waveform in waveforms]
-    np.testing.assert_allclose(np.exp(found[1]).sum(-1), 1, atol=1e-5)
+    log_probabilities = model.log_probabilities(waveforms)
+    assert [len(rows) for rows in log_probabilities] == [len(model.trunk.frames(waveform)) for waveform in waveforms]
+    np.testing.assert_allclose(np.exp(log_probabilities[1]).sum(-1), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("tuning", [DEEP_PROMPT, dict(method="lora", rank=2), dict(method="bitfit"), dict(method="full")])
-def test_what_was_trained_comes_back(folder, waveforms, tuning):
+def test_trained_tensors_are_restored(folder, waveforms, tuning):
     model, _ = model_of(folder, tuning)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter) * parameter.requires_grad)
-    tensors, (everything, in_encoder) = trained_state(model), model.num_trained()
+    tensors = trained_state(model)
+    num_trained, num_in_encoder = model.num_trained()
     sizes = {name: tensor.numel() for name, tensor in tensors.items()}
-    assert (everything, in_encoder) == (
-        sum(sizes.values()),
-        sum(n for name, n in sizes.items() if not name.startswith(NOT_IN_ENCODER)),
-    )
+    assert num_trained == sum(sizes.values())
+    assert num_in_encoder == sum(size for name, size in sizes.items() if not name.startswith(NOT_IN_ENCODER))
     other, _ = model_of(folder, tuning, seed=1)
     restore(other, tensors)
     assert torch.equal(other(waveforms)[0], model(waveforms)[0])
 
 
-def test_what_another_model_trained_is_refused(melhubert):
+def test_tensors_of_another_model_are_refused(melhubert):
     model, _ = model_of(melhubert, DEEP_PROMPT)
     other, _ = model_of(melhubert, DEEP_PROMPT | dict(length=3))
     with pytest.raises(ValueError, match="the tensors must be those that the settings train; .*inside.blocks.*; train it again"):
         restore(model, trained_state(other))
 
 
-def test_a_warm_start_takes_the_head_and_the_weights_of_the_layers_alone(melhubert):
+def test_a_warm_start_takes_the_head_and_the_layer_weights_only(melhubert):
     first, _ = model_of(melhubert, dict(method="full"), seed=1)
     torch.nn.init.normal_(first.layer_weights)
     second, _ = model_of(melhubert, DEEP_PROMPT)

@@ -1,4 +1,4 @@
-"""The table of results: a row for each seed of each task."""
+"""The summary of tasks: one row per task and seed."""
 
 import json
 
@@ -14,7 +14,7 @@ REPORT = dict(
 )  # fmt: skip
 
 
-def test_a_row_a_seed(tmp_path):
+def test_each_seed_has_a_row(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(REPORT))
     (tmp_path / "b.json").write_text(json.dumps(REPORT | dict(superb_task="KS_y")))
     summarize_superb(scores=[tmp_path / "a.json", tmp_path / "b.json"], summary=tmp_path / "s.parquet")

@@ -1,4 +1,4 @@
-"""Sweeps: a row for each rate and seed, the best by the dev split whichever way the metric counts."""
+"""Sweeps: one row per learning rate and seed; the dev split chooses the best, for metrics of either direction."""
 
 import json
 
@@ -18,7 +18,7 @@ def report(dev, test, higher=True, learning_rate=0.01):
 
 
 @pytest.mark.parametrize("higher, best", [(True, 3.0), (False, 0.1)])
-def test_the_best_rate_is_the_devs_not_the_tests(tmp_path, higher, best):
+def test_the_dev_split_chooses_the_best_rate(tmp_path, higher, best):
     reports = [
         report([0.1, 0.2], [0.9, 0.9], higher, 0.001),
         report([0.3, 0.3], [0.5, 0.5], higher),
@@ -35,6 +35,6 @@ def test_the_best_rate_is_the_devs_not_the_tests(tmp_path, higher, best):
     assert rows[-1]["dev_value"] == 0.2 and rows[-1]["value"] == 0.2
 
 
-def test_every_factor_has_its_report():
+def test_every_factor_needs_a_report():
     with pytest.raises(ValueError):
         sweep_rows([report([0, 0], [0, 0])], [1, 3])

@@ -1,4 +1,4 @@
-"""Ways of tuning: exactly what trains, the published counts, nothing changed before the first update."""
+"""Ways of tuning: what they train, published numbers of parameters, no change before the first update."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ TRUNKS = dict(
 )
 
 
-def trained(*modules):
+def num_trained(*modules):
     return sum(p.numel() for module in modules for p in module.parameters() if p.requires_grad)
 
 
@@ -46,7 +46,7 @@ def trained(*modules):
 def test_the_counts_at_the_published_sizes(architecture, method, settings, expected):
     with torch.device("meta"):
         trunk = TRUNKS[architecture]()
-        assert trained(prepare(trunk, method=method, **settings), trunk) == expected
+        assert num_trained(prepare(trunk, method=method, **settings), trunk) == expected
 
 
 def test_full_fine_tuning_of_hubert_base_trains_all_of_it():
@@ -54,48 +54,48 @@ def test_full_fine_tuning_of_hubert_base_trains_all_of_it():
         trunk = TRUNKS["hubert"]()
         prepare(trunk, method="full")
     assert (
-        trained(trunk) == sum(p.numel() for p in trunk.parameters()) == 94_370_816
+        num_trained(trunk) == sum(p.numel() for p in trunk.parameters()) == 94_370_816
     )  # fairseq's, less 128 lengths of a normalised weight
 
 
-def test_every_method_is_tried():
+def test_every_method_is_tested():
     assert SETTINGS.keys() == METHODS.keys()
 
 
 @pytest.mark.parametrize("method", SETTINGS)
-def test_what_trains_receives_a_gradient_and_nothing_else_changes(folder, waveforms, method):
+def test_trained_parameters_receive_a_gradient_and_no_others_do(folder, waveforms, method):
     torch.manual_seed(0)
     trunk = load_trunk(folder)
     tuning_module = prepare(trunk, method=method, **SETTINGS[method])
     for adapter in getattr(tuning_module, "adapters", []):
-        torch.nn.init.normal_(adapter.up.weight)  # zeros hide the rest of it
+        torch.nn.init.normal_(adapter.up.weight)  # with zeros, `down` would get no gradient
     for update in getattr(tuning_module, "updates", []):
         torch.nn.init.normal_(update.b)
     states, _ = batch_hidden_states(trunk, tuning_module, waveforms)
-    own = dict(tuning_module.named_parameters())
-    theirs = {name: p for name, p in trunk.named_parameters() if p.requires_grad}
+    added = dict(tuning_module.named_parameters())
+    in_trunk = {name: p for name, p in trunk.named_parameters() if p.requires_grad}
     if method == "weighted_sum":
-        assert not own and not theirs and not states.requires_grad
+        assert not added and not in_trunk and not states.requires_grad
         return
     states[-1].square().sum().backward()
-    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in (*own.values(), *theirs.values()))
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in (*added.values(), *in_trunk.values()))
     assert all(p.grad is None for p in trunk.parameters() if not p.requires_grad)
     biases = {
         name for name, p in trunk.named_parameters() if name.endswith("bias") and (".blocks." in name or ".layers." in name)
     }
     everything = {name for name, _ in trunk.named_parameters()}
-    assert theirs.keys() == dict(bitfit=biases, full=everything).get(method, set())
+    assert in_trunk.keys() == dict(bitfit=biases, full=everything).get(method, set())
 
 
 @pytest.mark.parametrize("method", ["weighted_sum", "lora", "adapter", "bitfit", "full"])
-def test_before_the_first_update_the_states_are_the_plain_encoders(folder, waveforms, method):
+def test_before_the_first_update_the_states_are_those_of_the_plain_encoder(folder, waveforms, method):
     plain, _ = batch_hidden_states(load_trunk(folder), EncoderTuning(), waveforms)
     trunk = load_trunk(folder)
-    found, _ = batch_hidden_states(trunk, prepare(trunk, method=method, **SETTINGS[method]), waveforms)
-    assert torch.equal(found, plain)
+    prepared, _ = batch_hidden_states(trunk, prepare(trunk, method=method, **SETTINGS[method]), waveforms)
+    assert torch.equal(prepared, plain)
 
 
-def test_a_low_rank_update_is_that_of_the_weight(folder, waveforms):
+def test_a_low_rank_update_equals_one_of_the_weight(folder, waveforms):
     torch.manual_seed(0)
     trunk, changed = load_trunk(folder), load_trunk(folder)
     tuning_module = prepare(trunk, method="lora", rank=4)
@@ -124,7 +124,7 @@ def test_an_adapter_acts_inside_the_residual(melhubert, waveforms):
 
 
 @pytest.mark.parametrize("method", ["deep_prompt", "lora", "adapter"])
-def test_pruned_and_factorised_blocks_are_tuned_as_others(melhubert, waveforms, method):
+def test_pruned_and_factorised_blocks_are_tuned_like_others(melhubert, waveforms, method):
     trunk = load_trunk(melhubert)
     block = trunk.blocks[0]
     keep_heads(block, [1])
@@ -134,13 +134,14 @@ def test_pruned_and_factorised_blocks_are_tuned_as_others(melhubert, waveforms, 
     batch_hidden_states(trunk, tuning_module, waveforms)[0][-1].square().sum().backward()
     assert all(p.grad is not None for p in tuning_module.parameters())
     assert (
-        trained(tuning_module) == dict(deep_prompt=144, lora=2 * 4 * (16 + 8) + 2 * 4 * 32, adapter=4 * (2 * 5 * 16 + 21))[method]
+        num_trained(tuning_module)
+        == dict(deep_prompt=144, lora=2 * 4 * (16 + 8) + 2 * 4 * 32, adapter=4 * (2 * 5 * 16 + 21))[method]
     )
 
 
 @pytest.mark.parametrize("method", ["deep_prompt", "lora", "adapter", "bitfit"])
-def test_blocks_that_pass_several_times_share_what_is_put_into_them(waveforms, method):
-    """As in an encoder of few blocks that run again and again; prompts are each pass's own."""
+def test_blocks_that_run_several_times_share_what_is_added_to_them(waveforms, method):
+    """An encoder may run its few blocks several times. Prompts are not shared: each pass has its own."""
     model = MelHuBERTModel(MelHuBERTConfig(2, 16, 24, 2, 6, 4, (7,)))
     model.layers = torch.nn.ModuleList([*model.layers, *model.layers])
     trunk = MelHuBERTTrunk(model, FrontEnd(torch.zeros(40), torch.ones(40), True))
@@ -151,7 +152,7 @@ def test_blocks_that_pass_several_times_share_what_is_put_into_them(waveforms, m
     sizes = dict(
         deep_prompt=5 * 3 * 16, lora=2 * 2 * 2 * 4 * 16, adapter=2 * 2 * (2 * 5 * 16 + 5 + 16), bitfit=2 * (4 * 16 + 24 + 3 * 16)
     )
-    assert trained(tuning_module, trunk) == sizes[method]
+    assert num_trained(tuning_module, trunk) == sizes[method]
 
 
 def test_an_unknown_method_is_refused():
