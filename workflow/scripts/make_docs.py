@@ -113,10 +113,9 @@ def config_columns():
 
 
 def _allowed_cell(cell):
-    if "enum" in cell:
-        values = [value for value in cell["enum"] if value != ""]
-        return ", ".join(f"`{value}`" for value in values) + (", or empty" if "" in cell["enum"] else "")
-    return cell.get("form", "")
+    if "enum" not in cell:
+        return cell.get("form", "")
+    return _codes(value for value in cell["enum"] if value != "") + (", or empty" if "" in cell["enum"] else "")
 
 
 def included_models():
@@ -148,7 +147,7 @@ def _codes(names):
 
 def settings():
     """Markdown of every setting of config.yaml and of the presets, from their comments and config.schema.yaml."""
-    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    schema = load_schema(ROOT / "workflow/schemas/config.schema.yaml")
     files = re.findall(r'^configfile: "(.+)"', (ROOT / "Snakefile").read_text(), re.MULTILINE)
     return "\n".join(part for file in files for part in _file_settings(file, schema))
 
@@ -158,13 +157,13 @@ def _file_settings(file, schema):
     general, sections = [], []
     for key, value in yaml_comments.pairs(commented.root):
         name, about = key.value, commented.comment(key)
-        rule = _property(schema, name, schema)
+        rule = _property(schema, name)
         if not isinstance(value, yaml.MappingNode):
-            general.append((f"`{name}`", _shown(commented.values[name]), _allowed(rule, schema), about))
+            general.append((f"`{name}`", _shown(commented.values[name]), _allowed(rule), about))
         elif all(isinstance(part, yaml.MappingNode) for _, part in yaml_comments.pairs(value)) and "properties" not in rule:
-            sections += _preset_section(commented, name, value, about, rule["additionalProperties"], schema)
+            sections += _preset_section(commented, name, value, about, rule["additionalProperties"])
         else:
-            rows = _setting_rows(commented, [value], commented.values[name], rule, schema)
+            rows = _setting_rows(commented, [value], commented.values[name], rule)
             sections += [f"### {name}\n", *([about + "\n"] if about else []), _table(HEAD, rows)]
     head = [f"## {file}\n"]
     return head + ([_table(HEAD, general)] if general else []) + sections
@@ -173,7 +172,7 @@ def _file_settings(file, schema):
 HEAD = ("key", "value", "allowed", "meaning")
 
 
-def _preset_section(commented, name, section, about, rule, schema):
+def _preset_section(commented, name, section, about, rule):
     """A section of presets: what each is and changes, then the keys that all of them have."""
     presets = list(yaml_comments.pairs(section))
     by_node = {id(value): key.value for key, value in presets}
@@ -184,7 +183,7 @@ def _preset_section(commented, name, section, about, rule, schema):
         changed = _changes(values[key.value], values[base]) if base else {}
         differs = ", ".join(f"`{path}: {_plain(value)}`" for path, value in changed.items())
         rows.append((f"`{key.value}`", commented.comment(key), f"`{base}`" if base else "", differs))
-    keys = _setting_rows(commented, [value for _, value in presets], values[presets[0][0].value], rule, schema)
+    keys = _setting_rows(commented, [value for _, value in presets], values[presets[0][0].value], rule)
     presets_table = _table(("preset", "what it is", "based on", "and changes"), rows)
     keys_table = _table(("key", f"in `{presets[0][0].value}`", "allowed", "meaning"), keys)
     return [f"### {name}\n", *([about + "\n"] if about else []), presets_table, keys_table]
@@ -201,7 +200,7 @@ def _changes(preset, base):
     return changes
 
 
-def _setting_rows(commented, nodes, values, rule, schema):
+def _setting_rows(commented, nodes, values, rule):
     """(key, value, allowed, meaning) of every setting below mapping nodes that have the same keys, nested ones dotted."""
     comments = {}
     for node in nodes:
@@ -214,7 +213,7 @@ def _setting_rows(commented, nodes, values, rule, schema):
         if isinstance(value, dict) and not about and any(other.startswith(f"{path}.") for other in comments):
             continue
         shown = "" if value is None or isinstance(value, dict) else _shown(value)
-        rows.append((f"`{path}`", shown, _allowed(_property(rule, path, schema), schema), about))
+        rows.append((f"`{path}`", shown, _allowed(_property(rule, path)), about))
     return rows
 
 
@@ -229,21 +228,14 @@ def _collect(commented, node, prefix, comments):
             _collect(commented, value, f"{path}.", comments)
 
 
-def _resolve(rule, schema):
-    while "$ref" in rule:
-        rule = schema["$defs"][rule["$ref"].rpartition("/")[2]]
+def _property(rule, path):
+    """Return the schema of a dotted key below a schema; empty where it does not say."""
+    for part in path.split("."):
+        rule = rule.get("properties", {}).get(part, {})
     return rule
 
 
-def _property(rule, path, schema):
-    """Return the schema of a dotted key below a schema; empty where it does not say."""
-    for part in path.split("."):
-        rule = _resolve(rule, schema)
-        rule = rule.get("properties", {}).get(part, {})
-    return _resolve(rule, schema)
-
-
-def _allowed(rule, schema):
+def _allowed(rule):
     """Say in words which values a schema allows."""
     if "enum" in rule:
         return ", ".join(f"`{_plain(value)}`" for value in rule["enum"])
@@ -255,7 +247,7 @@ def _allowed(rule, schema):
     if kind == "boolean":
         return "`true`, `false`"
     if kind == "array":
-        item = _allowed(_resolve(rule.get("items", {}), schema), schema)
+        item = _allowed(rule.get("items", {}))
         low, high = rule.get("minItems"), rule.get("maxItems")
         return (f"{low} values: " if low is not None and low == high else "list: ") + (item or "values")
     if kind == "string":
