@@ -1,1 +1,1 @@
-"""Unit language models: vocabulary, binarisation, pre-training, prompt tuning, sampling, scores."""
+"""Unit language models: vocabulary, pre-training, prompt tuning, decoding and scores."""

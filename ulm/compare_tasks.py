@@ -1,4 +1,7 @@
-"""Which task does better: differences on the same test utterances, which tell more than two intervals side by side."""
+"""Paired comparison of tasks with earlier tasks and with baselines, on the same test utterances.
+
+The interval of a paired difference is narrower, and so says more, than the intervals of two values next to each other.
+"""
 
 from dataclasses import dataclass
 
@@ -12,56 +15,73 @@ from ulm.schemas import BASELINES, DIFFERENCES, SAMPLES
 
 @dataclass
 class System:
-    """What answers test rows: a task's tuned unit LM or a baseline. `asked`: (utterance_id, labels) of each row."""
+    """What predicts labels of test rows: the tuned unit LM of a task, or a baseline."""
 
     name: str
-    metric: str
-    asked: list
-    value: float
-    means: np.ndarray  # [R] of paired resamples, see `resample`
+    metric: str  # name of one of `METRICS`
+    test_rows: list  # (utterance_id, labels) of each row
+    value: float  # of the metric, mean over seeds
+    means: np.ndarray  # [R]: the same for each resample, see `resample`
 
 
 def system(name, metric, frames, **bootstrap):
-    """A `System` from its rows of the test split, a data frame each seed, with the same utterances in the same order."""
+    """Return a `System`.
+
+    Args:
+        name: of the system.
+        metric: name of one of `METRICS`.
+        frames: data frames of its test rows, one per seed, with the same utterances in the same order.
+        bootstrap: `num_resamples` and `seed` of `resample`.
+    """
     values, means = resample(frames, metric, **bootstrap)
-    asked = [(utterance, list(labels)) for utterance, labels in zip(frames[0].utterance_id, frames[0].labels)]
-    return System(name, metric, asked, float(np.mean(values)), means)
+    test_rows = [(utterance_id, list(labels)) for utterance_id, labels in zip(frames[0].utterance_id, frames[0].labels)]
+    return System(name, metric, test_rows, float(np.mean(values)), means)
 
 
-def difference(one, reference):
-    """Row of `DIFFERENCES` of two systems on the same rows."""
-    low, high = percentile_interval(one.means - reference.means)
+def difference(compared, reference):
+    """Return a row of `DIFFERENCES` from two systems with the same test rows."""
+    low, high = percentile_interval(compared.means - reference.means)
     return dict(
-        task=one.name,
+        task=compared.name,
         reference=reference.name,
-        metric=one.metric,
-        higher_is_better=METRICS[one.metric].higher_is_better,
-        num_rows=len(one.asked),
-        difference=one.value - reference.value,
+        metric=compared.metric,
+        higher_is_better=METRICS[compared.metric].higher_is_better,
+        num_rows=len(compared.test_rows),
+        difference=compared.value - reference.value,
         difference_low=low,
         difference_high=high,
     )
 
 
-def of_test_split(path, schema):
-    return tables.read(path, schema).to_pandas().query("split == 'test'")
-
-
-def answers_by_seed(samples):
-    """The test rows of a task, a data frame each seed, in the order of their utterances."""
-    frame = of_test_split(samples, SAMPLES)
+def samples_by_seed(samples):
+    """Return the test rows of a table of `SAMPLES` as data frames, one per seed, in the order of their utterances."""
+    frame = _test_rows(samples, SAMPLES)
     return list(frames_by_seed(frame.assign(score=log_odds(frame.score))).values())
 
 
 def compare_tasks(*, acc, samples, baselines, differences, num_resamples, seed):
-    """Stage: `acc`, `samples` and `baselines` are of the same tasks in the same order. See `DIFFERENCES`."""
-    earlier, rows, bootstrap = [], [], dict(num_resamples=num_resamples, seed=seed)
-    for report, answers, base in zip(map(read_json, acc), samples, baselines, strict=True):
-        name, metric = report["task"], report["metric"]
-        one = system(name, metric, answers_by_seed(answers), **bootstrap)
-        own = of_test_split(base, BASELINES).sort_values("utterance_id").groupby("method")
-        others = [system(method, metric, [part], **bootstrap) for method, part in own]
-        others += [other for other in earlier if (other.metric, other.asked) == (metric, one.asked)]
-        rows += [difference(one, other) for other in others]
-        earlier.append(one)
+    """Stage: compare each task with its baselines and with earlier tasks on the same test rows. See `DIFFERENCES`.
+
+    Args:
+        acc: JSON reports of the tasks.
+        samples: tables of `SAMPLES` of the same tasks in the same order.
+        baselines: tables of `BASELINES`, likewise.
+        differences: table to write.
+        num_resamples, seed: of the bootstrap.
+    """
+    bootstrap = dict(num_resamples=num_resamples, seed=seed)
+    tasks = []
+    rows = []
+    for report, task_samples, task_baselines in zip(map(read_json, acc), samples, baselines, strict=True):
+        task = system(report["task"], report["metric"], samples_by_seed(task_samples), **bootstrap)
+        by_method = _test_rows(task_baselines, BASELINES).sort_values("utterance_id").groupby("method")
+        references = [system(method, task.metric, [frame], **bootstrap) for method, frame in by_method]
+        references += [earlier for earlier in tasks if earlier.metric == task.metric and earlier.test_rows == task.test_rows]
+        rows += [difference(task, reference) for reference in references]
+        tasks.append(task)
     tables.write(differences, rows, DIFFERENCES)
+
+
+def _test_rows(path, schema):
+    """Return the rows of the test split of a table as a data frame."""
+    return tables.read(path, schema).to_pandas().query("split == 'test'")

@@ -1,4 +1,4 @@
-"""What encoders are worth: how well each one does over its parameters, multiply-adds and time, and how far below its parent."""
+"""Figure of encoders: accuracy against costs, difference from the parent, and quality of features and units."""
 
 from itertools import cycle, islice
 
@@ -8,44 +8,57 @@ from evaluation.figures import GREY, PALETTE, new_figure, save
 from storage import tables
 from ulm.schemas import ENCODERS_SUMMARY
 
-COSTS = dict(  # column → label, factor
-    parameters=("parameters that are not 0 (millions)", 1e-6),
-    multiply_adds=("multiply-adds a second of speech (millions)", 1e-6),
-    real_time_factor=("ms to encode a second of speech", 1e3),
+COSTS = dict(  # column → axis label, factor
+    parameters=("non-zero parameters (millions)", 1e-6),
+    multiply_adds=("multiply-adds per second of speech (millions)", 1e-6),
+    real_time_factor=("ms to encode one second of speech", 1e3),
 )
-MEASURES = dict(  # column → label, factor
-    difference=("accuracy less the parent's (points)", 100),
+MEASURES = dict(  # column → axis label, factor
+    difference=("accuracy minus the parent's (points)", 100),
     probe_accuracy=("accuracy of a linear probe", 1),
     agreement=("agreement with the parent's units", 1),
 )
 MARKERS = "osD^vP*X"
 
 
-def points(frame, cost):
-    """Values `[N]` of a cost on the axis; zeros of a sparse encoder take no parameter."""
-    values = frame[cost] * (frame.density if cost == "parameters" else 1)
-    return values * COSTS[cost][1]
+def cost_values(frame, cost):
+    """Return the values `[N]` of a column of `COSTS` in the unit of its axis. Zeros of a sparse encoder are no parameters."""
+    _, factor = COSTS[cost]
+    density = frame.density if cost == "parameters" else 1
+    return frame[cost] * density * factor
 
 
 def errors(frame, column, factor=1):
-    """How far a column's interval reaches below and above it `[2, N]`; NaN where it has none."""
+    """Return the lengths `[2, N]` of the interval of a column below and above its value; NaN if it has no interval."""
     if f"{column}_low" not in frame:
         return np.full((2, len(frame)), np.nan)
-    value, low, high = (frame[name].astype(float) * factor for name in (column, f"{column}_low", f"{column}_high"))
-    return np.array([value - low, high - value]).clip(0)  # a rounded −0 is refused as a length
+    value = frame[column].astype(float) * factor
+    low = frame[f"{column}_low"].astype(float) * factor
+    high = frame[f"{column}_high"].astype(float) * factor
+    return np.array([value - low, high - value]).clip(0)  # matplotlib refuses a length of −1e-17
 
 
 def draw_costs(panels, frame, styles):
-    """Accuracy over each cost, a dash for each unit LM, a line to the parent; where no encoder has a task, the probe's."""
+    """Draw accuracy against each cost, with a dash per unit LM and a line to the parent.
+
+    If no encoder has a task, the accuracy is that of the linear probe.
+
+    Args:
+        panels: an axes per cost.
+        frame: rows of `ENCODERS_SUMMARY`.
+        styles: keyword arguments of `errorbar` for each encoder.
+    """
     column = "accuracy" if frame.accuracy.notna().any() else "probe_accuracy"
-    place, heights, spread = {name: i for i, name in enumerate(frame.encoder)}, frame[column].astype(float), errors(frame, column)
+    index_of = {name: i for i, name in enumerate(frame.encoder)}
+    heights = frame[column].astype(float)
+    lengths = errors(frame, column)
     for axes, (cost, (title, _)) in zip(panels, COSTS.items()):
-        x = points(frame, cost)
+        x = cost_values(frame, cost)
         for i, parent in enumerate(frame.parent):
-            axes.errorbar(x[i], heights[i], spread[:, [i]], **styles[i])
+            axes.errorbar(x[i], heights[i], lengths[:, [i]], **styles[i])
             axes.plot([x[i]] * len(frame.accuracies[i]), frame.accuracies[i], "_", color=styles[i]["color"])
-            if parent in place:
-                ends = [place[parent], i]
+            if parent in index_of:
+                ends = [index_of[parent], i]
                 axes.plot(x[ends], heights[ends], color=GREY, linewidth=0.6, zorder=1)
         axes.set(xlabel=title, xlim=(0, 1.1 * max(x.max(), 1e-9)))
         axes.grid(alpha=0.3)
@@ -53,13 +66,14 @@ def draw_costs(panels, frame, styles):
 
 
 def draw_measures(panels, frame, styles):
-    """A row an encoder, as in the summary: how far it is below its parent, and what its features and units know."""
-    rows = np.arange(len(frame))
+    """Draw each of `MEASURES` with one line per encoder, in the order of the summary. For the arguments see `draw_costs`."""
+    lines = np.arange(len(frame))
     for axes, (column, (title, factor)) in zip(panels, MEASURES.items()):
-        spread, values = errors(frame, column, factor), frame[column].astype(float) * factor
-        for i in rows:
-            axes.errorbar(values[i], i, xerr=spread[:, [i]], **styles[i])
-        axes.set(xlabel=title, yticks=rows, yticklabels=frame.encoder)
+        values = frame[column].astype(float) * factor
+        lengths = errors(frame, column, factor)
+        for i in lines:
+            axes.errorbar(values[i], i, xerr=lengths[:, [i]], **styles[i])
+        axes.set(xlabel=title, yticks=lines, yticklabels=frame.encoder)
         axes.grid(alpha=0.3)
         if column == "difference":
             axes.axvline(0, color=GREY, linewidth=0.8)
@@ -69,11 +83,11 @@ def draw_measures(panels, frame, styles):
 
 
 def draw(frame):
-    """Figure of the rows of `ENCODERS_SUMMARY` as a data frame, each in a colour and a marker of its own."""
+    """Return the figure of rows of `ENCODERS_SUMMARY`. Each encoder has a colour and a marker of its own."""
     figure = new_figure(4.2 * len(COSTS), 5 + 0.25 * len(frame))
     figure.suptitle(f"{len(frame)} encoders; probe and agreement: {', '.join(sorted(set(frame.corpus)))}", fontsize=10)
-    looks = islice(zip(cycle(PALETTE), cycle(MARKERS)), len(frame))
-    styles = [dict(color=colour, fmt=marker, elinewidth=0.8) for colour, marker in looks]
+    colours_and_markers = islice(zip(cycle(PALETTE), cycle(MARKERS)), len(frame))
+    styles = [dict(color=colour, fmt=marker, elinewidth=0.8) for colour, marker in colours_and_markers]
     grid = figure.subplots(2, len(COSTS), sharey="row")
     draw_costs(grid[0], frame, styles)
     draw_measures(grid[1], frame, styles)
@@ -81,5 +95,10 @@ def draw(frame):
 
 
 def plot_encoders(*, summary, figure):
-    """Stage: `figure` of the encoders of a summary."""
+    """Stage: draw the encoders of a summary.
+
+    Args:
+        summary: table of `ENCODERS_SUMMARY`.
+        figure: file to write.
+    """
     save(draw(tables.read(summary, ENCODERS_SUMMARY).to_pandas()), figure)

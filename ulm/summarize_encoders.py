@@ -1,30 +1,45 @@
-"""One row an encoder: what it costs, what its features and units know, and how well a task on them goes."""
+"""One row per encoder: its costs, the quality of its features and units, and the accuracy of a task on its units."""
 
 from evaluation.metrics import wilson_interval
 from speech2unit.schemas import MEASUREMENTS, PROBE
 from storage import tables
 from storage.errors import notice
 from storage.files import read_json
-from ulm.compare_tasks import answers_by_seed, difference, system
+from ulm.compare_tasks import difference, samples_by_seed, system
 from ulm.schemas import ENCODERS_SUMMARY, TASK_COLUMNS
 
 NO_TASK = {field.name: None if field.nullable else [] for field in TASK_COLUMNS}
 
 
-def systems_of(acc, samples, **bootstrap):
-    """Encoder → (reports of its tasks, the tasks as one `System`: their mean)."""
-    found = {}
+def encoder_systems(acc, samples, **bootstrap):
+    """Return a dict from each encoder to the reports of its tasks and the `System` that is the mean over them.
+
+    Args:
+        acc: JSON reports of tasks.
+        samples: tables of `SAMPLES` of the same tasks in the same order.
+        bootstrap: `num_resamples` and `seed` of `resample`.
+    """
+    reports_of = {}
+    frames_of = {}
     for report, path in zip(map(read_json, acc), samples, strict=True):
-        reports, frames = found.setdefault(report["names"]["encoder"], ([], []))
-        reports.append(report)
-        frames += answers_by_seed(path)
-    return {name: (reports, system(name, "accuracy", frames, **bootstrap)) for name, (reports, frames) in found.items()}
+        encoder = report["names"]["encoder"]
+        reports_of.setdefault(encoder, []).append(report)
+        frames_of.setdefault(encoder, []).extend(samples_by_seed(path))
+    systems = {encoder: system(encoder, "accuracy", frames, **bootstrap) for encoder, frames in frames_of.items()}
+    return {encoder: (reports_of[encoder], systems[encoder]) for encoder in systems}
 
 
-def task_columns(reports, tasks, parent):
-    """`TASK_COLUMNS` of an encoder. `tasks`: the `System` of its tasks; `parent`: that of its parent's, or `None`."""
-    low, high = wilson_interval(tasks.value * len(tasks.asked), len(tasks.asked))
-    told = dict(
+def task_columns(reports, tasks, parent_tasks):
+    """Return the `TASK_COLUMNS` of an encoder.
+
+    Args:
+        reports: reports of its tasks.
+        tasks: `System` of its tasks.
+        parent_tasks: `System` of the tasks of its parent, or None. It is not compared if its test rows are others.
+    """
+    num_rows = len(tasks.test_rows)
+    low, high = wilson_interval(tasks.value * num_rows, num_rows)
+    columns = NO_TASK | dict(
         tasks=[report["task"] for report in reports],
         unit_lms=[report["names"]["ulm"] for report in reports],
         accuracies=[report["accuracy"] for report in reports],
@@ -32,25 +47,38 @@ def task_columns(reports, tasks, parent):
         accuracy_low=low,
         accuracy_high=high,
     )
-    if parent and parent.asked == tasks.asked:
-        told |= {name: value for name, value in difference(tasks, parent).items() if name in NO_TASK}
-    return NO_TASK | told
+    if parent_tasks is not None and parent_tasks.test_rows == tasks.test_rows:
+        compared = difference(tasks, parent_tasks)
+        columns |= {name: compared[name] for name in ("difference", "difference_low", "difference_high")}
+    return columns
 
 
 def summarize_encoders(*, measurements, probes, acc, samples, summary, confounders, num_resamples, seed):
-    """Stage: `acc` and `samples` are of tasks on the encoders' units, in the same order: of an encoder none, or one and those
-    that repeat it with another seed of the unit LM. See `ENCODERS_SUMMARY`.
+    """Stage: write a row per encoder. See `ENCODERS_SUMMARY`.
 
-    confounders: encoder → in what else than units its tasks differ from those of its parent; then they are not compared.
+    Args:
+        measurements: table of `MEASUREMENTS` of the encoders and of their parents.
+        probes: tables of `PROBE`, one per encoder. Encoders without one get no row.
+        acc: JSON reports of the tasks on the encoders' units. The tasks of an encoder differ only in the seed of the unit LM.
+        samples: tables of `SAMPLES` of the same tasks in the same order.
+        summary: table to write.
+        confounders: dict from an encoder to what differs between its tasks and those of its parent, besides the units. If
+            anything does, they are not compared.
+        num_resamples, seed: of the bootstrap.
     """
-    known = {row["encoder"]: row for row in tables.read_many(probes, PROBE).to_pylist()}
-    systems = systems_of(acc, samples, num_resamples=num_resamples, seed=seed)
+    probe_of = {row["encoder"]: row for row in tables.read_many(probes, PROBE).to_pylist()}
+    systems = encoder_systems(acc, samples, num_resamples=num_resamples, seed=seed)
     rows = []
     for costs in tables.read(measurements, MEASUREMENTS).to_pylist():
-        encoder, parent = costs["encoder"], costs["parent"]
+        encoder = costs["encoder"]
+        parent = costs["parent"]
+        parent_tasks = None
         if differing := confounders.get(encoder):
-            notice(f"{encoder}: no difference from {parent}, as their tasks differ in {', '.join(differing)} too")
-        _, beside = systems.get(None if differing else parent, (None, None))
-        if encoder in known:
-            rows.append(costs | known[encoder] | (task_columns(*systems[encoder], beside) if encoder in systems else NO_TASK))
+            notice(f"{encoder}: not compared with {parent}, because their tasks also differ in {', '.join(differing)}")
+        elif parent in systems:
+            _, parent_tasks = systems[parent]
+        if encoder not in probe_of:
+            continue
+        columns = task_columns(*systems[encoder], parent_tasks) if encoder in systems else NO_TASK
+        rows.append(costs | probe_of[encoder] | columns)
     tables.write(summary, rows, ENCODERS_SUMMARY)

@@ -5,7 +5,7 @@ import pandas
 import pytest
 
 from storage import tables
-from ulm.plot_confusion import MAX_PRINTED, draw, matrix, percent_of_rows, plot_confusion
+from ulm.plot_confusion import MAX_CLASSES_WITH_NUMBERS, draw, matrix, percent_of_rows, plot_confusion
 from ulm.schemas import CONFUSION
 
 ROWS = [
@@ -39,18 +39,18 @@ def test_image_ticks_and_printed_percents():
     assert axes.images[0].get_clim() == (0, 100) and "%" in colours.get_ylabel()
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
         assert [label.get_text() for label in labels] == ["never said", "no", "yes"]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("decoded class", "class said")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "reference class")
     assert {text.get_position(): text.get_text() for text in axes.texts} == {
         (0, 1): "25",
         (1, 1): "75",
         (1, 2): "12",
         (2, 2): "88",
     }
-    assert axes.get_title(loc="left") == "20 decoded in the test split, seeds: 2"
+    assert axes.get_title(loc="left") == "20 predictions on the test split, seeds: 2"
 
 
 def test_a_large_matrix_has_no_numbers():
-    size = MAX_PRINTED + 1
+    size = MAX_CLASSES_WITH_NUMBERS + 1
     assert not draw([str(i) for i in range(size)], np.eye(size, dtype=int), 1).axes[0].texts
 
 

@@ -4,7 +4,7 @@ import pandas
 import pytest
 
 from storage import tables
-from ulm.plot_encoders import COSTS, MEASURES, draw, plot_encoders, points
+from ulm.plot_encoders import COSTS, MEASURES, cost_values, draw, plot_encoders
 from ulm.schemas import ENCODERS_SUMMARY
 from ulm.summarize_encoders import NO_TASK
 
@@ -67,8 +67,8 @@ def test_an_interval_of_one_value_has_no_length(rows):
 
 def test_zeros_take_no_parameter(rows):
     frame = pandas.DataFrame(rows)
-    assert points(frame, "parameters").tolist() == [4.0, 1.0, 4.0]
-    assert points(frame, "real_time_factor").tolist() == pytest.approx([10.0] * 3)
+    assert cost_values(frame, "parameters").tolist() == [4.0, 1.0, 4.0]
+    assert cost_values(frame, "real_time_factor").tolist() == pytest.approx([10.0] * 3)
 
 
 def test_the_stage_writes_a_figure(rows, tmp_path):

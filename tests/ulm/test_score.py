@@ -17,11 +17,11 @@ from ulm.schemas import BASELINES, CONFUSION, SAMPLES
 from ulm.score import (
     NO_LABEL,
     accuracy,
+    accuracy_report,
     aligned,
     baseline_values,
     confusion_rows,
     label_pairs,
-    measures,
     per_class,
     score,
 )
@@ -60,7 +60,7 @@ def test_wilsons_interval_equals_scipys(right, n):
 
 
 def test_an_oracle_is_right_everywhere():
-    found = measures(frame(right=1.0, illegal=0.0, num_labels=2))
+    found = accuracy_report(frame(right=1.0, illegal=0.0, num_labels=2))
     assert (found["accuracy"], found["free_accuracy"], found["num_illegal"], found["accuracy_std"]) == (1.0, 1.0, 0.0, 0.0)
     assert found["accuracy_high"] == pytest.approx(1.0) and 0.9 < found["accuracy_low"] < 1
 
@@ -68,13 +68,13 @@ def test_an_oracle_is_right_everywhere():
 def test_shuffled_labels_are_at_chance():
     rows = frame(num_rows=3000, seeds=(1,), right=1.0)
     rows["labels"] = rows.labels.sample(frac=1, random_state=0).tolist()
-    assert measures(rows)["accuracy"] == pytest.approx(1 / 3, abs=0.03)
+    assert accuracy_report(rows)["accuracy"] == pytest.approx(1 / 3, abs=0.03)
 
 
 def test_illegal_is_wrong_and_stays_in_the_denominator():
     rows = frame(right=1.0, illegal=0.0, seeds=(1,), num_rows=10)
     rows.loc[[2, 5, 7], "free_labels"] = None
-    found = measures(rows)
+    found = accuracy_report(rows)
     assert (found["free_accuracy"], found["num_illegal"], found["num_rows"], found["accuracy"]) == (0.7, 3.0, 10, 1.0)
 
 
@@ -85,7 +85,7 @@ def test_one_wrong_label_of_several_makes_the_row_wrong():
 
 def test_seeds_are_averaged_and_the_interval_is_of_the_rows_once():
     rows = frame(num_rows=200, seeds=(3, 5, 8))
-    found, each = measures(rows), [accuracy(rows[rows.seed == seed]) for seed in (3, 5, 8)]
+    found, each = accuracy_report(rows), [accuracy(rows[rows.seed == seed]) for seed in (3, 5, 8)]
     assert found["accuracy_by_seed"] == dict(zip((3, 5, 8), each))
     assert (found["accuracy"], found["accuracy_std"]) == pytest.approx((np.mean(each), np.std(each, ddof=1)))
     assert found["num_rows"] == 200
@@ -128,7 +128,7 @@ def test_labels_of_sequences_stand_beside_those_that_they_are_aligned_with():
 
 def test_a_metric_over_seeds_and_its_wilson_or_bootstrap_interval():
     rows = frame(num_rows=90, seeds=(3, 5), right=0.6).sample(frac=1, random_state=1)
-    found, known = metric_values(rows, "accuracy", **BOOTSTRAP), measures(rows)
+    found, known = metric_values(rows, "accuracy", **BOOTSTRAP), accuracy_report(rows)
     assert found == dict(
         value=known["accuracy"], value_std=known["accuracy_std"], value_low=known["accuracy_low"],
         value_high=known["accuracy_high"], value_by_seed=known["accuracy_by_seed"],
@@ -186,7 +186,7 @@ def test_the_report(tmp_path, metric, others):
         **BOOTSTRAP,
     )
     report = json.loads((tmp_path / "acc.json").read_text())
-    assert report["accuracy"] == pytest.approx(measures(pandas.DataFrame(sample_rows()))["accuracy"])
+    assert report["accuracy"] == pytest.approx(accuracy_report(pandas.DataFrame(sample_rows()))["accuracy"])
     assert report["baselines"] == dict(majority=0.25, ngram_svm=0.75)
     assert (report["trained_parameters"], report["total_parameters"]) == (39, 1029)  # the embeddings are the LM's own
     assert (report["seeds"], report["updates"], report["num_rows"], report["dev"]["num_rows"]) == ([1, 2], 200, 60, 20)

@@ -98,5 +98,5 @@ def test_tasks_that_differ_in_more_than_units_are_not_compared_and_the_user_is_t
     assert like["difference"] == pytest.approx(-0.2)
     assert (
         capsys.readouterr().out
-        == "child: no difference from parent, as their tasks differ in tasks.tuning, seeds of the unit LMs too\n"
+        == "child: not compared with parent, because their tasks also differ in tasks.tuning, seeds of the unit LMs\n"
     )

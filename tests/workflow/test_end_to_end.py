@@ -126,9 +126,9 @@ def test_a_changed_codebook_reruns_what_follows(project):
 
 @pytest.mark.parametrize("file, old, new, rules", [
     ("ulm/score.py", 'NO_LABEL = "∅"', 'NO_LABEL = "-"', {"score", "summarize"}),
-    ("ulm/summarize.py", "num_seeds=len(", "num_seeds=0 + len(", {"summarize"}),
+    ("ulm/summarize.py", 'row["num_seeds"] = len(', 'row["num_seeds"] = 0 + len(', {"summarize"}),
     ("ulm/score.py", "NO_LABEL =", "# a comment\nNO_LABEL =", set()),
-    ("ulm/schemas.py", '"""The tables that ulm produces."""', '"""The tables."""', set()),
+    ("ulm/schemas.py", '"""Schemas of the tables that the stages of this package write."""', '"""Schemas of tables."""', set()),
 ])  # fmt: skip
 def test_an_edit_reruns_what_follows_and_a_comment_does_not(project, file, old, new, rules):
     project.edit(file, old, new)
