@@ -1,7 +1,6 @@
-"""Cutting and training on: the curve of all steps, rounds, one seed one result, refusals, encoders made of made ones."""
+"""Compression: the curve over all steps, repeated trainings, reproducible results, encoders that were compressed before."""
 
 import pytest
-import torch
 
 from speech2unit.encoders.models.compressed_layers import layer_sizes
 from speech2unit.recipes.compress_encoder import load_student, shrink_and_train
@@ -11,23 +10,38 @@ from speech2unit.recipes.prune_rows import prune_rows
 from storage import tables
 from storage.schemas import TRAINING
 from storage.weights import load_tensors
+from tests.equality import assert_same_tensors
 
-SOURCE = ("parent_model", "parent_config", "manifests", "roots", "targets", "num_targets")
+ARGUMENTS = (
+    "parent_model",
+    "parent_config",
+    "manifests",
+    "roots",
+    "targets",
+    "num_targets",
+    "dropout",
+    "data",
+    "seed",
+)
 
 
-def student_of(settings):
-    how = {name: settings[name] for name in ("dropout", "data", "seed")}
-    return load_student(*(settings[name] for name in SOURCE), **how)
+def student_of(arguments):
+    return load_student(**{name: arguments[name] for name in ARGUMENTS})
 
 
-def test_the_curve_has_every_step_and_what_the_cut_cost(lineage):
-    settings, *_ = lineage("melhubert")
-    student, cuts = student_of(settings), []
+def test_the_curve_has_every_training_and_the_loss_after_each_step(prepare_stage):
+    arguments, *_ = prepare_stage("melhubert")
+    steps = []
     curve = shrink_and_train(
-        student, cuts.append, num_updates_before=2, num_updates=[1, 0, 0, 2], optimization=settings["optimization"], seed=1
+        student_of(arguments),
+        steps.append,
+        num_updates_before=2,
+        num_updates=[1, 0, 0, 2],
+        optimization=arguments["optimization"],
+        seed=1,
     )
-    found = [(row["update"], row["measure"]) for row in curve if row["split"] == "dev"]
-    assert found == [
+    assert steps == [0, 1, 2, 3]
+    assert [(row["update"], row["measure"]) for row in curve if row["split"] == "dev"] == [
         (0, "loss"),
         (1, "loss"),
         (2, "loss"),
@@ -37,50 +51,56 @@ def test_the_curve_has_every_step_and_what_the_cut_cost(lineage):
         (4, "loss"),
         (5, "loss"),
     ]
-    assert cuts == [0, 1, 2, 3]
     seconds = [row["seconds"] for row in curve]
     assert seconds == sorted(seconds)
 
 
-def test_a_step_is_trained_on_until_it_is_ready(lineage):
-    settings, *_ = lineage("melhubert")
+def test_training_after_a_step_is_repeated_until_it_is_ready(prepare_stage):
+    arguments, *_ = prepare_stage("melhubert")
     answers = iter([False, True, False, False])
     curve = shrink_and_train(
-        student_of(settings), lambda step: None, num_updates_before=0, num_updates=[1, 1], optimization=settings["optimization"],
-        seed=1, is_ready=lambda curve: next(answers), max_rounds=2,
-    )  # fmt: skip
-    assert [row["update"] for row in curve if row["measure"] == "loss_after_shrinking"] == [0, 2] and curve[-1]["update"] == 4
+        student_of(arguments),
+        lambda step: None,
+        num_updates_before=0,
+        num_updates=[1, 1],
+        optimization=arguments["optimization"],
+        seed=1,
+        is_ready=lambda curve: next(answers),
+        max_rounds=2,
+    )
+    assert [row["update"] for row in curve if row["measure"] == "loss_after_shrinking"] == [0, 2]
+    assert curve[-1]["update"] == 4
     assert list(answers) == []
 
 
-@pytest.mark.parametrize("name", ["melhubert", "hubert"])
-def test_the_same_seed_gives_the_same_tensors_and_curve(lineage, name):
-    found = []
-    for child in ("one", "two"):
-        settings, *_ = lineage(name, child)
-        prune_rows(**settings, rows_per_layer=4, num_updates_before=0, num_updates=[2])
-        found.append((load_tensors(settings["model"]), tables.read(settings["training"], TRAINING).drop_columns("seconds")))
-    (one, first), (two, second) = found
-    assert set(one) == set(two) and all(torch.equal(tensor, two[key]) for key, tensor in one.items()) and first.equals(second)
+@pytest.mark.parametrize("transformer", ["melhubert", "hubert"])
+def test_the_same_seed_gives_the_same_tensors_and_curve(prepare_stage, transformer):
+    tensors = []
+    curves = []
+    for name in ("first", "second"):
+        arguments, *_ = prepare_stage(transformer, name)
+        prune_rows(**arguments, rows_per_layer=4, num_updates_before=0, num_updates=[2])
+        tensors.append(load_tensors(arguments["model"]))
+        curves.append(tables.read(arguments["training"], TRAINING).drop_columns("seconds"))
+    assert_same_tensors(*tensors)
+    assert curves[0].equals(curves[1])
 
 
-def test_pseudo_labels_are_those_of_the_parents_heads(lineage):
-    settings, *_ = lineage("melhubert")
-    with pytest.raises(
-        ValueError, match=r"expected targets with \[5\] clusters, got \[7\]; name the parent's targets in config/enc"
-    ):
-        student_of(settings | dict(num_targets=[7]))
+def test_targets_other_than_the_parents_are_refused(prepare_stage):
+    arguments, *_ = prepare_stage("melhubert")
+    message = r"expected targets with \[5\] clusters, got \[7\]; name the parent's targets in config/enc"
+    with pytest.raises(ValueError, match=message):
+        student_of(arguments | dict(num_targets=[7]))
 
 
-@pytest.mark.parametrize("name", ["melhubert", "wavlm"])
-def test_an_encoder_that_was_made_can_be_a_parent(lineage, name):
-    settings, load, _ = lineage(name)
-    prune_heads(**settings, criterion="l1", heads_per_layer=1, scored_fraction=1.0, num_updates_before=0, num_updates=[1])
-    heads = [sizes["heads"] for sizes in layer_sizes(load())]
-    again = settings | {key: settings[key.removeprefix("parent_")] for key in ("parent_model", "parent_config")}
-    folder = settings["model"].parent / "grandchild"
-    folder.mkdir()
-    files = {key: folder / settings[key].name for key in ("model", "config", "training")}
-    factorize_layers(**again | files, criterion="rank", amount=4, num_updates=1)
-    made = layer_sizes(load("child/grandchild"))
-    assert [sizes["heads"] for sizes in made] == heads and all(set(sizes["ranks"].values()) == {4} for sizes in made)
+@pytest.mark.parametrize("transformer", ["melhubert", "wavlm"])
+def test_a_compressed_encoder_can_be_a_parent(prepare_stage, transformer):
+    arguments, load_model, _ = prepare_stage(transformer, "child")
+    prune_heads(**arguments, criterion="l1", heads_per_layer=1, scored_fraction=1.0, num_updates_before=0, num_updates=[1])
+    heads_of_child = [sizes["heads"] for sizes in layer_sizes(load_model("child"))]
+    child = dict(parent_model=arguments["model"], parent_config=arguments["config"])
+    arguments, *_ = prepare_stage(transformer, "grandchild")
+    factorize_layers(**arguments | child, criterion="rank", amount=4, num_updates=1)
+    sizes_of_grandchild = layer_sizes(load_model("grandchild"))
+    assert [sizes["heads"] for sizes in sizes_of_grandchild] == heads_of_child
+    assert all(set(sizes["ranks"].values()) == {4} for sizes in sizes_of_grandchild)

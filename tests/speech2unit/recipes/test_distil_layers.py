@@ -1,13 +1,11 @@
-"""Distillation of a DistilALHuBERT: what counts in the loss, what the teacher may not do, where a student starts, its stage."""
+"""Distillation of a DistilALHuBERT: the loss, the teacher that does not change, the student's first tensors, the stage."""
 
 import inspect
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 import torch
-import torch.nn.functional as F
 
 from speech2unit import encoders
 from speech2unit.corpora.schemas import MANIFEST
@@ -27,147 +25,159 @@ from storage import tables
 from storage.files import read_json
 from storage.schemas import TRAINING
 from storage.weights import load_tensors, save_config, save_tensors
+from tests.equality import assert_same_tensors
 from tests.factories import manifest_row_of_file
 from workflow.scripts.config_files import default_config
 
 PRESETS = default_config()["distil_layers"]
-SIZES = dict(
-    melhubert=dict(num_layers=4, dim=16, ffn_dim=32, num_heads=2, conv_kernel=5, conv_groups=4, num_targets=[7]),
-    wav2vec2=dict(
-        conv_layers=[[8, 10, 5], [8, 8, 8], [12, 8, 8]], conv_bias=False, conv_norm="group", normalize_waveform=False, pre_norm=False,
-        num_layers=4, dim=16, ffn_dim=32, num_heads=2, pos_conv_kernel=8, pos_conv_groups=4, num_buckets=0, max_distance=0,
-    ),
-)  # fmt: skip
+MELHUBERT = dict(num_layers=4, dim=16, ffn_dim=32, num_heads=2, conv_kernel=5, conv_groups=4, num_targets=[7])
+WAV2VEC2 = dict(
+    conv_layers=[[8, 10, 5], [8, 8, 8], [12, 8, 8]],
+    conv_bias=False,
+    conv_norm="group",
+    normalize_waveform=False,
+    pre_norm=False,
+    num_layers=4,
+    dim=16,
+    ffn_dim=32,
+    num_heads=2,
+    pos_conv_kernel=8,
+    pos_conv_groups=4,
+    num_buckets=0,
+    max_distance=0,
+)
 NOISE = np.random.default_rng(0).standard_normal(20_000).astype(np.float32) / 10
 WAVEFORMS = [NOISE[:4_000], NOISE[500:9_000], NOISE[:6_100]]
-EVEN = dict(layers=[2, 4], cosine_weight=1.0)
+LOSS = dict(layers=[2, 4], cosine_weight=1.0)
 
 
-@pytest.fixture(params=sorted(SIZES))
-def teacher(request, tmp_path):
-    """Folder of an encoder with drawn tensors."""
+def write_teacher(folder, model, architecture, sizes):
+    tensors = model.state_dict()
+    if architecture == "melhubert":
+        tensors |= dict(mean=torch.zeros(40), std=torch.full((40,), 2.0))
+    tensors = {name: tensor + 0.1 if "norm" in name else tensor for name, tensor in tensors.items()}
+    save_tensors(folder / "model.safetensors", tensors)
+    save_config(folder / "config.json", dict(architecture=architecture, subtract_loudness=False) | sizes)
+
+
+@pytest.fixture(params=["melhubert", "wav2vec2"])
+def teacher_folder(request, tmp_path):
+    """Return the folder of an encoder with random tensors."""
     torch.manual_seed(0)
-    sizes, front_end = SIZES[request.param], dict(mean=torch.zeros(40), std=torch.full((40,), 2.0))
     if request.param == "melhubert":
-        tensors = MelHuBERTModel(MelHuBERTConfig(**sizes)).state_dict() | front_end
+        write_teacher(tmp_path, MelHuBERTModel(MelHuBERTConfig(**MELHUBERT)), "melhubert", MELHUBERT)
     else:
-        model = Wav2Vec2Model(Wav2Vec2Config(**sizes))
-        [torch.nn.init.normal_(p, std=0.2) for p in (model.pos_conv.weight, model.pos_conv.bias)]
-        tensors = model.state_dict()
-    moved = {name: tensor + 0.1 if "norm" in name else tensor for name, tensor in tensors.items()}
-    save_tensors(tmp_path / "model.safetensors", moved)
-    save_config(tmp_path / "config.json", dict(architecture=request.param, subtract_loudness=False) | sizes)
+        model = Wav2Vec2Model(Wav2Vec2Config(**WAV2VEC2))
+        torch.nn.init.normal_(model.pos_conv.weight, std=0.2)
+        torch.nn.init.normal_(model.pos_conv.bias, std=0.2)
+        write_teacher(tmp_path, model, "wav2vec2", WAV2VEC2)
     return tmp_path
 
 
-def pair(folder, num_layers=2, num_repeats=2, norms=True, dropout=0.0):
-    """Teacher, encoder and model of a fresh student."""
+def teacher_and_student(folder, num_layers=2, num_repeats=2, norms_from_teacher=True, dropout=0.0):
+    """Return the teacher in a folder and a new student of it, both as encoders."""
     settings = read_json(folder / "config.json")
-    student = build_model(student_settings(settings, dict(num_layers=num_layers, num_repeats=num_repeats), "here"), dropout)
-    copy_teacher(student, load_tensors(folder / "model.safetensors"), norms)
-    found = encoders.load(folder)
-    return found, found.with_model(student), student
+    model = build_model(student_settings(settings, dict(num_layers=num_layers, num_repeats=num_repeats), "here"), dropout)
+    copy_teacher(model, load_tensors(folder / "model.safetensors"), norms_from_teacher)
+    teacher = encoders.load(folder)
+    return teacher, teacher.with_model(model)
 
 
 # the loss
 
 
-def test_the_loss_is_squared_error_and_cosine_of_each_layer():
-    student, teacher = ([torch.randn(1, 3, 8) for _ in range(5)] for _ in range(2))
-    loss, num_frames = layer_losses(student, teacher, torch.tensor([3]), [2, 4], 0.5)
-    expected = 0
-    for layer in (2, 4):
-        expected += 3 * F.mse_loss(student[layer], teacher[layer])
-        expected -= 0.5 * F.cosine_similarity(student[layer], teacher[layer], dim=-1).sigmoid().log().sum()
-    assert num_frames == 3
-    torch.testing.assert_close(loss, expected)
+def test_the_loss_of_a_batch_is_the_sum_over_its_waveforms(teacher_folder):
+    teacher, student = teacher_and_student(teacher_folder)
+    loss, num_frames = distillation_loss(student, teacher, WAVEFORMS, **LOSS)
+    losses = [distillation_loss(student, teacher, [waveform], **LOSS) for waveform in WAVEFORMS]
+    assert num_frames == sum(number for _, number in losses)
+    torch.testing.assert_close(loss, sum(waveform_loss for waveform_loss, _ in losses), atol=1e-2, rtol=1e-4)
 
 
-def test_what_pads_a_row_counts_for_nothing():
-    student, teacher = ([torch.randn(2, 6, 8) for _ in range(5)] for _ in range(2))
-    lengths = torch.tensor([6, 2])
-    loss, num_frames = layer_losses(student, teacher, lengths, **EVEN)
-    for states in (student, teacher):
-        for state in states:
-            state[1, 2:] = torch.randn(4, 8) * 1e3
-    assert num_frames == 8 and layer_losses(student, teacher, lengths, **EVEN)[0] == loss
+def test_the_teacher_is_in_evaluation_mode_and_not_trained(teacher_folder):
+    teacher, student = teacher_and_student(teacher_folder, dropout=0.5)
+    student.model.train()
+    assert not any(module.training for module in teacher.model.modules())
+    states = [state.clone() for state in teacher.hidden_states(WAVEFORMS)[0]]
+    states_again, _ = teacher.hidden_states(WAVEFORMS)
+    assert all(torch.equal(state, again) for state, again in zip(states, states_again))
+    tensors = teacher.model.state_dict()
+    tensors_before = {name: tensor.clone() for name, tensor in tensors.items() if torch.is_tensor(tensor)}
+    loss, _ = distillation_loss(student, teacher, WAVEFORMS, **LOSS)
+    loss.backward()
+    assert all(parameter.grad is None for parameter in teacher.model.parameters())
+    assert all(torch.equal(teacher.model.state_dict()[name], tensor) for name, tensor in tensors_before.items())
 
 
-def test_a_batch_is_the_sum_of_its_rows_also_a_short_last_one(teacher):
-    found, student, _ = pair(teacher, dropout=0.0)
-    together, num_frames = distillation_loss(student, found, WAVEFORMS, **EVEN)
-    alone = [distillation_loss(student, found, [waveform], **EVEN) for waveform in WAVEFORMS]
-    assert num_frames == sum(n for _, n in alone)
-    torch.testing.assert_close(together, sum(loss for loss, _ in alone), atol=1e-2, rtol=1e-4)
+def test_all_parameters_of_the_student_get_gradients(teacher_folder):
+    teacher, student = teacher_and_student(teacher_folder, dropout=0.5)
+    student.model.train()
+    loss, _ = distillation_loss(student, teacher, WAVEFORMS, **LOSS)
+    loss.backward()
+    without = {name for name, p in student.model.named_parameters() if p.grad is None or not p.grad.any()}
+    # The bias of the keys does not change the attention weights.
+    assert without <= {"mask_emb", "layers.0.k_proj.bias", "layers.1.k_proj.bias"}
 
 
-def test_the_teacher_is_evaluated_and_never_trained(teacher):
-    found, student, model = pair(teacher, dropout=0.5)
-    model.train()
-    assert not any(module.training for module in found.model.modules())
-    first, second = ([state.clone() for state in found.hidden_states(WAVEFORMS)[0]] for _ in range(2))
-    assert all(torch.equal(a, b) for a, b in zip(first, second))
-    before = {name: tensor.clone() for name, tensor in found.model.state_dict().items() if torch.is_tensor(tensor)}
-    distillation_loss(student, found, WAVEFORMS, **EVEN)[0].backward()
-    assert all(p.grad is None for p in found.model.parameters())
-    assert all(torch.equal(found.model.state_dict()[name], tensor) for name, tensor in before.items())
-    unused = {n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()}
-    assert unused <= {"mask_emb", "layers.0.k_proj.bias", "layers.1.k_proj.bias"}  # keys' biases move no attention
+# the student's first tensors
 
 
-# where a student starts
-
-
-def test_a_student_of_all_layers_run_once_is_its_teacher(teacher):
-    found, student, _ = pair(teacher, num_layers=4, num_repeats=1)
-    (mine, lengths), (theirs, _) = student.hidden_states(WAVEFORMS), found.hidden_states(WAVEFORMS)
-    assert len(mine) == 5
-    for a, b in zip(mine, theirs):
-        for row, (x, y) in enumerate(zip(a, b)):
-            torch.testing.assert_close(x[: lengths[row]], y[: lengths[row]], atol=1e-4, rtol=1e-4)
-    loss, num_frames = layer_losses(mine, theirs, lengths, **EVEN)
+def test_a_student_with_all_layers_and_no_repeats_equals_its_teacher(teacher_folder):
+    teacher, student = teacher_and_student(teacher_folder, num_layers=4, num_repeats=1)
+    states, lengths = student.hidden_states(WAVEFORMS)
+    teacher_states, _ = teacher.hidden_states(WAVEFORMS)
+    assert len(states) == 5
+    for layer_states, teacher_layer_states in zip(states, teacher_states):
+        for row, length in enumerate(lengths):
+            torch.testing.assert_close(layer_states[row, :length], teacher_layer_states[row, :length], atol=1e-4, rtol=1e-4)
+    loss, num_frames = layer_losses(states, teacher_states, lengths, **LOSS)
     assert loss.item() == pytest.approx(2 * num_frames * np.log1p(np.exp(-1)), rel=1e-4)
 
 
-def test_a_pruned_teacher_has_a_student_of_its_own_sizes(tmp_path):
+def test_the_student_of_a_pruned_teacher_has_the_pruned_sizes(tmp_path):
     torch.manual_seed(0)
-    model = MelHuBERTModel(MelHuBERTConfig(**SIZES["melhubert"]))
-    keep_heads(model.layers[0], [1])
-    keep_rows(model.layers[1], torch.arange(8))
-    factorize(model.layers[1], "q_proj", 3)
-    save_tensors(tmp_path / "model.safetensors", model.state_dict() | dict(mean=torch.zeros(40), std=torch.ones(40)))
-    about = dict(architecture="melhubert", subtract_loudness=False, layers=layer_sizes(model))
-    save_config(tmp_path / "config.json", about | SIZES["melhubert"])
-    found, student, _ = pair(tmp_path, num_layers=2, num_repeats=2)
-    mine, theirs = (encoder.hidden_states(WAVEFORMS[:1])[0] for encoder in (student, found))
-    torch.testing.assert_close(mine[2], theirs[2], atol=1e-4, rtol=1e-4)
-    assert len(mine) == 5 and not torch.allclose(mine[3], theirs[3], atol=1e-2)
+    model = MelHuBERTModel(MelHuBERTConfig(**MELHUBERT))
+    keep_heads(model.blocks[0], [1])
+    keep_rows(model.blocks[1], torch.arange(8))
+    factorize(model.blocks[1], "q_proj", 3)
+    write_teacher(tmp_path, model, "melhubert", MELHUBERT | dict(layers=layer_sizes(model)))
+    teacher, student = teacher_and_student(tmp_path, num_layers=2, num_repeats=2)
+    states, _ = student.hidden_states(WAVEFORMS[:1])
+    teacher_states, _ = teacher.hidden_states(WAVEFORMS[:1])
+    assert len(states) == 5
+    torch.testing.assert_close(states[2], teacher_states[2], atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(states[3], teacher_states[3], atol=1e-2)
 
 
-def test_as_published_some_norms_start_anew(teacher):
-    model, tensors = pair(teacher, norms=False)[2], load_tensors(teacher / "model.safetensors")
-    names = {name for name in model.state_dict() if name in tensors and not torch.equal(model.state_dict()[name], tensors[name])}
-    of_wav2vec2 = "front_end.projection.weight" in tensors
-    expected = {"front_end.frame_norm", "input_norm"} if of_wav2vec2 else {"layer_norm"}
-    assert {name.rpartition(".")[0] for name in names} == expected
+def test_as_published_the_norms_before_the_first_block_are_not_copied(teacher_folder):
+    _, student = teacher_and_student(teacher_folder, norms_from_teacher=False)
+    tensors = load_tensors(teacher_folder / "model.safetensors")
+    different = set()
+    for name, tensor in student.model.state_dict().items():
+        if name in tensors and not torch.equal(tensor, tensors[name]):
+            different.add(name.rpartition(".")[0])
+    is_wav2vec2 = "front_end.projection.weight" in tensors
+    assert different == ({"front_end.frame_norm", "input_norm"} if is_wav2vec2 else {"layer_norm"})
 
 
-def test_gradients_of_the_convolutions_are_slowed_down():
+def test_gradients_of_the_convolutions_are_scaled():
     torch.manual_seed(0)
-    student = build_model(dict(SIZES["wav2vec2"], body="wav2vec2", num_repeats=1))
+    student = build_model(dict(WAV2VEC2, body="wav2vec2", num_repeats=1))
     copy_teacher(student, {"pos_conv.weight": torch.randn_like(student.pos_conv.weight)}, True)
     torch.nn.init.zeros_(student.pos_conv.bias)
 
-    def gradients():
+    def compute_gradients():
         student.zero_grad()
-        list(student.hidden_states([student.front_end(torch.from_numpy(NOISE[:4_000]))]))[-1][..., 0].sum().backward()
+        frames = student.front_end(torch.from_numpy(NOISE[:4_000]))
+        last_states = list(student.hidden_states([frames]))[-1]
+        last_states[..., 0].sum().backward()
         return {name: p.grad.clone() for name, p in student.named_parameters() if p.grad is not None}
 
-    before = gradients()
+    unscaled = compute_gradients()
     scale_cnn_gradients(student, 0.1)
-    for name, gradient in gradients().items():
+    for name, gradient in compute_gradients().items():
         factor = 0.1 if name.startswith(("front_end.convs", "front_end.norms")) else 1.0
-        torch.testing.assert_close(gradient, before[name] * factor)
+        torch.testing.assert_close(gradient, unscaled[name] * factor)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +188,7 @@ def test_gradients_of_the_convolutions_are_slowed_down():
         ("wav2vec2", 5, 1, "got 5 × 1; "),
     ],
 )
-def test_teachers_without_the_layers_are_refused(architecture, num_layers, num_repeats, message):
+def test_a_teacher_without_enough_layers_is_refused(architecture, num_layers, num_repeats, message):
     sizes = dict(num_layers=num_layers, num_repeats=num_repeats)
     with pytest.raises(ValueError, match=f"^here: .*{message}"):
         student_settings(dict(architecture=architecture, num_layers=4), sizes, "here")
@@ -187,45 +197,58 @@ def test_teachers_without_the_layers_are_refused(architecture, num_layers, num_r
 # the stage
 
 
-def rows(folder):
-    for i in range(8):
-        num_samples = 4_000 + 700 * i
-        soundfile.write(folder / f"{i}.wav", NOISE[i : i + num_samples], 16_000, subtype="FLOAT")
-        yield manifest_row_of_file(folder / f"{i}.wav", utterance_id=f"u{i}")
+def write_corpus(folder):
+    rows = []
+    for number in range(8):
+        path = folder / f"{number}.wav"
+        soundfile.write(path, NOISE[number : number + 4_000 + 700 * number], 16_000, subtype="FLOAT")
+        rows.append(manifest_row_of_file(path, utterance_id=f"u{number}"))
+    tables.write(folder / "manifest.parquet", rows, MANIFEST)
 
 
-def test_the_stage_writes_an_encoder_that_came_nearer_to_its_teacher(teacher):
-    tables.write(teacher / "m.parquet", list(rows(teacher)), MANIFEST)
+def run_stage(teacher_folder, folder):
     preset = PRESETS["small"] | dict(num_updates=20, dropout=0.0)
     preset["data"] = dict(max_crop_frames=20, batch_frames=60, dev_fraction=0.3)
     preset["optimization"] = preset["optimization"] | dict(batches_per_update=1, warmup_updates=2, evaluate_every=10)
-    curves = []
-    for name in ("one", "two"):
-        (teacher / name).mkdir()
-        out = SimpleNamespace(model="model.safetensors", config="config.json", training="training.parquet")
-        distil_layers(
-            manifests=[teacher / "m.parquet"], parent_model=teacher / "model.safetensors", parent_config=teacher / "config.json",
-            roots=[teacher], **{key: teacher / name / file for key, file in vars(out).items()}, **preset,
-        )  # fmt: skip
-        curves.append(tables.read(teacher / name / "training.parquet", TRAINING).drop_columns("seconds"))
-    one, two = (load_tensors(teacher / name / "model.safetensors") for name in ("one", "two"))
-    assert set(one) == set(two) and all(torch.equal(tensor, two[name]) for name, tensor in one.items())
-    assert curves[0].equals(curves[1])
-    found, student, _ = pair(teacher, num_layers=1, num_repeats=4)
-    distilled = encoders.load(teacher / "one")
-    assert distilled.num_layers == 4 and sum(p.numel() for p in student.model.parameters()) < 0.5 * sum(
-        p.numel() for p in load_tensors(teacher / "model.safetensors").values()
+    folder.mkdir()
+    distil_layers(
+        manifests=[teacher_folder / "manifest.parquet"],
+        parent_model=teacher_folder / "model.safetensors",
+        parent_config=teacher_folder / "config.json",
+        model=folder / "model.safetensors",
+        config=folder / "config.json",
+        training=folder / "training.parquet",
+        roots=[teacher_folder],
+        **preset,
     )
+
+
+def test_the_stage_writes_an_encoder_that_is_closer_to_its_teacher(teacher_folder):
+    write_corpus(teacher_folder)
+    first = teacher_folder / "first"
+    second = teacher_folder / "second"
+    for folder in (first, second):
+        run_stage(teacher_folder, folder)
+    assert_same_tensors(load_tensors(first / "model.safetensors"), load_tensors(second / "model.safetensors"))
+    curves = [tables.read(folder / "training.parquet", TRAINING).drop_columns("seconds") for folder in (first, second)]
+    assert curves[0].equals(curves[1])
+    teacher, new_student = teacher_and_student(teacher_folder, num_layers=1, num_repeats=4)
+    student = encoders.load(first)
+    assert student.num_layers == 4
+    num_parameters = sum(p.numel() for p in new_student.model.parameters())
+    num_of_teacher = sum(tensor.numel() for tensor in load_tensors(teacher_folder / "model.safetensors").values())
+    assert num_parameters < 0.5 * num_of_teacher
     with torch.no_grad():
-        before, after = (distillation_loss(e, found, WAVEFORMS, **EVEN)[0] for e in (student, distilled.encoder))
-    assert after < 0.95 * before
+        loss_before, _ = distillation_loss(new_student, teacher, WAVEFORMS, **LOSS)
+        loss_after, _ = distillation_loss(student.encoder, teacher, WAVEFORMS, **LOSS)
+    assert loss_after < 0.95 * loss_before
 
 
-def test_every_setting_is_asked_for():
+def test_no_argument_has_a_default():
     assert all(p.default is p.empty for p in inspect.signature(distil_layers).parameters.values())
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
-def test_the_last_pass_of_a_preset_learns(preset):
+def test_the_last_layer_of_a_student_learns_from_the_teacher(preset):
     sizes = PRESETS[preset]["sizes"]
     assert sizes["num_layers"] * sizes["num_repeats"] % PRESETS[preset]["layer_interval"] == 0

@@ -1,4 +1,4 @@
-"""Distillation of posteriors: a smaller student of its own, the published size."""
+"""Distillation of posteriors: the student's sizes and front end, and the published number of parameters."""
 
 from dataclasses import replace
 
@@ -16,18 +16,20 @@ SIZES = dict(num_layers=1, dim=8, ffn_dim=12, num_heads=2)
 
 
 @pytest.mark.parametrize("masked", [True, False])
-def test_a_student_has_its_sizes_and_its_parents_front_end(lineage, masked):
-    settings, load, _ = lineage("melhubert")
-    targets = [settings.pop(name) for name in ("targets", "num_targets")]
-    distil_posteriors(**settings, sizes=SIZES, temperature=1.0, masked=masked, num_updates=3)
-    assert load().config == MelHuBERTConfig(**SIZES, conv_kernel=4, conv_groups=2, num_targets=targets[1])
-    assert torch.equal(load_tensors(settings["model"])["std"], torch.full((40,), 2.0))
-    assert {row["update"] for row in tables.read(settings["training"], TRAINING).to_pylist()} == {1, 2, 3}
+def test_a_student_has_its_own_sizes_and_the_front_end_of_its_teacher(prepare_stage, masked):
+    arguments, load_model, _ = prepare_stage("melhubert")
+    del arguments["targets"]
+    num_targets = arguments.pop("num_targets")
+    distil_posteriors(**arguments, sizes=SIZES, temperature=1.0, masked=masked, num_updates=3)
+    expected = MelHuBERTConfig(**SIZES, conv_kernel=4, conv_groups=2, num_targets=num_targets)
+    assert load_model("child").config == expected
+    assert torch.equal(load_tensors(arguments["model"])["std"], torch.full((40,), 2.0))
+    curve = tables.read(arguments["training"], TRAINING).to_pylist()
+    assert {row["update"] for row in curve} == {1, 2, 3}
 
 
-def test_the_published_student_has_the_published_size():
-    config = default_config()
-    sizes = config["distil_posteriors"]["published"]["sizes"]
+def test_the_published_student_has_the_published_number_of_parameters():
+    sizes = default_config()["distil_posteriors"]["published"]["sizes"]
     with torch.device("meta"):
         student = MelHuBERTModel(replace(MelHuBERTConfig(12, 768, 3072, 12, 128, 16, (512,)), **sizes))
-    assert sum(p.numel() for p in student.parameters()) == 47_704_192
+    assert sum(parameter.numel() for parameter in student.parameters()) == 47_704_192

@@ -1,4 +1,4 @@
-"""Low-rank factorisation: ranks for a rank, an energy or a number of parameters."""
+"""Low-rank factorization: which ranks a rank, an energy or a number of parameters leads to."""
 
 import pytest
 import torch
@@ -7,53 +7,56 @@ from speech2unit.encoders.models.compressed_layers import FactorizedLinear, fact
 from speech2unit.recipes.factorize_layers import choose_ranks, factorize_layers, rank_for_energy
 
 
-def size(model):
-    return sum(p.numel() for p in model.parameters())
+def num_parameters(model):
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
-def factorized(model, criterion, amount):
-    for (i, name), rank in choose_ranks(model, criterion, amount).items():
-        factorize(model.blocks[i], name, rank)
-    return model
+def factorize_model(model, criterion, amount):
+    for (number, name), rank in choose_ranks(model, criterion, amount).items():
+        factorize(model.blocks[number], name, rank)
 
 
-def test_the_rank_of_an_energy_is_the_smallest_that_has_it():
-    values = torch.tensor([3.0, 2.0, 1.0, 0.0])  # squares: 9, 4, 1
-    assert [rank_for_energy(values, energy) for energy in (0.0, 9 / 14, 0.65, 13 / 14, 0.94, 1.0)] == [1, 1, 2, 2, 3, 3]
+@pytest.mark.parametrize(
+    "energy, rank", [(0.0, 1), (9 / 14, 1), (0.65, 2), (13 / 14, 2), (0.94, 3), (1.0, 3)]
+)  # fractions of 14 = 9 + 4 + 1
+def test_the_rank_of_an_energy_is_the_lowest_that_keeps_it(energy, rank):
+    assert rank_for_energy(torch.tensor([3.0, 2.0, 1.0, 0.0]), energy) == rank
 
 
-def test_a_matrix_that_would_not_shrink_stays(transformer):
+def test_matrices_that_would_not_shrink_are_left_out(transformer):
     model = transformer()
-    assert choose_ranks(model, "rank", 16) == {} and choose_ranks(model, "energy", 1.0) == {}
-    assert set(choose_ranks(model, "rank", 9)) <= {(i, name) for i in (0, 1) for name in ("fc1", "fc2", "qkv")}
+    assert choose_ranks(model, "rank", 16) == {}
+    assert choose_ranks(model, "energy", 1.0) == {}
+    wide_matrices = {(number, name) for number in (0, 1) for name in ("fc1", "fc2", "qkv")}
+    assert set(choose_ranks(model, "rank", 9)) <= wide_matrices
     assert len(choose_ranks(model, "rank", 2)) == sum(len(block.matrices) for block in model.blocks)
 
 
 @pytest.mark.parametrize("fraction", [0.5, 0.7, 0.9])
-def test_no_more_than_so_many_parameters_are_left_and_nearly_so_many(transformer, fraction):
+def test_the_number_of_parameters_is_just_below_the_fraction(transformer, fraction):
     model = transformer()
-    blocks = sum(p.numel() for block in model.blocks for p in block.parameters())
-    wanted = size(model) - (1 - fraction) * blocks
-    factorized(model, "parameters", wanted / size(model))
-    assert wanted - 6 * 64 < size(model) <= wanted
+    num_in_blocks = sum(num_parameters(block) for block in model.blocks)
+    max_parameters = num_parameters(model) - (1 - fraction) * num_in_blocks
+    factorize_model(model, "parameters", max_parameters / num_parameters(model))
+    assert max_parameters - 6 * 64 < num_parameters(model) <= max_parameters
 
 
-def test_too_small_a_fraction_is_refused(melhubert):
-    with pytest.raises(
-        ValueError, match="the fraction of parameters must be within reach; .* got 0.01; raise 'amount' in the preset"
-    ):
+def test_a_fraction_that_is_too_small_is_refused(melhubert):
+    message = "the fraction of parameters must be within reach; .* got 0.01; raise 'amount' in the preset"
+    with pytest.raises(ValueError, match=message):
         choose_ranks(melhubert, "parameters", 0.01)
 
 
-def test_what_is_a_product_already_stays_one(melhubert):
-    factorized(melhubert, "rank", 3)
+def test_a_factorized_matrix_is_not_factorized_again(melhubert):
+    factorize_model(melhubert, "rank", 3)
     assert choose_ranks(melhubert, "rank", 2) == {}
 
 
-@pytest.mark.parametrize("name", ["melhubert", "hubert"])
-def test_products_are_in_the_files_and_load(lineage, name):
-    settings, load, parent = lineage(name)
-    factorize_layers(**settings, criterion="rank", amount=4, num_updates=2)
-    child = load()
-    assert size(child) < size(parent) and all(set(sizes["ranks"].values()) == {4} for sizes in layer_sizes(child))
+@pytest.mark.parametrize("transformer", ["melhubert", "hubert"])
+def test_the_stage_writes_factorized_matrices(prepare_stage, transformer):
+    arguments, load_model, parent = prepare_stage(transformer)
+    factorize_layers(**arguments, criterion="rank", amount=4, num_updates=2)
+    child = load_model("child")
+    assert num_parameters(child) < num_parameters(parent)
+    assert all(set(sizes["ranks"].values()) == {4} for sizes in layer_sizes(child))
     assert all(isinstance(layer, FactorizedLinear) for block in child.blocks for layer in block.matrices.values())

@@ -1,81 +1,105 @@
-"""Weight pruning: exact sparsities, zeros that stay, the gate, files that shrink."""
+"""Weight pruning: exact sparsities, zeros that stay, convergence, smaller files."""
 
 import pytest
 import torch
 
 from speech2unit.encoders.models.compressed_layers import factorize
-from speech2unit.recipes.prune_weights import has_converged, make_permanent, prunable_layers, prune_to, prune_weights
+from speech2unit.recipes.prune_weights import (
+    has_converged,
+    make_permanent,
+    prunable_layers,
+    prune_to,
+    prune_weights,
+)
+
+NUM_WEIGHTS = 2 * (4 * 16 * 16 + 2 * 16 * 24)  # two blocks: attention and feed-forward
 
 
-def zeros(model):
+def count_zeros(model):
     return sum(int((layer.weight == 0).sum()) for layer in prunable_layers(model).values())
 
 
-def total(model):
+def count_weights(model):
     return sum(layer.weight.numel() for layer in prunable_layers(model).values())
 
 
-def test_the_matrices_of_the_blocks_are_prunable_and_nothing_else(transformer):
+def test_all_matrices_of_the_blocks_are_prunable_and_nothing_else(transformer):
     model = transformer()
-    assert total(model) == 2 * (4 * 16 * 16 + 2 * 16 * 24)
+    assert count_weights(model) == NUM_WEIGHTS
     factorize(model.blocks[0], "fc1", 3)
-    assert total(model) == 2 * (4 * 16 * 16 + 2 * 16 * 24) - 16 * 24 + 3 * (16 + 24)
+    assert count_weights(model) == NUM_WEIGHTS - 16 * 24 + 3 * (16 + 24)
 
 
 @pytest.mark.parametrize("sparsity", [0.2, 0.55, 0.7])
-def test_the_smallest_weights_of_all_blocks_go_together(transformer, sparsity):
+def test_the_smallest_weights_of_all_blocks_are_masked(transformer, sparsity):
     model = transformer()
-    before = {name: layer.weight.detach().clone() for name, layer in prunable_layers(model).items()}
+    weights = {name: layer.weight.detach().clone() for name, layer in prunable_layers(model).items()}
     biases = {name: layer.bias.detach().clone() for name, layer in prunable_layers(model).items()}
     prune_to(model, sparsity)
-    assert zeros(model) == round(sparsity * total(model))
-    gone = torch.cat([weight[prunable_layers(model)[name].weight == 0].abs() for name, weight in before.items()])
-    left = torch.cat([weight[prunable_layers(model)[name].weight != 0].abs() for name, weight in before.items()])
-    assert gone.max() <= left.min()
-    assert all(torch.equal(layer.bias, biases[name]) for name, layer in prunable_layers(model).items())
+    layers = prunable_layers(model)
+    assert count_zeros(model) == round(sparsity * count_weights(model))
+    masked = torch.cat([weight[layers[name].weight == 0].abs() for name, weight in weights.items()])
+    kept = torch.cat([weight[layers[name].weight != 0].abs() for name, weight in weights.items()])
+    assert masked.max() <= kept.min()
+    assert all(torch.equal(layer.bias, biases[name]) for name, layer in layers.items())
 
 
-def test_a_higher_sparsity_keeps_the_zeros_that_there_are(melhubert):
+def test_zeros_stay_zeros_at_a_higher_sparsity_and_when_made_permanent(melhubert):
     prune_to(melhubert, 0.3)
-    first = {name: layer.weight == 0 for name, layer in prunable_layers(melhubert).items()}
+    masked_at_first = {name: layer.weight == 0 for name, layer in prunable_layers(melhubert).items()}
     with torch.no_grad():
         for layer in prunable_layers(melhubert).values():
-            layer.parametrizations.weight.original.add_(10.0)  # what training makes of them does not count
+            layer.parametrizations.weight.original.add_(10.0)  # training may move the weights under the mask
     prune_to(melhubert, 0.6)
-    assert zeros(melhubert) == round(0.6 * total(melhubert))
-    assert all((layer.weight == 0)[first[name]].all() for name, layer in prunable_layers(melhubert).items())
+    num_zeros = round(0.6 * count_weights(melhubert))
+    assert count_zeros(melhubert) == num_zeros
+    for name, layer in prunable_layers(melhubert).items():
+        assert (layer.weight == 0)[masked_at_first[name]].all()
     names = make_permanent(melhubert)
-    assert set(names) <= set(melhubert.state_dict()) and zeros(melhubert) == round(0.6 * total(melhubert))
+    assert set(names) <= set(melhubert.state_dict())
+    assert count_zeros(melhubert) == num_zeros
 
 
-def curve(*losses, every=10):
-    return [
-        dict(update=every * i, split="train", measure="loss", value=value) for i, value in enumerate(losses, 1)
-    ]  # fmt: skip
+def curve_of(*losses, split="train"):
+    return [dict(update=10 * number, split=split, measure="loss", value=loss) for number, loss in enumerate(losses, 1)]
 
 
-def test_the_gate_opens_where_the_smoothed_loss_stops_falling():
-    how = dict(smoothing=0.5, window_updates=20, max_fall_nats=0.01)
-    assert not has_converged(curve(3.0, 2.0, 1.0, 0.5), **how)
-    assert has_converged(curve(3.0, 1.0, 1.0, 1.0, 1.0), **how)
-    assert has_converged(curve(1.0, 1.0, 1.5, 2.0), **how)  # it rose
-    assert not has_converged(curve(1.0, 1.0), **how)  # not that long ago
-    slow = dict(smoothing=0.9998, window_updates=20, max_fall_nats=0.01)
-    assert has_converged(curve(1.0, 0.8, 0.6, 0.4), **slow)  # an average of thousands of updates hardly moves
-    rows = [dict(row, split="dev") for row in curve(3.0, 1.0, 1.0, 1.0)]
-    assert not has_converged(rows, **how)
+@pytest.mark.parametrize(
+    ("losses", "smoothing", "converged"),
+    [
+        ((3.0, 2.0, 1.0, 0.5), 0.5, False),
+        ((3.0, 1.0, 1.0, 1.0, 1.0), 0.5, True),
+        pytest.param((1.0, 1.0, 1.5, 2.0), 0.5, True, id="rising"),
+        pytest.param((1.0, 1.0), 0.5, False, id="shorter than the window"),
+        pytest.param((1.0, 0.8, 0.6, 0.4), 0.9998, True, id="an average over thousands of updates"),
+    ],
+)
+def test_training_has_converged_when_the_smoothed_loss_stops_falling(losses, smoothing, converged):
+    settings = dict(smoothing=smoothing, window_updates=20, max_fall_nats=0.01)
+    assert has_converged(curve_of(*losses), **settings) == converged
 
 
-@pytest.mark.parametrize("name", ["melhubert", "hubert"])
-def test_sparse_models_are_sparse_on_disk(lineage, name):
-    settings, load, parent = lineage(name)
+def test_the_dev_loss_does_not_count_for_convergence():
+    settings = dict(smoothing=0.5, window_updates=20, max_fall_nats=0.01)
+    assert not has_converged(curve_of(3.0, 1.0, 1.0, 1.0, split="dev"), **settings)
+
+
+@pytest.mark.parametrize("transformer", ["melhubert", "hubert"])
+def test_the_stage_writes_a_sparse_file(prepare_stage, transformer):
+    arguments, load_model, parent = prepare_stage(transformer)
     prune_weights(
-        **settings, sparsities=[0.5, 0.7], convergence=dict(smoothing=0.9, window_updates=1, max_fall_nats=0.0), max_rounds=2,
-        num_updates_before=1, num_updates=2,
-    )  # fmt: skip
-    child = load()
-    assert zeros(child) == round(0.7 * total(child))
+        **arguments,
+        sparsities=[0.5, 0.7],
+        convergence=dict(smoothing=0.9, window_updates=1, max_fall_nats=0.0),
+        max_rounds=2,
+        num_updates_before=1,
+        num_updates=2,
+    )
+    child = load_model("child")
+    assert count_zeros(child) == round(0.7 * count_weights(child))
     assert set(child.state_dict()) == set(parent.state_dict())
-    dense, sparse = (settings[path].stat().st_size for path in ("parent_model", "model"))
-    saved = 4 * 0.7 * total(child) - total(child) / 8
-    assert dense - sparse > saved - 4_000  # names of values, bits and shapes in the header
+    bytes_saved = arguments["parent_model"].stat().st_size - arguments["model"].stat().st_size
+    bytes_of_zeros = 4 * 0.7 * count_weights(child)
+    bytes_of_bitmasks = count_weights(child) / 8
+    max_header_bytes = 4_000
+    assert bytes_saved > bytes_of_zeros - bytes_of_bitmasks - max_header_bytes
