@@ -52,7 +52,7 @@ def test_missing_and_unknown_tensors_are_named(tmp_path):
     torch.save({"weights": tensors}, tmp_path / "cpc.pt")
     with pytest.raises(ValueError, match=r"convs\.0\.bias.*gEncoder\.conv9\.bias") as caught:
         convert(tmp_path, ["cpc.pt"])
-    assert "check the sizes" in str(caught.value) and not (tmp_path / "out").exists()
+    assert "correct its sizes" in str(caught.value) and not (tmp_path / "out").exists()
 
 
 def test_an_encoder_that_learned_nothing_needs_no_file(tmp_path):
