@@ -1,49 +1,27 @@
-"""Small transformers with drawn weights, and some utterances on disk."""
+"""Small transformers with random weights, and utterances on disk."""
 
 import numpy as np
 import pytest
 import soundfile
-import torch
 
-from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
-from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 from tests.factories import manifest_row_of_file
-
-HUBERT = dict(
-    conv_layers=[[8, 10, 5], [8, 8, 8], [8, 8, 8]], conv_bias=False, conv_norm="group", normalize_waveform=False, pre_norm=False,
-    num_layers=2, dim=16, ffn_dim=24, num_heads=4, pos_conv_kernel=4, pos_conv_groups=2, num_buckets=0, max_distance=0,
-)  # fmt: skip
-TRANSFORMERS = dict(
-    melhubert=lambda: MelHuBERTModel(MelHuBERTConfig(2, 16, 24, 4, 4, 2, (5,))),
-    hubert=lambda: Wav2Vec2Model(Wav2Vec2Config(**HUBERT)),
-    wavlm=lambda: Wav2Vec2Model(Wav2Vec2Config(**HUBERT | dict(num_buckets=8, max_distance=20))),
-    large=lambda: Wav2Vec2Model(Wav2Vec2Config(**HUBERT | dict(pre_norm=True))),
-)
-
-
-def drawn(model):
-    """`model` with weights from one seed, none of which is 0, for inference."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) / parameter[0].numel() ** 0.5)
-    return model.eval()
+from tests.random_models import TRANSFORMERS, with_random_weights
 
 
 @pytest.fixture(params=TRANSFORMERS)
 def transformer(request):
-    """Function that builds a transformer of two blocks: four heads, 16 values a frame, 24 rows."""
-    return lambda: drawn(TRANSFORMERS[request.param]())
+    """Return a function that builds a transformer with two blocks, each with four heads, 16 dimensions and 24 feed-forward rows."""
+    return lambda: with_random_weights(TRANSFORMERS[request.param]())
 
 
 @pytest.fixture
 def melhubert():
-    return drawn(TRANSFORMERS["melhubert"]())
+    return with_random_weights(TRANSFORMERS["melhubert"]())
 
 
 @pytest.fixture
 def hubert():
-    return drawn(TRANSFORMERS["hubert"]())
+    return with_random_weights(TRANSFORMERS["hubert"]())
 
 
 @pytest.fixture

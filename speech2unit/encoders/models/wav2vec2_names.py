@@ -154,9 +154,9 @@ def _check(names, by_part, expected_shapes, sizes):
         raise data_error(
             "wav2vec2 checkpoint",
             "its tensors must be those of the architecture",
-            expected=f"{len(expected_shapes)} tensors of {sizes}",
+            expected=f"{len(expected_shapes)} tensors for the sizes {sizes}",
             got="; ".join(f"{problem} {_listed(tensors)}" for problem, tensors in problems.items() if tensors),
-            remedy="check the sizes in config/config.yaml, or take another file",
+            remedy="correct its sizes in config/presets/encoders.yaml or take another file",
         )
 
 

@@ -12,7 +12,7 @@ from speech2unit.encoders.models.log_mel import FrontEnd
 from speech2unit.schemas import UNITS
 from storage import tables
 from storage.weights import save_config, save_tensors
-from tests.speech2unit.conftest import TRANSFORMERS, drawn
+from tests.random_models import TRANSFORMERS, with_random_weights
 
 DATA = dict(
     augmentation=dict(tempo=0.0, warp=0.0, equalizer_nats=0.0, noise_probability=0.0, max_masked_bins=0),
@@ -36,7 +36,7 @@ FRONT_END = FrontEnd(torch.zeros(40), torch.full((40,), 2.0), subtract_loudness=
 
 def write_parent(folder, transformer):
     """Write an encoder with random tensors; return its model."""
-    model = drawn(TRANSFORMERS[transformer]())
+    model = with_random_weights(TRANSFORMERS[transformer]())
     tensors = model.state_dict()
     settings = dict(architecture="wav2vec2") | asdict(model.config)
     if transformer == "melhubert":

@@ -1,4 +1,4 @@
-"""GSLM's log-Mel features: fairseq's reader, number by number."""
+"""GSLM's log-Mel features: the same numbers as fairseq's reader."""
 
 import importlib
 
@@ -21,12 +21,13 @@ def encoder(tmp_path):
 
 @pytest.mark.parametrize("num_samples", [400, 4321, 5000])
 def test_features_equal_those_of_fairseqs_reader(encoder, tmp_path, num_samples):
-    peer = importlib.import_module("fairseq.examples.textless_nlp.gslm.speech2unit.pretrained.logmel_feature_reader")
+    fairseq_module = importlib.import_module("fairseq.examples.textless_nlp.gslm.speech2unit.pretrained.logmel_feature_reader")
     soundfile.write(tmp_path / "a.wav", WAVEFORM[:num_samples], 16_000, subtype="FLOAT")
-    expected = peer.LogMelFeatureReader().get_feats(str(tmp_path / "a.wav")).numpy()
-    found, _ = encoder.features([WAVEFORM[:num_samples], WAVEFORM], 0)
-    assert found.shape == expected.shape == (1 + (num_samples - 400) // 160, 80) and found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    expected = fairseq_module.LogMelFeatureReader().get_feats(str(tmp_path / "a.wav")).numpy()
+    features, _ = encoder.features([WAVEFORM[:num_samples], WAVEFORM], 0)
+    assert features.shape == expected.shape == (1 + (num_samples - 400) // 160, 80)
+    assert features.dtype == np.float32
+    np.testing.assert_allclose(features, expected, atol=1e-4)
 
 
 def test_members(encoder):

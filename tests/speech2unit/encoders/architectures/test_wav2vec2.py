@@ -1,4 +1,4 @@
-"""Published transformer encoders: the numbers of fairseq, torchaudio and transformers, batches that change nothing, refusals."""
+"""wav2vec 2.0 encoders: the same numbers as fairseq, s3prl, torchaudio and transformers; batches, chunks, refusals."""
 
 import numpy as np
 import pytest
@@ -12,58 +12,61 @@ from speech2unit.encoders.architectures.wav2vec2 import convert, sizes_from_tran
 from speech2unit.encoders.models import chunks
 from speech2unit.encoders.models import wav2vec2 as wav2vec2_model
 from storage.weights import save_config, save_tensors
+from tests.random_models import with_random_weights
 
 BASE = dict(
-    conv_layers=[[16, 10, 5], [20, 3, 2], [24, 2, 2]], conv_bias=False, conv_norm="group", normalize_waveform=False,
-    pre_norm=False, num_layers=3, dim=32, ffn_dim=48, num_heads=4, pos_conv_kernel=8, pos_conv_groups=4, num_buckets=0,
+    conv_layers=[[16, 10, 5], [20, 3, 2], [24, 2, 2]],
+    conv_bias=False,
+    conv_norm="group",
+    normalize_waveform=False,
+    pre_norm=False,
+    num_layers=3,
+    dim=32,
+    ffn_dim=48,
+    num_heads=4,
+    pos_conv_kernel=8,
+    pos_conv_groups=4,
+    num_buckets=0,
     max_distance=0,
-)  # fmt: skip
+)
 LARGE = BASE | dict(conv_bias=True, conv_norm="layer", normalize_waveform=True, pre_norm=True, pos_conv_kernel=7)
 RELATIVE = dict(num_buckets=8, max_distance=20)
 HUBERT_BASE = BASE | dict(
-    conv_layers=[[512, 10, 5]] + [[512, 3, 2]] * 4 + [[512, 2, 2]] * 2, num_layers=12, dim=768, ffn_dim=3072, num_heads=12,
-    pos_conv_kernel=128, pos_conv_groups=16,
-)  # fmt: skip
-LENGTHS = (1600, 30, 977, 55, 1333)  # samples; 30 are one frame
+    conv_layers=[[512, 10, 5]] + [[512, 3, 2]] * 4 + [[512, 2, 2]] * 2,
+    num_layers=12,
+    dim=768,
+    ffn_dim=3072,
+    num_heads=12,
+    pos_conv_kernel=128,
+    pos_conv_groups=16,
+)
+LENGTHS = (1600, 30, 977, 55, 1333)  # samples; 30 samples are one frame
 NOISE = np.random.default_rng(0).standard_normal(40_000).astype(np.float32) / 10
 WAVEFORMS = [NOISE[:n] + np.float32(0.01) for n in LENGTHS]
 
 
-def randomised(model):
-    """`model` with drawn parameters, norms and biases too, such that no layer's output dies out."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            drawn = torch.randn(parameter.shape, generator=generator)
-            if parameter.ndim > 1:
-                parameter.copy_(drawn * 1.5 / max(parameter[0].numel(), 1) ** 0.5)
-            else:
-                parameter.copy_(0.3 * drawn + (1 if name.endswith("weight") else 0))
-    return model.eval()
-
-
-def of_fairseq_hubert(sizes):
+def build_fairseq_hubert(sizes):
     from fairseq.data import Dictionary
     from fairseq.models.hubert.hubert import HubertConfig, HubertModel
     from fairseq.tasks.hubert_pretraining import HubertPretrainingConfig
 
     config = HubertConfig(**fairseq_settings(sizes), label_rate=50)
-    model = randomised(HubertModel(config, HubertPretrainingConfig(sample_rate=16_000), [Dictionary()]))
+    model = with_random_weights(HubertModel(config, HubertPretrainingConfig(sample_rate=16_000), [Dictionary()]))
     return model, lambda x: [model.extract_features(x, output_layer=i + 1)[0] for i in range(sizes["num_layers"])]
 
 
-def of_s3prl(sizes):
+def build_s3prl(sizes):
     from s3prl.upstream.hubert.hubert_model import HubertConfig, HubertModel, HubertPretrainingConfig
 
     config = HubertConfig(**fairseq_settings(sizes), label_rate=50)
-    model = randomised(HubertModel(config, HubertPretrainingConfig(sample_rate=16_000), [[0]]))
+    model = with_random_weights(HubertModel(config, HubertPretrainingConfig(sample_rate=16_000), [[0]]))
     return model, lambda x: [model.extract_features(x, output_layer=i + 1)[0] for i in range(sizes["num_layers"])]
 
 
-def of_fairseq_wav2vec2(sizes):
+def build_fairseq_wav2vec2(sizes):
     from fairseq.models.wav2vec.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 
-    model = randomised(
+    model = with_random_weights(
         Wav2Vec2Model(Wav2Vec2Config(**fairseq_settings(sizes), quantize_targets=True, latent_vars=4, final_dim=8))
     )
     return model, lambda x: [model.extract_features(x, None, layer=i)["x"] for i in range(sizes["num_layers"])]
@@ -71,42 +74,65 @@ def of_fairseq_wav2vec2(sizes):
 
 def fairseq_settings(sizes):
     return dict(
-        conv_feature_layers=str([tuple(layer) for layer in sizes["conv_layers"]]), conv_bias=sizes["conv_bias"],
-        extractor_mode="default" if sizes["conv_norm"] == "group" else "layer_norm", layer_norm_first=sizes["pre_norm"],
-        encoder_layers=sizes["num_layers"], encoder_embed_dim=sizes["dim"], encoder_ffn_embed_dim=sizes["ffn_dim"],
-        encoder_attention_heads=sizes["num_heads"], conv_pos=sizes["pos_conv_kernel"], conv_pos_groups=sizes["pos_conv_groups"],
-    )  # fmt: skip
+        conv_feature_layers=str([tuple(layer) for layer in sizes["conv_layers"]]),
+        conv_bias=sizes["conv_bias"],
+        extractor_mode="default" if sizes["conv_norm"] == "group" else "layer_norm",
+        layer_norm_first=sizes["pre_norm"],
+        encoder_layers=sizes["num_layers"],
+        encoder_embed_dim=sizes["dim"],
+        encoder_ffn_embed_dim=sizes["ffn_dim"],
+        encoder_attention_heads=sizes["num_heads"],
+        conv_pos=sizes["pos_conv_kernel"],
+        conv_pos_groups=sizes["pos_conv_groups"],
+    )
 
 
-def of_torchaudio(sizes):
+def build_torchaudio(sizes):
     shared = dict(
-        extractor_mode=f"{sizes['conv_norm']}_norm", extractor_conv_layer_config=sizes["conv_layers"],
-        extractor_conv_bias=sizes["conv_bias"], encoder_embed_dim=sizes["dim"], encoder_projection_dropout=0,
-        encoder_pos_conv_kernel=sizes["pos_conv_kernel"], encoder_pos_conv_groups=sizes["pos_conv_groups"],
-        encoder_num_layers=sizes["num_layers"], encoder_num_heads=sizes["num_heads"], encoder_attention_dropout=0,
-        encoder_ff_interm_features=sizes["ffn_dim"], encoder_ff_interm_dropout=0, encoder_dropout=0,
-        encoder_layer_norm_first=sizes["pre_norm"], encoder_layer_drop=0, aux_num_out=5,
-    )  # fmt: skip
+        extractor_mode=f"{sizes['conv_norm']}_norm",
+        extractor_conv_layer_config=sizes["conv_layers"],
+        extractor_conv_bias=sizes["conv_bias"],
+        encoder_embed_dim=sizes["dim"],
+        encoder_projection_dropout=0,
+        encoder_pos_conv_kernel=sizes["pos_conv_kernel"],
+        encoder_pos_conv_groups=sizes["pos_conv_groups"],
+        encoder_num_layers=sizes["num_layers"],
+        encoder_num_heads=sizes["num_heads"],
+        encoder_attention_dropout=0,
+        encoder_ff_interm_features=sizes["ffn_dim"],
+        encoder_ff_interm_dropout=0,
+        encoder_dropout=0,
+        encoder_layer_norm_first=sizes["pre_norm"],
+        encoder_layer_drop=0,
+        aux_num_out=5,
+    )
     if sizes["num_buckets"]:
         positions = dict(encoder_num_buckets=sizes["num_buckets"], encoder_max_distance=sizes["max_distance"])
-        model = randomised(torchaudio.models.wavlm_model(**shared, **positions))
+        model = with_random_weights(torchaudio.models.wavlm_model(**shared, **positions))
     else:
-        model = randomised(torchaudio.models.wav2vec2_model(**shared))
+        model = with_random_weights(torchaudio.models.wav2vec2_model(**shared))
     return model, lambda x: model.extract_features(x)[0]
 
 
-def of_transformers(sizes, name):
+def build_transformers(sizes, name):
     transformers = pytest.importorskip("transformers", reason="transformers is no part of the environment")
     config = getattr(transformers, f"{name}Config")(
-        hidden_size=sizes["dim"], num_hidden_layers=sizes["num_layers"], num_attention_heads=sizes["num_heads"],
-        intermediate_size=sizes["ffn_dim"], feat_extract_norm=sizes["conv_norm"], conv_bias=sizes["conv_bias"],
-        num_conv_pos_embeddings=sizes["pos_conv_kernel"], num_conv_pos_embedding_groups=sizes["pos_conv_groups"],
-        do_stable_layer_norm=sizes["pre_norm"], num_buckets=sizes["num_buckets"], max_bucket_distance=sizes["max_distance"],
+        hidden_size=sizes["dim"],
+        num_hidden_layers=sizes["num_layers"],
+        num_attention_heads=sizes["num_heads"],
+        intermediate_size=sizes["ffn_dim"],
+        feat_extract_norm=sizes["conv_norm"],
+        conv_bias=sizes["conv_bias"],
+        num_conv_pos_embeddings=sizes["pos_conv_kernel"],
+        num_conv_pos_embedding_groups=sizes["pos_conv_groups"],
+        do_stable_layer_norm=sizes["pre_norm"],
+        num_buckets=sizes["num_buckets"],
+        max_bucket_distance=sizes["max_distance"],
         **{f"conv_{key}": list(values) for key, values in zip(("dim", "kernel", "stride"), zip(*sizes["conv_layers"]))},
-    )  # fmt: skip
+    )
     assert sizes_from_transformers(config.to_dict()) == sizes
-    model = randomised(getattr(transformers, f"{name}Model")(config))
-    outputs = []  # of the blocks; in `hidden_states` some versions have normalised the last one once more
+    model = with_random_weights(getattr(transformers, f"{name}Model")(config))
+    outputs = []  # of the blocks: some versions normalise the last one again in `hidden_states`
     for block in model.encoder.layers:
         block.register_forward_hook(lambda _, __, output: outputs.append(output[0] if isinstance(output, tuple) else output))
 
@@ -119,40 +145,40 @@ def of_transformers(sizes, name):
 
 
 REFERENCES = dict(
-    fairseq_hubert=of_fairseq_hubert,
-    fairseq_wav2vec2=of_fairseq_wav2vec2,
-    s3prl=of_s3prl,
-    torchaudio=of_torchaudio,
-    transformers_hubert=lambda sizes: of_transformers(sizes, "Hubert"),
-    transformers_wav2vec2=lambda sizes: of_transformers(sizes, "Wav2Vec2"),
+    fairseq_hubert=build_fairseq_hubert,
+    fairseq_wav2vec2=build_fairseq_wav2vec2,
+    s3prl=build_s3prl,
+    torchaudio=build_torchaudio,
+    transformers_hubert=lambda sizes: build_transformers(sizes, "Hubert"),
+    transformers_wav2vec2=lambda sizes: build_transformers(sizes, "Wav2Vec2"),
 )
 CASES = [(name, sizes) for name in REFERENCES for sizes in (BASE, LARGE)]
 CASES += [("torchaudio", sizes | RELATIVE) for sizes in (BASE, LARGE)]
 CASES += [("transformers_wavlm", sizes | RELATIVE) for sizes in (BASE, LARGE)]
-REFERENCES |= dict(transformers_wavlm=lambda sizes: of_transformers(sizes, "WavLM"))
+REFERENCES |= dict(transformers_wavlm=lambda sizes: build_transformers(sizes, "WavLM"))
 
 
-def stored(folder, model, sizes):
-    """The encoder in `folder` that the tensors of a reference become."""
+def convert_and_load(folder, model, sizes):
+    """Save the converted tensors of a reference model in `folder`, and return the encoder."""
     save_tensors(folder / "model.safetensors", convert(model.state_dict(), sizes)[0])
     save_config(folder / "config.json", dict(architecture="wav2vec2", **sizes))
     return encoders.load(folder)
 
 
-def padded(encoder, waveforms, layer):
-    """`features` as on a GPU: what is shorter is padded."""
+def features_of_padded_batch(encoder, waveforms, layer):
+    """Return the features as a GPU computes them: shorter waveforms are padded."""
     frames = [encoder.model.front_end(torch.from_numpy(waveform)) for waveform in waveforms]
     return [state[: len(f)].numpy() for state, f in zip(encoder.model.hidden_state(frames, layer), frames)]
 
 
 def margins(frames, centroids):
-    """How much nearer each frame's nearest centroid is than the next, relative to the squared distances there are."""
+    """Return how much nearer the nearest centroid of each frame is than the second nearest, relative to the largest distance."""
     distances = np.sort(((frames[:, None].astype(np.float64) - centroids) ** 2).sum(2), axis=1)
     return (distances[:, 1] - distances[:, 0]) / distances.max()
 
 
-def worst(found, expected):
-    """Largest difference relative to the largest value."""
+def max_difference(found, expected):
+    """Return the largest difference, relative to the largest value."""
     return np.abs(found - expected).max() / np.abs(expected).max()
 
 
@@ -160,31 +186,38 @@ def worst(found, expected):
     ("name", "sizes"), CASES, ids=lambda case: case if isinstance(case, str) else "large" if case["pre_norm"] else "base"
 )
 def test_every_layer_is_that_of_the_reference_alone_and_in_a_batch(name, sizes, tmp_path):
-    model, states = REFERENCES[name](sizes)
-    encoder = stored(tmp_path, model, sizes)
-    together = [padded(encoder, WAVEFORMS, layer) for layer in range(1, sizes["num_layers"] + 1)]
+    model, reference_states = REFERENCES[name](sizes)
+    encoder = convert_and_load(tmp_path, model, sizes)
+    batches = [features_of_padded_batch(encoder, WAVEFORMS, layer) for layer in range(1, sizes["num_layers"] + 1)]
     for i, waveform in enumerate(WAVEFORMS):
         x = torch.from_numpy(waveform)[None]
+        if sizes["normalize_waveform"]:
+            x = F.layer_norm(x, x.shape)
         with torch.no_grad():
-            expected = [state[0].numpy() for state in states(F.layer_norm(x, x.shape) if sizes["normalize_waveform"] else x)]
-        for layer, state in enumerate(expected, 1):
+            expected_states = [state[0].numpy() for state in reference_states(x)]
+        for layer, expected in enumerate(expected_states, 1):
             alone = encoder.features([waveform], layer)[0]
-            assert alone.shape == together[layer - 1][i].shape == state.shape and state.std() > 0.1
-            assert worst(alone, state) <= 1e-5 and worst(together[layer - 1][i], state) <= 1e-5
+            in_batch = batches[layer - 1][i]
+            assert alone.shape == in_batch.shape == expected.shape
+            assert expected.std() > 0.1
+            assert max_difference(alone, expected) <= 1e-5
+            assert max_difference(in_batch, expected) <= 1e-5
 
 
-def test_a_clip_through_the_published_size(tmp_path):
-    model, states = of_torchaudio(HUBERT_BASE | dict(num_layers=2))
-    encoder = stored(tmp_path, model, HUBERT_BASE | dict(num_layers=2))
+def test_a_model_of_published_width_computes_the_same(tmp_path):
+    sizes = HUBERT_BASE | dict(num_layers=2)
+    model, reference_states = build_torchaudio(sizes)
+    encoder = convert_and_load(tmp_path, model, sizes)
     with torch.no_grad():
-        expected = states(torch.from_numpy(NOISE[None, :20_000]))[1][0].numpy()
-    assert worst(encoder.features([NOISE[:20_000]], 2)[0], expected) <= 1e-5
+        expected = reference_states(torch.from_numpy(NOISE[None, :20_000]))[1][0].numpy()
+    assert max_difference(encoder.features([NOISE[:20_000]], 2)[0], expected) <= 1e-5
     assert (encoder.sample_rate, encoder.hop_length, encoder.dim, encoder.num_layers) == (16_000, 320, 768, 2)
 
 
 @pytest.fixture(params=[BASE, LARGE, BASE | RELATIVE], ids=["base", "large", "relative"])
 def encoder(request, tmp_path):
-    return stored(tmp_path, of_torchaudio(request.param)[0], request.param)
+    model, _ = build_torchaudio(request.param)
+    return convert_and_load(tmp_path, model, request.param)
 
 
 @pytest.mark.parametrize("layer", [0, 1, 3])
@@ -193,45 +226,44 @@ def test_units_are_the_same_alone_and_in_batches_of_mixed_lengths(encoder, layer
     waveforms = [rng.standard_normal(n).astype(np.float32) for n in rng.integers(30, 4000, 30)]
     alone = [encoder.features([waveform], layer)[0] for waveform in waveforms]
     centroids = np.concatenate(alone)[rng.choice(sum(map(len, alone)), 50, replace=False)]
-    units = [nearest_centroids(one, centroids) for one in alone]
-    for one, other, u in zip(alone, encoder.features(waveforms, layer), units):
-        assert other.dtype == np.float32 and np.array_equal(one, other) and np.array_equal(u, nearest_centroids(other, centroids))
-    for one, other, u in zip(alone, padded(encoder, waveforms, layer), units):
-        clear = margins(one, centroids) > 1e-5  # one frame in some thousands is between two centroids, as near as rounding
-        assert worst(other, one) <= 1e-5 and np.array_equal(u[clear], nearest_centroids(other, centroids)[clear])
+    units = [nearest_centroids(features, centroids) for features in alone]
+    for features, expected, expected_units in zip(encoder.features(waveforms, layer), alone, units):
+        assert features.dtype == np.float32
+        assert np.array_equal(features, expected)
+        assert np.array_equal(nearest_centroids(features, centroids), expected_units)
+    for features, expected, expected_units in zip(features_of_padded_batch(encoder, waveforms, layer), alone, units):
+        is_clear = margins(expected, centroids) > 1e-5  # one frame in thousands is as near to two centroids, up to rounding
+        assert max_difference(features, expected) <= 1e-5
+        assert np.array_equal(nearest_centroids(features, centroids)[is_clear], expected_units[is_clear])
     assert len(np.unique(np.concatenate(units))) == 50
 
 
 def test_layer_0_is_the_input_of_the_first_block(encoder):
-    (found,) = encoder.features(WAVEFORMS[:1], 0)
-    after = encoder.model.blocks[0](torch.from_numpy(found)[None], None, positions(encoder, len(found)))[0]
-    np.testing.assert_allclose(encoder.features(WAVEFORMS[:1], 1)[0], after, atol=1e-5)
+    (features,) = encoder.features(WAVEFORMS[:1], 0)
+    positions = encoder.model.positions(len(features)) if encoder.model.positions else None
+    expected = encoder.model.blocks[0](torch.from_numpy(features)[None], None, positions)[0]
+    np.testing.assert_allclose(encoder.features(WAVEFORMS[:1], 1)[0], expected, atol=1e-5)
 
 
-def positions(encoder, num_frames):
-    return encoder.model.positions(num_frames) if encoder.model.positions else None
-
-
-def test_the_convolutions_yield_the_same_in_pieces(encoder, monkeypatch):
-    whole = encoder.features(WAVEFORMS, 0)
+def test_the_convolutions_compute_the_same_in_chunks(encoder, monkeypatch):
+    expected = encoder.features(WAVEFORMS, 0)
     for num_frames in (1, 7):
         monkeypatch.setattr(wav2vec2_model, "CPU_FRAMES", num_frames)
-        assert all(worst(a, b) <= 1e-6 for a, b in zip(encoder.features(WAVEFORMS, 0), whole))
+        assert all(max_difference(a, b) <= 1e-6 for a, b in zip(encoder.features(WAVEFORMS, 0), expected))
 
 
-def test_far_from_its_seams_a_long_utterance_is_as_a_short_one(encoder, monkeypatch):
-    """With weights that look only a few frames away: attention switched off."""
+def test_chunks_change_nothing_if_the_model_sees_less_than_their_overlap(encoder, monkeypatch):
+    """Attention is switched off, so that only the positional convolution sees other frames."""
     for block in encoder.model.blocks:
         block.out = torch.nn.Module()
         block.out.forward = torch.zeros_like
-    whole = encoder.features(WAVEFORMS, 3)
+    expected = encoder.features(WAVEFORMS, 3)
     monkeypatch.setattr(chunks, "MAX_FRAMES", 40)
     monkeypatch.setattr(chunks, "OVERLAP_FRAMES", 8)
-    assert all(worst(a, b) <= 1e-5 for a, b in zip(encoder.features(WAVEFORMS, 3), whole))
+    assert all(max_difference(a, b) <= 1e-5 for a, b in zip(encoder.features(WAVEFORMS, 3), expected))
 
 
 def test_a_waveform_shorter_than_a_frame_is_refused(encoder):
-    with pytest.raises(
-        ValueError, match="a waveform must be at least one frame long; expected at least 30 samples, got 29; drop the utterance"
-    ):
+    message = "a waveform must be at least one frame long; expected at least 30 samples, got 29; drop the utterance"
+    with pytest.raises(ValueError, match=message):
         encoder.features([WAVEFORMS[0], NOISE[:29]], 1)

@@ -1,4 +1,4 @@
-"""Checkpoints in the format of MelHuBERT's authors: read, written, and computed as their layers do."""
+"""Checkpoints in the format of MelHuBERT's authors: read, written, and computed as by their layers."""
 
 import argparse
 import random
@@ -25,21 +25,30 @@ MOMENTS = np.stack([np.arange(40.0), np.arange(1.0, 41.0)])
 
 @pytest.fixture
 def convert(tmp_path):
-    """The function state dict, sizes → folder of the encoder, by way of files as their runner writes them."""
+    """Return a function that writes a state dict as the authors' program does, converts it, and returns the encoder's folder."""
 
     def write_and_convert(state, sizes):
-        paths = dict(model="model.safetensors", config="config.json", load_report="report.parquet")
-        states = dict(python=random.getstate(), numpy=np.random.get_state(), torch=torch.get_rng_state())
-        args = argparse.Namespace(mode="melhubert", seed=1337)
-        about = dict(
-            Optimizer=dict(state={}, param_groups=[dict(lr=1e-4)]), Step=7, Args=args, Runner=dict(n_epochs=2), RandomState=states
+        random_states = dict(python=random.getstate(), numpy=np.random.get_state(), torch=torch.get_rng_state())
+        checkpoint = dict(
+            model=state,
+            Upstream_Config=dict(melhubert=dict(encoder_layers=2)),
+            Optimizer=dict(state={}, param_groups=[dict(lr=1e-4)]),
+            Step=7,
+            Args=argparse.Namespace(mode="melhubert", seed=1337),
+            Runner=dict(n_epochs=2),
+            RandomState=random_states,
         )
-        torch.save(about | dict(model=state, Upstream_Config=dict(melhubert=dict(encoder_layers=2))), tmp_path / "melhubert.ckpt")
+        torch.save(checkpoint, tmp_path / "melhubert.ckpt")
         np.save(tmp_path / "mean_std.npy", MOMENTS)
         convert_encoder(
-            checkpoint=[tmp_path / "melhubert.ckpt", tmp_path / "mean_std.npy"], architecture="melhubert", sha256=[],
-            sizes=sizes | dict(subtract_loudness=False), **{name: tmp_path / "out" / file for name, file in paths.items()},
-        )  # fmt: skip
+            checkpoint=[tmp_path / "melhubert.ckpt", tmp_path / "mean_std.npy"],
+            architecture="melhubert",
+            sha256=[],
+            sizes=sizes | dict(subtract_loudness=False),
+            model=tmp_path / "out/model.safetensors",
+            config=tmp_path / "out/config.json",
+            load_report=tmp_path / "out/report.parquet",
+        )
         return tmp_path / "out"
 
     return write_and_convert
@@ -74,7 +83,7 @@ def test_missing_and_unknown_tensors_are_named(convert):
         convert(state, SIZES)
 
 
-def test_names_there_and_back():
+def test_published_names_are_the_inverse_of_ours():
     with torch.device("meta"):
         names = MelHuBERTModel(MelHuBERTConfig(**SIZES)).state_dict()
     assert [our_name(published_name(name)) for name in names] == list(names)
@@ -82,52 +91,53 @@ def test_names_there_and_back():
 
 
 @pytest.fixture
-def written(tmp_path):
-    """The function sizes, settings → files that `export_melhubert` wrote of an encoder."""
+def export(tmp_path):
+    """Return a function that saves an encoder, exports it, and returns the exported files."""
 
-    def write(sizes, subtract_loudness=False):
+    def save_and_export(sizes, subtract_loudness=False):
         model = MelHuBERTModel(MelHuBERTConfig(**sizes))
-        save_tensors(
-            tmp_path / "m.safetensors", model.state_dict() | dict(zip(("mean", "std"), torch.from_numpy(MOMENTS).float()))
-        )
+        mean, std = torch.from_numpy(MOMENTS).float()
+        save_tensors(tmp_path / "m.safetensors", model.state_dict() | dict(mean=mean, std=std))
         save_config(tmp_path / "c.json", dict(architecture="melhubert", subtract_loudness=subtract_loudness) | sizes)
         files = dict(checkpoint=tmp_path / "melhubert.ckpt", mean_std=tmp_path / "mean_std.npy")
         export_melhubert(model=tmp_path / "m.safetensors", config=tmp_path / "c.json", **files)
         return files
 
-    return write
+    return save_and_export
 
 
-def test_the_same_model_gives_the_same_bytes(written):
+def test_the_same_model_is_exported_as_the_same_bytes(export):
     torch.manual_seed(1)
-    first = {name: path.read_bytes() for name, path in written(SIZES).items()}
+    first = {name: path.read_bytes() for name, path in export(SIZES).items()}
     torch.manual_seed(1)
-    assert {name: path.read_bytes() for name, path in written(SIZES).items()} == first
+    assert {name: path.read_bytes() for name, path in export(SIZES).items()} == first
 
 
-def test_what_is_written_has_their_names_and_comes_back(written, tmp_path):
-    files = written(SIZES)
-    found = torch.load(files["checkpoint"], weights_only=True)
-    assert set(found["model"]) == set(FairseqMelHuBERT(SIZES, 0.0, seed=0).state_dict())
-    sizes = found["Upstream_Config"]["melhubert"]
+def test_an_exported_encoder_has_published_names_and_can_be_converted_back(export, tmp_path):
+    files = export(SIZES)
+    checkpoint = torch.load(files["checkpoint"], weights_only=True)
+    assert set(checkpoint["model"]) == set(FairseqMelHuBERT(SIZES, 0.0, seed=0).state_dict())
+    sizes = checkpoint["Upstream_Config"]["melhubert"]
     assert (sizes["feat_emb_dim"], sizes["encoder_layers"], sizes["conv_pos"], sizes["num_cluster"]) == (80, 2, 8, 7)
     assert np.array_equal(np.load(files["mean_std"]), MOMENTS)
-    outputs = dict(model=tmp_path / "back.safetensors", config=tmp_path / "b.json", load_report=tmp_path / "b.parquet")
     convert_encoder(
         checkpoint=list(files.values()),
         architecture="melhubert",
         sha256=[],
         sizes=SIZES | dict(subtract_loudness=False),
-        **outputs,
+        model=tmp_path / "back.safetensors",
+        config=tmp_path / "b.json",
+        load_report=tmp_path / "b.parquet",
     )
-    one, two = load_file(tmp_path / "m.safetensors"), load_file(tmp_path / "back.safetensors")
-    assert set(one) == set(two) and all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+    saved, converted_back = load_file(tmp_path / "m.safetensors"), load_file(tmp_path / "back.safetensors")
+    assert saved.keys() == converted_back.keys()
+    assert all(torch.equal(tensor, converted_back[name]) for name, tensor in saved.items())
 
 
-@pytest.mark.parametrize("sizes, subtract_loudness", [(SIZES | dict(num_targets=[7, 5]), False), (SIZES, True)])
-def test_what_their_format_cannot_say_is_refused(written, tmp_path, sizes, subtract_loudness):
+@pytest.mark.parametrize(("sizes", "subtract_loudness"), [(SIZES | dict(num_targets=[7, 5]), False), (SIZES, True)])
+def test_an_encoder_that_the_published_format_cannot_express_is_refused(export, tmp_path, sizes, subtract_loudness):
     with pytest.raises(ValueError, match=r"c\.json: the published format has one set of targets .* pre-train with one codebook"):
-        written(sizes, subtract_loudness)
+        export(sizes, subtract_loudness)
     assert not (tmp_path / "melhubert.ckpt").exists()
 
 

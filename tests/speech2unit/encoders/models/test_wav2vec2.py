@@ -1,4 +1,4 @@
-"""Sizes of the published models, and where relative positions fall."""
+"""The wav2vec 2.0 model: published sizes, relative positions."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -16,8 +16,8 @@ LARGE = Wav2Vec2Config(CONVS, True, "layer", True, True, 24, 1024, 4096, 16, 128
 @pytest.mark.parametrize(
     ("config", "published"),
     [
-        (BASE, 94_371_712 - 768 - 128),  # HuBERT Base of transformers, less the mask and the lengths of the weight norm
-        (LARGE, 315_438_720 - 1024 - 128 - 2048),  # wav2vec 2.0 Large (LV-60k), less the last norm as well
+        (BASE, 94_371_712 - 768 - 128),  # HuBERT Base in transformers, minus mask embedding and weight norm
+        (LARGE, 315_438_720 - 1024 - 128 - 2048),  # wav2vec 2.0 Large (LV-60k), minus the last norm as well
     ],
 )
 def test_the_published_sizes_have_the_published_number_of_parameters(config, published):
@@ -26,7 +26,7 @@ def test_the_published_sizes_have_the_published_number_of_parameters(config, pub
 
 
 @pytest.mark.parametrize(("convs", "hop_length", "min_samples"), [(CONVS, 320, 400), ((*CONVS, (512, 2, 2)), 640, 720)])
-def test_how_much_a_frame_sees(convs, hop_length, min_samples):
+def test_hop_and_receptive_field_of_a_frame(convs, hop_length, min_samples):
     config = replace(BASE, conv_layers=convs)
     assert (config.hop_length, config.min_samples) == (hop_length, min_samples)
 
@@ -38,11 +38,11 @@ def test_heads_and_groups_must_divide_the_dimension():
         replace(BASE, num_heads=7)
 
 
-def test_relative_positions_depend_on_distance_and_direction_alone():
+def test_relative_positions_depend_only_on_distance_and_direction():
     positions = RelativePositions(SimpleNamespace(num_buckets=32, num_heads=2, max_distance=40))
     torch.nn.init.normal_(positions.weight)
     bias = positions(60)
     assert bias.shape == (2, 60, 60) and torch.equal(bias[:, 1:, 1:], bias[:, :-1, :-1])
-    found = positions.buckets(torch.tensor([0, -1, -7, -8, -40, -59, 1, 7, 40, 59]))
-    assert found.tolist() == [0, 1, 7, 8, 15, 15, 17, 23, 31, 31]
+    buckets = positions.buckets(torch.tensor([0, -1, -7, -8, -40, -59, 1, 7, 40, 59]))
+    assert buckets.tolist() == [0, 1, 7, 8, 15, 15, 17, 23, 31, 31]
     assert torch.equal(bias[:, 5, 3], positions.weight[2]) and torch.equal(bias[:, 3, 5], positions.weight[18])

@@ -1,4 +1,4 @@
-"""Names of published files → ours, with a report; what is missing, unknown or of another shape; config.json of transformers."""
+"""Published tensors under our names, with a report; refused checkpoints; sizes from transformers' config.json."""
 
 import pytest
 import torch
@@ -8,20 +8,45 @@ from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config
 from speech2unit.encoders.models.wav2vec2_names import _our_name, convert, sizes_from_transformers
 
 SIZES = dict(
-    conv_layers=[[8, 10, 5], [8, 3, 2]], conv_bias=False, conv_norm="group", normalize_waveform=False, pre_norm=False,
-    num_layers=12, dim=16, ffn_dim=24, num_heads=2, pos_conv_kernel=8, pos_conv_groups=4, num_buckets=0, max_distance=0,
-)  # fmt: skip
-CONFIG = dict(  # the same in a config.json of transformers
-    model_type="hubert", hidden_size=16, num_hidden_layers=12, num_attention_heads=2, intermediate_size=24, hidden_act="gelu",
-    feat_extract_norm="group", feat_extract_activation="gelu", conv_dim=[8, 8], conv_kernel=[10, 3], conv_stride=[5, 2],
-    conv_bias=False, num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=4, do_stable_layer_norm=False, layer_norm_eps=1e-5,
-    architectures=["HubertModel"], mask_time_prob=0.05,
-)  # fmt: skip
+    conv_layers=[[8, 10, 5], [8, 3, 2]],
+    conv_bias=False,
+    conv_norm="group",
+    normalize_waveform=False,
+    pre_norm=False,
+    num_layers=12,
+    dim=16,
+    ffn_dim=24,
+    num_heads=2,
+    pos_conv_kernel=8,
+    pos_conv_groups=4,
+    num_buckets=0,
+    max_distance=0,
+)
+CONFIG = dict(  # the same sizes in transformers' config.json
+    model_type="hubert",
+    hidden_size=16,
+    num_hidden_layers=12,
+    num_attention_heads=2,
+    intermediate_size=24,
+    hidden_act="gelu",
+    feat_extract_norm="group",
+    feat_extract_activation="gelu",
+    conv_dim=[8, 8],
+    conv_kernel=[10, 3],
+    conv_stride=[5, 2],
+    conv_bias=False,
+    num_conv_pos_embeddings=8,
+    num_conv_pos_embedding_groups=4,
+    do_stable_layer_norm=False,
+    layer_norm_eps=1e-5,
+    architectures=["HubertModel"],
+    mask_time_prob=0.05,
+)
 
 
 @pytest.fixture
 def tensors():
-    """As torchaudio names them."""
+    """Tensors with the names of torchaudio."""
     torch.manual_seed(0)
     model = torchaudio.models.wav2vec2_model(
         "group_norm", SIZES["conv_layers"], False, 16, 0, 8, 4, 12, 2, 0, 24, 0, 0, False, 0, aux_num_out=5
@@ -29,7 +54,7 @@ def tensors():
     return dict(model.state_dict())
 
 
-def test_each_of_our_tensors_comes_from_somewhere_and_the_report_says_from_where(tensors):
+def test_the_report_names_the_source_of_each_of_our_tensors(tensors):
     ours, rows = convert(tensors, SIZES)
     assert [row["source"] for row in rows] == list(tensors) and {row["name"] for row in rows} == {"", *ours}
     by_source = {row["source"]: row for row in rows}
@@ -49,16 +74,16 @@ def test_convolutions_are_time_first_and_the_weight_norm_is_folded(tensors):
 
 @pytest.mark.parametrize("prefix", ["", "hubert.", "wav2vec2."])
 def test_names_of_transformers_old_and_new_with_and_without_prefix(tensors, prefix):
-    theirs = {}
+    published = {}
     for name, tensor in tensors.items():
         name = name.replace("encoder.transformer.", "encoder.").replace("encoder.feature_projection", "feature_projection")
         if prefix:
             name = name.replace("parametrizations.weight.original0", "weight_g").replace(
                 "parametrizations.weight.original1", "weight_v"
             )
-        theirs["lm_head.weight" if name.startswith("aux") else prefix + name] = tensor.half()
-    theirs[prefix + "masked_spec_embed"] = torch.zeros(16)
-    ours, rows = convert(theirs, SIZES)
+        published["lm_head.weight" if name.startswith("aux") else prefix + name] = tensor.half()
+    published[prefix + "masked_spec_embed"] = torch.zeros(16)
+    ours, rows = convert(published, SIZES)
     expected, _ = convert({name: tensor.half() for name, tensor in tensors.items()}, SIZES)
     assert all(torch.equal(ours[name], expected[name]) and ours[name].dtype == torch.float32 for name in expected)
     assert rows[0]["dtype"] == "float16"
@@ -88,8 +113,8 @@ def test_missing_unknown_and_misshapen_tensors_are_listed(tensors):
     assert "misshapen blocks.2.ffn_norm.bias (17,), not (16,)" in str(caught.value)
 
 
-def test_long_lists_are_cut(tensors):
-    with pytest.raises(ValueError, match=r"unexpected (\S+, ){7}\S+ and 8 more; check the sizes"):
+def test_long_lists_are_shortened(tensors):
+    with pytest.raises(ValueError, match=r"unexpected (\S+, ){7}\S+ and 8 more; correct its sizes"):
         convert(tensors, SIZES | dict(num_layers=11))
 
 
@@ -99,7 +124,7 @@ def test_the_same_tensor_twice_is_refused(tensors):
         convert(tensors, SIZES)
 
 
-def test_where_norms_stand_before_the_blocks_the_one_behind_them_is_of_no_use(tensors):
+def test_the_norm_after_the_last_block_of_a_pre_norm_model_is_left_out(tensors):
     _, rows = convert(tensors, SIZES | dict(pre_norm=True))
     assert {row["source"] for row in rows if not row["name"]} >= {"encoder.transformer.layer_norm.weight"}
 
@@ -138,6 +163,6 @@ def test_another_kind_of_model_or_value_is_refused(change, message):
         sizes_from_transformers(CONFIG | change)
 
 
-def test_a_config_that_is_no_mapping_is_refused():
+def test_a_config_that_is_not_a_dictionary_is_refused():
     with pytest.raises(ValueError, match="'model_type'"):
         sizes_from_transformers([1])
