@@ -403,7 +403,7 @@ def test_a_row_of_superb_tasks_is_a_task_for_each_tuning(tables):
 @pytest.mark.parametrize("old, new, error", [
     ("\tdeep_prompt10\t", "\tlora8,lora8\t", "row 'KS_half': each row must have a name of its own; .* got 'KS_half_lora8' here and in .* row 'KS_half'; "),
     ("\tweighted_sum\t", "\thalf_deep_prompt10\t", "row 'KS_half': .* got 'KS_half_deep_prompt10' here and in .* row 'KS'; "),
-    ("\tdeep_prompt10\t", "\t,\t", "superb_task 'KS_half'.tuning: .* expected presets of tune_encoder, comma separated, got ','"),
+    ("\tdeep_prompt10\t", "\t,\t", "superb_task 'KS_half'.tuning: .* expected presets of tune_encoder, comma-separated, got ','"),
     ("\tdeep_prompt10\t", "\tlora8,lora9\t", "row 'KS_half': 'tuning' must name a preset in section tune_encoder .* got 'lora9'; did you mean \"lora8\"?"),
     ("\tKS_weighted_sum\t", "\tKS_half_deep_prompt10\t", "row 'KS_half': 'warm_start' must name another task; .* got 'KS_half_deep_prompt10'"),
 ])  # fmt: skip

@@ -21,6 +21,23 @@ def default_config(root=ROOT):
     return config
 
 
+def load_config(files=(), root=ROOT):
+    """Return the config with a user's own files merged over it, as Snakemake merges `--configfile`."""
+    config = default_config(root)
+    for file in files:
+        _merge(config, yaml.safe_load(Path(file).read_text()) or {})
+    return config
+
+
+def _merge(settings, changes):
+    """Replace values of nested settings in place; only mappings are merged."""
+    for name, value in changes.items():
+        if isinstance(value, dict) and isinstance(settings.get(name), dict):
+            _merge(settings[name], value)
+        else:
+            settings[name] = value
+
+
 def check_config(config, schema_path, files):
     """Check the YAML files for duplicate keys and the merged config against its schema.
 

@@ -19,6 +19,7 @@ from storage import tables
 from storage.files import atomic
 from storage.verify import all_schemas
 from workflow.scripts import yaml_comments
+from workflow.scripts.columns import columns_of, schema_path
 from workflow.scripts.config_files import ROOT, default_config
 from workflow.scripts.rows import TABLES, read_rows
 from workflow.scripts.rule_bodies import rule_bodies
@@ -103,19 +104,10 @@ def config_columns():
     """Markdown of the columns of the tables in config/, from workflow/schemas/."""
     parts = []
     for table in TABLES:
-        schema = load_schema(ROOT / f"workflow/schemas/{table}.schema.yaml")
-        rows = [
-            (f"`{column}`", cell.get("description", ""), _allowed_cell(cell)) for column, cell in schema["properties"].items()
-        ]
-        about = schema.get("description", "")
-        parts += [f"## {table}.tsv\n", *([about + "\n"] if about else []), _table(("column", "meaning", "cell"), rows)]
+        description = load_schema(schema_path(table))["description"]
+        rows = [(f"`{column.name}`", column.meaning, column.cells, column.default_in_words()) for column in columns_of(table)]
+        parts += [f"## {table}.tsv\n", f"{description}\n", _table(("column", "meaning", "cell", "default"), rows)]
     return "\n".join(parts)
-
-
-def _allowed_cell(cell):
-    if "enum" not in cell:
-        return cell.get("form", "")
-    return _codes(value for value in cell["enum"] if value != "") + (", or empty" if "" in cell["enum"] else "")
 
 
 def included_models():

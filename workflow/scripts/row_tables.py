@@ -70,15 +70,21 @@ class Table(dict):
         return expanded
 
 
-def read_table(name, files, schema_path):
+def read_table(name, files, schema_path, texts=None):
     """Return the checked `Table` of the rows in one or several files.
+
+    Args:
+        name: of the table.
+        files: paths of its files.
+        schema_path: file of its schema.
+        texts: path of a file → text to read instead of what is in the file.
 
     Raises:
         ValueError: about the first wrong line or cell, or a name that two rows share.
     """
     table = Table(name, files)
     for file in files:
-        (_, header), *lines = _read_lines(Path(file))
+        (_, header), *lines = split_lines(file, (texts or {}).get(file))
         name_column = header[0]
         for number, cells in lines:
             if len(cells) != len(header):
@@ -102,25 +108,38 @@ def parse_cell(column, cell):
     return [value.strip() for value in cell.split(",") if value.strip()]
 
 
-def _read_lines(path):
-    """Return (line number, cells) of the lines of a table, the header first, without blank lines and comments (#)."""
-    if not path.exists():
-        raise data_error(
-            path,
-            "a table that the config names must exist",
-            expected="a file of tab-separated rows",
-            got="no file",
-            remedy="correct 'tables' in the config, and start from the top folder of the project",
-        )
-    text = path.read_text("utf-8-sig").replace("\r\n", "\n")
+def split_lines(file, text=None):
+    """Return (line number, cells) of the lines of a table, the header first, without blank lines, comments (#) and byte order mark.
+
+    Args:
+        file: path of the table.
+        text: what to read instead of the file.
+    """
+    if text is None:
+        text = _read_text(file)
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip() and line[0] != "#"]
     header = lines[0][1].split("\t") if lines else []
     if len(set(header)) < len(header) or not header:
         raise data_error(
-            path,
+            file,
             "a table must begin with the names of its columns",
             expected="unique names",
             got=f"{header}",
             remedy="correct the header",
         )
     return [(number, line.split("\t")) for number, line in lines]
+
+
+def _read_text(file):
+    """Return the text of a table as it is in the file."""
+    path = Path(file)
+    if not path.exists():
+        raise data_error(
+            file,
+            "a table that the config names must exist",
+            expected="a file of tab-separated rows",
+            got="no file",
+            remedy="correct 'tables' in the config, and start from the top folder of the project",
+        )
+    return path.read_bytes().decode("utf-8")

@@ -12,7 +12,7 @@ TABLES = ("checkpoints", "corpora", "encoders", "codebooks", "ulms", "tasks", "s
 RECIPE_OF = constants("RECIPE")  # architecture → stage that trains it from scratch
 
 
-def read_rows(config, schemas):
+def read_rows(config, schemas, texts=None):
     """Return table → `Table` of completed rows.
 
     Completing a row means: paths are formatted; corpora have an `address` if they are fetched; encoders have the `recipe` that
@@ -22,11 +22,14 @@ def read_rows(config, schemas):
     Args:
         config: the merged config.
         schemas: folder of the schemas of the tables.
+        texts: path of a table → text to read instead of the file, to check it before it is written.
 
     Raises:
         ValueError: about the first wrong row, with its file and cell.
     """
-    rows = {table: read_table(table, _files(config, table), Path(schemas) / f"{table}.schema.yaml") for table in TABLES}
+    rows = {}
+    for table in TABLES:
+        rows[table] = read_table(table, table_files(config, table), Path(schemas) / f"{table}.schema.yaml", texts)
     rows["ulms"] = rows["ulms"].expand(_ulm_variants(rows["ulms"]))
     rows["tasks"] = rows["tasks"].expand(_task_variants(rows["ulms"]))
     _complete_corpora(rows["corpora"], config)
@@ -61,7 +64,7 @@ def _task_variants(ulms):
     return variants
 
 
-def _files(config, table):
+def table_files(config, table):
     """Return the files of a table as a list; the config has one file or a list of files."""
     files = config["tables"][table]
     return [files] if isinstance(files, str) else files
