@@ -22,7 +22,7 @@ from workflow.scripts.config_files import default_config
 
 CONFIG = Path(__file__).parents[2] / "config/config.yaml"
 NUM_UNITS = 20
-LABELS = dict(up=3, down=11, left=7)  # label → the unit that says it
+LABELS = dict(up=3, down=11, left=7)  # label → its unit
 SMALL = dict(num_updates=6, optimization=dict(warmup_updates=1, evaluate_every=3), data=dict(max_tokens=400))
 SMALL_LM = SMALL | dict(
     sizes=dict(num_layers=2, dim=16, ffn_dim=32, num_heads=4),
@@ -33,13 +33,13 @@ SMALL_PROMPT = SMALL | dict(prompt=dict(length=2))
 
 @pytest.fixture
 def lm():
-    """A `UnitLM` of 2 layers whose every tensor is random, in evaluation mode, frozen; each test has its own."""
+    """A frozen `UnitLM` of 2 layers with random weights, in evaluation mode. Each test gets a new one."""
     return random_unit_lm()
 
 
 @pytest.fixture(scope="session")
 def random_lm():
-    """The same one for all examples of hypothesis, which must leave it as it is."""
+    """The same unit LM for all examples of a hypothesis test, which must not change it."""
     return random_unit_lm()
 
 
@@ -60,13 +60,13 @@ def random_unit_lm():
 
 @pytest.fixture(scope="session")
 def task(tmp_path_factory):
-    """Folder with reduced_units, vocabulary, label map and binarized rows: a label's rows hold its own three units more often."""
+    """A folder with reduced units, vocabulary, label map and binarized rows. Each label has three units that are frequent."""
     folder, rng = tmp_path_factory.mktemp("task"), np.random.default_rng(0)
     rows = []
     for i in range(96):
         label = sorted(LABELS)[i % 3]
-        own = (3 * sorted(LABELS).index(label) + np.arange(3)) % NUM_UNITS
-        units = np.where(rng.random(14) < 0.6, rng.choice(own, 14), rng.integers(0, NUM_UNITS, 14))
+        frequent = (3 * sorted(LABELS).index(label) + np.arange(3)) % NUM_UNITS
+        units = np.where(rng.random(14) < 0.6, rng.choice(frequent, 14), rng.integers(0, NUM_UNITS, 14))
         units = [int(u) for u in units[np.diff(units, prepend=-1) != 0]]
         split = "train" if i < 60 else "dev" if i < 78 else "test"
         rows.append(
@@ -91,7 +91,7 @@ def _binarized(i, row, index_of):
 
 @pytest.fixture(scope="session")
 def worded_units():
-    """A function seed → units of 40 utterances out of units 0 … 9, each of eight words out of six."""
+    """The function seed → units of 40 utterances. Each has eight of six words, which consist of units 0 … 9."""
     return utterances
 
 
@@ -103,7 +103,7 @@ def utterances(seed=0):
 
 @pytest.fixture(scope="session")
 def run_stage():
-    """The function `call`."""
+    """The function `call`, which runs a stage."""
     return call
 
 
@@ -128,20 +128,20 @@ def settings(section, preset, *changes):
 
 
 def call(stage, folder, task, **values):
-    """Run a stage: each path that it asks for lies in `folder` where it is there or made by it, else in `task`."""
-    known = dict(
+    """Run a stage: files of the unit LM and what is tuned are in `folder`, those of the task in `task`."""
+    paths = dict(
         reduced_units=[task / "reduced_units.parquet"], vocabulary=task / "vocabulary.parquet",
         rows=task / "binarized.parquet", verbalizer=task / "verbalizer.parquet", model=folder / "model.safetensors", config=folder / "config.json",
         task_prompts=folder / "task_prompts.safetensors", training=folder / f"{stage.__name__}.parquet",
         tuned_weights=folder / "prompt.safetensors", samples=folder / "samples.parquet",
     )  # fmt: skip
-    wanted = inspect.signature(stage).parameters
-    stage(**{name: path for name, path in known.items() if name in wanted}, **values)
+    parameters = inspect.signature(stage).parameters
+    stage(**{name: path for name, path in paths.items() if name in parameters}, **values)
 
 
 @pytest.fixture(scope="session")
 def pretrained(task, tmp_path_factory):
-    """Folder that `pretrain_ulm` wrote with a few updates."""
+    """The folder that `pretrain_ulm` has written after a few updates."""
     from ulm.pretrain_ulm import pretrain_ulm
 
     folder = tmp_path_factory.mktemp("pretrained")
@@ -150,6 +150,6 @@ def pretrained(task, tmp_path_factory):
 
 
 @pytest.fixture
-def how():
-    """An augmentation that changes every row a lot."""
+def augmentation():
+    """An augmentation that changes every row strongly."""
     return UnitAugmentation(probability=1.0, drop=0.9, substitute=0.9, crop=1.0)

@@ -1,4 +1,4 @@
-"""Augmentation: never too short, no runs, only units that the table allows, the same for the same generator."""
+"""Augmentation: rows stay long enough and without runs; the same generator gives the same rows."""
 
 from dataclasses import replace
 
@@ -16,30 +16,30 @@ rows = st.lists(st.integers(4, V - 1), min_size=1, max_size=30).map(lambda row: 
 
 @settings(deadline=None)
 @given(rows, st.integers(0, 999))
-def test_rows_stay_long_enough_and_without_runs(how_row, seed):
-    how = UnitAugmentation(probability=1.0, drop=0.9, substitute=0.9, crop=1.0)
-    changed = augment(how_row, how, TABLE, np.random.default_rng(seed))
-    assert len(changed) >= min(MIN_UNITS, len(how_row))
+def test_rows_stay_long_enough_and_without_runs(row, seed):
+    augmentation = UnitAugmentation(probability=1.0, drop=0.9, substitute=0.9, crop=1.0)
+    changed = augment(row, augmentation, TABLE, np.random.default_rng(seed))
+    assert len(changed) >= min(MIN_UNITS, len(row))
     assert (np.diff(changed) != 0).all()
-    assert len(changed) <= len(how_row) and changed.min() >= 4 and changed.max() < V
-    assert np.array_equal(changed, augment(how_row, how, TABLE, np.random.default_rng(seed)))
+    assert len(changed) <= len(row) and changed.min() >= 4 and changed.max() < V
+    assert np.array_equal(changed, augment(row, augmentation, TABLE, np.random.default_rng(seed)))
 
 
 @settings(deadline=None)
 @given(rows, st.integers(0, 999))
-def test_nothing_is_changed_where_all_is_zero(row, seed):
-    for how in (UnitAugmentation(1.0, 0.0, 0.0, 0.0), UnitAugmentation(0.0, 0.9, 0.9, 1.0)):
-        assert np.array_equal(augment(row, how, TABLE, np.random.default_rng(seed)), row)
+def test_zero_settings_change_nothing(row, seed):
+    for augmentation in (UnitAugmentation(1.0, 0.0, 0.0, 0.0), UnitAugmentation(0.0, 0.9, 0.9, 1.0)):
+        assert np.array_equal(augment(row, augmentation, TABLE, np.random.default_rng(seed)), row)
 
 
-def test_the_row_given_is_never_written_to(how):
+def test_the_given_row_is_not_changed_in_place(augmentation):
     row = np.arange(4, 20)
     before, rng = row.copy(), np.random.default_rng(0)
-    found = [augment(row, how, TABLE, rng) for _ in range(50)]
-    assert np.array_equal(row, before) and any(not np.array_equal(one, row) for one in found)
+    changed = [augment(row, augmentation, TABLE, rng) for _ in range(50)]
+    assert np.array_equal(row, before) and any(not np.array_equal(changed_row, row) for changed_row in changed)
 
 
-def test_each_part_does_its_own():
+def test_each_setting_has_its_own_effect():
     none, rng, row = UnitAugmentation(1.0, 0.0, 0.0, 0.0), np.random.default_rng(0), ROWS[2]
     cropped = [augment(row, replace(none, crop=1.0), TABLE, rng) for _ in range(50)]
     assert all(" ".join(map(str, c)) in " ".join(map(str, row)) for c in cropped) and min(map(len, cropped)) < len(row)
@@ -49,7 +49,7 @@ def test_each_part_does_its_own():
     assert all(set(d.tolist()) <= set(row.tolist()) for d in dropped) and min(map(len, dropped)) < len(row)
 
 
-def test_substitutes_are_other_units_that_occur_and_never_specials():
+def test_substitutes_are_other_units_that_occur_and_no_specials():
     probabilities = np.diff(TABLE, axis=1, prepend=0)
     occurring = sorted({int(u) for row in ROWS for u in row})
     assert np.allclose(TABLE[occurring, -1], 1)
@@ -58,6 +58,6 @@ def test_substitutes_are_other_units_that_occur_and_never_specials():
     assert (probabilities[np.ix_(occurring, silent)] == 0).all()
 
 
-def test_units_with_the_same_neighbours_are_the_likeliest_substitutes():
+def test_units_with_the_same_neighbours_are_the_most_probable_substitutes():
     table = substitution_table([np.array([5, middle, 7]) for middle in (10, 11)] + [np.array([15, 12, 16, 13, 14])], V)
     assert np.diff(table, axis=1, prepend=0)[10].argmax() == 11

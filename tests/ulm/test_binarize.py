@@ -1,4 +1,4 @@
-"""fairseq's files and the Parquet file hold the same rows, and fairseq makes the same bytes."""
+"""The files for fairseq contain the rows of the table, and equal those of fairseq's own preprocessing."""
 
 import pytest
 
@@ -55,11 +55,11 @@ def by_split(folder):
     return {split: [row for row in rows if row["split"] == split] for split in FILES}
 
 
-def test_a_row_is_units_separator_answer_end():
+def test_a_row_is_units_separator_labels_end():
     assert token_row([5, 9], [7, 5], {5: 14, 7: 11, 9: 6}) == [14, 6, 0, 11, 14, 2]
 
 
-def test_rows_go_through_the_vocabulary(by_split):
+def test_tokens_come_from_the_vocabulary(by_split):
     verbalized = {row["utterance_id"]: row for row in verbalized_rows()}
     assert sum(map(len, by_split.values())) == len(verbalized)
     for row in (row for rows in by_split.values() for row in rows):
@@ -73,9 +73,9 @@ def test_fairseq_reads_the_same_rows_back(folder, by_split):
     from fairseq.data.indexed_dataset import MMapIndexedDataset
 
     for split, name in FILES.items():
-        found = MMapIndexedDataset(str(folder / "binarized" / name))
-        assert [row["row"] for row in by_split[split]] == list(range(len(found)))
-        assert [item.tolist() for item in found] == [row["tokens"] for row in by_split[split]]
+        read_back = MMapIndexedDataset(str(folder / "binarized" / name))
+        assert [row["row"] for row in by_split[split]] == list(range(len(read_back)))
+        assert [item.tolist() for item in read_back] == [row["tokens"] for row in by_split[split]]
 
 
 def test_fairseq_reads_the_dictionary_back(folder):
@@ -87,7 +87,7 @@ def test_fairseq_reads_the_dictionary_back(folder):
     assert words.count[4:] == [row["count"] for row in rows[4:]]
 
 
-def test_fairseq_preprocess_makes_the_same_bytes(folder, by_split, tmp_path):
+def test_fairseqs_own_preprocessing_writes_the_same_bytes(folder, by_split, tmp_path):
     from fairseq import options
     from fairseq_cli import preprocess
 
@@ -110,7 +110,7 @@ def test_fairseq_preprocess_makes_the_same_bytes(folder, by_split, tmp_path):
         assert (tmp_path / "out" / name).read_bytes() == (folder / "binarized" / name).read_bytes(), name
 
 
-def test_a_second_run_replaces_the_folder_and_leaves_no_other(folder, tmp_path):
+def test_a_second_run_replaces_the_folder_and_leaves_nothing_else(folder, tmp_path):
     write_tables(tmp_path)
     (tmp_path / "binarized").mkdir()
     (tmp_path / "binarized/old").touch()
@@ -133,9 +133,9 @@ def test_units_of_another_codebook_are_refused_and_nothing_is_left(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["verbalized.parquet", "vocabulary.parquet"]
 
 
-def test_a_vocabulary_that_fairseq_would_index_otherwise_is_refused(tmp_path):
+def test_a_vocabulary_that_fairseq_indexes_differently_is_refused(tmp_path):
     rows = vocabulary_rows(dict.fromkeys(range(NUM_UNITS), 0), NUM_UNITS)
-    rows[7]["symbol"] = "3"  # stands already at index 7 − 4 + 4
+    rows[7]["symbol"] = "3"  # the symbol of index 7 already
     rows[8]["symbol"] = "3"
     write_tables(tmp_path, rows)
     with pytest.raises(ValueError, match="vocabulary: fairseq must give each symbol the same index; .* rerun build_vocabulary"):

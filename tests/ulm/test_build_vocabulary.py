@@ -1,4 +1,4 @@
-"""The vocabulary: specials as fairseq has them, every unit once, counts of the training split."""
+"""The vocabulary: fairseq's specials, every unit once, counts of the training split."""
 
 import pytest
 
@@ -21,10 +21,10 @@ def build(folder, *corpora, num_units=5, codebook="c"):
 
 
 def test_specials_then_units_in_numeric_order_whether_they_occur_or_not(tmp_path):
-    found = build(tmp_path, [row("a", "train", [3, 1, 3])])
-    assert found["symbol"].to_pylist() == ["<s>", "<pad>", "</s>", "<unk>", "0", "1", "2", "3", "4"]
-    assert found["index"].to_pylist() == list(range(9))
-    assert found["unit"].to_pylist() == [None] * 4 + [0, 1, 2, 3, 4]
+    vocabulary = build(tmp_path, [row("a", "train", [3, 1, 3])])
+    assert vocabulary["symbol"].to_pylist() == ["<s>", "<pad>", "</s>", "<unk>", "0", "1", "2", "3", "4"]
+    assert vocabulary["index"].to_pylist() == list(range(9))
+    assert vocabulary["unit"].to_pylist() == [None] * 4 + [0, 1, 2, 3, 4]
 
 
 def test_specials_are_fairseqs():
@@ -34,12 +34,12 @@ def test_specials_are_fairseqs():
 
 
 def test_counts_are_of_the_training_split_of_all_corpora(tmp_path):
-    one = [row("a", "train", [3, 1, 3]), row("b", "dev", [0, 0, 4]), row("c", "test", [4])]
-    found = build(tmp_path, one, [row("a", "train", [1, 2])])
-    assert found["count"].to_pylist() == [0, 0, 0, 0, 0, 2, 1, 2, 0]
+    corpus = [row("a", "train", [3, 1, 3]), row("b", "dev", [0, 0, 4]), row("c", "test", [4])]
+    vocabulary = build(tmp_path, corpus, [row("a", "train", [1, 2])])
+    assert vocabulary["count"].to_pylist() == [0, 0, 0, 0, 0, 2, 1, 2, 0]
 
 
-def test_index_comes_from_the_table_and_never_from_arithmetic(tmp_path):
+def test_the_index_of_a_unit_comes_from_the_table(tmp_path):
     rows = [dict(index=i, symbol=s, unit=None, count=0) for i, s in enumerate(SPECIALS)]
     by_frequency = [7, 0, 3]  # the cpc100 dictionary is in order of frequency
     rows += [dict(index=4 + i, symbol=str(u), unit=u, count=9 - i) for i, u in enumerate(by_frequency)]

@@ -1,4 +1,4 @@
-"""Units near the centres of clusters of the unit LM's embeddings."""
+"""The label map from clusters of the unit LM's embeddings."""
 
 import numpy as np
 
@@ -15,12 +15,12 @@ def test_one_unit_of_every_cluster_comes_first():
     assert order_by_clusters(embeddings, 30, 1) == list(range(20))
 
 
-def test_labels_are_said_through_the_vocabulary(task, pretrained, tmp_path):
+def test_each_label_gets_units_of_its_own(task, pretrained, tmp_path):
     rows = [dict(utterance_id=f"u{i}", split="train", codebook="c", units=[i], labels=["ab"[i % 2]]) for i in range(6)]
     tables.write(tmp_path / "lm.parquet", rows, LM_DATASET)
     paths = dict(
         lm_dataset=tmp_path / "lm.parquet", model=pretrained / "model.safetensors", vocabulary=task / "vocabulary.parquet"
     )
     cluster_verbalizer(**paths, verbalizer=tmp_path / "v.parquet", seed=1)
-    said = tables.read(tmp_path / "v.parquet", VERBALIZER).to_pydict()
-    assert said["label"] == ["a", "b"] and len({tuple(units) for units in said["units"]}) == 2
+    verbalizer = tables.read(tmp_path / "v.parquet", VERBALIZER).to_pydict()
+    assert verbalizer["label"] == ["a", "b"] and len({tuple(units) for units in verbalizer["units"]}) == 2

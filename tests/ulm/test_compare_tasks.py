@@ -1,4 +1,4 @@
-"""Differences between systems: paired on the same rows, only of systems that answer the same."""
+"""Differences between systems: paired, and only between systems with the same metric and test rows."""
 
 import numpy as np
 import pytest
@@ -13,18 +13,18 @@ SEEDS, ROWS = (1, 2), 200
 
 
 def rights(probability, seed):
-    """`[seeds, rows]`: which rows a system has right; some are hard for all, as they are in real data."""
+    """Return `[seeds, rows]`: whether a system gets a row right. Some rows are hard for all systems, as in real data."""
     rng = np.random.default_rng(seed)
     return np.random.default_rng(0).random(ROWS) + rng.normal(0, 0.05, (len(SEEDS), ROWS)) < probability
 
 
-def write_task(folder, name, right, metric="accuracy", said="a", prefix="u"):
+def write_task(folder, name, right, metric="accuracy", label="a", prefix="u"):
     (folder / name).mkdir()
     write_json(folder / name / "acc.json", dict(task=name, metric=metric))
-    common = dict(split="test", labels=[said])
+    common = dict(split="test", labels=[label])
     samples = [
         common
-        | dict(seed=seed, utterance_id=f"{prefix}{i:03}", predicted_labels=[said if right[s, i] else "wrong"], score=-1.0)
+        | dict(seed=seed, utterance_id=f"{prefix}{i:03}", predicted_labels=[label if right[s, i] else "wrong"], score=-1.0)
         | dict(free_units=["5"], free_labels=None)
         for s, seed in enumerate(SEEDS)
         for i in range(ROWS)
@@ -49,28 +49,28 @@ def compare(tmp_path, folders, num_resamples=2000):
 
 
 def test_a_difference_has_the_interval_of_a_paired_bootstrap(tmp_path):
-    one, other = rights(0.8, 1), rights(0.75, 2)
-    found = compare(tmp_path, [write_task(tmp_path, "other", other), write_task(tmp_path, "one", one)])
-    assert list(found) == [("other", "majority"), ("one", "majority"), ("one", "other")]
-    row = found["one", "other"]
+    compared, reference = rights(0.8, 1), rights(0.75, 2)
+    differences = compare(tmp_path, [write_task(tmp_path, "other", reference), write_task(tmp_path, "one", compared)])
+    assert list(differences) == [("other", "majority"), ("one", "majority"), ("one", "other")]
+    row = differences["one", "other"]
     assert (row["metric"], row["higher_is_better"], row["num_rows"]) == ("accuracy", True, ROWS)
-    assert row["difference"] == pytest.approx(one.mean() - other.mean())
+    assert row["difference"] == pytest.approx(compared.mean() - reference.mean())
     theirs = bootstrap(
-        (one.mean(0), other.mean(0)), lambda a, b, axis: a.mean(axis) - b.mean(axis), paired=True, n_resamples=2000,
+        (compared.mean(0), reference.mean(0)), lambda a, b, axis: a.mean(axis) - b.mean(axis), paired=True, n_resamples=2000,
         method="percentile", rng=np.random.default_rng(2),
     ).confidence_interval  # fmt: skip
     assert (row["difference_low"], row["difference_high"]) == pytest.approx(tuple(theirs), abs=0.006)
-    assert row["difference_high"] - row["difference_low"] < 0.06  # of two samples of rows it would be .16
-    assert found["one", "majority"]["difference"] == pytest.approx(one.mean() - 1)
+    assert row["difference_high"] - row["difference_low"] < 0.06  # with independent samples it would be .16
+    assert differences["one", "majority"]["difference"] == pytest.approx(compared.mean() - 1)
 
 
-@pytest.mark.parametrize("changed", [dict(metric="wer"), dict(said="b"), dict(prefix="v")])
-def test_another_metric_other_answers_and_other_rows_are_not_compared(tmp_path, changed):
-    found = compare(
+@pytest.mark.parametrize("changed", [dict(metric="wer"), dict(label="b"), dict(prefix="v")])
+def test_other_metrics_labels_or_rows_are_not_compared(tmp_path, changed):
+    differences = compare(
         tmp_path, [write_task(tmp_path, "one", rights(0.8, 1)), write_task(tmp_path, "two", rights(0.8, 2), **changed)], 20
     )
-    assert list(found) == [("one", "majority"), ("two", "majority")]
-    assert found["two", "majority"]["higher_is_better"] == (changed.get("metric") != "wer")
+    assert list(differences) == [("one", "majority"), ("two", "majority")]
+    assert differences["two", "majority"]["higher_is_better"] == (changed.get("metric") != "wer")
 
 
 def test_a_system_does_not_differ_from_itself(tmp_path):

@@ -1,4 +1,4 @@
-"""fairseq's unit LM and dictionary become ours, and compute the same."""
+"""A unit LM of fairseq computes the same after its conversion."""
 
 import argparse
 import io
@@ -20,7 +20,7 @@ LINES = "".join(f"{unit} {99 - i}\n" for i, unit in enumerate((3, 0, 2, 1))) + "
 
 
 def fairseq_lm(words):
-    """fairseq's own TransformerLanguageModel of these sizes, random."""
+    """Return fairseq's own TransformerLanguageModel with these sizes and random weights."""
     from fairseq.models.transformer_lm import TransformerLanguageModel, TransformerLanguageModelConfig
 
     config = TransformerLanguageModelConfig(
@@ -60,14 +60,14 @@ def convert(folder, **settings):
 
 @pytest.fixture
 def tensors():
-    found = {f"decoder.{name}": tensor for name, tensor in UnitLM(UnitLMConfig(9, **SIZES)).state_dict().items()}
-    return found | {
-        "decoder.output_projection.weight": found["decoder.embed_tokens.weight"],
+    converted = {f"decoder.{name}": tensor for name, tensor in UnitLM(UnitLMConfig(9, **SIZES)).state_dict().items()}
+    return converted | {
+        "decoder.output_projection.weight": converted["decoder.embed_tokens.weight"],
         "decoder.version": torch.tensor([3.0]),
     }
 
 
-def test_logits_are_fairseqs_from_its_own_checkpoint(tmp_path):
+def test_logits_equal_those_of_fairseq(tmp_path):
     from fairseq.data import Dictionary
 
     (tmp_path / "dict.txt").write_text(LINES)
@@ -77,15 +77,15 @@ def test_logits_are_fairseqs_from_its_own_checkpoint(tmp_path):
     paths = convert(tmp_path)
     tokens = torch.tensor([[2, 4, 6, 5, 4, 7, 0, 5]])
     with torch.no_grad():
-        wanted, found = lm(tokens)[0], load(paths["model"], paths["config"])(tokens)
-    assert torch.allclose(found, wanted, atol=1e-5) and wanted.abs().max() > 0.01
+        expected, converted = lm(tokens)[0], load(paths["model"], paths["config"])(tokens)
+    assert torch.allclose(converted, expected, atol=1e-5) and expected.abs().max() > 0.01
     assert tables.read(paths["vocabulary"], VOCABULARY)["symbol"].to_pylist() == words.symbols
     report = {row["source"]: row["name"] for row in tables.read(paths["load_report"], LOAD_REPORT).to_pylist()}
     assert report.keys() == lm.state_dict().keys() and report["decoder.output_projection.weight"] == ""
     assert not [path for path in tmp_path.rglob(".*")]
 
 
-def test_the_vocabulary_has_the_dictionarys_order(tmp_path, tensors):
+def test_the_vocabulary_keeps_the_order_of_the_dictionary(tmp_path, tensors):
     archive(tmp_path / "lm.tgz", tensors)
     paths = convert(tmp_path)
     vocabulary = tables.read(paths["vocabulary"], VOCABULARY)

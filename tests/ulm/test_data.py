@@ -1,4 +1,4 @@
-"""Batches: every row once, within the budget, the same for the same seed."""
+"""Batches: every row once, at most `max_tokens` tokens, the same for the same seed."""
 
 from collections import Counter
 from itertools import islice
@@ -19,7 +19,7 @@ def test_rows_are_padded_on_the_right():
 
 @settings(deadline=None)
 @given(LENGTHS, st.integers(1, 200), st.one_of(st.none(), st.integers(0, 9)))
-def test_every_row_is_in_one_batch_and_batches_keep_the_budget(lengths, max_tokens, seed):
+def test_every_row_is_in_one_batch_and_batches_keep_to_max_tokens(lengths, max_tokens, seed):
     batches = length_batches(lengths, max_tokens, None if seed is None else np.random.default_rng(seed))
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
     for batch in batches:
@@ -32,11 +32,11 @@ def test_without_a_generator_batches_are_fixed_and_sorted_by_length():
 
 @settings(deadline=None, max_examples=30)
 @given(LENGTHS, st.integers(0, 9))
-def test_endless_batches_are_epochs_and_one_seed_gives_one_order(lengths, seed):
-    one, two = (endless_batches(lengths, 60, np.random.default_rng(seed)) for _ in range(2))
+def test_endless_batches_are_epochs_and_the_seed_gives_the_order(lengths, seed):
+    first, second = (endless_batches(lengths, 60, np.random.default_rng(seed)) for _ in range(2))
     epoch, drawn = Counter(), 0
     while drawn < 2 * len(lengths):
-        batch, same = next(one), next(two)
+        batch, same = next(first), next(second)
         assert batch.tolist() == same.tolist()
         epoch.update(batch.tolist())
         drawn += len(batch)
@@ -51,13 +51,15 @@ def test_epochs_differ():
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=40), st.integers(0, 9))
 def test_classes_are_drawn_equally_often(classes, seed):
-    found = balanced_positions(classes, np.random.default_rng(seed))
-    share = Counter(classes[i] for i in found)
-    assert set(share) == set(classes) and len(set(share.values())) == 1
-    assert len(classes) <= len(found) < len(classes) + len(share)
+    positions = balanced_positions(classes, np.random.default_rng(seed))
+    class_counts = Counter(classes[i] for i in positions)
+    assert set(class_counts) == set(classes) and len(set(class_counts.values())) == 1
+    assert len(classes) <= len(positions) < len(classes) + len(class_counts)
     for name, size in Counter(classes).items():
-        drawn = Counter(int(i) for i in found if classes[i] == name)
-        assert max(drawn.values()) - min([*drawn.values()] if len(drawn) == size else [0]) <= 1  # all before any again
+        drawn = Counter(int(i) for i in positions if classes[i] == name)
+        assert (
+            max(drawn.values()) - min([*drawn.values()] if len(drawn) == size else [0]) <= 1
+        )  # every row once before any is drawn twice
 
 
 def test_balanced_batches_hold_rows_of_their_own_length():

@@ -1,4 +1,4 @@
-"""Pieces for units and back: lossless for any units, shorter where units come in words, durations kept."""
+"""Units as pieces and back: nothing is lost, rows with repeated words become shorter, durations are kept."""
 
 from itertools import chain
 
@@ -12,12 +12,12 @@ from ulm.encode_pieces import Pieces, encode_pieces
 from ulm.fit_pieces import learn, piece_rows
 from ulm.schemas import PIECES
 
-HOW = dict(num_pieces=30, num_units=12, max_piece_units=4)  # units 10 and 11 occur in no training row
+SETTINGS = dict(num_pieces=30, num_units=12, max_piece_units=4)  # units 10 and 11 occur in no training row
 
 
 @pytest.fixture(scope="module")
 def model(worded_units):
-    return learn(worded_units(), **HOW)
+    return learn(worded_units(), **SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,8 @@ def pieces(model):
 @settings(max_examples=200)
 @given(st.lists(st.integers(0, 11), max_size=60))
 def test_encoding_is_lossless_for_any_units(pieces, units):
-    found = pieces.encode(units)
-    assert pieces.decode(found) == units and all(0 <= piece < 30 for piece in found) and len(found) <= len(units)
+    encoded = pieces.encode(units)
+    assert pieces.decode(encoded) == units and all(0 <= piece < 30 for piece in encoded) and len(encoded) <= len(units)
 
 
 def test_training_rows_become_shorter(worded_units, pieces):
@@ -37,7 +37,7 @@ def test_training_rows_become_shorter(worded_units, pieces):
     assert after < 0.7 * before
 
 
-def test_the_stage_encodes_every_split_and_keeps_the_time(worded_units, model, tmp_path):
+def test_the_stage_encodes_every_split_and_keeps_durations(worded_units, model, tmp_path):
     rows = [
         dict(utterance_id=f"u{i:02d}", split="train" if i < 30 else "test", codebook="k", units=units, durations=[2] * len(units))
         for i, units in enumerate([*worded_units(), [11, 10], [3]])

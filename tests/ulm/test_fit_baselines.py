@@ -1,4 +1,4 @@
-"""Baselines: fitted on the training split alone."""
+"""Baselines are fitted on the training split alone."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from ulm.fit_baselines import fit_baselines, majority, ngram_nearest, ngram_svm,
 from ulm.schemas import BASELINES
 from verbalizer.schemas import LM_DATASET
 
-HOW = dict(max_ngram=2, regularisation=1.0, seed=1)
+SETTINGS = dict(max_ngram=2, regularisation=1.0, seed=1)
 
 
 def row(i, split, units, *labels):
@@ -19,20 +19,20 @@ def row(i, split, units, *labels):
 
 def rows():
     train = [row(i, "train", [1, 2, 3] if i % 3 else [3, 2, 1], "up" if i % 3 else "down") for i in range(12)]
-    rest = [row(20, "dev", [1, 2, 3], "up"), row(21, "test", [3, 2, 1], "down"), row(22, "test", [1, 2, 3], "down")]
-    return train + rest
+    evaluated = [row(20, "dev", [1, 2, 3], "up"), row(21, "test", [3, 2, 1], "down"), row(22, "test", [1, 2, 3], "down")]
+    return train + evaluated
 
 
-def test_majority_says_the_most_frequent_sequence():
+def test_majority_answers_the_most_frequent_sequence():
     predict = majority([dict(labels=["a", "b"]), dict(labels=["a"]), dict(labels=["a", "b"])])
     assert predict([{}, {}]) == [(["a", "b"], 0.0)] * 2
 
 
-def test_the_order_of_units_counts_for_the_svm():
+def test_the_svm_depends_on_the_order_of_units():
     train = [r for r in rows() if r["split"] == "train"]
-    predict = ngram_svm(train, **HOW)
-    found = predict([dict(units=[1, 2, 3]), dict(units=[3, 2, 1])])
-    assert [labels for labels, _ in found] == [["up"], ["down"]] and all(score > 0 for _, score in found)
+    predict = ngram_svm(train, **SETTINGS)
+    baselines = predict([dict(units=[1, 2, 3]), dict(units=[3, 2, 1])])
+    assert [labels for labels, _ in baselines] == [["up"], ["down"]] and all(score > 0 for _, score in baselines)
 
 
 def test_the_nearest_row_by_cosine_answers():
@@ -44,9 +44,11 @@ def test_the_nearest_row_by_cosine_answers():
         map(unit_text, train)
     )
     similarity = cosine_similarity(*(vectors.transform(map(unit_text, rows)) for rows in (test, train)))
-    found = ngram_nearest(train, max_ngram=2)(test)
-    assert [score for _, score in found] == pytest.approx(similarity.max(1).tolist(), abs=1e-9)
-    assert [s[int(label)] for s, ((label,), _) in zip(similarity, found)] == pytest.approx(similarity.max(1).tolist(), abs=1e-9)
+    baselines = ngram_nearest(train, max_ngram=2)(test)
+    assert [score for _, score in baselines] == pytest.approx(similarity.max(1).tolist(), abs=1e-9)
+    assert [s[int(label)] for s, ((label,), _) in zip(similarity, baselines)] == pytest.approx(
+        similarity.max(1).tolist(), abs=1e-9
+    )
 
 
 def test_unit_text_keeps_units_apart():
@@ -54,36 +56,36 @@ def test_unit_text_keeps_units_apart():
 
 
 @pytest.fixture
-def found(tmp_path):
+def baselines(tmp_path):
     tables.write(tmp_path / "lm.parquet", rows(), LM_DATASET)
-    fit_baselines(lm_dataset=tmp_path / "lm.parquet", baselines=tmp_path / "b.parquet", metric="f1", **HOW)
+    fit_baselines(lm_dataset=tmp_path / "lm.parquet", baselines=tmp_path / "b.parquet", metric="f1", **SETTINGS)
     return tables.read(tmp_path / "b.parquet", BASELINES).to_pylist()
 
 
-def test_every_dev_and_test_row_gets_a_prediction_of_both_methods(found):
-    assert {(r["method"], r["utterance_id"]) for r in found} == {
+def test_every_dev_and_test_row_gets_a_prediction_of_both_methods(baselines):
+    assert {(r["method"], r["utterance_id"]) for r in baselines} == {
         (m, f"u{i}") for m in ("majority", "ngram_svm") for i in (20, 21, 22)
     }
-    said = {(r["method"], r["utterance_id"]): r["predicted_labels"] for r in found}
-    assert [said["majority", f"u{i}"] for i in (20, 21, 22)] == [["up"]] * 3
-    assert [said["ngram_svm", f"u{i}"] for i in (20, 21, 22)] == [["up"], ["down"], ["up"]]
-    assert {r["utterance_id"]: r["labels"] for r in found} == dict(u20=["up"], u21=["down"], u22=["down"])
+    predicted = {(r["method"], r["utterance_id"]): r["predicted_labels"] for r in baselines}
+    assert [predicted["majority", f"u{i}"] for i in (20, 21, 22)] == [["up"]] * 3
+    assert [predicted["ngram_svm", f"u{i}"] for i in (20, 21, 22)] == [["up"], ["down"], ["up"]]
+    assert {r["utterance_id"]: r["labels"] for r in baselines} == dict(u20=["up"], u21=["down"], u22=["down"])
 
 
-def test_labels_of_dev_and_test_are_not_looked_at(tmp_path, found):
+def test_labels_of_dev_and_test_change_nothing(tmp_path, baselines):
     changed = [r | dict(labels=["up"]) if r["split"] != "train" else r for r in rows()]
     tables.write(tmp_path / "lm2.parquet", changed, LM_DATASET)
-    fit_baselines(lm_dataset=tmp_path / "lm2.parquet", baselines=tmp_path / "b2.parquet", metric="f1", **HOW)
+    fit_baselines(lm_dataset=tmp_path / "lm2.parquet", baselines=tmp_path / "b2.parquet", metric="f1", **SETTINGS)
     again = tables.read(tmp_path / "b2.parquet", BASELINES).to_pylist()
-    assert [r["predicted_labels"] for r in again] == [r["predicted_labels"] for r in found]
+    assert [r["predicted_labels"] for r in again] == [r["predicted_labels"] for r in baselines]
 
 
 @pytest.mark.parametrize("metric", ["wer", "slot_type_f1"])
 def test_sequences_are_answered_by_the_nearest_row(tmp_path, metric):
     tables.write(tmp_path / "lm.parquet", rows(), LM_DATASET)
-    fit_baselines(lm_dataset=tmp_path / "lm.parquet", baselines=tmp_path / "b.parquet", metric=metric, **HOW)
-    found = tables.read(tmp_path / "b.parquet", BASELINES).to_pylist()
-    assert {r["method"] for r in found} == {"majority", "ngram_nearest"}
-    said = {r["utterance_id"]: (r["predicted_labels"], r["score"]) for r in found if r["method"] == "ngram_nearest"}
-    assert {name: labels for name, (labels, _) in said.items()} == dict(u20=["up"], u21=["down"], u22=["up"])
-    assert all(score == pytest.approx(1) for _, score in said.values())
+    fit_baselines(lm_dataset=tmp_path / "lm.parquet", baselines=tmp_path / "b.parquet", metric=metric, **SETTINGS)
+    baselines = tables.read(tmp_path / "b.parquet", BASELINES).to_pylist()
+    assert {r["method"] for r in baselines} == {"majority", "ngram_nearest"}
+    predicted = {r["utterance_id"]: (r["predicted_labels"], r["score"]) for r in baselines if r["method"] == "ngram_nearest"}
+    assert {name: labels for name, (labels, _) in predicted.items()} == dict(u20=["up"], u21=["down"], u22=["up"])
+    assert all(score == pytest.approx(1) for _, score in predicted.values())

@@ -1,4 +1,4 @@
-"""Acoustic BPE: lossless, every unit is a piece, the merges are those of byte-pair encoding, and all of it repeats."""
+"""Acoustic BPE: every unit is a piece, the merges are those of byte-pair encoding, and a second fit gives the same."""
 
 from collections import Counter
 from itertools import pairwise
@@ -12,18 +12,18 @@ from storage import tables
 from ulm.fit_pieces import as_text, as_units, fit_pieces, learn, piece_rows
 from ulm.schemas import PIECES
 
-NUM_UNITS = 32767  # as many as int16 holds, and codebooks.tsv allows
-HOW = dict(num_pieces=30, num_units=12, max_piece_units=4)
+NUM_UNITS = 32767  # the most that int16 holds and codebooks.tsv allows
+SETTINGS = dict(num_pieces=30, num_units=12, max_piece_units=4)
 
 
 @given(st.lists(st.integers(0, NUM_UNITS - 1)))
-def test_units_are_characters_that_come_back(units):
+def test_units_become_characters_and_back(units):
     assert as_units(as_text(units)) == units and len(as_text(units)) == len(units)
     assert not any(character.isspace() for character in as_text(units))
 
 
 def test_pieces_are_the_units_and_then_the_merges(worded_units):
-    rows = piece_rows(learn(worded_units(), **HOW), 12)
+    rows = piece_rows(learn(worded_units(), **SETTINGS), 12)
     assert [row["piece"] for row in rows] == list(range(30))
     assert [row["units"] for row in rows[:12]] == [[unit] for unit in range(12)]  # 10 and 11 never occur
     assert all(2 <= len(row["units"]) <= 4 for row in rows[12:])
@@ -32,8 +32,8 @@ def test_pieces_are_the_units_and_then_the_merges(worded_units):
     assert len({tuple(row["units"]) for row in rows}) == 30
 
 
-def test_the_same_model_again(worded_units):
-    assert learn(worded_units(), **HOW) == learn(worded_units(), **HOW) != learn(worded_units(1), **HOW)
+def test_the_same_rows_give_the_same_model(worded_units):
+    assert learn(worded_units(), **SETTINGS) == learn(worded_units(), **SETTINGS) != learn(worded_units(1), **SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ def test_the_same_model_again(worded_units):
         (5000, "no more than can be learned from the corpus, got 5000 "),
     ],
 )
-def test_a_number_of_pieces_that_cannot_be_is_refused(worded_units, num_pieces, expected):
+def test_an_impossible_number_of_pieces_is_refused(worded_units, num_pieces, expected):
     with pytest.raises(
         ValueError, match=f"fit_pieces: the number of pieces must be possible; expected {expected}.*; correct num_pieces in"
     ):
-        learn(worded_units(), **HOW | dict(num_pieces=num_pieces))
+        learn(worded_units(), **SETTINGS | dict(num_pieces=num_pieces))
 
 
 def test_the_stage_fits_on_train_alone(worded_units, tmp_path):
@@ -57,7 +57,7 @@ def test_the_stage_fits_on_train_alone(worded_units, tmp_path):
     ]
     tables.write(tmp_path / "reduced_units.parquet", rows, REDUCED_UNITS)
     paths = dict(model=tmp_path / "pieces.model", pieces=tmp_path / "pieces.parquet")
-    fit_pieces(reduced_units=[tmp_path / "reduced_units.parquet"], **paths, **HOW)
-    learned = learn([row["units"] for row in rows[:30]], **HOW)
+    fit_pieces(reduced_units=[tmp_path / "reduced_units.parquet"], **paths, **SETTINGS)
+    learned = learn([row["units"] for row in rows[:30]], **SETTINGS)
     assert paths["model"].read_bytes() == learned
     assert tables.read(paths["pieces"], PIECES).to_pylist() == piece_rows(learned, 12)

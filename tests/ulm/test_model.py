@@ -1,4 +1,4 @@
-"""The unit LM: causal, blind to padding, and the same function as fairseq's `transformer_lm`."""
+"""The unit LM: causal, independent of padding, and equal to fairseq's `transformer_lm`."""
 
 import json
 from types import SimpleNamespace
@@ -34,15 +34,15 @@ def test_padding_on_the_right_changes_nothing(lm, padding):
     torch.testing.assert_close(lm(padded)[:, :7], lm(rows), atol=1e-5, rtol=0)
 
 
-def test_a_past_stands_for_the_tokens_it_was_made_of(lm):
+def test_past_key_values_replace_the_tokens_they_come_from(lm):
     rows = tokens(2, 9)
-    _, past = lm.hidden(lm.embed(rows[:, :5]))
-    late, longer = lm.hidden(lm.embed(rows[:, 5:], 5), past)
+    _, past_key_values = lm.hidden(lm.embed(rows[:, :5]))
+    late, longer = lm.hidden(lm.embed(rows[:, 5:], 5), past_key_values)
     torch.testing.assert_close(lm.logits(late), lm(rows)[:, 5:], atol=1e-5, rtol=0)
     assert [keys.shape for keys, _ in longer] == [(2, 4, 9, 4)] * 2
 
 
-def test_the_separator_is_replaced_on_the_input_side_alone(lm):
+def test_the_separator_is_replaced_only_at_the_input(lm):
     rows = tokens(1, 6)
     rows[0, 3] = 0
     vector = torch.randn(16, generator=torch.Generator().manual_seed(1))
@@ -54,7 +54,7 @@ def test_the_separator_is_replaced_on_the_input_side_alone(lm):
     assert torch.equal(replaced[:, :3], lm(rows)[:, :3])
 
 
-def test_causal_mask_sees_the_past_and_itself():
+def test_the_causal_mask_allows_the_past_and_the_token_itself():
     assert causal_mask(3, 2, "cpu")[0, 0].int().tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 1, 1, 1, 1]]
 
 
@@ -73,7 +73,7 @@ def test_load_gives_the_same_frozen_model(lm, tmp_path):
 
 @pytest.fixture(scope="module")
 def peer():
-    """A tiny model of fairseq: pre-LayerNorm, ReLU, tied embeddings, sinusoidal positions, random weights."""
+    """A tiny model of fairseq with pre-LayerNorm, ReLU, tied embeddings, sinusoidal positions and random weights."""
     from fairseq.data import Dictionary
     from fairseq.models.transformer_lm import TransformerLanguageModel, TransformerLanguageModelConfig
 
@@ -107,5 +107,5 @@ def test_logits_equal_fairseqs(peer):
 
 def test_sinusoids_equal_fairseqs(peer):
     table = peer.decoder.embed_positions
-    expected = table(torch.full((1, 50), 5))[0]  # tokens that are no padding: positions from padding_idx + 1
+    expected = table(torch.full((1, 50), 5))[0]  # tokens other than padding: positions from padding_idx + 1
     torch.testing.assert_close(sinusoids(torch.arange(50), 16), expected, atol=1e-6, rtol=0)

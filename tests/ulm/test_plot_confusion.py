@@ -1,4 +1,4 @@
-"""Rows are what was said, columns what was decoded, cells percent of the row over all seeds."""
+"""Confusion matrix: rows are references, columns are predictions, cells are percent of the row over all seeds."""
 
 import numpy as np
 import pandas
@@ -9,26 +9,26 @@ from ulm.plot_confusion import MAX_CLASSES_WITH_NUMBERS, draw, matrix, percent_o
 from ulm.schemas import CONFUSION
 
 ROWS = [
-    dict(seed=seed, label=said, predicted_label=told, count=count)
-    for seed, said, told, count in (
+    dict(seed=seed, label=label, predicted_label=predicted_label, count=count)
+    for seed, label, predicted_label, count in (
         (1, "yes", "yes", 6),
         (1, "yes", "no", 2),
         (2, "yes", "yes", 8),
         (1, "no", "no", 3),
-        (2, "no", "never said", 1),
+        (2, "no", "maybe", 1),
     )
 ]
 FRAME = pandas.DataFrame(ROWS)
 COUNTS = np.array([[0, 0, 0], [1, 3, 0], [0, 2, 14]])
 
 
-def test_counts_over_seeds_with_labels_that_were_only_decoded():
+def test_counts_are_over_seeds_and_include_labels_that_were_only_predicted():
     names, counts = matrix(FRAME, 40)
-    assert names == ["never said", "no", "yes"] and (counts == COUNTS).all()
+    assert names == ["maybe", "no", "yes"] and (counts == COUNTS).all()
     assert percent_of_rows(counts) == pytest.approx(np.array([[0, 0, 0], [25, 75, 0], [0, 12.5, 87.5]]))
 
 
-def test_the_rare_labels_are_one_and_no_row_is_lost():
+def test_rare_labels_are_combined_and_no_row_is_lost():
     names, counts = matrix(FRAME, 2)
     assert names == ["yes", "other"] and counts.tolist() == [[14, 2], [0, 4]]
 
@@ -38,7 +38,7 @@ def test_image_ticks_and_printed_percents():
     assert axes.images[0].get_array().data == pytest.approx(percent_of_rows(COUNTS))
     assert axes.images[0].get_clim() == (0, 100) and "%" in colours.get_ylabel()
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
-        assert [label.get_text() for label in labels] == ["never said", "no", "yes"]
+        assert [label.get_text() for label in labels] == ["maybe", "no", "yes"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "reference class")
     assert {text.get_position(): text.get_text() for text in axes.texts} == {
         (0, 1): "25",

@@ -1,4 +1,4 @@
-"""The figure of encoders: a point a measure and encoder, a line from each to its parent."""
+"""The figure of encoders: one point per measure and encoder, and a line to the parent."""
 
 import pandas
 import pytest
@@ -30,12 +30,12 @@ def rows():
 
 
 def marks(axes):
-    """(x, y) of every point, and the ends of the bar of its interval."""
+    """Return (x, y) of every point, and the ends of its interval."""
     dots = [container[0].get_xydata()[0].tolist() for container in axes.containers]
     return dots, [container[2][0].get_segments()[0] for container in axes.containers]
 
 
-def test_every_encoder_is_a_point_with_its_interval_over_each_cost_and_hangs_on_its_parent(rows):
+def test_every_encoder_has_a_point_with_an_interval_per_cost_and_a_line_to_its_parent(rows):
     panels = draw(pandas.DataFrame(rows)).axes[: len(COSTS)]
     assert [axes.get_xlabel() for axes in panels] == [label for label, _ in COSTS.values()]
     dots, bars = marks(panels[0])
@@ -45,7 +45,7 @@ def test_every_encoder_is_a_point_with_its_interval_over_each_cost_and_hangs_on_
     assert line.get_xydata().tolist() == [[4.0, 0.8], [1.0, 0.7]]
 
 
-def test_every_encoder_is_a_row_of_each_measure(rows):
+def test_every_encoder_has_a_line_per_measure(rows):
     panels = draw(pandas.DataFrame(rows)).axes[len(COSTS) :]
     assert [axes.get_xlabel() for axes in panels] == [label for label, _ in MEASURES.values()]
     assert [label.get_text() for label in panels[0].get_yticklabels()] == list(NAMES) and panels[0].yaxis_inverted()
@@ -54,18 +54,18 @@ def test_every_encoder_is_a_row_of_each_measure(rows):
     assert marks(panels[2])[0] == [[1.0, 0], [0.6, 1], [1.0, 2]]
 
 
-def test_without_any_task_the_probe_stands_over_the_costs(rows):
+def test_without_any_task_the_accuracy_is_that_of_the_probe(rows):
     panels = draw(pandas.DataFrame([row(name) for name in NAMES])).axes
     assert panels[0].get_ylabel() == "accuracy of a linear probe" and marks(panels[0])[0] == [[4.0, 0.5]] * 3
 
 
 def test_an_interval_of_one_value_has_no_length(rows):
-    """Such as that of an encoder whose task gets all the same rows right as the parent's does."""
+    """An encoder has such an interval if its task gets the same rows right as that of its parent."""
     rows[1] |= dict(difference=0.1 + 0.2, difference_low=0.3, difference_high=0.3)
     assert marks(draw(pandas.DataFrame(rows)).axes[len(COSTS)])[1][1][:, 0].tolist() == pytest.approx([30, 30])
 
 
-def test_zeros_take_no_parameter(rows):
+def test_zeros_do_not_count_as_parameters(rows):
     frame = pandas.DataFrame(rows)
     assert cost_values(frame, "parameters").tolist() == [4.0, 1.0, 4.0]
     assert cost_values(frame, "real_time_factor").tolist() == pytest.approx([10.0] * 3)

@@ -1,4 +1,4 @@
-"""Pre-training of the unit LM: what is written, the loss, one seed one model."""
+"""Pre-training of the unit LM: the loss, the files, and the same model for the same seed."""
 
 import math
 
@@ -16,18 +16,18 @@ from ulm.pretrain_ulm import Pretraining, PretrainingBatch, pretrain_ulm, read_r
 from ulm.pseudo_tasks import TaskPrompts
 
 
-def test_rows_are_indices_each_once_and_without_the_test_split(tmp_path):
+def test_rows_are_read_once_each_and_without_the_test_split(tmp_path):
     rows = [("b", "train", [1, 2]), ("a", "train", [3]), ("c", "train", [1, 2]), ("d", "dev", [2]), ("e", "test", [0])]
     table = [dict(utterance_id=n, split=s, codebook="c", units=u, durations=[1] * len(u)) for n, s, u in rows]
     tables.write(tmp_path / "u.parquet", table, REDUCED_UNITS)
-    found = read_rows([tmp_path / "u.parquet"], {0: 4, 1: 9, 2: 7, 3: 5})
-    assert {split: [row.tolist() for row in rows] for split, rows in found.items()} == dict(train=[[5], [9, 7]], dev=[[7]])
+    by_split = read_rows([tmp_path / "u.parquet"], {0: 4, 1: 9, 2: 7, 3: 5})
+    assert {split: [row.tolist() for row in rows] for split, rows in by_split.items()} == dict(train=[[5], [9, 7]], dev=[[7]])
 
 
-def test_the_loss_is_that_of_every_unit_and_the_separator_given_those_before(lm):
-    both = Pretraining(lm, TaskPrompts(lm.config, 0, 1))
+def test_the_loss_covers_every_unit_and_the_separator_given_those_before(lm):
+    pretraining = Pretraining(lm, TaskPrompts(lm.config, 0, 1))
     rows = [np.array([5, 9, 7]), np.array([8])]
-    loss, num_targets = both.unit_loss(rows)[:2]
+    loss, num_targets = pretraining.unit_loss(rows)[:2]
     expected = 0.0
     for row in rows:
         log_probabilities = lm(torch.tensor([[EOS, *row]]))[0].log_softmax(-1)
@@ -37,20 +37,20 @@ def test_the_loss_is_that_of_every_unit_and_the_separator_given_those_before(lm)
 
 def test_a_source_can_be_read_under_the_prompt_of_its_task(lm):
     torch.manual_seed(0)
-    both = Pretraining(lm, TaskPrompts(lm.config, 3, 2))
+    pretraining = Pretraining(lm, TaskPrompts(lm.config, 3, 2))
     rows, tasks, answers = [np.array([5, 9, 7]), np.array([8, 4])], np.array([[2], [0]]), np.array([[6], [9]])
-    loss, num_targets = both.loss(PretrainingBatch(rows, tasks, answers, True), 2.0)
+    loss, num_targets = pretraining.loss(PretrainingBatch(rows, tasks, answers, True), 2.0)
     units, answered = 0.0, 0.0
     for row, task, answer in zip(rows, tasks, answers):
-        own = both.prompts.key_values(lm, torch.from_numpy(task)[None])
-        inputs = lm.embed(torch.tensor([[EOS, *row, SEPARATOR]]), 0, (SEPARATOR, both.prompts.separators[task]))
-        log_probabilities = lm.logits(lm.hidden(inputs, own)[0])[0].log_softmax(-1)
+        prompt_key_values = pretraining.prompts.key_values(lm, torch.from_numpy(task)[None])
+        inputs = lm.embed(torch.tensor([[EOS, *row, SEPARATOR]]), 0, (SEPARATOR, pretraining.prompts.separators[task]))
+        log_probabilities = lm.logits(lm.hidden(inputs, prompt_key_values)[0])[0].log_softmax(-1)
         units -= sum(float(log_probabilities[i, token]) for i, token in enumerate([*row, SEPARATOR]))
         answered -= float(log_probabilities[-1, answer]) / len(rows)
     assert num_targets == 7 and math.isclose(float(loss), units + 2.0 * num_targets * answered, rel_tol=1e-4)
 
 
-def test_what_the_stage_writes_can_be_loaded(pretrained):
+def test_the_files_of_the_stage_can_be_loaded(pretrained):
     lm = load(pretrained / "model.safetensors", pretrained / "config.json")
     assert read_json(pretrained / "config.json")["num_parameters"] == num_parameters(lm)
     prompts = load_file(pretrained / "task_prompts.safetensors")
@@ -63,8 +63,8 @@ def test_what_the_stage_writes_can_be_loaded(pretrained):
 def test_the_same_seed_gives_the_same_tensors(task, pretrained, tmp_path, run_stage, pretraining_settings):
     run_stage(pretrain_ulm, tmp_path, task, **pretraining_settings())
     for file in ("model.safetensors", "task_prompts.safetensors"):
-        one, two = load_file(pretrained / file), load_file(tmp_path / file)
-        assert set(one) == set(two) and all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+        first, second = load_file(pretrained / file), load_file(tmp_path / file)
+        assert set(first) == set(second) and all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_tensors_and_curve(
@@ -73,8 +73,8 @@ def test_a_run_that_was_killed_goes_on_to_the_same_tensors_and_curve(
     call = lambda: run_stage(pretrain_ulm, tmp_path, task, **pretraining_settings())  # noqa: E731
     interrupted(call, tmp_path / "model.safetensors", updates=[4])
     for file in ("model.safetensors", "task_prompts.safetensors"):
-        one, two = load_file(pretrained / file), load_file(tmp_path / file)
-        assert set(one) == set(two) and all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+        first, second = load_file(pretrained / file), load_file(tmp_path / file)
+        assert set(first) == set(second) and all(torch.equal(tensor, second[name]) for name, tensor in first.items())
     curves = [tables.read(folder / "pretrain_ulm.parquet", TRAINING).drop_columns("seconds") for folder in (pretrained, tmp_path)]
     assert curves[0].equals(curves[1])
 

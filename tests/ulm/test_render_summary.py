@@ -1,4 +1,4 @@
-"""The page holds the summary's numbers, one row a task."""
+"""The page shows the numbers of the summary, one row per task."""
 
 import io
 
@@ -24,14 +24,14 @@ def page(tmp_path, rows):
 
 def test_a_row_for_each_task_in_text(tmp_path):
     text = page(tmp_path, [ROW, ROW | dict(task="<b>", metric="f1", higher_is_better=True, num_seeds=3, value_std=0.01)])
-    found = pandas.read_html(io.StringIO(text))[0]
-    assert list(found.columns) == list(HEADINGS.values()) and list(found.task) == ["SCR", "<b>"]
-    first = found.iloc[0]
+    page_table = pandas.read_html(io.StringIO(text))[0]
+    assert list(page_table.columns) == list(HEADINGS.values()) and list(page_table.task) == ["SCR", "<b>"]
+    first = page_table.iloc[0]
     assert (first["test value"], first["95 % interval"], first["all parameters"]) == ("7.25 %", "6.0 – 8.5 %", 1_807_872)
-    assert (first["accuracy"], first["n-gram baseline"], list(found.metric)) == ("91.25 %", "35.00 %", ["wer ↓", "f1 ↑"])
-    assert list(found["standard deviation over seeds"]) == ["–", "1.00 %"]
+    assert (first["accuracy"], first["n-gram baseline"], list(page_table.metric)) == ("91.25 %", "35.00 %", ["wer ↓", "f1 ↑"])
+    assert list(page_table["standard deviation over seeds"]) == ["–", "1.00 %"]
 
 
-def test_the_page_needs_nothing_else(tmp_path):
+def test_the_page_needs_no_other_files(tmp_path):
     text = page(tmp_path, [ROW])
     assert text.startswith("<!doctype html>") and "http" not in text and "&lt;b&gt;" not in text

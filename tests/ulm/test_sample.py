@@ -1,4 +1,4 @@
-"""Sampling: every dev and test row under every seed, legal answers only."""
+"""Sampling: every dev and test row under every seed, and only legal answers."""
 
 import pytest
 import torch
@@ -25,18 +25,18 @@ def random_prompts(lm, path):
 
 CHANGES = dict(probability=1.0, drop=0.3, substitute=0.3, crop=0.2)
 NO_VARIANTS = dict(num_variants=0, augmentation=CHANGES)
-HOW = dict(scope="target", max_length_factor=1.0, length_penalty=0.5, test_time_augmentation=NO_VARIANTS)
+SETTINGS = dict(scope="target", max_length_factor=1.0, length_penalty=0.5, test_time_augmentation=NO_VARIANTS)
 
 
 @pytest.fixture
 def sampled(pretrained, tmp_path, run_stage):
-    """A function (folder of a task, settings) → its samples as a data frame, under prompts of two seeds drawn at random."""
+    """The function (folder of a task, settings) → its samples as a data frame, under random prompts of two seeds."""
     for name in ("model.safetensors", "config.json"):
         (tmp_path / name).symlink_to(pretrained / name)
     random_prompts(load(tmp_path / "model.safetensors", tmp_path / "config.json"), tmp_path / "prompt.safetensors")
 
-    def run(task, **how):
-        run_stage(sample, tmp_path, task, **HOW | how)
+    def run(task, **settings):
+        run_stage(sample, tmp_path, task, **SETTINGS | settings)
         return tables.read(tmp_path / "samples.parquet", SAMPLES).to_pandas().sort_values(["seed", "utterance_id"])
 
     return run
@@ -49,27 +49,27 @@ def samples(task, sampled):
 
 def test_every_dev_and_test_row_of_every_seed_in_any_batch_size(task, samples):
     rows = tables.read(task / "binarized.parquet", BINARIZED).to_pylist()
-    rest = {row["utterance_id"]: row for row in rows if row["split"] != "train"}
-    one, *others = samples
-    for many in others:
-        assert one.predicted_labels.map(list).tolist() == many.predicted_labels.map(list).tolist()
-        assert one.free_units.map(list).tolist() == many.free_units.map(list).tolist()
-        assert one.score.tolist() == pytest.approx(many.score.tolist(), abs=1e-3)
-    assert [(s, u) for s, u in zip(one.seed, one.utterance_id)] == [(s, u) for s in (9, 10) for u in sorted(rest)]
-    assert all(list(labels) == rest[name]["labels"] for name, labels in zip(one.utterance_id, one.labels))
-    assert {tuple(labels) for labels in one.predicted_labels} <= {("up",), ("down",), ("left",)}
-    assert (one.score <= 1e-6).all()
+    evaluated = {row["utterance_id"]: row for row in rows if row["split"] != "train"}
+    first, *others = samples
+    for large_batches in others:
+        assert first.predicted_labels.map(list).tolist() == large_batches.predicted_labels.map(list).tolist()
+        assert first.free_units.map(list).tolist() == large_batches.free_units.map(list).tolist()
+        assert first.score.tolist() == pytest.approx(large_batches.score.tolist(), abs=1e-3)
+    assert [(s, u) for s, u in zip(first.seed, first.utterance_id)] == [(s, u) for s in (9, 10) for u in sorted(evaluated)]
+    assert all(list(labels) == evaluated[name]["labels"] for name, labels in zip(first.utterance_id, first.labels))
+    assert {tuple(labels) for labels in first.predicted_labels} <= {("up",), ("down",), ("left",)}
+    assert (first.score <= 1e-6).all()
 
 
-def test_free_output_has_labels_exactly_where_it_is_an_answer(samples):
-    said = {"3": ["up"], "11": ["down"], "7": ["left"]}  # units of the labels in conftest.py
+def test_free_output_has_labels_only_if_it_is_an_answer(samples):
+    labels_of = {"3": ["up"], "11": ["down"], "7": ["left"]}  # units of the labels in conftest.py
     for units, labels in zip(samples[0].free_units, samples[0].free_labels):
-        expected = said.get(units[0]) if len(units) == 1 else None
+        expected = labels_of.get(units[0]) if len(units) == 1 else None
         assert (labels is None and expected is None) or list(labels) == expected
 
 
-def test_low_rank_updates_count(task, sampled, tmp_path):
-    """A cast that autocast kept from before they were loaded would leave them out."""
+def test_low_rank_updates_are_used(task, sampled, tmp_path):
+    """They would be ignored if autocast kept a cast of the weights from before they were loaded."""
     lm, rows = load(tmp_path / "model.safetensors", tmp_path / "config.json"), tables.read(task / "binarized.parquet", BINARIZED)
     tuned = TunedLM(lm, DeepPrompt(lm.config, 0), "all", 0.0).eval()
     unfreeze(tuned, lora_rank=2, train_lm=False)
@@ -77,10 +77,10 @@ def test_low_rank_updates_count(task, sampled, tmp_path):
         parameter.data += torch.randn_like(parameter) * parameter.requires_grad
     save_tensors(tmp_path / "prompt.safetensors", {f"seed1.{name}": t for name, t in trained_state(tuned).items()})
     found = sampled(task, metric="accuracy", beam_size=1, max_tokens=4000, scope="all").set_index("utterance_id").score
-    rest, answers = [row for row in rows.to_pylist() if row["split"] != "train"], ListedAnswers(rows.to_pylist())
+    evaluated, answers = [row for row in rows.to_pylist() if row["split"] != "train"], ListedAnswers(rows.to_pylist())
     with mixed_precision(torch.device("cpu")):
-        _, scores = greedy(tuned, [source_of(row) for row in rest], max_steps=answers.max_steps, following=answers)
-    assert found[[row["utterance_id"] for row in rest]].tolist() == pytest.approx(scores, abs=1e-3)
+        _, scores = greedy(tuned, [source_of(row) for row in evaluated], max_steps=answers.max_steps, following=answers)
+    assert found[[row["utterance_id"] for row in evaluated]].tolist() == pytest.approx(scores, abs=1e-3)
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def strings(task, tmp_path_factory):
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])
-def test_a_row_of_more_than_150_tokens_is_answered_alone_and_among_others(strings, sampled, beam_size):
+def test_a_row_of_more_than_150_tokens_gets_the_same_answer_alone_and_in_a_batch(strings, sampled, beam_size):
     (source,) = [
         r["num_source"] for r in tables.read(strings / "binarized.parquet", BINARIZED).to_pylist() if r["utterance_id"] == "u060"
     ]
@@ -113,7 +113,7 @@ def test_a_row_of_more_than_150_tokens_is_answered_alone_and_among_others(string
 
 
 @pytest.mark.parametrize("beam_size", [1, 4])
-def test_sequences_may_be_other_than_those_of_train_and_no_longer(strings, sampled, beam_size):
+def test_sequences_may_be_new_but_not_longer_than_those_of_train(strings, sampled, beam_size):
     found = sampled(strings, metric="wer", beam_size=beam_size, max_tokens=900)
     answers = {tuple(labels) for labels in found.predicted_labels}
     assert {label for answer in answers for label in answer} <= {"up", "down", "left"} and max(map(len, answers)) <= 3
@@ -123,11 +123,11 @@ def test_sequences_may_be_other_than_those_of_train_and_no_longer(strings, sampl
     assert max(map(len, longer.predicted_labels)) <= 6
 
 
-def test_copies_change_how_sure_an_answer_is_the_same_way_in_any_batch(task, sampled):
-    alone, one, many = (
+def test_variants_change_the_scores_equally_in_any_batch(task, sampled):
+    plain, first, large_batches = (
         sampled(task, metric="accuracy", beam_size=1, max_tokens=n, test_time_augmentation=NO_VARIANTS | dict(num_variants=v))
         for n, v in ((9, 0), (9, 3), (4000, 3))
     )
-    assert one.score.tolist() == pytest.approx(many.score.tolist(), abs=1e-3)
-    assert one.predicted_labels.map(list).tolist() == many.predicted_labels.map(list).tolist()
-    assert (abs(one.score - alone.score) > 1e-4).mean() > 0.5
+    assert first.score.tolist() == pytest.approx(large_batches.score.tolist(), abs=1e-3)
+    assert first.predicted_labels.map(list).tolist() == large_batches.predicted_labels.map(list).tolist()
+    assert (abs(first.score - plain.score) > 1e-4).mean() > 0.5

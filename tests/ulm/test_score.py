@@ -1,4 +1,4 @@
-"""Scores: every row counts, the illegal is wrong, intervals are Wilson's."""
+"""Scores: every row counts, illegal outputs are wrong, intervals are Wilson's."""
 
 import json
 
@@ -34,19 +34,19 @@ def sample_rows(num_rows=60, seeds=(1, 2), right=0.7, illegal=0.2, num_labels=1,
     rng, rows = np.random.default_rng(num_rows), []
     for seed in seeds:
         for i in range(num_rows):
-            said = ["abc"[(i + k) % 3] for k in range(num_labels)]
-            told = said if rng.random() < right else [*said[:-1], str(rng.choice(list("abc")))]
+            reference = ["abc"[(i + k) % 3] for k in range(num_labels)]
+            hypothesis = reference if rng.random() < right else [*reference[:-1], str(rng.choice(list("abc")))]
             rows.append(
                 dict(
-                    seed=seed, utterance_id=f"{split}{i}", split=split, labels=said, predicted_labels=told, score=-0.1,
-                    free_units=["1"], free_labels=None if rng.random() < illegal else told,
+                    seed=seed, utterance_id=f"{split}{i}", split=split, labels=reference, predicted_labels=hypothesis, score=-0.1,
+                    free_units=["1"], free_labels=None if rng.random() < illegal else hypothesis,
                 )
             )  # fmt: skip
     return rows
 
 
-def frame(**how):
-    return pandas.DataFrame(sample_rows(**how))
+def frame(**settings):
+    return pandas.DataFrame(sample_rows(**settings))
 
 
 def test_wilsons_interval_of_nine_in_ten():
@@ -59,7 +59,7 @@ def test_wilsons_interval_equals_scipys(right, n):
     assert wilson_interval(right, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
-def test_an_oracle_is_right_everywhere():
+def test_an_oracle_gets_every_row_right():
     found = accuracy_report(frame(right=1.0, illegal=0.0, num_labels=2))
     assert (found["accuracy"], found["free_accuracy"], found["num_illegal"], found["accuracy_std"]) == (1.0, 1.0, 0.0, 0.0)
     assert found["accuracy_high"] == pytest.approx(1.0) and 0.9 < found["accuracy_low"] < 1
@@ -71,7 +71,7 @@ def test_shuffled_labels_are_at_chance():
     assert accuracy_report(rows)["accuracy"] == pytest.approx(1 / 3, abs=0.03)
 
 
-def test_illegal_is_wrong_and_stays_in_the_denominator():
+def test_illegal_outputs_count_as_wrong_rows():
     rows = frame(right=1.0, illegal=0.0, seeds=(1,), num_rows=10)
     rows.loc[[2, 5, 7], "free_labels"] = None
     found = accuracy_report(rows)
@@ -85,22 +85,24 @@ def test_one_wrong_label_of_several_makes_the_row_wrong():
 
 def test_seeds_are_averaged_and_the_interval_is_of_the_rows_once():
     rows = frame(num_rows=200, seeds=(3, 5, 8))
-    found, each = accuracy_report(rows), [accuracy(rows[rows.seed == seed]) for seed in (3, 5, 8)]
-    assert found["accuracy_by_seed"] == dict(zip((3, 5, 8), each))
-    assert (found["accuracy"], found["accuracy_std"]) == pytest.approx((np.mean(each), np.std(each, ddof=1)))
-    assert found["num_rows"] == 200
-    assert (found["accuracy_low"], found["accuracy_high"]) == wilson_interval(np.mean(each) * 200, 200)
+    report = accuracy_report(rows)
+    by_seed = [accuracy(rows[rows.seed == seed]) for seed in (3, 5, 8)]
+    assert report["accuracy_by_seed"] == dict(zip((3, 5, 8), by_seed))
+    assert (report["accuracy"], report["accuracy_std"]) == pytest.approx((np.mean(by_seed), np.std(by_seed, ddof=1)))
+    assert report["num_rows"] == 200
+    assert (report["accuracy_low"], report["accuracy_high"]) == wilson_interval(np.mean(by_seed) * 200, 200)
 
 
 @pytest.mark.parametrize("seeds", [(1,), (1, 2, 3)])
 def test_accuracy_and_classes_equal_scikit_learns(seeds):
     rows = frame(num_rows=90, seeds=seeds, right=0.5)
-    said, told = rows.labels.str[0], rows.predicted_labels.str[0]
-    assert accuracy(rows) == pytest.approx(accuracy_score(said, told))
-    found = per_class(list(label_pairs(rows, False)), len(seeds))
-    assert list(found) == ["a", "b", "c"] and [c["num_rows"] for c in found.values()] == [30] * 3
-    for measure, reference in (("recall", recall_score), ("precision", precision_score)):
-        assert [c[measure] for c in found.values()] == pytest.approx(reference(said, told, average=None, labels=list("abc")))
+    references, hypotheses = rows.labels.str[0], rows.predicted_labels.str[0]
+    assert accuracy(rows) == pytest.approx(accuracy_score(references, hypotheses))
+    classes = per_class(list(label_pairs(rows, False)), len(seeds))
+    assert list(classes) == ["a", "b", "c"] and [scores["num_rows"] for scores in classes.values()] == [30] * 3
+    for measure, scikit_learns in (("recall", recall_score), ("precision", precision_score)):
+        expected = scikit_learns(references, hypotheses, average=None, labels=list("abc"))
+        assert [scores[measure] for scores in classes.values()] == pytest.approx(expected)
 
 
 def test_confusion_equals_scikit_learns_and_sums_to_the_rows():
@@ -113,7 +115,7 @@ def test_confusion_equals_scikit_learns_and_sums_to_the_rows():
         assert [[counts.get((t, p), 0) for p in "abc"] for t in "abc"] == matrix.tolist()
 
 
-def test_labels_of_sequences_stand_beside_those_that_they_are_aligned_with():
+def test_labels_of_sequences_are_aligned():
     assert aligned(list("371"), list("31")) == [("3", "3"), ("7", NO_LABEL), ("1", "1")]
     assert sorted(label for label, _ in aligned(list("37"), list("3588"))) == ["3", "7", NO_LABEL, NO_LABEL]
     assert aligned([], ["5"]) == [(NO_LABEL, "5")]
@@ -128,22 +130,23 @@ def test_labels_of_sequences_stand_beside_those_that_they_are_aligned_with():
 
 def test_a_metric_over_seeds_and_its_wilson_or_bootstrap_interval():
     rows = frame(num_rows=90, seeds=(3, 5), right=0.6).sample(frac=1, random_state=1)
-    found, known = metric_values(rows, "accuracy", **BOOTSTRAP), accuracy_report(rows)
-    assert found == dict(
-        value=known["accuracy"], value_std=known["accuracy_std"], value_low=known["accuracy_low"],
-        value_high=known["accuracy_high"], value_by_seed=known["accuracy_by_seed"],
+    values = metric_values(rows, "accuracy", **BOOTSTRAP)
+    report = accuracy_report(rows)
+    assert values == dict(
+        value=report["accuracy"], value_std=report["accuracy_std"], value_low=report["accuracy_low"],
+        value_high=report["accuracy_high"], value_by_seed=report["accuracy_by_seed"],
     )  # fmt: skip
     wrong = metric_values(rows, "wer", **BOOTSTRAP)
-    assert wrong["value"] == pytest.approx(1 - found["value"]) and wrong["value_by_seed"][3] == pytest.approx(
-        1 - found["value_by_seed"][3]
+    assert wrong["value"] == pytest.approx(1 - values["value"]) and wrong["value_by_seed"][3] == pytest.approx(
+        1 - values["value_by_seed"][3]
     )
-    assert wrong["value_low"] == pytest.approx(1 - found["value_high"], abs=0.05)
+    assert wrong["value_low"] == pytest.approx(1 - values["value_high"], abs=0.05)
 
 
 def test_an_equal_error_rate_of_a_constant_is_chance():
-    said = [["a"], ["b"]] * 10
+    references = [["a"], ["b"]] * 10
     rows = pandas.DataFrame(
-        dict(method="majority", utterance_id=range(20), labels=said, predicted_labels=[["a"]] * 20, score=0.0)
+        dict(method="majority", utterance_id=range(20), labels=references, predicted_labels=[["a"]] * 20, score=0.0)
     )
     assert baseline_values(rows, "eer", **BOOTSTRAP)["majority"]["value"] == 0.5
 
@@ -188,18 +191,20 @@ def test_the_report(tmp_path, metric, others):
     report = json.loads((tmp_path / "acc.json").read_text())
     assert report["accuracy"] == pytest.approx(accuracy_report(pandas.DataFrame(sample_rows()))["accuracy"])
     assert report["baselines"] == dict(majority=0.25, ngram_svm=0.75)
-    assert (report["trained_parameters"], report["total_parameters"]) == (39, 1029)  # the embeddings are the LM's own
+    assert (report["trained_parameters"], report["total_parameters"]) == (39, 1029)  # the LM has the embeddings already
     assert (report["seeds"], report["updates"], report["num_rows"], report["dev"]["num_rows"]) == ([1, 2], 200, 60, 20)
     assert (report["task"], report["names"]) == ("T", NAMES)
-    sign = 1 if metric == "accuracy" else -1  # one label a row: wrong words are wrong rows
+    sign = 1 if metric == "accuracy" else -1  # one label per row, so that word errors are wrong rows
     assert (report["metric"], report["higher_is_better"]) == (metric, sign == 1)
     assert report["value"] == pytest.approx(report["accuracy"] if sign == 1 else 1 - report["accuracy"])
     assert report["value_low"] < report["value"] < report["value_high"] and set(report["value_by_seed"]) == {"1", "2"}
     assert report["baseline_values"]["ngram_svm"]["value"] == (0.75 if sign == 1 else 0.25)
     assert list(report["other_metrics"]) == others
-    for name, found in report["other_metrics"].items():
-        assert found["value"] == metric_values(pandas.DataFrame(sample_rows()), name, **BOOTSTRAP)["value"]
-        assert found["metric"] == name and found["higher_is_better"] == (name != "cer")
-        assert set(found["baseline_values"]) == {"majority", "ngram_svm"} and found["dev"]["value_low"] <= found["dev"]["value"]
+    for name, values in report["other_metrics"].items():
+        assert values["value"] == metric_values(pandas.DataFrame(sample_rows()), name, **BOOTSTRAP)["value"]
+        assert values["metric"] == name and values["higher_is_better"] == (name != "cer")
+        assert (
+            set(values["baseline_values"]) == {"majority", "ngram_svm"} and values["dev"]["value_low"] <= values["dev"]["value"]
+        )
     counts = tables.read(tmp_path / "confusion.parquet", CONFUSION)["count"].to_pylist()
     assert sum(counts) == 120

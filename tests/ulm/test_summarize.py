@@ -1,4 +1,4 @@
-"""The summary: one row a task, from its acc.json."""
+"""The summary: one row per task, from its acc.json."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def test_a_report_becomes_a_row_of_every_column():
     assert (row["value"], row["majority_value"], row["ngram_value"]) == (0.2, 0.8, 0.4)
 
 
-def test_one_row_a_task_in_the_order_given(tmp_path):
+def test_one_row_per_task_in_the_given_order(tmp_path):
     paths = [tmp_path / f"{name}.json" for name in ("b", "a")]
     for path in paths:
         write_json(path, REPORT | dict(task=path.stem))

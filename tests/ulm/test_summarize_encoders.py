@@ -1,4 +1,4 @@
-"""One row an encoder, with the tasks on its units where there are some."""
+"""One row per encoder, with the tasks on its units if there are any."""
 
 import numpy as np
 import pytest
@@ -28,21 +28,21 @@ def probe(encoder):
 
 
 def write_task(folder, task, encoder, right, prefix="u"):
-    """Files of a task of two seeds, of which each has the first `right` test rows right, and none of dev."""
+    """Write the files of a task with two seeds. Both get the first `right` test rows right, and no dev row."""
     (folder / task).mkdir()
     write_json(folder / task / "acc.json", dict(task=task, accuracy=right / ROWS, names=dict(encoder=encoder, ulm=f"lm_{task}")))
     common = dict(labels=["a"], score=-1.0, free_units=["5"], free_labels=None)
-    told = [("test", i, i < right) for i in range(ROWS)] + [("dev", ROWS, False)]
+    test_rows = [("test", i, i < right) for i in range(ROWS)] + [("dev", ROWS, False)]
     samples = [
-        common | dict(seed=seed, utterance_id=f"{prefix}{i:03}", split=split, predicted_labels=["a" if well else "b"])
+        common | dict(seed=seed, utterance_id=f"{prefix}{i:03}", split=split, predicted_labels=["a" if is_right else "b"])
         for seed in (1, 2)
-        for split, i, well in reversed(told)
+        for split, i, is_right in reversed(test_rows)
     ]
     tables.write(folder / task / "samples.parquet", samples, SAMPLES)
 
 
 def summarize(folder, encoders, tasks, confounders=()):
-    """The summary of encoders (name → parent), in the order of their measurements."""
+    """Return the summary of encoders (name → parent), in the order of their measurements."""
     tables.write(folder / "m.parquet", [costs(*item) for item in encoders.items()], MEASUREMENTS)
     for name in encoders:
         tables.write(folder / f"{name}.parquet", [probe(name)], PROBE)
@@ -61,8 +61,8 @@ def test_rows_are_joined_by_the_encoders_name(tmp_path):
     assert a == costs("a") | probe("a") | NO_TASK
     assert a["tasks"] == [] and a["accuracy"] is None
     low, high = wilson_interval(80, ROWS)
-    told = dict(tasks=["SCR_b"], unit_lms=["lm_SCR_b"], accuracies=[0.8], accuracy=0.8, accuracy_low=low, accuracy_high=high)
-    assert b == costs("b", "a") | probe("b") | NO_TASK | told
+    columns = dict(tasks=["SCR_b"], unit_lms=["lm_SCR_b"], accuracies=[0.8], accuracy=0.8, accuracy_low=low, accuracy_high=high)
+    assert b == costs("b", "a") | probe("b") | NO_TASK | columns
 
 
 def test_tasks_that_differ_in_the_seed_of_their_unit_lm_count_as_their_mean(tmp_path):
@@ -76,7 +76,9 @@ def test_tasks_that_differ_in_the_seed_of_their_unit_lm_count_as_their_mean(tmp_
     assert (child["accuracy_low"], child["accuracy_high"]) == pytest.approx(wilson_interval(71, ROWS))
     assert child["difference"] == pytest.approx(-0.14)
     ways = np.array([[i < right for i in range(ROWS)] for right in rights.values()], float)
-    spread = 1.96 * np.std(ways[2:].mean(0) - ways[:2].mean(0)) / np.sqrt(ROWS)  # of pairs; of two samples it would be .12
+    spread = (
+        1.96 * np.std(ways[2:].mean(0) - ways[:2].mean(0)) / np.sqrt(ROWS)
+    )  # paired; with independent samples it would be .12
     assert child["difference_high"] - child["difference_low"] == pytest.approx(2 * spread, rel=0.15)
     assert child["difference_low"] < -0.14 < child["difference_high"]
 
@@ -88,7 +90,7 @@ def test_tasks_on_other_utterances_are_not_compared(tmp_path):
     assert child["accuracy"] == pytest.approx(0.8) and child["difference"] is None and child["difference_low"] is None
 
 
-def test_tasks_that_differ_in_more_than_units_are_not_compared_and_the_user_is_told(tmp_path, capsys):
+def test_tasks_that_differ_in_more_than_units_are_not_compared_and_a_notice_says_so(tmp_path, capsys):
     for name, right in dict(parent=90, child=80, like=70).items():
         write_task(tmp_path, name, name, right)
     parents = {"parent": None, "child": "parent", "like": "parent"}

@@ -1,4 +1,4 @@
-"""What is trained: exactly what was asked for, and it comes back from its file."""
+"""What is trained is exactly what the settings say, and it can be loaded from its file."""
 
 import copy
 from collections import Counter
@@ -33,23 +33,23 @@ def build(lm, way, verbalizer=None):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_exactly_what_was_asked_for_gets_gradients(lm, way):
+def test_exactly_what_is_trained_gets_gradients(lm, way):
     tuned, (_, _, names, count) = build(lm, way), WAYS[way]
-    for parameter in tuned.parameters():  # a B of zeros would leave its A without a gradient
+    for parameter in tuned.parameters():  # with B at zero, A would have no gradient
         torch.nn.init.normal_(parameter, std=0.3)
     loss, _ = tuned.loss(BATCH)
     loss.backward()
     with_gradient = {name: p for name, p in tuned.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
-    asked = {name for name, p in tuned.named_parameters() if p.requires_grad}
-    assert set(with_gradient) == asked
+    trained = {name for name, p in tuned.named_parameters() if p.requires_grad}
+    assert set(with_gradient) == trained
     if names:
-        assert asked == names
+        assert trained == names
     count = count or sum(p.numel() for p in lm.parameters()) + 2 * 2 * 3 * 16 + 16
     assert sum(p.numel() for p in with_gradient.values()) == count
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_was_trained_comes_back_from_its_file(lm, way, tmp_path):
+def test_what_was_trained_can_be_loaded(lm, way, tmp_path):
     save_tensors(tmp_path / "model.safetensors", lm.state_dict())
     save_config(tmp_path / "config.json", lm.config.to_dict())
     tuned = build(lm, way, LinearVerbalizer(24, [EOS, 7, 20]))
@@ -63,8 +63,9 @@ def test_what_was_trained_comes_back_from_its_file(lm, way, tmp_path):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_frozen_matrices_that_are_cast_once_change_no_bit(lm, way):
-    cpu, found = torch.device("cpu"), []
+def test_casting_frozen_matrices_once_changes_no_bit(lm, way):
+    cpu = torch.device("cpu")
+    results = []
     for cast in (False, True):
         tuned = build(copy.deepcopy(lm), way)
         if cast:
@@ -73,11 +74,11 @@ def test_frozen_matrices_that_are_cast_once_change_no_bit(lm, way):
             loss, _ = tuned.loss(BATCH)
         loss.backward()
         assert all(p.dtype == torch.float32 for p in tuned.parameters() if p.requires_grad)
-        found.append([loss, *(p.grad for p in tuned.parameters() if p.requires_grad)])
-    assert all(torch.equal(one, other) for one, other in zip(*found))
+        results.append([loss, *(p.grad for p in tuned.parameters() if p.requires_grad)])
+    assert all(torch.equal(uncast, cast) for uncast, cast in zip(*results))
 
 
-def test_low_rank_updates_start_from_the_unit_lm_as_it_is(lm):
+def test_low_rank_updates_start_from_the_unchanged_unit_lm(lm):
     plain = TunedLM(lm, DeepPrompt(lm.config, 0), "all", 0.0)
     before = plain.target_logits(*BATCH)[0]
     unfreeze(plain, lora_rank=2, train_lm=False)
@@ -85,20 +86,20 @@ def test_low_rank_updates_start_from_the_unit_lm_as_it_is(lm):
 
 
 @pytest.mark.parametrize("more", [dict(lora_rank=1, train_lm=False), dict(lora_rank=0, train_lm=True)])
-def test_a_changed_unit_lm_reads_the_source_changed(lm, more):
+def test_a_trained_unit_lm_needs_scope_all(lm, more):
     with pytest.raises(ValueError, match="expected scope: all, got scope: target; correct the preset"):
         unfreeze(TunedLM(lm, DeepPrompt(lm.config, 0), "target", 0.0), **more)
 
 
 def test_a_linear_verbalizer_starts_as_the_identity_on_answers():
     logits = torch.randn(2, 3, 24)
-    found = LinearVerbalizer(24, [EOS, 7, 20])(logits)
+    mapped = LinearVerbalizer(24, [EOS, 7, 20])(logits)
     others = [i for i in range(24) if i not in (EOS, 7, 20)]
-    torch.testing.assert_close(found[..., [EOS, 7, 20]], logits[..., [EOS, 7, 20]])
-    assert (found[..., others] == MASKED_LOGIT).all()
+    torch.testing.assert_close(mapped[..., [EOS, 7, 20]], logits[..., [EOS, 7, 20]])
+    assert (mapped[..., others] == MASKED_LOGIT).all()
 
 
-def test_answers_are_those_of_the_training_rows():
+def test_answer_tokens_are_those_of_the_training_rows():
     rows = [
         dict(split="train", tokens=[9, 8, 0, 6, 5, 2], num_source=2),
         dict(split="test", tokens=[9, 0, 7, 2], num_source=1),
@@ -106,17 +107,17 @@ def test_answers_are_those_of_the_training_rows():
     assert answer_tokens(rows) == [2, 5, 6]
 
 
-def test_the_loss_begins_behind_the_separator_and_ends_with_the_end(lm, prompt):
+def test_the_loss_covers_the_labels_and_the_end(lm, prompt):
     tuned = TunedLM(lm, prompt, "target", 0.0)
     loss, num_targets = tuned.loss(BATCH)
-    assert num_targets == 6  # one label and </s> of each of three rows; neither sources nor <s>
+    assert num_targets == 6  # a label and </s> in each of three rows; no sources and no <s>
     logits, wanted = tuned.target_logits(*BATCH)
     expected = -logits.log_softmax(-1).gather(-1, wanted[..., None]).sum()
     assert wanted.tolist() == [[7, EOS], [20, EOS], [7, EOS]]
     torch.testing.assert_close(loss, expected)
 
 
-def test_sources_are_read_once_and_used_often_without_a_change(lm):
+def test_cached_sources_are_reused_and_give_the_same_loss(lm):
     tuned = TunedLM(lm, DeepPrompt(lm.config, 3), "target", 0.1)
 
     def reader():
@@ -131,6 +132,6 @@ def test_sources_are_read_once_and_used_often_without_a_change(lm):
         assert not any(tensor.requires_grad for pair in batch[2] for tensor in pair)
         torch.testing.assert_close(tuned.loss(batch), tuned.loss(batch[:2]))
     for num_skipped in (1, 3 * POOL - 1, 3 * POOL, 4 * POOL):
-        behind = reader()
-        behind.skip(num_skipped)
-        assert next(behind)[0] == used[num_skipped][0] and next(behind)[0] == used[num_skipped + 1][0]
+        skipped = reader()
+        skipped.skip(num_skipped)
+        assert next(skipped)[0] == used[num_skipped][0] and next(skipped)[0] == used[num_skipped + 1][0]
