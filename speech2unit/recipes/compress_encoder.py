@@ -59,7 +59,7 @@ def load_parent(model, config):
 
 
 def load_student(parent_model, parent_config, manifests, roots, targets, num_targets, *, dropout, data, seed):
-    """Return a `Student` that is still equal to its parent. The arguments are explained at the top of this file.
+    """Return a `Student` that still equals its parent. The arguments are explained at the top of this file.
 
     Raises:
         ValueError: if a MelHuBERT's targets are not the ones that it was trained on.
@@ -78,8 +78,8 @@ def continue_masked_prediction(parent, rows, *, config, targets, num_targets, da
     """Return the `Objective` of a compressed MelHuBERT: predict the pseudo-labels of the parent's pre-training.
 
     Args:
-        parent: the encoder.
-        rows: (path, manifest row) of each utterance.
+        parent: a `TrainableEncoder`.
+        rows: list of path and manifest row.
         config: path of the parent's settings, which an error names.
         targets, num_targets, data, seed: as at the top of this file.
 
@@ -101,9 +101,9 @@ def continue_masked_prediction(parent, rows, *, config, targets, num_targets, da
 
 
 def match_parent_states(parent, rows, *, config, targets, num_targets, data, seed):
-    """Return the `Objective` of a compressed encoder without heads: keep the hidden states of the parent.
+    """Return the `Objective` of a compressed encoder without pseudo-labels: keep the hidden states of the parent.
 
-    The arguments are those of `continue_masked_prediction`; there are no targets.
+    The arguments are those of `continue_masked_prediction`; `targets` and `num_targets` are empty.
     """
     batch_settings = {name: data[name] for name in ("max_crop_frames", "batch_frames", "dev_fraction")}
     return parent_states(parent.model, rows, **batch_settings, seed=seed)
@@ -139,15 +139,15 @@ def shrink_and_train(
         max_rounds: largest number of trainings after a step.
 
     Returns:
-        Rows of `storage.schemas.TRAINING`, with updates counted over all trainings. Besides the losses of each training there
-        is the dev loss before the first update, and `loss_after_shrinking`, the dev loss right after a step.
+        Rows of `storage.schemas.TRAINING`; updates are counted over all trainings. Besides the losses of each training, they
+        have the dev loss before the first update and, as `loss_after_shrinking`, the dev loss after each step.
     """
     session = _Session(student, optimization, seed)
     session.note_dev_loss("loss")
     session.train(num_updates_before)
     for step, num_updates_of_step in enumerate(num_updates):
         shrink(step)
-        # Steps without updates between them would share a row of the curve: only the last of them gets it.
+        # The curve has one such row per update. Of several steps without training between them, the last one gets it.
         if num_updates_of_step or step == len(num_updates) - 1:
             session.note_dev_loss("loss_after_shrinking")
         for _ in range(max_rounds):
@@ -210,5 +210,5 @@ class _Session:
         print(f"update {self.num_updates} dev {measure} {loss:.4f}", flush=True)
 
     def _seconds(self):
-        """Return the time of the trainings so far."""
+        """Return the seconds of training so far."""
         return self.curve[-1]["seconds"] if self.curve else 0.0

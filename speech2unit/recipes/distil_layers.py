@@ -45,11 +45,11 @@ def student_settings(teacher, sizes, place):
 
     Args:
         teacher: config.json of its teacher.
-        sizes: `num_layers` that differ, and `num_repeats`, how many times they run.
+        sizes: `num_layers` and `num_repeats`, see `distil_layers`.
         place: file that an error names.
 
     Raises:
-        ValueError: where a layer of the student has no layer of the teacher to learn from.
+        ValueError: if the teacher is no transformer or has fewer layers than the student runs.
     """
     if teacher["architecture"] not in BODIES:
         raise data_error(
@@ -59,7 +59,8 @@ def student_settings(teacher, sizes, place):
             got=f"{teacher['architecture']}",
             remedy="change 'parent' in config/encoders.tsv",
         )
-    num_layers, num_repeats = sizes["num_layers"], sizes["num_repeats"]
+    num_layers = sizes["num_layers"]
+    num_repeats = sizes["num_repeats"]
     if num_layers * num_repeats > teacher["num_layers"]:
         raise data_error(
             place,
@@ -119,19 +120,18 @@ def distil_layers(
     optimization,
     seed,
 ):
-    """Stage: distil the parent, the teacher, on the training splits of several corpora.
+    """Stage: train a DistilALHuBERT whose teacher is the parent.
 
     Args:
-        manifests: one manifest per corpus; `roots` has its folders.
-        parent_model, parent_config: the two files of the teacher.
-        model, config, training: files to write: tensors, settings, training curve.
-        sizes: `num_layers` of the student, the first ones of the teacher, and `num_repeats`, how many times they run.
+        sizes: `num_layers`, the number of layers that the student takes from the teacher, and `num_repeats`, how many times
+            it runs them.
         layer_interval: layers `layer_interval`, `2 * layer_interval`, … of the student learn from the teacher.
         cosine_weight: see `layer_losses`.
         norms_from_teacher: see `copy_teacher`.
         cnn_gradient_factor: factor of the gradients of the convolutions over the waveform.
         data: settings of `build_objective`.
-        optimization: settings of `training.fit.fit`.
+
+    The other arguments are explained in `compress_encoder`.
     """
     torch.manual_seed(seed)
     device = choose_device()

@@ -39,17 +39,20 @@ def pretrain_melhubert(
     optimization,
     seed,
 ):
-    """Stage: pre-train a MelHuBERT on the training splits of several corpora.
+    """Stage: pre-train a MelHuBERT.
 
     Args:
-        manifests: one manifest per corpus; `roots` has its folders.
-        targets: tables of units, the pseudo-labels: every corpus under the first codebook, then under the next one.
+        manifests, roots: manifest and folder of each corpus, whose training splits are used.
+        targets: tables of units, the pseudo-labels, see `read_targets`.
         front_end, front_end_config: the two files of the encoder whose front end the model shares.
-        model, config, training: files to write: tensors, settings, training curve.
+        model, config, training: files to write: tensors, settings and the training curve.
         num_targets: number of pseudo-labels of each codebook.
         sizes: fields of `MelHuBERTConfig` other than `num_targets`.
-        data: `min_frames` of an utterance, and settings of `masked_prediction`.
+        dropout: dropout rate during training.
+        data: settings of `masked_prediction`, and `min_frames`: utterances with fewer frames are left out.
+        num_updates: number of updates.
         optimization: settings of `training.fit.fit`.
+        seed: seed of all random numbers.
     """
     torch.manual_seed(seed)
     shared_front_end = replace(load_front_end(front_end, front_end_config), frame_ms=sizes["frame_ms"])

@@ -51,7 +51,7 @@ def split_off_dev(rows, dev_fraction, seed):
 
 
 def batches_by_length(rows, max_frames_per_batch, max_frames, rng, hop_length=HOP_SAMPLES):
-    """Yield batches of utterances of similar length without end, as positions in `rows`.
+    """Yield endless batches of positions in `rows`; the utterances of a batch have similar lengths.
 
     An utterance that is n times as long as a crop comes about n / 2 times per epoch, and at least once.
 

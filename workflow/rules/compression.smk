@@ -1,3 +1,6 @@
+# Encoders that are made from a parent. These rules differ in the stage that they run and in its inputs.
+
+
 from workflow.scripts.lookups.encoders import (
     encoder_manifests,
     encoder_targets,
