@@ -1,14 +1,20 @@
-"""Audio files → float32 mono waveforms, or `BadAudio` with one of these reason codes:
+"""Read audio files as float32 mono waveforms, or raise `BadAudio` with one of these reason codes:
 
-`bad_name` control characters, not UTF-8, or more than 255 bytes; `missing` no such file; `unreadable` no permission, a
-folder, a link loop, a device; `not_audio` empty, HTML, or whatever else libsndfile refuses; `truncated` the header promises
-more than there is; `damaged` a checksum or the decoder fails (a cut FLAC too: its decoder stops); `bad_rate` a sample rate
-that no recording has; `no_samples`; `too_short` < 400 samples as the encoder reads it (HuBERT's receptive field);
-`not_finite` NaN or infinity; `silent` every sample the same.
+* `bad_name`: control characters, not UTF-8, or more than 255 bytes
+* `missing`: no such file
+* `unreadable`: no permission, or a folder, a link loop, a device
+* `not_audio`: empty, HTML, or anything else that libsndfile refuses
+* `truncated`: the header promises more than the file holds
+* `damaged`: a checksum or the decoder fails; also a FLAC file that was cut, because its decoder stops
+* `bad_rate`: a sample rate that no recording has
+* `no_samples`: a header without audio
+* `too_short`: fewer than 400 samples at the encoder's rate (the receptive field of HuBERT)
+* `not_finite`: NaN or infinity
+* `silent`: all samples are the same
 
-Converted, not rejected: any number of channels (averaged), any sample rate and sample format, any file name extension,
-and clipped audio (`AudioInfo.clipped` tells). PCM in WAV and frames in MP3 carry no checksum: flipped bits there are noise
-that nobody can detect.
+Any sample rate and sample format, any number of channels (averaged) and any file name extension are converted. Clipped audio is
+accepted, and `AudioInfo.clipped` tells it. PCM in WAV and frames in MP3 carry no checksum: nobody can tell flipped bits in
+them from noise.
 """
 
 import hashlib
@@ -38,27 +44,27 @@ RULES = {
     "not_finite": "samples must be finite",
     "silent": "samples must differ",
 }
-MIN_SAMPLES = 400  # 25 ms at 16 kHz: HuBERT's first frame; its convolutions fail below
-MAX_NAME_BYTES = 255  # longest file name of ext4, xfs, apfs
-RATES_HZ = (4_000, 768_000)
-BLOCK_FRAMES = 1 << 20
-FULL_SCALE = 32767 / 32768  # of 16 bits
+MIN_SAMPLES = 400  # 25 ms at 16 kHz, the first frame of HuBERT; with fewer samples its convolutions fail
+MAX_NAME_BYTES = 255  # longest file name on ext4, xfs and apfs
+RATES_HZ = (4_000, 768_000)  # lowest and highest sample rate
+BLOCK_FRAMES = 1 << 20  # frames to read at once
+FULL_SCALE = 32767 / 32768  # largest sample of 16 bits
 CLIPPED_FRACTION = 0.001
-UNKNOWN_SIZES = {0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000}  # written by ffmpeg, arecord, sox where the length was not known
+UNKNOWN_SIZES = {0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000}  # ffmpeg, arecord and sox write these where the length is unknown
 PROMISE = re.compile(r"^\s*(?!RIFF|FORM)\S[^:]*: (\d+) \(should be (\d+)\)", re.MULTILINE)  # in libsndfile's log
-REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # Ogg's CRC is zlib's with the bits the other way
+REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # the CRC of Ogg is that of zlib with reversed bits
 
 
 class BadAudio(ValueError):
-    """A file that breaks a rule: `reason` is a key of `RULES`, `detail` what was found."""
+    """Error for audio that breaks a rule: `reason` is a key of `RULES`, `detail` says what is wrong with it."""
 
     def __init__(self, path, reason, detail):
         text = data_error(
             ascii(str(path))[1:-1],
             RULES[reason],
-            expected="audio that can be converted",
+            expected="usable audio",
             got=f"{reason}: {detail}",
-            remedy="repair or remove the file, or leave it to rejected.parquet",
+            remedy="repair or remove the file",
         )
         super().__init__(str(text))
         self.path, self.reason, self.detail = path, reason, detail
@@ -69,27 +75,47 @@ class BadAudio(ValueError):
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What the file was: rate in Hz, channels, whether > 0.1 % of its samples are at full scale, hash of its mono samples."""
+    """Properties of an audio file, or of a segment of it."""
 
-    sample_rate: int
+    sample_rate: int  # Hz
     channels: int
-    clipped: bool
-    audio_hash: str
+    clipped: bool  # whether more than 0.1 % of its samples are at full scale
+    audio_hash: str  # of its mono samples
 
 
 def read_audio(path, *, sample_rate, speed=1.0, start_seconds=0.0, end_seconds=None):
-    """The file as (float32 mono waveform `[N]` at `sample_rate` Hz, `AudioInfo`), played faster by `speed`. Raises `BadAudio`.
+    """Read a file, or a segment of it, at a sample rate.
 
-    `start_seconds`, `end_seconds`: read only this part of the file (None: to its end).
+    Args:
+        path: the file.
+        sample_rate: rate of the waveform in Hz.
+        speed: factor by which the audio is played faster.
+        start_seconds: start of the segment.
+        end_seconds: end of the segment; None: the end of the file.
+
+    Returns:
+        float32 mono waveform `[N]`, and the `AudioInfo` of the segment.
+
+    Raises:
+        BadAudio: where the file breaks one of the `RULES`.
     """
     samples, info = decode(path, start_seconds, end_seconds)
     return convert(samples, info.sample_rate, sample_rate=sample_rate, speed=speed, path=path), info
 
 
 def read_utterance(path, row, *, sample_rate):
-    """The float32 mono waveform `[N]` at `sample_rate` Hz that a row of a manifest stands for, played at the row's speed.
+    """Read the utterance of a manifest row at the row's speed.
 
-    `path`: of its file. Raises `BadAudio`, and `ValueError` where the file is no longer what the manifest lists.
+    Args:
+        path: its audio file.
+        row: the row.
+        sample_rate: rate of the waveform in Hz.
+
+    Returns:
+        float32 mono waveform `[N]`.
+
+    Raises:
+        ValueError: where the file breaks a rule (`BadAudio`), or has other samples than when the manifest was made.
     """
     waveform, info = read_audio(path, sample_rate=sample_rate, speed=row["speed"], **segment_times(row))
     if info.audio_hash != row["audio_hash"]:
@@ -98,25 +124,34 @@ def read_utterance(path, row, *, sample_rate):
             "a recording must be the one that its manifest lists",
             expected=f"samples with the hash {row['audio_hash']}",
             got=info.audio_hash,
-            remedy="put the recording back, or read the corpus again: add --forcerun make_manifest",
+            remedy="restore the recording, or read the corpus again: add --forcerun make_manifest",
         )
     return waveform
 
 
 def segment_times(row):
-    """Return the start and end of a manifest row's utterance within its file, as arguments of `read_audio`."""
+    """Return start and end of a manifest row's utterance within its file, as keyword arguments of `read_audio`."""
     return dict(start_seconds=row["start_seconds"], end_seconds=row["end_seconds"])
 
 
 def decode(path, start_seconds=0.0, end_seconds=None):
-    """Return a segment of the file (None: to its end) as (float32 mono samples `[N]` at its own rate, its `AudioInfo`).
+    """Read a file, or a segment of it, at its own sample rate.
 
-    Channels are averaged; damage anywhere in the file counts. Raises `BadAudio`.
+    Args:
+        path: the file. All of it is checked for damage.
+        start_seconds: start of the segment.
+        end_seconds: end of the segment; None: the end of the file.
+
+    Returns:
+        float32 mono samples `[N]`, channels averaged, and the `AudioInfo` of the segment.
+
+    Raises:
+        BadAudio: where the file breaks one of the `RULES`.
     """
     with _open(path) as file:
         _check_ogg(file, path)
         try:
-            # by descriptor: libsndfile then goes by content, never by the name's extension
+            # With a descriptor libsndfile recognises the format by the content, not by the extension.
             sound = soundfile.SoundFile(file.fileno(), closefd=False)
         except (soundfile.LibsndfileError, OSError) as error:
             raise BadAudio(path, "not_audio", f"libsndfile: {error.error_string}") from error
@@ -125,10 +160,23 @@ def decode(path, start_seconds=0.0, end_seconds=None):
 
 
 def convert(samples, source_rate, *, sample_rate, speed, path):
-    """`samples` `[N]` at `source_rate` Hz → float32 waveform `[N · sample_rate / (source_rate · speed)]`.
+    """Resample samples and change their speed.
 
-    Playing faster by `speed` moves the pitch too, as Kaldi's speed perturbation does. The rate to convert from is rounded
-    to whole Hz, so 0.9 gives the same audio as float32 and as float64. Raises `BadAudio`: `too_short`.
+    A change of speed changes the pitch too, like Kaldi's speed perturbation. The source rate times the speed is rounded to
+    whole Hz, so a speed of 0.9 gives the same audio as float32 and as float64.
+
+    Args:
+        samples: array `[N]`.
+        source_rate: their rate in Hz.
+        sample_rate: rate of the waveform in Hz.
+        speed: factor by which the audio is played faster.
+        path: name of the audio, for the error message.
+
+    Returns:
+        Waveform `[N · sample_rate / (source_rate · speed)]` of the same type.
+
+    Raises:
+        BadAudio: `too_short`.
     """
     waveform = soxr.resample(samples, round(source_rate * speed), sample_rate, quality="HQ")
     if len(waveform) < MIN_SAMPLES:
@@ -137,18 +185,19 @@ def convert(samples, source_rate, *, sample_rate, speed, path):
 
 
 def check_name(name):
-    """Refuse names that later stages or other file systems cannot hold. Raises `BadAudio`: `bad_name`."""
+    """Refuse names that later stages or other file systems cannot handle. Raises `BadAudio`: `bad_name`."""
     try:
         longest = max(len(part.encode()) for part in name.split("/"))
     except UnicodeEncodeError as error:
         raise BadAudio(name, "bad_name", f"not UTF-8: {name!a}") from error
     if longest > MAX_NAME_BYTES:
-        raise BadAudio(name, "bad_name", f"{longest} bytes, at most {MAX_NAME_BYTES} can be held")
+        raise BadAudio(name, "bad_name", f"{longest} bytes, at most {MAX_NAME_BYTES} are possible")
     if not name.strip() or any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in name):
         raise BadAudio(name, "bad_name", f"empty or with control characters: {name!a}")
 
 
 def _open(path):
+    """Open a regular file that is not empty. Raises `BadAudio` for any other."""
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):
@@ -165,12 +214,13 @@ def _open(path):
 
 
 def _read(sound, path, start_seconds, end_seconds):
-    """Mono samples and `AudioInfo` of an open sound, block by block so that channels cost no memory."""
+    """Return mono samples and `AudioInfo` of an open sound; it is read block by block, so that many channels need no memory."""
     if not RATES_HZ[0] <= sound.samplerate <= RATES_HZ[1]:
-        raise BadAudio(path, "bad_rate", f"{sound.samplerate} Hz, {RATES_HZ[0]} to {RATES_HZ[1]} are possible")
-    blocks, at_full_scale = [], 0
+        raise BadAudio(path, "bad_rate", f"{sound.samplerate} Hz, not between {RATES_HZ[0]} and {RATES_HZ[1]}")
+    blocks = []
+    at_full_scale = 0
     try:
-        # soundfile seeks after each read, which disturbs an MP3 decoder: those are read in one go
+        # soundfile seeks after each read, which disturbs an MP3 decoder, so an MP3 file is read at once.
         frames = -1 if sound.format == "MP3" else BLOCK_FRAMES
         while len(block := sound.read(frames, dtype="float32", always_2d=True)):
             at_full_scale += np.count_nonzero(np.abs(block) >= FULL_SCALE)
@@ -178,7 +228,7 @@ def _read(sound, path, start_seconds, end_seconds):
     except soundfile.LibsndfileError as error:
         raise BadAudio(path, "damaged", f"the decoder stopped: {error}") from error
     samples = np.concatenate([*blocks, np.empty(0, np.float32)])
-    blocks.clear()  # of an hour 230 MB, as in each copy that is not made below
+    blocks.clear()  # saves 230 MB for an hour
     _check_whole(sound, len(samples), path)
     end = None if end_seconds is None else round(end_seconds * sound.samplerate)
     samples = samples[round(start_seconds * sound.samplerate) : end]
@@ -189,7 +239,7 @@ def _read(sound, path, start_seconds, end_seconds):
 
 
 def _check_whole(sound, num_read, path):
-    """libsndfile reads a cut file without an error; but the header's promises are in its log and in `frames`."""
+    """Refuse a file that was cut: libsndfile reads it without an error, but `frames` and its log tell the promised length."""
     if num_read < sound.frames:
         raise BadAudio(path, "truncated", f"{sound.frames} frames promised, {num_read} read")
     for promised, found in PROMISE.findall(sound.extra_info):
@@ -198,9 +248,10 @@ def _check_whole(sound, num_read, path):
 
 
 def check_samples(samples, path):
+    """Refuse samples `[N]` that are empty, not finite or all the same. Raises `BadAudio` with `path` as the place."""
     if not len(samples):
-        raise BadAudio(path, "no_samples", "a header and no audio")
-    low, high = samples.min(), samples.max()  # NaN if any sample is
+        raise BadAudio(path, "no_samples", "a header without audio")
+    low, high = samples.min(), samples.max()  # NaN if any sample is NaN
     if not (np.isfinite(low) and np.isfinite(high)):
         raise BadAudio(path, "not_finite", f"{np.count_nonzero(~np.isfinite(samples))} samples are NaN or infinite")
     if low == high:
@@ -208,24 +259,28 @@ def check_samples(samples, path):
 
 
 def _check_ogg(file, path):
-    """Every page of an Ogg file must be there with its checksum (RFC 3533): libsndfile drops damaged pages in silence."""
-    if os.pread(file.fileno(), 4, 0) != b"OggS":  # before the map, which takes longer than all else of a short clip
+    """Check that every page of an Ogg file is present with its checksum (RFC 3533): libsndfile skips damaged pages silently."""
+    if os.pread(file.fileno(), 4, 0) != b"OggS":  # cheaper than a memory map, which would dominate the time for a short clip
         return
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        start, flags, numbers = 0, 0, {}
+        start = 0
+        flags = 0
+        next_numbers = {}  # serial number of a stream → number of its next page
         while start < len(data):
             page = _ogg_page(data, start, path)
-            flags, serial, number = page[5], page[14:18], int.from_bytes(page[18:22], "little")
-            if number != numbers.setdefault(serial, number):
-                raise BadAudio(path, "damaged", f"Ogg page {numbers[serial]} is missing")
-            numbers[serial] = number + 1
+            flags = page[5]
+            serial = page[14:18]
+            number = int.from_bytes(page[18:22], "little")
+            if number != next_numbers.setdefault(serial, number):
+                raise BadAudio(path, "damaged", f"Ogg page {next_numbers[serial]} is missing")
+            next_numbers[serial] = number + 1
             start += len(page)
     if not flags & 4:
         raise BadAudio(path, "truncated", "the last Ogg page does not end the stream")
 
 
 def _ogg_page(data, start, path):
-    """The bytes of the page at `start`: 27 bytes, a table of segment lengths, the segments."""
+    """Return the bytes of the page at `start`: a header of 27 bytes, a table of segment lengths, the segments."""
     if start + 27 > len(data):
         raise BadAudio(path, "truncated", "an Ogg page header is cut")
     if data[start : start + 4] != b"OggS":
@@ -235,8 +290,8 @@ def _ogg_page(data, start, path):
     if end > len(data):
         raise BadAudio(path, "truncated", f"an Ogg page ends at byte {end}, the file at {len(data)}")
     page = data[start:end]
-    blank = (page[:22] + bytes(4) + page[26:]).translate(REVERSED)
-    checksum = zlib.crc32(blank, 0xFFFFFFFF) ^ 0xFFFFFFFF
+    without_checksum = (page[:22] + bytes(4) + page[26:]).translate(REVERSED)
+    checksum = zlib.crc32(without_checksum, 0xFFFFFFFF) ^ 0xFFFFFFFF
     if int(f"{checksum:032b}"[::-1], 2) != int.from_bytes(page[22:26], "little"):
         raise BadAudio(path, "damaged", f"wrong checksum of the Ogg page at byte {start}")
     return page

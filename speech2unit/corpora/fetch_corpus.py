@@ -1,4 +1,4 @@
-"""A corpus whose root is an address (s3://…), copied beside the results once."""
+"""Fetch a corpus whose root is an address (s3://…): copy it into the results once."""
 
 import shutil
 
@@ -6,6 +6,6 @@ from storage.files import atomic_folder
 
 
 def fetch_corpus(*, source, root):
-    """Stage: `source`, the folder as Snakemake's storage plugin has fetched it, becomes the folder `root`."""
+    """Stage: copy `source`, the folder that Snakemake's storage plugin has fetched, to the folder `root`."""
     with atomic_folder(root) as temporary:
         shutil.copytree(source, temporary, dirs_exist_ok=True)

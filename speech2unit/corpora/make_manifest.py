@@ -1,14 +1,15 @@
-"""A corpus → its manifest: every audio file decoded once, checked, measured; what cannot be used is listed with a reason."""
+"""Make the manifest of a corpus: decode every audio file once, check and measure it, and list unusable files with a reason."""
 
 import importlib
 import inspect
 import pkgutil
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 from joblib import Parallel, delayed
 
-from speech2unit.corpora import adapters as corpora
+from speech2unit.corpora import adapters
 from speech2unit.corpora.audio import BadAudio, check_name, convert, decode, segment_times
 from speech2unit.corpora.schemas import MANIFEST, REJECTED
 from speech2unit.corpora.splits import SEQUENCE, check_splits
@@ -16,13 +17,28 @@ from storage import tables
 from storage.errors import data_error, nearest, notice, one_of
 from storage.schemas import SPLITS
 
-# of a row of config/corpora.tsv; the others are the adapter's
-OWN_CELLS = {"corpus", "adapter", "root", "address", "speeds", "label_columns"}
+# Cells of a row of config/corpora.tsv that the pipeline uses; the others belong to the adapter.
+PIPELINE_CELLS = {"corpus", "adapter", "root", "address", "speeds", "label_columns"}
+
+
+class CheckedFile(NamedTuple):
+    """The result of checking one file."""
+
+    accepted: list  # its rows of the manifest: as recorded and, in train, the copies at other speeds
+    rejected: list  # its rows of `REJECTED`
+    is_clipped: bool
 
 
 def read_corpus(corpus):
-    """The rows that the corpus's adapter finds; `corpus` is a row of config/corpora.tsv. Raises `ValueError`."""
-    names = [module.name for module in pkgutil.iter_modules(corpora.__path__)]
+    """Return the rows that the corpus's adapter reads.
+
+    Args:
+        corpus: row of config/corpora.tsv.
+
+    Raises:
+        ValueError: where there is no such adapter, it has no use for a filled cell, or the corpus is not as it expects.
+    """
+    names = [module.name for module in pkgutil.iter_modules(adapters.__path__)]
     if corpus["adapter"] not in names:
         raise data_error(
             "config/corpora.tsv",
@@ -31,9 +47,9 @@ def read_corpus(corpus):
             got=f"'{corpus['adapter']}'",
             remedy=f"{nearest(corpus['adapter'], names)}correct the row",
         )
-    read_rows = importlib.import_module(f"speech2unit.corpora.adapters.{corpus['adapter']}").read_rows
+    read_rows = importlib.import_module(f"{adapters.__name__}.{corpus['adapter']}").read_rows
     used = inspect.signature(read_rows).parameters
-    unused = [name for name, cell in corpus.items() if cell and name not in {*used, *OWN_CELLS}]
+    unused = [name for name, cell in corpus.items() if cell and name not in {*used, *PIPELINE_CELLS}]
     if unused:
         raise data_error(
             "config/corpora.tsv",
@@ -42,98 +58,125 @@ def read_corpus(corpus):
             got=f"{unused}",
             remedy="empty these cells or choose another adapter",
         )
-    whole = dict(start_seconds=0.0, end_seconds=None)
-    rows = [whole | row for row in read_rows(**{name: corpus[name] for name in used})]
-    _check_columns(rows, corpus)
+    whole_file = dict(start_seconds=0.0, end_seconds=None)
+    rows = [whole_file | row for row in read_rows(**{name: corpus[name] for name in used})]
+    _check_label_columns(rows, corpus)
     return rows
 
 
-def _check_columns(rows, corpus):
-    """Each label has its column, or all of them are one sequence."""
+def _check_label_columns(rows, corpus):
+    """Check that each label has its column, or that the labels are one sequence. Raises `ValueError`."""
     names = [name for name in corpus["label_columns"].split(",") if name.strip()]
-    wrong = next((row for row in rows if len(row["labels"]) != len(names)), None)
-    if wrong and names and not corpus["label_columns"].endswith(SEQUENCE):
-        raise data_error(
-            "config/corpora.tsv",
-            "`label_columns` names every label",
-            expected=f"{len(wrong['labels'])} names, such as for {wrong['labels']}",
-            got=f"{names}",
-            remedy="correct the cell; a sequence is one column whose name ends with []",
-        )
+    if not names or corpus["label_columns"].endswith(SEQUENCE):
+        return
+    for row in rows:
+        if len(row["labels"]) != len(names):
+            raise data_error(
+                "config/corpora.tsv",
+                "`label_columns` names every label",
+                expected=f"{len(row['labels'])} names, such as for {row['labels']}",
+                got=f"{names}",
+                remedy="correct the cell; a sequence is one column whose name ends with []",
+            )
 
 
 def check_ids(rows, place):
-    """Refuse two rows with one utterance_id."""
+    """Check that no two rows have the same utterance_id. Raises `ValueError`."""
     paths = defaultdict(list)
     for row in rows:
         paths[row["utterance_id"]].append(row["path"])
-    double = {name: found for name, found in paths.items() if len(found) > 1}
-    if double:
+    repeated = {name: paths_of_name for name, paths_of_name in paths.items() if len(paths_of_name) > 1}
+    if repeated:
         raise data_error(
             place,
-            "an utterance_id (the path without its extension, - for /) must be unique",
-            expected="one row each",
-            got=f"{len(double)} ids of several rows: {_first(double)}",
+            "an utterance_id (the path without its extension, with - for /) must be unique",
+            expected="one row for each",
+            got=f"{len(repeated)} ids of several rows: {_first_three(repeated)}",
             remedy="remove rows or rename files",
         )
 
 
 def check_file(row, *, root, speeds, sample_rate):
-    """One file → (its rows of the manifest: speed 1 and, in train, the copies; its rejected rows; whether it clips).
+    """Decode, check and measure one file. It is used with all its copies, or not used if one of them is unusable.
 
-    It is used with all its copies or not at all: a clip that is too short when played faster is rejected too.
+    Args:
+        row: row of the adapter.
+        root: root folder of the corpus.
+        speeds: speeds of the extra copies of a training file. A copy can be too short where the file is not.
+        sample_rate: rate in Hz as the encoder reads the audio.
+
+    Returns:
+        A `CheckedFile`.
     """
-    accepted, rejected, clipped = [], [], False
+    accepted = []
+    is_clipped = False
     place = str(Path(root) / row["path"])
     try:
         check_name(row["path"])
         check_name(row["utterance_id"])
         samples, info = decode(place, **segment_times(row))
-        clipped = info.clipped
+        is_clipped = info.clipped
         for speed in (1.0, *speeds) if row["split"] == "train" else (1.0,):
             copy = row if speed == 1 else row | {"utterance_id": f"sp{speed:g}-{row['utterance_id']}"}
             waveform = convert(samples, info.sample_rate, sample_rate=sample_rate, speed=speed, path=place)
             accepted.append(_manifest_row(copy, info, speed, len(waveform), sample_rate))
     except BadAudio as error:
         names = {key: row[key].encode(errors="backslashreplace").decode() for key in ("utterance_id", "path")}
-        rejected.append(names | dict(reason=error.reason, detail=error.detail))
-        accepted.clear()
-    return accepted, rejected, clipped
+        return CheckedFile([], [names | dict(reason=error.reason, detail=error.detail)], is_clipped)
+    return CheckedFile(accepted, [], is_clipped)
 
 
 def _manifest_row(row, info, speed, num_samples, sample_rate):
+    """Return a row of `MANIFEST` from a row of the adapter and the `AudioInfo` of its file."""
     measured = dict(speed=speed, num_samples=num_samples, sample_rate=sample_rate, audio_hash=info.audio_hash)
     return row | measured | dict(source_sample_rate=info.sample_rate, source_channels=info.channels)
 
 
 def check_rejected(rejected, num_files, max_reject_fraction, place):
-    """Stop, with a table of the reasons, where too large a part of the files cannot be used."""
+    """Raise `ValueError` with a table of the reasons if too many files are unusable.
+
+    Args:
+        rejected: rows of `REJECTED`.
+        num_files: number of all files of the corpus.
+        max_reject_fraction: fraction of them that may be unusable.
+        place: the corpus, for the error message.
+    """
     if len(rejected) <= max_reject_fraction * num_files:
         return
-    reasons = defaultdict(list)
+    paths_of_reason = defaultdict(list)
     for row in rejected:
-        reasons[row["reason"]].append(row["path"])
-        print(f"{row['path']!a}: {row['reason']}: {row['detail']}")  # as no table is left of a stage that fails
-    lines = "".join(f"\n  {reason:12} {len(found):7}  {', '.join(found[:3])}" for reason, found in sorted(reasons.items()))
+        paths_of_reason[row["reason"]].append(row["path"])
+        print(f"{row['path']!a}: {row['reason']}: {row['detail']}")  # to the log, because a failed stage leaves no table
+    lines = [f"\n  {reason:12} {len(paths):7}  {', '.join(paths[:3])}" for reason, paths in sorted(paths_of_reason.items())]
     raise data_error(
         place,
         "most of a corpus must be usable",
         expected=f"at most {max_reject_fraction:.2%} of the files rejected",
-        got=f"{len(rejected)} of {num_files} ({len(rejected) / num_files:.2%}):{lines}\n",
-        remedy="repair these files (all of them are in the log, the reasons in speech2unit/corpora/audio.py), or raise "
+        got=f"{len(rejected)} of {num_files} ({len(rejected) / num_files:.2%}):{''.join(lines)}\n",
+        remedy="repair these files (the log lists all of them, speech2unit/corpora/audio.py explains the reasons), or raise "
         "make_manifest.max_reject_fraction in config/config.yaml",
     )
 
 
 def check_overlap(rows, column, place, *, allowed):
-    """A speaker, or the same audio, must not stand in two splits; where that is `allowed` the number is printed."""
-    found = defaultdict(dict)
+    """Check that no speaker, or no audio, is in two splits.
+
+    Args:
+        rows: manifest rows.
+        column: `speaker` or `audio_hash`.
+        place: the corpus, for the error message.
+        allowed: whether to print the number of overlaps instead of an error.
+
+    Raises:
+        ValueError: where a value of the column is in two splits.
+    """
+    utterance_of_split = defaultdict(dict)  # value → split → one of its utterances there
     for row in rows:
-        found[row[column]].setdefault(row["split"], row["utterance_id"])
+        utterance_of_split[row[column]].setdefault(row["split"], row["utterance_id"])
     shared = {
-        value: [f"{name} in {split}" for split, name in splits.items()]
-        for value, splits in found.items()
-        if value is not None and len(splits) > 1
+        value: [f"{name} in {split}" for split, name in names.items()]
+        for value, names in utterance_of_split.items()
+        if value is not None and len(names) > 1
     }
     setting = f"allow_{column.removesuffix('_hash')}_overlap"
     if shared and not allowed:
@@ -141,21 +184,21 @@ def check_overlap(rows, column, place, *, allowed):
             place,
             f"splits must not share a value of {column}",
             expected="each in one split",
-            got=f"{len(shared)} in several: {_first(shared)}",
-            remedy="correct the splits (or the speakers; adapter folders reads them by `speaker_pattern` of config/corpora.tsv), or "
-            f"set make_manifest.{setting}: true to accept a flattering test",
+            got=f"{len(shared)} in several: {_first_three(shared)}",
+            remedy="correct the splits (or the speakers; the adapter folders finds them with `speaker_pattern` of config/corpora.tsv), "
+            f"or set make_manifest.{setting}: true to accept a flattering test",
         )
     print(f"{setting}: {len(shared)} values of {column} in several splits")
 
 
-def _first(found):
-    """The first three of name → texts, in a form that no odd name can break: `'ann': 'a1 in train', 'a2 in test'; …`."""
-    parts = [f"{name!a}: {', '.join(map(ascii, texts))}" for name, texts in list(found.items())[:3]]
-    return "; ".join(parts) + ("; …" if len(found) > 3 else "")
+def _first_three(texts_of):
+    """Return the first three entries of name → texts, in a form that no odd name can break: `'ann': 'a1 in train', 'a2 in test'`."""
+    parts = [f"{name!a}: {', '.join(map(ascii, texts))}" for name, texts in list(texts_of.items())[:3]]
+    return "; ".join(parts) + ("; …" if len(texts_of) > 3 else "")
 
 
-def _speeds(text):
-    """`0.9,1.1` → (0.9, 1.1)."""
+def _parse_speeds(text):
+    """Parse the cell `speeds`: `0.9,1.1` → (0.9, 1.1). Raises `ValueError`."""
     try:
         speeds = tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError:
@@ -164,7 +207,7 @@ def _speeds(text):
         raise data_error(
             "config/corpora.tsv",
             "`speeds` are factors of the extra copies",
-            expected="0.5 to 2, none twice, not 1, comma separated",
+            expected="different numbers from 0.5 to 2 except 1, comma separated",
             got=f"'{text}'",
             remedy="correct the row",
         )
@@ -183,27 +226,48 @@ def make_manifest(
     allow_audio_overlap,
     num_workers,
 ):
-    """Writes `manifest` (usable files and their speed copies, sorted by utterance_id) and `rejected` (the others).
+    """Stage: write the usable files and their copies at other speeds, and the rejected files. See `MANIFEST` and `REJECTED`.
 
-    `corpus`: a row of config/corpora.tsv, with `speeds` such as "0.9,1.1" for extra copies of the train files; `source`: only
-    orders the DAG; `sample_rate` in Hz as the encoder reads. Raises `ValueError` for whatever the corpus breaks.
+    Args:
+        manifest: table to write, in order of utterance_id.
+        rejected: table to write.
+        corpus: row of config/corpora.tsv. Its `speeds`, such as "0.9,1.1", make extra copies of the training files.
+        source: files that must exist before; not read here.
+        sample_rate: rate in Hz as the encoder reads the audio.
+        max_reject_fraction: fraction of the files that may be unusable.
+        allow_speaker_overlap: whether a speaker may be in two splits.
+        allow_audio_overlap: whether the same audio may be in two splits.
+        num_workers: threads that decode.
+
+    Raises:
+        ValueError: where the corpus breaks a rule.
     """
-    found, place = read_corpus(corpus), f"corpus {corpus['corpus']}, {corpus['root']}"
-    check_ids(found, place)
-    job, settings = delayed(check_file), dict(root=corpus["root"], speeds=_speeds(corpus["speeds"]), sample_rate=sample_rate)
-    checked = Parallel(n_jobs=num_workers, prefer="threads")(job(row, **settings) for row in found)  # decoders free the lock
-    good, bad = (sorted((row for one in checked for row in one[part]), key=lambda row: row["utterance_id"]) for part in (0, 1))
-    originals = [row for row in good if row["speed"] == 1]
-    check_rejected(bad, len(found), max_reject_fraction, place)
+    rows = read_corpus(corpus)
+    place = f"corpus {corpus['corpus']}, {corpus['root']}"
+    check_ids(rows, place)
+    settings = dict(root=corpus["root"], speeds=_parse_speeds(corpus["speeds"]), sample_rate=sample_rate)
+    jobs = (delayed(check_file)(row, **settings) for row in rows)
+    files = Parallel(n_jobs=num_workers, prefer="threads")(jobs)  # decoders release the interpreter lock
+    accepted_rows = sorted((row for file in files for row in file.accepted), key=_utterance_id)
+    rejected_rows = sorted((row for file in files for row in file.rejected), key=_utterance_id)
+    originals = [row for row in accepted_rows if row["speed"] == 1]
+    check_rejected(rejected_rows, len(rows), max_reject_fraction, place)
     check_splits(originals, place, corpus["label_columns"])
     check_overlap(originals, "speaker", place, allowed=allow_speaker_overlap)
     check_overlap(originals, "audio_hash", place, allowed=allow_audio_overlap)
-    tables.write(manifest, good, MANIFEST)
-    tables.write(rejected, bad, REJECTED)
-    converted = sum((row["source_sample_rate"], row["source_channels"]) != (sample_rate, 1) for row in originals)
-    splits = Counter(row["split"] for row in originals)
-    notice(f"{manifest}: {', '.join(f'{splits[split]} {split}' for split in SPLITS)}, {len(good) - len(originals)} speed copies")
-    if bad:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(row["reason"] for row in bad).most_common())
-        notice(f"{len(bad)} of {len(found)} files of {corpus['root']} rejected: {reasons}; see {rejected}")
-    print(f"{converted} files converted to {sample_rate} Hz mono, {sum(one[2] for one in checked)} clipped")
+    tables.write(manifest, accepted_rows, MANIFEST)
+    tables.write(rejected, rejected_rows, REJECTED)
+    sizes = Counter(row["split"] for row in originals)
+    num_copies = len(accepted_rows) - len(originals)
+    notice(f"{manifest}: {', '.join(f'{sizes[split]} {split}' for split in SPLITS)}, {num_copies} speed copies")
+    if rejected_rows:
+        reasons = Counter(row["reason"] for row in rejected_rows).most_common()
+        counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
+        notice(f"{len(rejected_rows)} of {len(rows)} files of {corpus['root']} rejected: {counts}; see {rejected}")
+    num_converted = sum((row["source_sample_rate"], row["source_channels"]) != (sample_rate, 1) for row in originals)
+    num_clipped = sum(file.is_clipped for file in files)
+    print(f"{num_converted} files converted to {sample_rate} Hz mono, {num_clipped} clipped")
+
+
+def _utterance_id(row):
+    return row["utterance_id"]

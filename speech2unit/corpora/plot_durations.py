@@ -1,4 +1,4 @@
-"""Histogram of the utterances' durations, a panel for each split."""
+"""Plot a histogram of the durations of utterances, one panel per split."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ NUM_BINS = 40
 
 
 def durations_by_split(manifest):
-    """Split → durations in seconds of the utterances as recorded: training copies at other speeds are left out."""
+    """Return split → durations of its utterances in seconds, without training copies at other speeds."""
     frame = manifest.to_pandas()
     frame = frame[frame.speed == 1]
     seconds = frame.num_samples / frame.sample_rate
@@ -19,7 +19,7 @@ def durations_by_split(manifest):
 
 
 def plot_durations(*, manifest, figure):
-    """Stage: `figure` of a corpus with audio."""
+    """Stage: write the figure of a corpus with audio."""
     columns = ["utterance_id", "split", "speed", "num_samples", "sample_rate"]
     values = durations_by_split(tables.read(manifest, MANIFEST, columns))
     total = sum(part.sum() for part in values.values()) / 3600

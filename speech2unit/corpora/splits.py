@@ -1,4 +1,4 @@
-"""Splits: their names, how they are drawn where none is published, and what must hold between them."""
+"""Splits: their names, how to assign them where none are published, and which properties they must have."""
 
 import hashlib
 from collections import Counter
@@ -6,15 +6,17 @@ from collections import Counter
 from storage.errors import data_error, nearest, one_of
 from storage.schemas import SPLITS
 
+# What published corpora call their splits → our names.
 SPLIT_NAMES = dict(
     train="train", training="train", dev="dev", valid="dev", validation="dev", val="dev", test="test", testing="test"
 )
-TRAIN_BELOW, DEV_BELOW = 0.8, 0.9
-SEQUENCE = "[]"  # ends the name of a label column whose labels are a sequence, as in `characters[]`
+TRAIN_BELOW = 0.8  # hashes as fractions; from here to DEV_BELOW: dev
+DEV_BELOW = 0.9
+SEQUENCE = "[]"  # end of the name of a label column with label sequences, such as `characters[]`
 
 
 def standard_split(name, place):
-    """`valid` → `dev` and so on; raises `ValueError` for a name that is none of `SPLIT_NAMES`."""
+    """Return our name of a split: `valid` → `dev`. Raises `ValueError` for a name that is none of `SPLIT_NAMES`."""
     if str(name).lower() not in SPLIT_NAMES:
         raise data_error(
             place,
@@ -27,60 +29,91 @@ def standard_split(name, place):
 
 
 def split_by_hash(name):
-    """The split of a speaker (80 % train, 10 % dev, 10 % test), from a hash of the name alone."""
-    fraction = _fraction(name)
-    return "train" if fraction < TRAIN_BELOW else "dev" if fraction < DEV_BELOW else "test"
+    """Return the split of a speaker, from a hash of the name alone: 80 % train, 10 % dev, 10 % test."""
+    fraction = _hash_fraction(name)
+    if fraction < TRAIN_BELOW:
+        return "train"
+    return "dev" if fraction < DEV_BELOW else "test"
 
 
-def split_speakers_by_label(speakers_of):
-    """Label → its speakers, of which none has two labels, becomes speaker → split: every label has what its speakers allow.
+def split_speakers_by_label(speakers_of_label):
+    """Assign splits to speakers so that every label is in as many splits as its speakers allow.
 
-    In the order of the hash, a tenth of a label's speakers and at least one go to test, as many to dev. Two speakers are
-    train and test, one is train: then the label is not tested, which is better than testing what was never heard.
+    In the order of a hash, a tenth of a label's speakers but at least one go to test, as many to dev, and the others to train.
+    A label with two speakers has no dev, and one with a single speaker is in train only: it is not tested, because a test of
+    a label that was never trained would be worse.
+
+    Args:
+        speakers_of_label: label → names of its speakers. A speaker has one label.
+
+    Returns:
+        Speaker → split.
     """
     splits = {}
-    for speakers in speakers_of.values():
-        ordered = sorted(speakers, key=lambda name: (_fraction(name), name))
-        share = max(1, round((1 - DEV_BELOW) * len(ordered)))
-        held_out = ["test"] * share * (len(ordered) > 1) + ["dev"] * share * (len(ordered) > 2)
+    for speakers in speakers_of_label.values():
+        ordered = sorted(speakers, key=lambda name: (_hash_fraction(name), name))
+        num_held_out = max(1, round((1 - DEV_BELOW) * len(ordered)))
+        held_out = []
+        if len(ordered) > 1:
+            held_out += ["test"] * num_held_out
+        if len(ordered) > 2:
+            held_out += ["dev"] * num_held_out
         splits |= dict(zip(ordered, held_out + ["train"] * len(ordered)))
     return splits
 
 
-def _fraction(name):
+def _hash_fraction(name):
+    """Return a hash of a name as a number from 0 to 1."""
     digest = hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
 def check_splits(rows, place, label_columns=""):
-    """Raises `ValueError` where a split is empty, or where train lacks a label of dev or test.
+    """Check that no split is empty, and that train has every label of dev and test.
 
-    A corpus without labels serves pre-training alone and needs no dev and test split. In a sequence (`label_columns` such
-    as `characters[]`) a label may stand anywhere.
+    A corpus without labels is for pre-training only and needs no dev and test split.
+
+    Args:
+        rows: manifest rows.
+        place: the corpus, for the error message.
+        label_columns: the cell of config/corpora.tsv. Where it names a sequence such as `characters[]`, a label may be at any
+            position; else it must be in its own column.
+
+    Raises:
+        ValueError: where the splits lack one of these properties.
     """
-    sizes = Counter(row["split"] for row in rows)
-    needed = SPLITS if any(row["labels"] for row in rows) else SPLITS[:1]
-    if not set(needed) <= set(sizes):
-        speakers = sorted({row.get("speaker") for row in rows} - {None})
+    _check_no_split_is_empty(rows, place)
+    is_sequence = label_columns.endswith(SEQUENCE)
+    items_of = set if is_sequence else enumerate  # the labels, or (column, label)
+    train_items = {item for row in rows if row["split"] == "train" for item in items_of(row["labels"])}
+    untrained = {}  # item → an utterance that has it
+    for row in rows:
+        untrained |= {item: row["utterance_id"] for item in items_of(row["labels"]) if item not in train_items}
+    if untrained:
+        shown = []
+        for item, utterance_id in list(untrained.items())[:5]:
+            label = f"'{item}'" if is_sequence else f"'{item[1]}' of label column {item[0] + 1}"
+            shown.append(f"{label} (in {utterance_id})")
         raise data_error(
             place,
-            "no split may be empty",
-            expected=f"usable rows in {', '.join(needed)}",
-            got=f"{dict(sizes)} from {len(speakers)} speakers: {', '.join(speakers[:3])}",
-            remedy="where the split is drawn by speaker (adapter folders), see that `speaker_pattern` finds the speaker in file names, add "
-            "speakers, or put them into folders train/, dev/ and test/ yourself; else correct the corpus, its split_column or `where`",
-        )
-    sequence = label_columns.endswith(SEQUENCE)
-    items = set if sequence else enumerate
-    known = {item for row in rows if row["split"] == "train" for item in items(row["labels"])}
-    unknown = {label: row["utterance_id"] for row in rows for label in items(row["labels"]) if label not in known}
-    if unknown:
-        labels = [f"'{item}'" if sequence else f"'{item[1]}' of label column {item[0] + 1}" for item in unknown]
-        shown = [f"{label} (in {utterance_id})" for label, utterance_id in zip(labels, unknown.values())]
-        raise data_error(
-            place,
-            "train must hold every label of dev and test",
+            "train must have every label of dev and test",
             expected="each label of each label column in train",
-            got=f"{len(unknown)} that it lacks: {', '.join(shown[:5])}",
+            got=f"{len(untrained)} not in train: {', '.join(shown)}",
             remedy="correct the labels, or leave these rows out with `where`",
         )
+
+
+def _check_no_split_is_empty(rows, place):
+    sizes = Counter(row["split"] for row in rows)
+    needed = SPLITS if any(row["labels"] for row in rows) else SPLITS[:1]
+    if set(needed) <= set(sizes):
+        return
+    speakers = sorted({row.get("speaker") for row in rows} - {None})
+    raise data_error(
+        place,
+        "no split may be empty",
+        expected=f"usable rows in {', '.join(needed)}",
+        got=f"{dict(sizes)} from {len(speakers)} speakers: {', '.join(speakers[:3])}",
+        remedy="where the adapter folders assigns splits by speaker, check that `speaker_pattern` finds the speaker in file names, "
+        "add speakers, or put their files into folders train/, dev/ and test/; else correct the corpus, its split_column or `where`",
+    )

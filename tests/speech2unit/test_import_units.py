@@ -69,7 +69,7 @@ def test_units_outside_of_the_codebook(value):
 def test_an_unknown_split_and_a_label_that_train_lacks(tmp_path):
     with pytest.raises(ValueError, match="got 'tset'; did you mean \"test\""):
         run(tmp_path, [*ROWS, ROWS[0] | dict(utterance_id="x", split="tset")])
-    with pytest.raises(ValueError, match="train must hold every label of dev and test"):
+    with pytest.raises(ValueError, match="train must have every label of dev and test"):
         run(tmp_path, [*ROWS, ROWS[5] | dict(utterance_id="x", label="left")])
     assert not (tmp_path / "m.parquet").exists()
 

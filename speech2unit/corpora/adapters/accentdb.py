@@ -1,8 +1,8 @@
 """AccentDB: which of nine accents of English is spoken.
 
-Expected, accentdb_extended unpacked: `data/{accent}/{speaker}/*.wav`. No split is published: it is drawn by speaker within
-each accent; odiya has one speaker, who is in train. (SpeechPrompt v2 draws utterances, so it knows every speaker, and
-every sentence, it is tested on.)
+Expected: accentdb_extended, unpacked: `data/{accent}/{speaker}/*.wav`. No split is published, so speakers are assigned to
+splits within each accent. Odiya has one speaker, who is in train. (SpeechPrompt v2 draws utterances instead, so its test
+speakers and test sentences also occur in train.)
 
 **Source:** arXiv 2005.07973.
 """
@@ -19,7 +19,8 @@ ACCENTS = dict(zip(ACCENT_NAMES, ACCENT_NAMES))
 
 def read_rows(*, root, label_columns):
     """Rows with label column `accent`: `data/welsh/speaker_01/x.wav` → speaker welsh-speaker_01, [welsh]."""
-    rows, speakers = [], {}
+    rows = []
+    speakers = {}
     for path in matching_paths(Path(root) / "data", "*/*/*.wav", SOURCE):
         accent = look_up(path.parts[-3], ACCENTS, path, SOURCE)
         speaker = f"{accent}-{path.parts[-2]}"

@@ -1,7 +1,7 @@
 """Arabic Speech Commands: six command words and ten digits, a hundred takes each of forty speakers.
 
-Expected: `{0-9}_{take}.wav` and `{A-F}_{Word}{take}.wav` anywhere below the root, the repository as published. It names no
-speakers and has no split: each is drawn by the number of the take, so that a row of takes stays together.
+Expected: the repository as published, with `{0-9}_{take}.wav` and `{A-F}_{Word}{take}.wav` anywhere below the root. It names no
+speakers and has no split. The split depends on the number of the take, so that the same take of all words is in one split.
 
 **Source:** Benamer and Alkishriwo, "Database for Arabic Speech Commands Recognition", 2020.
 """

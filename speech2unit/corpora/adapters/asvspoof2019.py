@@ -1,6 +1,6 @@
 """ASVspoof 2019, logical access: bona fide speech against synthesized and converted speech, in the published split.
 
-Expected, LA.zip unpacked: `LA/ASVspoof2019_LA_cm_protocols/ASVspoof2019.LA.cm.{train.trn,dev.trl,eval.trl}.txt` and
+Expected: LA.zip, unpacked: `LA/ASVspoof2019_LA_cm_protocols/ASVspoof2019.LA.cm.{train.trn,dev.trl,eval.trl}.txt` and
 `LA/ASVspoof2019_LA_{train,dev,eval}/flac/*.flac`. Speakers are disjoint.
 
 **Source:** arXiv 1911.01601.

@@ -1,7 +1,7 @@
 """Audio SNIPS: what is said and which words fill which slot, as one sequence, in SUPERB's split (speaker-disjoint).
 
-Expected, as s3prl's `preprocess/snips_prepare_data.sh` makes it: `all.iob.snips.txt` and `{train,valid,test}/{utterance}.wav`.
-The symbols are characters, | between words, `<slot>` before a slot's words and `</>` behind: 39 + 1 + 28.
+Expected, as s3prl's `preprocess/snips_prepare_data.sh` makes them: `all.iob.snips.txt` and `{train,valid,test}/{utterance}.wav`.
+The symbols are characters, | between words, `<slot>` before the words of a slot, and `</>` after them: 39 + 1 + 28.
 
 **Source:** SUPERB, arXiv 2105.01051 (slot filling; it writes B-slot and E-slot); its speakers of each split.
 """
@@ -31,10 +31,13 @@ def read_rows(*, root, label_columns):
     A line is `Ivy-snips-train-0 BOS play jazz EOS⇥O O B-genre PlayMusic`: tags of BOS and the words, then the intent. Texts
     of speakers that belong to another split are left out, as in SUPERB.
     """
-    place, rows = Path(root) / "all.iob.snips.txt", []
+    place = Path(root) / "all.iob.snips.txt"
+    rows = []
     for number, line in enumerate(read_lines(place, SOURCE), 1):
         spoken, _, tagged = line.partition("\t")
-        name, words, tags = spoken.split()[0], spoken.split()[2:-1], tagged.split()[1:-1]
+        name = spoken.split()[0]
+        words = spoken.split()[2:-1]  # without BOS and EOS
+        tags = tagged.split()[1:-1]  # without the tag of BOS and the intent
         parts = name.split("-")
         if len(words) != len(tags) or not words or len(parts) != 4:
             raise data_error(
@@ -42,7 +45,7 @@ def read_rows(*, root, label_columns):
                 "each word has its slot tag",
                 expected="name BOS words EOS, a tab, tags, intent",
                 got=f"'{line[:60]}'",
-                remedy=f"make the file anew as {SOURCE} says",
+                remedy=f"make the file again as {SOURCE} says",
             )
         if split := SPLITS.get((parts[0], parts[2])):
             symbols = symbols_of(words, tags, place)
@@ -51,8 +54,9 @@ def read_rows(*, root, label_columns):
 
 
 def symbols_of(words, tags, place):
-    """Words and their tags (O, B-slot, I-slot) → one sequence of characters and slot symbols."""
-    symbols, slot = [], None
+    """Return one sequence of characters and slot symbols for words and their tags (O, B-slot, I-slot)."""
+    symbols = []
+    slot = None
     for word, tag in zip(words, tags):
         if slot and tag != f"I-{slot}":
             symbols.append(CLOSE)
@@ -65,6 +69,6 @@ def symbols_of(words, tags, place):
 
 
 def _plain(word):
-    """Upper case without accents and quotation marks: `"Beyoncé"` → BEYONCE."""
+    """Return a word in upper case, without accents and quotation marks: `"Beyoncé"` → BEYONCE."""
     letters = unicodedata.normalize("NFKD", word.upper().translate(LIGATURES))
     return "".join(letter for letter in letters if not unicodedata.combining(letter))

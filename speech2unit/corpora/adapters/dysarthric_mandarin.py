@@ -1,8 +1,8 @@
 """Dysarthric Mandarin commands: nineteen words, ten takes of each by three speakers with dysarthria.
 
-Expected: `D_SPK{1-3}/{01-19}/*({take}).wav`. No split is published, and three speakers cannot be split by speaker: as in
-the papers all three are in every split (so speakers are null), told apart by take: 1–6 train, 7 dev, 8–10 test. The
-papers draw three takes of ten without a seed.
+Expected: `D_SPK{1-3}/{01-19}/*({take}).wav`. No split is published, and three speakers cannot be split by speaker. As in the
+papers all three are in every split (so speakers are null), and the take decides: 1–6 train, 7 dev, 8–10 test. The papers
+draw three takes of ten without a seed.
 
 **Source:** Applied Sciences 11 (2021) 2477; arXiv 2110.03894.
 """

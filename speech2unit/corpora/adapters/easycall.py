@@ -1,8 +1,9 @@
 """EasyCall: how severe the dysarthria of an Italian speaker is, from control to severe.
 
 Expected: `{speaker}/…/*.wav`; speakers fc.. and mc.. are controls, f.. and m.. have dysarthria. Severity is the Therapy
-Outcome Measure of the speaker. No split is published: it is drawn by speaker within each severity. (SpeechPrompt v2 draws
-utterances, so it knows every speaker it is tested on; here mild-moderate has one speaker, who is in train.)
+Outcome Measure of the speaker. No split is published, so speakers are assigned to splits within each severity.
+Mild-moderate has one speaker, who is in train. (SpeechPrompt v2 draws utterances instead, so its test speakers also occur
+in train.)
 
 **Source:** arXiv 2104.02542.
 """
@@ -40,4 +41,5 @@ def read_rows(*, root, label_columns):
 
 
 def _severity(name, root):
+    """Return the severity of a speaker. Raises `ValueError` for an unknown one."""
     return "control" if re.fullmatch("[fm]c[0-9]+", name) else look_up(name, SEVERITIES, Path(root) / name, SOURCE)

@@ -1,7 +1,7 @@
 """Fluent Speech Commands: what is asked for, as action, object and location, in the published split (speaker-disjoint).
 
-Expected: `data/{train,valid,test}_data.csv` and `wavs/speakers/…`. A label is a whole cell (`change language`), and what is
-`none` says of which slot, so that no label belongs to two.
+Expected: `data/{train,valid,test}_data.csv` and `wavs/speakers/…`. A label is a whole cell (`change language`). The label of
+a slot with `none` names the slot (`no object`), so that no label belongs to two slots.
 
 **Source:** arXiv 1904.03670.
 """

@@ -1,7 +1,7 @@
-"""Any tree with one folder a class: `root/{train,dev,test}/label/*`, or `root/label/*` and the split is drawn by speaker.
+"""Any tree with one folder per class: `root/{train,dev,test}/label/*`, or `root/label/*`, split by speaker.
 
-Names that start with `.` or `_` are no clips (`_background_noise_` of Google Speech Commands). Everything else in a class's
-folder is taken for audio, so that what is none shows up in rejected.parquet.
+Names that start with `.` or `_` are ignored (such as `_background_noise_` of Google Speech Commands). Every other file in the
+folder of a class counts as audio, so that a file that is not audio shows up in rejected.parquet.
 """
 
 import re
@@ -15,11 +15,18 @@ SPEAKER_PATTERN = "^[^_]+"  # the name up to the first _
 
 
 def read_rows(*, root, speaker_pattern):
-    """Rows as of `table.read_rows`: `train/yes/7_01.wav` → split train, speaker 7, labels [yes].
+    """Return rows: `train/yes/7_01.wav` → split train, speaker 7, labels [yes].
 
-    `speaker_pattern`: a regular expression for the speaker in the file name without its extension (its first group if it
-    has one); empty: the name up to the first `_`. Without folders of splits 80 % of the speakers go to train, 10 % to dev,
-    10 % to test, by a hash of the speaker: the same in every run, and no speaker in two of them. Raises `ValueError`.
+    Without folders of splits, 80 % of the speakers go to train, 10 % to dev and 10 % to test, by a hash of the speaker. This is
+    the same in every run, and no speaker is in two splits.
+
+    Args:
+        root: root folder of the corpus.
+        speaker_pattern: regular expression that finds the speaker in the file name without its extension (its first group if it
+            has one); empty: the name up to the first `_`.
+
+    Raises:
+        ValueError: where the tree or the pattern is not as expected.
     """
     root = Path(root)
     folders = _folders(root)
@@ -33,6 +40,7 @@ def read_rows(*, root, speaker_pattern):
 
 
 def _row(root, path, split, label, pattern):
+    """Return the row of a file; `split` is the name of its folder, or None."""
     speaker = _speaker(path, pattern)
     relative = path.relative_to(root).as_posix()
     return dict(
@@ -45,13 +53,14 @@ def _row(root, path, split, label, pattern):
 
 
 def _folders(place):
-    folders = [path for path in _listed(place, "*") if path.is_dir()]
+    """Return the folders in a folder. Raises `ValueError` for none."""
+    folders = [path for path in _visible(place, "*") if path.is_dir()]
     if not folders:
         raise data_error(
             place,
             "a tree of classes must have folders",
             expected="{train,dev,test}/label/ or label/",
-            got="no folder in it" if place.is_dir() else "no such folder",
+            got="no folders" if place.is_dir() else "no such folder",
             remedy="correct `root` in config/corpora.tsv",
         )
     return folders
@@ -62,16 +71,24 @@ def _names_a_split(folder):
 
 
 def _check_mixed(root, folders):
-    """A class may be called `train` (of ESC-50 one is), but what holds classes of its own is a split, and has only splits beside it."""
-    splits = [each.name for each in folders if _names_a_split(each) and any(path.is_dir() for path in _listed(each, "*"))]
-    others = [each.name for each in folders if not _names_a_split(each)]
+    """Refuse a mixture of folders of splits and folders of classes. Raises `ValueError`.
+
+    A class may have the name `train`, as one of ESC-50 does; a folder of a split is one that holds folders of classes.
+    """
+    splits = []
+    others = []
+    for folder in folders:
+        if not _names_a_split(folder):
+            others.append(folder.name)
+        elif any(path.is_dir() for path in _visible(folder, "*")):
+            splits.append(folder.name)
     if splits and others:
         raise data_error(
             root,
-            "folders of splits stand beside each other alone",
-            expected=f"train, dev and test, as {splits[0]}",
+            "folders of splits and folders of classes must not be mixed",
+            expected=f"only folders of splits, such as {splits[0]}",
             got=f"also {others[:5]}",
-            remedy="move these elsewhere or into the splits, or give them names that start with _",
+            remedy="move these elsewhere or into the splits, or let their names start with _",
         )
 
 
@@ -82,26 +99,28 @@ def _compiled(pattern):
         raise data_error(
             "config/corpora.tsv",
             "`speaker_pattern` is a regular expression",
-            expected="one of Python's",
+            expected="one in the syntax of Python",
             got=f"'{pattern}': {error}",
             remedy="correct the cell",
         ) from error
 
 
 def _clips(folder):
-    return [path for path in _listed(folder, "**/*") if not path.is_dir()]
+    return [path for path in _visible(folder, "**/*") if not path.is_dir()]
 
 
-def _listed(folder, pattern):
+def _visible(folder, pattern):
+    """Return the sorted paths below a folder that match a glob pattern, except names that start with `.` or `_`."""
     return sorted(path for path in folder.glob(pattern) if not path.name.startswith((".", "_")))
 
 
 def _speaker(path, pattern):
+    """Return the speaker in a file name. Raises `ValueError` where the pattern does not match."""
     match = pattern.search(path.stem)
     if not match:
         raise data_error(
             path,
-            "every file name must tell its speaker",
+            "every file name must contain its speaker",
             expected=f"a match of '{pattern.pattern}'",
             got=f"'{path.stem}'",
             remedy="rename the file, or correct `speaker_pattern` in config/corpora.tsv",

@@ -1,7 +1,7 @@
 """Grabo: 36 Dutch commands to a robot, several takes of each by about ten speakers.
 
-Expected: `speakers/{speaker}/spchdatadir/recording{1-36}/*.wav`. No split is published: it is drawn by speaker. (SpeechPrompt
-v2 trains on the first two takes of every speaker that the file system lists.)
+Expected: `speakers/{speaker}/spchdatadir/recording{1-36}/*.wav`. No split is published, so speakers are assigned to splits.
+(SpeechPrompt v2 trains on the first two takes of every speaker, in the order of the file system.)
 
 **Source:** Renkens et al., "Acquisition of ordinal words using weakly supervised NMF", SLT 2014.
 """
@@ -19,10 +19,9 @@ def read_rows(*, root, label_columns):
     """Rows with label column `command`: `speakers/pp2/…/recording7/Voice_1.wav` → speaker pp2, [recording7]."""
     paths = [path.relative_to(root) for path in matching_paths(Path(root), "speakers/*/spchdatadir/*/*.wav", SOURCE)]
     splits = split_speakers_by_label(dict(all={path.parts[1] for path in paths}))
-    rows = [
-        utterance_row(
-            path.as_posix(), splits[path.parts[1]], dict(command=look_up(path.parts[3], COMMANDS, path, SOURCE)), path.parts[1]
-        )
-        for path in paths
-    ]
+    rows = []
+    for path in paths:
+        speaker = path.parts[1]
+        labels = dict(command=look_up(path.parts[3], COMMANDS, path, SOURCE))
+        rows.append(utterance_row(path.as_posix(), splits[speaker], labels, speaker))
     return with_labels(rows, label_columns)

@@ -1,8 +1,8 @@
-"""IEMOCAP, four emotions: neutral, happy (with excited), angry, sad; the other utterances are left out, as in SUPERB.
+"""IEMOCAP, four emotions: neutral, happy (with excited), angry, sad. Other utterances are left out, as in SUPERB.
 
 Expected: `Session{1-5}/dialog/EmoEvaluation/*.txt` and `Session{1-5}/sentences/wav/{dialog}/{utterance}.wav`. Each session has
 two speakers of its own: session 1 is test (SUPERB's first fold), session 2 dev, 3 to 5 train. (SUPERB draws dev from the
-sessions of train, so its speakers are known; results are comparable with its first fold.)
+sessions of train, so its dev speakers occur in train; results are comparable with its first fold.)
 
 **Source:** Busso et al., Language Resources and Evaluation 42 (2008); SUPERB, arXiv 2105.01051.
 """
@@ -29,7 +29,7 @@ def read_rows(*, root, label_columns):
 
 
 def _rows(line, session, split, place):
-    """The row of a line such as `[6.29 - 8.23]⇥Ses01F_impro01_F000⇥neu⇥[2.5, 2.5, 2.5]`, none for another emotion."""
+    """Return the row of a line `[6.29 - 8.23]⇥Ses01F_impro01_F000⇥neu⇥[2.5, 2.5, 2.5]` in a list, which is empty for other emotions."""
     _, name, code, *_ = [*line.split("\t"), "", ""]
     emotion = look_up(code, EMOTIONS | OTHERS, place, SOURCE)
     dialog, _, turn = name.rpartition("_")

@@ -1,8 +1,8 @@
-"""LibriSpeech, 100 hours: what is said, as a sequence of characters or of phonemes, in the published split.
+"""LibriSpeech, 100 hours: the transcript as a sequence of characters or of phonemes, in the published split.
 
-Expected: `{train-clean-100,dev-clean,test-clean}/{reader}/{chapter}/{reader}-{chapter}.trans.txt` and FLAC beside it.
-The 28 characters are A to Z, ' and | between words. Phonemes (ARPAbet with stress, nothing between words) are looked up in
-the lexicons `librispeech-lexicon-*.txt` beside the three folders: lines `WORD  P1 P2 …`, of which a word's first counts.
+Expected: `{train-clean-100,dev-clean,test-clean}/{reader}/{chapter}/{reader}-{chapter}.trans.txt` and the FLAC files next to it.
+The 28 characters are A to Z, ' and | between words. Phonemes (ARPAbet with stress, nothing between words) come from the
+lexicons `librispeech-lexicon-*.txt` next to the three folders: lines `WORD  P1 P2 …`, of which the first for a word counts.
 
 **Source:** Panayotov et al., ICASSP 2015; SUPERB, arXiv 2105.01051 (phoneme recognition).
 """
@@ -21,7 +21,7 @@ SYMBOLS = {letter: letter for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ'"} | {" ": "
 def read_rows(*, root, label_columns):
     """Rows with label column `characters[]`: `84-121123-0000 GO ON` → reader 84, [G, O, |, O, N]; or `phonemes[]`.
 
-    The lexicons are read only where phonemes are asked for. Raises `ValueError`.
+    The lexicons are read only for phonemes. Raises `ValueError`.
     """
     lexicon = read_lexicon(Path(root)) if label_columns.strip() == "phonemes[]" else None
     rows = []
@@ -30,19 +30,20 @@ def read_rows(*, root, label_columns):
             for line in read_lines(path, SOURCE):
                 name, _, text = line.partition(" ")
                 labels = {"characters[]": character_symbols(text, path, SOURCE)}
-                labels |= {"phonemes[]": pronounced(text, lexicon, f"{path}, {name}")} if lexicon else {}
+                if lexicon:
+                    labels["phonemes[]"] = phonemes_of(text, lexicon, f"{path}, {name}")
                 audio = (path.parent / f"{name}.flac").relative_to(root).as_posix()
                 rows.append(utterance_row(audio, split, labels, name.split("-")[0]))
     return with_labels(rows, label_columns)
 
 
 def character_symbols(text, place, source):
-    """`GO ON` → G O | O N. Raises `ValueError` for another character."""
+    """Return the symbols of a text: `GO ON` → G O | O N. Raises `ValueError` for any other character."""
     return [look_up(letter, SYMBOLS, place, source) for letter in text.strip()]
 
 
 def read_lexicon(folder):
-    """Word → its first phonemes in the lexicons that lie in `folder`. Raises `ValueError` where there are none."""
+    """Return word → its first phonemes in the lexicons of a folder. Raises `ValueError` where there is no lexicon."""
     lexicon = {}
     for path in matching_paths(folder, "librispeech-lexicon*.txt", LEXICON_SOURCE):
         for line in read_lines(path, LEXICON_SOURCE):
@@ -51,16 +52,16 @@ def read_lexicon(folder):
     return lexicon
 
 
-def pronounced(text, lexicon, place):
-    """`GO ON` → G OW1 AA1 N. Raises `ValueError` for a word that the lexicon lacks."""
+def phonemes_of(text, lexicon, place):
+    """Return the phonemes of a text: `GO ON` → G OW1 AA1 N. Raises `ValueError` for a word that the lexicon lacks."""
     words = text.split()
-    lacking = [word for word in words if not lexicon.get(word)]
-    if lacking:
+    missing = [word for word in words if not lexicon.get(word)]
+    if missing:
         raise data_error(
             place,
             "the lexicon has every word",
-            expected="phonemes of each",
-            got=f"none of {lacking[:3]}",
-            remedy=f"put all lexicons beside the corpus; get them from {LEXICON_SOURCE}",
+            expected="phonemes of each word",
+            got=f"none of {missing[:3]}",
+            remedy=f"put all lexicons into the root of the corpus; get them from {LEXICON_SOURCE}",
         )
     return [phoneme for word in words for phoneme in lexicon[word]]

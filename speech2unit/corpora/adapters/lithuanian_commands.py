@@ -1,8 +1,8 @@
 """Lithuanian Speech Commands: thirteen words, `unknown` (every other word) and `silence`.
 
 Expected: `dataset/{word}/{speaker}_nohash_{take}.wav` and `dataset/_background_noise_/*.wav`, the repository as published.
-The split is that of Google Speech Commands, by its hash of the speaker, as in the papers; the noise clips (of one second)
-are drawn by their name. The papers train on at most 20 clips a word, here all are listed.
+The split is that of Google Speech Commands, by its hash of the speaker, as in the papers; the noise clips (of one second) are
+split by their name. The papers train on at most 20 clips per word; here all are listed.
 
 **Source:** Applied Sciences 11 (2021) 6298, "Voice Activation for Low-Resource Languages"; arXiv 2110.03894.
 """
@@ -38,6 +38,7 @@ def read_rows(*, root, label_columns):
 
 
 def _row(path, relative):
+    """Return the row of a file; `relative` is its path below the root."""
     word = path.parent.name
     if word == NOISE:
         return utterance_row(relative, split_by_hash(path.stem), dict(word="silence"))

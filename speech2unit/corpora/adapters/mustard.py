@@ -1,7 +1,7 @@
-"""MUStARD: sarcastic or not, in the published speaker-independent setting: test is the show Friends.
+"""MUStARD: sarcastic or not, in the published speaker-independent setting, where the show Friends is test.
 
 Expected: `data/sarcasm_data.json` of the repository (its newest version, which names the shows) and
-`utterances_final/*.wav`, made from the published videos. Dev is drawn by speaker (a fifth) from the other shows.
+`utterances_final/*.wav`, made from the published videos. A fifth of the speakers of the other shows is dev.
 
 **Source:** arXiv 1906.01815.
 """
@@ -19,38 +19,46 @@ UNNAMED = ("PERSON", "OTHER", "-")  # several people
 
 def read_rows(*, root, label_columns):
     """Rows with label column `sarcasm`: 1_60 → `utterances_final/1_60.wav`, speaker BBT-SHELDON, [sarcastic]."""
-    root, place = Path(root), Path(root) / "data/sarcasm_data.json"
+    root = Path(root)
+    place = root / "data/sarcasm_data.json"
     check_audio(root / "utterances_final", SOURCE)
     entries = json.loads(existing_path(place, SOURCE).read_text("utf-8"))
-    lacking = [name for name, entry in entries.items() if not {"speaker", "show", "sarcasm"} <= set(entry)]
-    if lacking or not entries:
+    incomplete = [name for name, entry in entries.items() if not {"speaker", "show", "sarcasm"} <= set(entry)]
+    if incomplete or not entries:
         raise data_error(
             place,
             "every utterance has its speaker, show and label",
             expected="keys speaker, show, sarcasm",
-            got=f"others in {lacking[:3]}",
+            got=f"others in {incomplete[:3]}",
             remedy=f"get the newest version from {SOURCE}",
         )
     return with_labels([_row(name, entry) for name, entry in entries.items()], label_columns)
 
 
 def _row(name, entry):
+    """Return the row of an entry of sarcasm_data.json."""
     speaker = named_speaker(entry["show"], entry["speaker"])
-    split = "test" if entry["show"] == "FRIENDS" else "train" if split_by_hash(speaker or name) == "train" else "dev"
+    if entry["show"] == "FRIENDS":
+        split = "test"
+    elif split_by_hash(speaker or name) == "train":
+        split = "train"
+    else:
+        split = "dev"
     return utterance_row(f"utterances_final/{name}.wav", split, sarcasm_label(entry["sarcasm"]), speaker)
 
 
 def named_speaker(show, name):
-    """`BBT`, `SHELDON` → BBT-SHELDON; None for people without a name."""
+    """Return the name of a speaker: `BBT`, `SHELDON` → BBT-SHELDON; None for people without a name."""
     return None if name.startswith(UNNAMED) else f"{show}-{name}"
 
 
 def sarcasm_label(sarcastic):
+    """Return the label column of an utterance."""
     return dict(sarcasm="sarcastic" if sarcastic else "sincere")
 
 
 def check_audio(folder, source):
-    """Videos must have been converted: libsndfile reads no MP4."""
+    """Check that the videos were converted, because libsndfile cannot read MP4. Raises `ValueError`."""
     files = matching_paths(folder, "*", source)
     if not any(path.suffix == ".wav" for path in files):
         raise data_error(

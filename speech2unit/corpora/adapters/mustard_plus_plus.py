@@ -1,8 +1,8 @@
 """MUStARD++: sarcastic or not.
 
 Expected: `mustard++_text.csv` of the repository and `final_utterance_videos/{KEY}.wav`, made from the published videos. Lines
-of the context carry no label and are left out. No split is published (its authors cross-validate over utterances): it is
-drawn by speaker, of people without a name by utterance.
+of the context have no label and are left out. No split is published (the authors cross-validate over utterances): it depends
+on the speaker, or on the utterance for people without a name.
 
 **Source:** Ray et al., LREC 2022, "A Multimodal Corpus for Emotion Recognition in Sarcasm".
 """
@@ -19,12 +19,14 @@ SARCASM = {"0": False, "1": True, "0.0": False, "1.0": True}
 
 def read_rows(*, root, label_columns):
     """Rows with label column `sarcasm`: 1_1003_u → speaker BBT-HOWARD, [sarcastic]. Raises `ValueError`."""
-    folder, place = only_matching_path(Path(root), "final_utterance*_videos", SOURCE), Path(root) / "mustard++_text.csv"
+    folder = only_matching_path(Path(root), "final_utterance*_videos", SOURCE)
+    place = Path(root) / "mustard++_text.csv"
     check_audio(folder, SOURCE)
     rows = []
     for cells in read_table(place, ["KEY", "SPEAKER", "SHOW", "Sarcasm"], SOURCE):
         if cells["Sarcasm"].strip():
-            speaker, label = named_speaker(cells["SHOW"], cells["SPEAKER"]), look_up(cells["Sarcasm"], SARCASM, place, SOURCE)
+            speaker = named_speaker(cells["SHOW"], cells["SPEAKER"])
+            label = sarcasm_label(look_up(cells["Sarcasm"], SARCASM, place, SOURCE))
             path = f"{folder.name}/{cells['KEY']}.wav"
-            rows.append(utterance_row(path, split_by_hash(speaker or cells["KEY"]), sarcasm_label(label), speaker))
+            rows.append(utterance_row(path, split_by_hash(speaker or cells["KEY"]), label, speaker))
     return with_labels(rows, label_columns)

@@ -1,11 +1,11 @@
 """Voice activity: clips of Google Speech Commands v2 (`speech`) against Freesound recordings without speech (`background`).
 
-Expected under the root: `speech_commands_v0.02/{word}/*.wav` and `freesound/{category}/*.wav`, downloaded by NeMo's scripts.
-Speech has the published split of Speech Commands. Freesound has none: it is drawn by recording, and recordings are cut
-into seconds, as long as a word's clip.
+Expected: `speech_commands_v0.02/{word}/*.wav` and `freesound/{category}/*.wav`, downloaded by NeMo's scripts. Speech has the
+published split of Speech Commands. Freesound has none: whole recordings are assigned to splits and then cut into seconds, the
+length of a clip of a word.
 
-**Source:** MarbleNet, arXiv 2010.13886, whose windows are 0.63 s and overlap, and whose classes are balanced
-by drawing with replacement; here every second stands once.
+**Source:** MarbleNet, arXiv 2010.13886. Deviations: its windows are 0.63 s long and overlap, and it balances classes by drawing
+with replacement; here every second occurs once.
 """
 
 from pathlib import Path
@@ -21,15 +21,15 @@ def read_rows(*, root, label_columns):
     """Rows with label column `activity`: speech or background. Raises `ValueError`."""
     root = Path(root)
     speech = existing_path(root / "speech_commands_v0.02", "https://www.tensorflow.org/datasets/catalog/speech_commands")
-    rows = [
-        utterance_row(path.relative_to(root).as_posix(), split, dict(activity="speech"), speaker)
-        for path, speaker, split in spoken_clips(speech)
-    ]
-    return with_labels(rows + list(_background(root)), label_columns)
+    rows = []
+    for path, speaker, split in spoken_clips(speech):
+        rows.append(utterance_row(path.relative_to(root).as_posix(), split, dict(activity="speech"), speaker))
+    return with_labels([*rows, *_background_rows(root)], label_columns)
 
 
-def _background(root):
+def _background_rows(root):
+    """Yield the rows of the recordings without speech."""
     for path in matching_paths(root / "freesound", "*/*.wav", SOURCE):
         relative = path.relative_to(root).as_posix()
-        for part in one_second_segments(path):
-            yield utterance_row(relative, split_by_hash(path.stem), dict(activity="background"), segment=part)
+        for segment in one_second_segments(path):
+            yield utterance_row(relative, split_by_hash(path.stem), dict(activity="background"), segment=segment)

@@ -1,4 +1,4 @@
-"""Any CSV or Parquet file that names audio files: one row a clip."""
+"""Any CSV or Parquet file that names audio files, one row per clip."""
 
 from pathlib import Path, PurePosixPath
 
@@ -10,56 +10,62 @@ from storage.errors import data_error, nearest, one_of
 
 
 def read_rows(*, root, metadata, path_column, split_column, speaker_column, label_columns, where):
-    """Rows `{utterance_id: "audio-yes-01", path: "audio/yes/01.flac", split: "train", speaker: "7", labels: ["yes"]}`.
+    """Return rows such as `{utterance_id: "audio-yes-01", path: "audio/yes/01.flac", split: "train", speaker: "7", labels: ["yes"]}`.
 
-    `metadata` lies under `root`, and the paths in it are relative to `root`. `label_columns` and `where` are comma
-    separated and may be empty (`where`: conditions such as `dataset=asc,language=ar` that all hold); `speaker_column` may
-    be empty (speaker null, as in an empty cell). Without a `split_column` the split is drawn, by speaker where the row has
-    one, else by path: then every speaker is in every split, which is what telling speakers apart asks for. A label column
-    `digits[]` is the column `digits`, whose cells hold a sequence: `3 7 1` → labels [3, 7, 1]. Raises `ValueError` naming
-    the file and the row.
+    Args:
+        root: root folder of the corpus; the paths in the file are relative to it.
+        metadata: path of the file, relative to `root`.
+        path_column: column of the paths of audio files.
+        split_column: column of the splits. Without one, the split is assigned by a hash of the speaker or, in a row without
+            speaker, of the path. Then every speaker is in every split, as a task that tells speakers apart needs it.
+        speaker_column: column of the speakers; empty, or an empty cell: unknown.
+        label_columns: comma-separated columns of the labels; empty: no labels. `digits[]` is the column `digits`, whose cells
+            hold sequences: `3 7 1` → labels [3, 7, 1].
+        where: comma-separated conditions that all hold for the rows to use, such as `dataset=asc,language=ar`; empty: all rows.
+
+    Raises:
+        ValueError: naming the file and the row.
     """
     for cell, value in dict(metadata=metadata, path_column=path_column).items():
         if not value:
             raise data_error(
                 f"config/corpora.tsv, root {root}",
                 f"adapter table needs the cell '{cell}'",
-                expected="a CSV or Parquet file below the root, and the column of it that holds paths",
+                expected="a CSV or Parquet file below the root, and its column of paths",
                 got="an empty cell",
-                remedy="fill it, or take the adapter folders",
+                remedy="fill it, or use the adapter folders",
             )
     place = Path(root) / metadata
-    labels = _split_list(label_columns)
+    label_names = _split_list(label_columns)
     table = _select(_read(place), where, place)
-    columns = [name.removesuffix(SEQUENCE) for name in labels]
-    for name in [path_column, *columns, *_split_list(split_column), *_split_list(speaker_column)]:
+    source_columns = [name.removesuffix(SEQUENCE) for name in label_names]
+    for name in [path_column, *source_columns, *_split_list(split_column), *_split_list(speaker_column)]:
         _check_column(name, table, place)
-    return [
-        dict(
-            utterance_id=utterance_id(path),
-            path=path,
-            split=standard_split(split.strip(), f"{place}, row {number}") if split_column else split_by_hash(speaker or path),
-            speaker=speaker or None,
-            labels=_labels({name: table[column][number] for name, column in zip(labels, columns)}, f"{place}, row {number}"),
+    rows = []
+    for number, cells in zip(table.index, table.to_dict("records")):
+        row_place = f"{place}, row {number}"
+        path = _checked_path(cells[path_column], row_place)
+        speaker = cells[speaker_column] if speaker_column else ""
+        rows.append(
+            dict(
+                utterance_id=utterance_id(path),
+                path=path,
+                split=standard_split(cells[split_column].strip(), row_place) if split_column else split_by_hash(speaker or path),
+                speaker=speaker or None,
+                labels=_labels({name: cells[column] for name, column in zip(label_names, source_columns)}, row_place),
+            )
         )
-        for number, path, split, speaker in zip(
-            table.index,
-            [_inside(path, f"{place}, row {number}") for number, path in table[path_column].items()],
-            table[split_column] if split_column else [""] * len(table),
-            table[speaker_column] if speaker_column else [""] * len(table),
-            strict=True,
-        )
-    ]
+    return rows
 
 
 def _read(place):
-    """All cells as text (empty where null), numbered as in a CSV whose header is row 1."""
+    """Return a table with all cells as text (empty for null) and rows numbered as in a CSV file, whose header is row 1."""
     try:
         if place.suffix == ".parquet":
             table = pandas.read_parquet(place).reset_index(drop=True)
         else:
             table = pandas.read_csv(place, dtype=str, keep_default_na=False)
-            if not isinstance(table.index, pandas.RangeIndex):  # pandas takes the first cells for an index, and shifts the rest
+            if not isinstance(table.index, pandas.RangeIndex):  # pandas used the first cells as an index and shifted the others
                 raise ValueError("rows with more cells than the header has names")
     except (OSError, ValueError) as error:  # pandas' and pyarrow's errors are ValueErrors
         raise data_error(
@@ -75,6 +81,7 @@ def _read(place):
 
 
 def _select(table, where, place):
+    """Return the rows of a table for which all conditions hold. Raises `ValueError` where none is left."""
     for condition in _split_list(where):
         name, equals, value = (part.strip() for part in condition.partition("="))
         if not equals:
@@ -86,7 +93,8 @@ def _select(table, where, place):
                 remedy="correct `where` in config/corpora.tsv",
             )
         _check_column(name, table, place)
-        values, table = table[name].unique(), table[table[name] == value]
+        values = table[name].unique()
+        table = table[table[name] == value]
         if table.empty:
             raise data_error(
                 place,
@@ -99,22 +107,25 @@ def _select(table, where, place):
 
 
 def _split_list(text):
+    """Return the parts of a comma-separated cell."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _check_column(name, table, place):
+    """Check that a table has a column. Raises `ValueError`."""
     if name not in table.columns:
         raise data_error(
             place,
             "a column that config/corpora.tsv names must exist",
             expected=one_of(name, table.columns),
             got=f"'{name}'",
-            remedy=f"{nearest(name, table.columns)}correct the header (a CSV is separated by commas), or the row of config/corpora.tsv",
+            remedy=f"{nearest(name, table.columns)}correct the header (a CSV file has commas between cells), or the row of config/corpora.tsv",
         )
 
 
 def _labels(cells, place):
-    """Label column → cell becomes the labels, a sequence's apart. Raises `ValueError` for an empty cell."""
+    """Return the labels in the cells of the label columns; a sequence becomes several. Raises `ValueError` for an empty cell."""
+    labels = []
     for name, value in cells.items():
         if not value.strip():
             raise data_error(
@@ -124,17 +135,19 @@ def _labels(cells, place):
                 got="an empty cell",
                 remedy="fill it, or select other rows with `where`",
             )
-    return [label for name, value in cells.items() for label in (value.split() if name.endswith(SEQUENCE) else [value])]
+        labels += value.split() if name.endswith(SEQUENCE) else [value]
+    return labels
 
 
-def _inside(path, place):
+def _checked_path(path, place):
+    """Return a path that is relative to the corpus root and below it. Raises `ValueError` for any other."""
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or not pure.name:
         raise data_error(
             place,
-            "paths are relative to the corpus root, and audio lies under it",
+            "paths are relative to the corpus root, and audio files are below it",
             expected="a relative path without '..'",
             got=f"'{path}'",
-            remedy="leave the root out of the path, move the file, or choose a `root` that holds all",
+            remedy="leave the root out of the path, move the file, or choose a `root` that holds all files",
         )
     return path

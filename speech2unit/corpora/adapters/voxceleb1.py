@@ -1,8 +1,8 @@
-"""VoxCeleb1: who speaks (1251 speakers, the published identification split) or which gender (split by speaker).
+"""VoxCeleb1: the speaker (1251 of them, in the published identification split) or the gender (split by speaker).
 
-Expected: `iden_split.txt`, `vox1_meta.csv`, `dev/wav/{speaker}/{video}/*.wav`, `test/wav/…`. Label column `speaker` takes the
+Expected: `iden_split.txt`, `vox1_meta.csv`, `dev/wav/{speaker}/{video}/*.wav`, `test/wav/…`. Label column `speaker` uses the
 identification split, in which every speaker is in every split (so the manifest's speaker is null). Label column `gender`
-takes the verification split: test is its 40 speakers, dev a tenth of the others, drawn by speaker.
+uses the verification split: its 40 test speakers are test, and a tenth of the other speakers is dev.
 
 **Source:** arXiv 1706.08612.
 """
@@ -24,19 +24,19 @@ def read_rows(*, root, label_columns):
     if label_columns.strip() not in ("speaker", "gender"):
         raise data_error(
             "config/corpora.tsv",
-            "speaker and gender have splits of their own",
-            expected="label_columns speaker, or gender",
+            "speaker and gender have different splits",
+            expected="label_columns speaker or gender",
             got=f"'{label_columns}'",
-            remedy="make two rows",
+            remedy="make one row of config/corpora.tsv for each",
         )
     root = Path(root)
     people = {cells[COLUMNS[0]]: cells for cells in read_table(root / "vox1_meta.csv", COLUMNS, SOURCE, "\t")}
-    read = _speaker_row if label_columns.strip() == "speaker" else _gender_row
+    make_row = _speaker_row if label_columns.strip() == "speaker" else _gender_row
     place = root / "iden_split.txt"
     rows = []
     for number, path in read_fields(place, 2, SOURCE):
         person = look_up(path.split("/")[0], people, root / "vox1_meta.csv", SOURCE)
-        rows.append(read(f"{person['Set']}/wav/{path}", person, look_up(number, SPLITS, place, SOURCE)))
+        rows.append(make_row(f"{person['Set']}/wav/{path}", person, look_up(number, SPLITS, place, SOURCE)))
     return with_labels(rows, label_columns)
 
 
@@ -46,5 +46,10 @@ def _speaker_row(path, person, split):
 
 def _gender_row(path, person, _):
     name = person["VoxCeleb1 ID"]
-    split = "test" if person["Set"] == "test" else "dev" if split_by_hash(name) == "dev" else "train"
+    if person["Set"] == "test":
+        split = "test"
+    elif split_by_hash(name) == "dev":
+        split = "dev"
+    else:
+        split = "train"
     return utterance_row(path, split, dict(gender=look_up(person["Gender"], GENDERS, "vox1_meta.csv", SOURCE)), name)

@@ -1,9 +1,9 @@
 """VoxForge: which of six languages is spoken.
 
-Expected, as the archives lie on the server: `downloads/{de,SpeechCorpus,es,fr,it,ru}/Trunk/Audio/Main/16kHz_16bit/
-{speaker}-{date}-{code}/{wav,flac}/*` (English is SpeechCorpus; en is understood too), below any folder that `wget -x` makes
-for the server. No split is published: it is drawn by speaker; anonymous ones are told apart by submission. (SpeechPrompt v2
-takes 1800 clips a language.)
+Expected, with the folders of the server: `downloads/{de,SpeechCorpus,es,fr,it,ru}/Trunk/Audio/Main/16kHz_16bit/
+{speaker}-{date}-{code}/{wav,flac}/*` (SpeechCorpus is English; en is accepted too), below any folder that `wget -x` makes for
+the server. No split is published, so speakers are assigned to splits; each submission of an anonymous speaker counts as a
+speaker. (SpeechPrompt v2 uses 1800 clips per language.)
 
 **Source:** https://www.voxforge.org
 """
@@ -31,6 +31,7 @@ def read_rows(*, root, label_columns):
 
 
 def _row(path, root, language):
+    """Return the row of a file."""
     submission = path.parents[1].name
     name = submission.split("-")[0]
     speaker = f"{language}-{submission if name.lower() == 'anonymous' else name}"
@@ -38,12 +39,13 @@ def _row(path, root, language):
 
 
 def _check_languages(rows, root):
-    heard = {found_row["labels"]["language"] for found_row in rows}
-    if heard != set(LANGUAGES.values()):
+    """Check that all six languages occur. Raises `ValueError`."""
+    languages = {row["labels"]["language"] for row in rows}
+    if languages != set(LANGUAGES.values()):
         raise data_error(
             root,
-            "all six languages must lie here",
+            "the corpus must have all six languages",
             expected=f"{sorted(set(LANGUAGES.values()))}",
-            got=f"{sorted(heard)}",
+            got=f"{sorted(languages)}",
             remedy=f"get the others from {SOURCE}",
         )

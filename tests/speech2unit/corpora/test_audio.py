@@ -185,8 +185,8 @@ def test_the_error_says_place_rule_expected_got_and_remedy(tmp_path):
     with pytest.raises(BadAudio) as caught:
         read_audio(tmp_path / "gone.wav", sample_rate=RATE)
     assert str(caught.value) == (
-        f"{tmp_path}/gone.wav: the file must exist; expected audio that can be converted, "
-        "got missing: No such file or directory; repair or remove the file, or leave it to rejected.parquet"
+        f"{tmp_path}/gone.wav: the file must exist; expected usable audio, "
+        "got missing: No such file or directory; repair or remove the file"
     )
     copy = pickle.loads(pickle.dumps(caught.value))
     assert (copy.reason, copy.detail, str(copy)) == (caught.value.reason, caught.value.detail, str(caught.value))

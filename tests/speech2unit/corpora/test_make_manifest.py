@@ -143,7 +143,7 @@ def test_a_shuffled_source_and_other_workers_give_the_same_manifest(tmp_path):
 def test_duplicate_ids_name_their_rows(tmp_path):
     rows = good_files(tmp_path)
     text = error(tmp_path, [*rows, rows[3] | dict(path="good003.wav")])
-    assert "must be unique; expected one row each, got 1 ids of several rows: 'good003': 'good003.mp3', 'good003.wav'" in text
+    assert "must be unique; expected one row for each, got 1 ids of several rows: 'good003': 'good003.mp3', 'good003.wav'" in text
 
 
 def test_an_empty_split_and_a_label_that_train_lacks(tmp_path):
@@ -153,7 +153,7 @@ def test_an_empty_split_and_a_label_that_train_lacks(tmp_path):
     )
     rows[-1]["label"] = "c"
     assert (
-        "train must hold every label of dev and test" in (text := error(tmp_path, rows))
+        "train must have every label of dev and test" in (text := error(tmp_path, rows))
         and "'c' of label column 1 (in good011)" in text
     )
 
@@ -188,8 +188,8 @@ def test_unknown_speakers_overlap_with_nobody(tmp_path):
         (dict(adapter="tabel"), "got 'tabel'; did you mean \"table\"?"),
         (dict(speaker_pattern="x"), "adapter 'table' must use every filled cell; expected only ['root', 'metadata'"),
         (dict(speeds="fast"), "`speeds` are factors of the extra copies"),
-        (dict(speeds="0.9,0.9"), "none twice"),
-        (dict(speeds="1"), "not 1"),
+        (dict(speeds="0.9,0.9"), "different numbers"),
+        (dict(speeds="1"), "except 1, comma separated, got '1'"),
         (dict(speeds="nan"), "got 'nan'"),
     ],
 )

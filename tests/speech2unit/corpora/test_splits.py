@@ -1,4 +1,4 @@
-"""Splits: their names, and what must hold between them."""
+"""Splits: their names, how speakers are assigned to them, and which properties they must have."""
 
 import pytest
 
@@ -39,19 +39,19 @@ def test_an_empty_split(missing):
 
 
 def test_labels_are_known_by_column():
-    with pytest.raises(ValueError, match=r"got 1 that it lacks: 'a' of label column 2 \(in u2\); correct the labels"):
+    with pytest.raises(ValueError, match=r"got 1 not in train: 'a' of label column 2 \(in u2\); correct the labels"):
         check_splits(rows(("train", ["a", "x"]), ("dev", ["a", "x"]), ("test", ["a", "a"])), "here")
 
 
-def test_a_label_of_a_sequence_may_stand_anywhere():
+def test_a_label_of_a_sequence_may_be_at_any_position():
     check_splits(rows(("train", ["a", "b"]), ("dev", ["b"]), ("test", ["b", "a", "a"])), "here", "characters[]")
-    with pytest.raises(ValueError, match=r"got 1 that it lacks: 'c' \(in u2\); "):
+    with pytest.raises(ValueError, match=r"got 1 not in train: 'c' \(in u2\); "):
         check_splits(rows(("train", ["a", "b"]), ("dev", ["b"]), ("test", ["c"])), "here", "characters[]")
 
 
 @pytest.mark.parametrize("number, expected", [(1, (1, 0, 0)), (2, (1, 0, 1)), (3, (1, 1, 1)), (10, (8, 1, 1)), (40, (32, 4, 4))])
 def test_every_label_has_the_splits_that_its_speakers_allow(number, expected):
     splits = split_speakers_by_label(dict(few=["ann"], many=[f"speaker {i}" for i in range(number)]))
-    drawn = [splits[name] for name in splits if name != "ann"]
-    assert tuple(drawn.count(split) for split in ("train", "dev", "test")) == expected and splits["ann"] == "train"
+    many = [splits[name] for name in splits if name != "ann"]
+    assert tuple(many.count(split) for split in ("train", "dev", "test")) == expected and splits["ann"] == "train"
     assert splits == split_speakers_by_label(dict(many=[f"speaker {i}" for i in reversed(range(number))], few=["ann"]))

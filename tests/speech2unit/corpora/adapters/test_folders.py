@@ -56,11 +56,11 @@ def test_the_pattern_tells_the_speaker(tmp_path, pattern, speaker):
 
 def test_errors(tmp_path):
     with pytest.raises(
-        ValueError, match="a tree of classes must have folders; expected {train,dev,test}/label/ or label/, got no"
+        ValueError, match="a tree of classes must have folders; expected {train,dev,test}/label/ or label/, got no folders"
     ):
         read_rows(root=str(tmp_path), speaker_pattern="")
     with pytest.raises(
-        ValueError, match=r"ann_1.wav: every file name must tell its speaker; expected a match of '\^x', got 'ann_1'"
+        ValueError, match=r"ann_1.wav: every file name must contain its speaker; expected a match of '\^x', got 'ann_1'"
     ):
         read_rows(root=tree(tmp_path, "yes/ann_1.wav"), speaker_pattern="^x")
     with pytest.raises(ValueError, match=r"nowhere: .* got no such folder; correct `root`"):
@@ -71,7 +71,9 @@ def test_errors(tmp_path):
 
 def test_splits_and_classes_do_not_mix(tmp_path):
     root = tree(tmp_path, "train/yes/7_01.wav", "test/yes/8_01.wav", "noise/hum_1.wav")
-    with pytest.raises(ValueError, match=r"folders of splits stand beside each other alone; .* got also \['noise'\]; move these"):
+    with pytest.raises(
+        ValueError, match=r"folders of splits and folders of classes must not be mixed; .* got also \['noise'\]; move these"
+    ):
         read_rows(root=root, speaker_pattern="")
 
 

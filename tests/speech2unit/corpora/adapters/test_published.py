@@ -70,7 +70,7 @@ def test_rows_of_the_published_layout(tmp_path, adapter):
 def test_a_missing_corpus_says_where_it_is_published(tmp_path, adapter):
     source = importlib.import_module(f"speech2unit.corpora.adapters.{adapter}").SOURCE
     text = refusal(adapter, str(tmp_path / "nowhere"))
-    assert text.startswith(str(tmp_path / "nowhere")) and "must lie in its published layout; expected '" in text
+    assert text.startswith(str(tmp_path / "nowhere")) and "must have its published layout; expected '" in text
     assert source in text or "get it from https://" in text
     (tmp_path / "empty").mkdir()
     assert "expected '" in (text := refusal(adapter, str(tmp_path / "empty"))) and "get it from http" in text
@@ -124,7 +124,7 @@ def test_silence_is_every_second_of_the_noise_once(tmp_path):
 
 def test_noise_that_is_no_audio_is_named(tmp_path):
     files = CASES["speech_commands"]["files"] | {"speech_commands_v0.01/_background_noise_/hum.wav": "text"}
-    assert "hum.wav: a recording that is cut must be readable" in refusal("speech_commands", write(tmp_path, files))
+    assert "hum.wav: a recording that is cut into segments must be readable" in refusal("speech_commands", write(tmp_path, files))
 
 
 def test_two_versions_below_one_root(tmp_path):
@@ -146,7 +146,7 @@ def test_voxceleb_gender_is_split_by_speaker(tmp_path):
         ("id10001", "train", "male"): 3, ("id10270", "test", "female"): 1,
     }  # fmt: skip
     text = refusal("voxceleb1", str(tmp_path), "speaker,gender")
-    assert "got 'speaker,gender'; make two rows" in text
+    assert "got 'speaker,gender'; make one row of config/corpora.tsv for each" in text
 
 
 def test_videos_must_have_become_audio(tmp_path):
@@ -166,14 +166,14 @@ def test_a_sequences_symbols_may_stand_anywhere(tmp_path, adapter):
     rows = read(adapter, write(tmp_path, CASES[adapter]["files"]))
     rows += [rows[-1] | dict(split="test", labels=rows[0]["labels"][::-1] * 2)]
     check_splits(rows, "here", CASES[adapter]["label_columns"])
-    with pytest.raises(ValueError, match="train must hold every label"):
+    with pytest.raises(ValueError, match="train must have every label"):
         check_splits(rows, "here", "characters")
 
 
 LEXICONS = {"librispeech-lexicon-1.txt": "GO G OW1\nGO G AA0\nAN AE1 N\n", "librispeech-lexicon-2.txt": "ON AA1 N\nGO K\n"}
 
 
-def test_phonemes_are_the_first_of_the_lexicons_beside_the_corpus(tmp_path):
+def test_phonemes_are_the_first_of_the_lexicons_next_to_the_corpus(tmp_path):
     root = write(tmp_path, CASES["librispeech"]["files"] | LEXICONS)
     assert [row["labels"] for row in read("librispeech", root, "phonemes[]")] == [["G", "OW1", "AA1", "N"]] * 3
 
@@ -184,7 +184,9 @@ def test_a_missing_lexicon_or_word_says_where_to_get_it(tmp_path):
     assert "expected 'librispeech-lexicon*.txt'" in text and "downstream/ctc/lexicon" in text
     write(tmp_path, {"librispeech-lexicon.txt": LEXICONS["librispeech-lexicon-1.txt"]})
     text = refusal("librispeech", root, "phonemes[]")
-    assert "84-121-0000: the lexicon has every word; expected phonemes of each, got none of ['ON']" in text and "http" in text
+    assert (
+        "84-121-0000: the lexicon has every word; expected phonemes of each word, got none of ['ON']" in text and "http" in text
+    )
 
 
 def test_mixtures_of_another_folder_are_refused(tmp_path):

@@ -88,7 +88,10 @@ def test_an_unknown_split_names_its_row(tmp_path):
 @pytest.mark.parametrize("path", ["../1.wav", "/etc/1.wav", "a/../../1.wav", "", "."])
 def test_files_outside_the_root_are_refused(tmp_path, path):
     text = error(tmp_path, [ROWS[0] | dict(path=path)])
-    assert "row 2: paths are relative to the corpus root, and audio lies under it; expected a relative path without '..'" in text
+    assert (
+        "row 2: paths are relative to the corpus root, and audio files are below it; expected a relative path without '..'"
+        in text
+    )
 
 
 def test_an_empty_label_names_its_row(tmp_path):
