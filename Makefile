@@ -1,5 +1,6 @@
 # make demo   environment, then speech to results/SCR/acc.json
 # make test   environment, then lint, format, snakemake --lint and the tests
+# make test-fast  about a minute: ruff, and the tests that are not marked slow
 # make resume after a crash: what was running goes on; TARGET=results/MINE/acc.json, ARGS="--profile …"
 # make verify every result against its checksum, schema and origin
 # make faults kills, damage, full disks and hostile files by the thousand (hours); make test has a small part of it
@@ -14,7 +15,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --pr
 
 BENCHMARKS := $(filter-out __init__ side_by_side table plan faults,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
-.PHONY: demo test env lint format bench resume verify faults slurm-test
+.PHONY: demo test test-fast env lint format bench resume verify faults slurm-test
 .NOTPARALLEL: bench
 
 demo: $(VENV)/installed
@@ -34,6 +35,10 @@ faults: $(VENV)/installed
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-fast: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -16,16 +16,16 @@ from training.checkpointing import CheckpointSlot, keep_checkpoints
 
 
 def pytest_collection_modifyitems(items):
-    """Keep tests of the same finished runs in one process and start them first, since they take longest.
+    """Mark tests that run Snakemake as slow, keep tests of the same finished runs in one process, and start those first.
 
     `pytest -n 2 --dist loadgroup` gives each group to one process. All tests that use `project` share that run of the whole
     pipeline; other tests that run Snakemake share the runs of their module.
     """
     for item in items:
-        if "project" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("project"))
-        elif "new_project" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+        if "new_project" in item.fixturenames:
+            group = "project" if "project" in item.fixturenames else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(group))
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 

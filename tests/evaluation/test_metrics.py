@@ -121,6 +121,7 @@ def spaced_words(labels):
     return "".join(" " if label == "|" else label for label in labels).split()
 
 
+@pytest.mark.slow
 def test_wer_equals_levenshteins_distance_over_the_words():
     for rng in cases():
         number = rng.integers(1, 5)
@@ -128,6 +129,7 @@ def test_wer_equals_levenshteins_distance_over_the_words():
         assert value("wer", frame(pairs)) == pytest.approx(error_rate(pairs), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_wer_and_cer_of_characters_equal_levenshteins_distance_over_the_text():
     for rng in cases(1):
         number = rng.integers(1, 4)
@@ -140,6 +142,7 @@ def test_wer_and_cer_of_characters_equal_levenshteins_distance_over_the_text():
         assert value("cer", frame(pairs)) == pytest.approx(error_rate(characters), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_f1_equals_counts_of_the_classes():
     for rng in cases(2):
         references = ["abc"[i] for i in rng.integers(0, 3, 12)]
@@ -155,6 +158,7 @@ def random_scores(rng):
     return positive, scores
 
 
+@pytest.mark.slow
 def test_eer_equals_a_scan_of_all_thresholds():
     for rng in cases(3):
         positive, scores = random_scores(rng)
@@ -198,6 +202,7 @@ def slot_cases(rng):
     return [[random_slots(rng) for _ in "ab"] for _ in range(number)]
 
 
+@pytest.mark.slow
 def test_slot_metrics_equal_a_count_of_slots_and_distances_of_values():
     for rng in cases(5):
         rows = slot_cases(rng) + [[[("year", "AB")]] * 2]
@@ -207,6 +212,7 @@ def test_slot_metrics_equal_a_count_of_slots_and_distances_of_values():
         assert scores == pytest.approx(slot_scores(named), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_accuracy_and_error_rates_equal_s3prls():
     for rng in cases(7):
         number = rng.integers(1, 5)
@@ -220,6 +226,7 @@ def test_accuracy_and_error_rates_equal_s3prls():
         assert value("accuracy", rows) == pytest.approx(common.accuracy(hypotheses, references), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_slot_metrics_equal_s3prls():
     for rng in cases(6):
         rows = slot_cases(rng) + [[[("year", "AB")]] * 2]

@@ -66,6 +66,7 @@ def test_every_utterance_has_its_frames(corpus, alone):
         assert frames.shape == (-(-(1 + (row["num_samples"] - 400) // 160) // 2), 16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_shards", [1, 3, 10])
 def test_shards_and_order_give_the_same_bits(corpus, alone, num_shards):
     folder, rows = corpus

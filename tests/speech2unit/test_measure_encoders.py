@@ -61,6 +61,7 @@ def test_multiply_adds_are_those_counted_by_hand(folders):
     assert counted(folders["parent"]) == counted(folders["child"]) == expected
 
 
+@pytest.mark.slow
 def test_packed_matrices_and_products_of_spectra_count_too(folders):
     windows, frames = 3199, 49
     statistics = windows * 10 * 10 + 8 * 10 * 10  # of the group norm that is folded into the first convolution
@@ -96,12 +97,14 @@ def test_calls_take_turns_and_the_first_turn_does_not_count(monkeypatch):
     assert seen == ["a", "b"] * 4
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_needs_memory_for_what_it_loads(folders, tmp_path):
     sizes = SIZES | dict(num_targets=[1_000_000])  # 64 MB of a head
     big = stored(tmp_path / "big", "melhubert", MelHuBERTModel(MelHuBERTConfig(**sizes)).state_dict() | FRONT_END, sizes)
     assert peak_memory_mb(big, 0.1) - peak_memory_mb(folders["parent"], 0.1) > 50
 
 
+@pytest.mark.slow
 def test_the_table_has_a_row_each_and_ratios_to_the_parent(folders, tmp_path):
     names = list(folders)
     measure_encoders.measure_encoders(

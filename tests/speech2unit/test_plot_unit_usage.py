@@ -41,6 +41,7 @@ def test_bars_and_marks_of_dead_units():
     assert (by_unit.get_xlabel(), by_unit.get_ylabel()) == ("unit", "occurrences")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_clusters", [5, 4])
 @pytest.mark.filterwarnings("error")
 def test_a_file_with_and_without_dead_units(reduced_units, tmp_path, num_clusters):

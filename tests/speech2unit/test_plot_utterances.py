@@ -72,6 +72,7 @@ def test_an_envelope_keeps_peaks_and_few_points():
     assert times[np.argmax(high)] == pytest.approx(70_001 / RATE, abs=0.01)
 
 
+@pytest.mark.slow
 def test_from_files_to_a_figure(tmp_path, monkeypatch):
     rows = [row(i, "ab"[i % 2]) for i in range(3)]
     for r in rows:

@@ -256,6 +256,7 @@ def footer_start(data):
     return len(data) - 8 - int.from_bytes(data[-8:-4], "little")
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_in_the_footer_is_refused(written):
     """The footer holds no page, so that Parquet's page checksums do not protect it."""
     data = written.read_bytes()
@@ -274,6 +275,7 @@ def test_a_flipped_bit_in_the_pages_is_refused(written):
     tables.read(written, TOY)
 
 
+@pytest.mark.slow
 def test_without_the_checksum_some_flipped_bits_would_read_as_other_rows(written, monkeypatch):
     """This is why page checksums are not enough."""
     expected = tables.read(written, TOY)
@@ -294,6 +296,7 @@ def test_a_file_that_is_not_parquet(path):
     assert "a table must be readable; expected a Parquet file with correct page checksums, got " in error(tables.read, path, TOY)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.dictionaries(st.text(max_size=5), st.lists(st.integers(-(2**15), 2**15 - 1), max_size=5), max_size=20))
 def test_random_rows_read_back(tmp_path_factory, rows):

@@ -42,6 +42,7 @@ def best_sequence(rows, fusion):
     return list(max(log_probabilities, key=score))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("symbols", [LETTERS, WORDS])
 def test_it_finds_the_best_of_all_sequences(symbols):
     with_lm = make_fusion(symbols)

@@ -1,6 +1,7 @@
 """Hidden states that are kept: those of the encoder, for every layer and utterance, in any number of shards."""
 
 import numpy as np
+import pytest
 import soundfile
 
 from speech2unit.corpora.schemas import MANIFEST
@@ -11,6 +12,7 @@ from superb.hidden_states import plain_hidden_states
 from superb.inputs import load_hidden_states
 
 
+@pytest.mark.slow
 def test_states_are_the_encoders_and_shards_change_nothing(tones, melhubert, tmp_path):
     folder, rows = tones
     copy = rows[0] | dict(utterance_id="sp1.1-u00", speed=1.1)

@@ -31,6 +31,7 @@ def model_of(folder, tuning, task="ks", seed=0):
     return build_model(folder, tuning=tuning, head=head, num_outputs=num_outputs), targets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", HEADS)
 def test_every_head_trains_on_every_encoder(folder, waveforms, task):
     model, targets = model_of(folder, DEEP_PROMPT, task)
@@ -54,6 +55,7 @@ def test_answers_have_the_form_of_targets(melhubert, waveforms, task):
     assert measures["loss"] == pytest.approx(float(sum(loss for loss, _ in batches)) / sum(n for _, n in batches))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["ks", "asr", "sd"])
 def test_kept_hidden_states_give_the_logits_of_the_waveforms(folder, waveforms, task):
     model, _ = model_of(folder, dict(method="weighted_sum"), task)

@@ -21,6 +21,7 @@ def rows():
             )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_panel_for_each_task_a_line_for_each_way(tmp_path):
     frame = pandas.DataFrame(rows())
     assert [(title.split("\n")[0], len(part)) for title, part in panels(frame)] == [("KS on c, e", 6), ("SD on c, e", 2)]
@@ -34,6 +35,7 @@ def test_a_panel_for_each_task_a_line_for_each_way(tmp_path):
     assert (tmp_path / "methods.svg").read_text().startswith("<?xml")
 
 
+@pytest.mark.slow
 def test_a_sweep_shows_both_splits_and_the_best_rate(tmp_path):
     sweep = [
         dict(factor=f, learning_rate=f / 100, seed=1, metric="wer", dev_value=1 / f, value=2 / f, best=f == 3)

@@ -1,5 +1,6 @@
 """Predictions: those of the trained model of each seed, for every dev and test utterance."""
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -40,6 +41,7 @@ def test_a_tuned_encoder_predicts_the_right_labels(tune, task, tmp_path):
     assert sum(row["labels"] == row["predicted_labels"] for row in predictions) >= 10 and len(predictions) == 12
 
 
+@pytest.mark.slow
 def test_words_are_decoded_a_second_time_with_a_language_model(tune, task, tmp_path):
     settings = dict(kind="ASR", head=dict(architecture="linear_ctc", projection_dim=8), seeds=[1])
     made = tune(**settings)

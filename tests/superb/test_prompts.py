@@ -151,6 +151,7 @@ def test_an_unknown_initialization_is_refused():
         InputPrompt(nn.Identity(), length=1, initialization="zeros", init_scale=1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", range(3))
 def test_hidden_states_are_the_encoders_features(folder, trunk, waveforms, layer):
     from speech2unit import encoders

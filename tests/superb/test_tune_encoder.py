@@ -20,6 +20,7 @@ def curve(path, split="dev"):
     return {(row["seed"], row["update"]): row["value"] for row in rows}
 
 
+@pytest.mark.slow
 def test_each_seed_has_its_tensors_and_its_curve(tune):
     made = tune(tuning=DEEP_PROMPT)
     tensors = load_file(made["tuned"])
@@ -34,6 +35,7 @@ def test_each_seed_has_its_tensors_and_its_curve(tune):
     assert sizes["total_parameters"] > sizes["trained_parameters"]
 
 
+@pytest.mark.slow
 def test_it_learns_to_tell_tones_apart(tune):
     losses = curve(tune(tuning=dict(method="full"), seeds=[1], num_updates=40, evaluate_every=20)["training"])
     assert losses[1, 40] < 0.5 * np.log(3)
@@ -47,6 +49,7 @@ def test_a_second_run_is_the_same_and_another_rate_is_not(tune):
     assert curve(first["training"]) == curve(again["training"]) != curve(slower["training"])
 
 
+@pytest.mark.slow
 def test_kept_hidden_states_train_as_the_waveforms_do(tune, task, tones, tmp_path):
     tables.write(tmp_path / "manifest.parquet", tones[1], MANIFEST)
     paths = {name: task[name] for name in ("model", "config", "root")} | dict(manifest=tmp_path / "manifest.parquet")
@@ -55,6 +58,7 @@ def test_kept_hidden_states_train_as_the_waveforms_do(tune, task, tones, tmp_pat
     assert list(read.values()) == pytest.approx(list(kept.values()), rel=0.02)
 
 
+@pytest.mark.slow
 def test_a_warm_start_takes_the_head_of_another_task(tune):
     first = tune("first", seeds=[1])
     warm = tune(

@@ -37,6 +37,7 @@ def num_trained(*modules):
     return sum(p.numel() for module in modules for p in module.parameters() if p.requires_grad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method, settings, expected", [
     ("weighted_sum", {}, 0), ("input_prompt", PROMPT | dict(length=10), 7_680), ("deep_prompt", PROMPT | dict(length=10), 99_840),
     ("lora", dict(rank=8), 294_912), ("adapter", dict(bottleneck=32, both=False), 599_424),

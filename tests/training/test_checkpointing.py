@@ -98,6 +98,7 @@ def equal_runs(first, second):
     return first[1] == second[1] and all(torch.equal(tensor, second[0][name]) for name, tensor in first[0].items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batches, kills_seed", [(seeded, 5), (replayed, 8)])
 def test_a_killed_run_resumes_with_the_same_tensors_and_curve(tmp_path, interrupted, batches, kills_seed):
     runs = []
@@ -124,6 +125,7 @@ def test_results_do_not_depend_on_the_number_of_processes(monkeypatch):
             torch.testing.assert_close(two_processes[name], tensor, rtol=0, atol=1e-3)  # products may be in bfloat16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["identity", "inputs"])
 def test_the_checkpoint_of_another_job_is_not_used_but_removed(tmp_path, monkeypatch, capfd, change):
     (checkpoint,) = stop_at(6, monkeypatch, tmp_path)
@@ -192,6 +194,7 @@ save_file(tensors | dict(curve=torch.tensor([value for *_, value in curve])), {f
 """
 
 
+@pytest.mark.slow
 def test_torchrun_and_forked_processes_give_the_same_results(tmp_path):
     """Under torchrun both processes return the results."""
     from safetensors.torch import load_file

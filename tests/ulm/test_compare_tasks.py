@@ -48,6 +48,7 @@ def compare(tmp_path, folders, num_resamples=2000):
     }
 
 
+@pytest.mark.slow
 def test_a_difference_has_the_interval_of_a_paired_bootstrap(tmp_path):
     compared, reference = rights(0.8, 1), rights(0.75, 2)
     differences = compare(tmp_path, [write_task(tmp_path, "other", reference), write_task(tmp_path, "one", compared)])
@@ -73,6 +74,7 @@ def test_other_metrics_labels_or_rows_are_not_compared(tmp_path, changed):
     assert differences["two", "majority"]["higher_is_better"] == (changed.get("metric") != "wer")
 
 
+@pytest.mark.slow
 def test_a_system_does_not_differ_from_itself(tmp_path):
     right = rights(0.7, 1)
     row = compare(tmp_path, [write_task(tmp_path, name, right) for name in ("one", "two")])["two", "one"]

@@ -140,6 +140,7 @@ DIGITS = OpenAnswers({"one": (5,), "two": (9,), "three": (17,)}, 3)  # 3 + 9 + 2
 PAIRS = OpenAnswers({"one": (5, 5), "two": (5, 9), "three": (17, 5)}, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", ["all", "target"])
 @pytest.mark.parametrize("length_penalty", [0.0, 0.7, 1.0])
 @pytest.mark.parametrize("following, steps", [(ANSWERS, 5), (DIGITS, 4), (PAIRS, 5)], ids=["listed", "digits", "pairs"])
@@ -154,6 +155,7 @@ def test_a_beam_of_as_many_hypotheses_as_answers_finds_the_best(lm, prompt, scop
         assert score == pytest.approx(scored[best], abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("following, steps", [(None, 6), (ANSWERS, 5), (DIGITS, 4), (PAIRS, 5)])
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
 def test_a_beam_of_one_is_greedy(lm, prompt, following, steps, length_penalty):
@@ -165,6 +167,7 @@ def test_a_beam_of_one_is_greedy(lm, prompt, following, steps, length_penalty):
     assert max(map(len, outputs)) > 1
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.lists(tokens, min_size=1, max_size=5), st.integers(2, 6), st.integers(0, 99))
 def test_beams_give_legal_answers_with_their_log_probabilities_and_rows_do_not_mix(random_lm, rows, size, seed):

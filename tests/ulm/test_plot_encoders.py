@@ -71,6 +71,7 @@ def test_zeros_do_not_count_as_parameters(rows):
     assert cost_values(frame, "real_time_factor").tolist() == pytest.approx([10.0] * 3)
 
 
+@pytest.mark.slow
 def test_the_stage_writes_a_figure(rows, tmp_path):
     tables.write(tmp_path / "s.parquet", rows, ENCODERS_SUMMARY)
     plot_encoders(summary=tmp_path / "s.parquet", figure=tmp_path / "encoders.svg")

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -60,6 +61,7 @@ def test_the_files_of_the_stage_can_be_loaded(pretrained):
     assert set(curve["update"]) == {3, 6} and {"train", "dev"} == set(curve.split)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_tensors(task, pretrained, tmp_path, run_stage, pretraining_settings):
     run_stage(pretrain_ulm, tmp_path, task, **pretraining_settings())
     for file in ("model.safetensors", "task_prompts.safetensors"):
@@ -67,6 +69,7 @@ def test_the_same_seed_gives_the_same_tensors(task, pretrained, tmp_path, run_st
         assert set(first) == set(second) and all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_to_the_same_tensors_and_curve(
     task, pretrained, tmp_path, run_stage, pretraining_settings, interrupted
 ):

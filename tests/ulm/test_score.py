@@ -151,6 +151,7 @@ def test_an_equal_error_rate_of_a_constant_is_chance():
     assert baseline_values(rows, "eer", **BOOTSTRAP)["majority"]["value"] == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric, others", [("accuracy", []), ("accuracy", ["f1"]), ("wer", ["slot_type_f1", "cer"])])
 def test_the_report(tmp_path, metric, others):
     rows = sample_rows() + sample_rows(num_rows=20, split="dev")

@@ -58,6 +58,7 @@ def test_one_unit_for_two_labels(tmp_path):
     assert not (tmp_path / "v.parquet").exists()
 
 
+@pytest.mark.slow
 def test_published_units_of_google_commands_are_mapped_by_frequency(tmp_path):
     """Units by falling count in the sources are paired with labels by falling count, ties in the order of first appearance."""
     path = Path(__file__).parents[2] / "../shared/data/units_gsc_hubert100/train.parquet"

@@ -50,6 +50,7 @@ def test_bar_lengths_labels_and_totals():
     assert train.get_ylim()[0] > train.get_ylim()[1]  # the most frequent on top
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("max_classes", [1, 60])
 def test_a_file(tmp_path, max_classes):

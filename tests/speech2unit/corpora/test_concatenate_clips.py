@@ -81,6 +81,7 @@ def test_a_manifest_of_the_new_corpus_holds_sequences(clips, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_same_bytes_again_and_others_with_another_seed(clips, tmp_path):
     def content(folder):
         return [(path.name, path.read_bytes()) for path in sorted(folder.rglob("*.*"))]

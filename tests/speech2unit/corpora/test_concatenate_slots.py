@@ -71,6 +71,7 @@ def test_what_is_heard_is_what_the_slots_hold(made):
     assert (speakers == 1).all() and {"a", "x", "a+x", "b+x", "d+z"} <= set(speakers.index)
 
 
+@pytest.mark.slow
 def test_the_same_bytes_again_and_others_with_another_seed(made):
     def content(folder):
         return [path.read_bytes() for path in sorted(folder.rglob("*.*"))]

@@ -97,6 +97,7 @@ def bad_files(root):
     return codes, converted
 
 
+@pytest.mark.slow
 def test_each_bad_file_is_one_row_with_its_code_and_the_good_ones_do_not_notice(tmp_path, record_property):
     good = good_files(tmp_path, 200)
     clean, nothing = make(tmp_path, good, allow_speaker_overlap=True)

@@ -44,6 +44,7 @@ def corpus(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_same_bytes_in_fresh_processes_and_again_in_this_one(corpus, tmp_path):
     synthesize_commands(**paths(tmp_path / "again"), **SETTINGS)
     for name in ("one", "two"):

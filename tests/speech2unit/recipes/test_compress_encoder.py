@@ -73,6 +73,7 @@ def test_training_after_a_step_is_repeated_until_it_is_ready(prepare_stage):
     assert list(answers) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transformer", ["melhubert", "hubert"])
 def test_the_same_seed_gives_the_same_tensors_and_curve(prepare_stage, transformer):
     tensors = []

@@ -104,6 +104,7 @@ def assert_same_encoder(first, second):
     assert curves[0].drop_columns("seconds").equals(curves[1].drop_columns("seconds"))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_tensors_and_curve(pretrain, trained, tmp_path):
     pretrain(tmp_path)
     assert_same_encoder(trained, tmp_path)

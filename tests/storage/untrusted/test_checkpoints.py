@@ -79,6 +79,7 @@ def test_changing_a_tensor_leaves_the_file_alone(tmp_path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 def test_a_checkpoint_as_fairseq_writes_it(tmp_path, legacy):
     from fairseq.data import Dictionary

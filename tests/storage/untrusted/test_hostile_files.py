@@ -201,6 +201,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_the_error_names_what_was_refused_and_no_code_runs(folder, name):
     write, reader, expected = HOSTILE[name]
@@ -214,6 +215,7 @@ def test_the_error_names_what_was_refused_and_no_code_runs(folder, name):
     assert not list(folder.glob("out/.*"))
 
 
+@pytest.mark.slow
 def test_all_of_them_take_less_than_ten_seconds_and_a_gigabyte(folder):
     for name, (write, _, _) in HOSTILE.items():
         write(folder / name)
