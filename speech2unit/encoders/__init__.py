@@ -118,7 +118,9 @@ def load_trainable(folder, device="cpu"):
     Raises:
         ValueError: as `load`; or encoders of this architecture cannot be trained further.
     """
-    return _optional(folder, "load_trainable", "training needs an encoder that can be trained")(Path(folder), device)
+    return _optional_function(folder, "load_trainable", "further training needs an encoder that supports it")(
+        Path(folder), device
+    )
 
 
 def load_trunk(folder):
@@ -127,7 +129,9 @@ def load_trunk(folder):
     Raises:
         ValueError: as `load`; or the architecture has no transformer blocks.
     """
-    return _optional(folder, "load_trunk", "prompts and other tuning need an encoder with transformer blocks")(Path(folder))
+    return _optional_function(folder, "load_trunk", "prompts and other tuning need an encoder with transformer blocks")(
+        Path(folder)
+    )
 
 
 def encode(encoder, waveforms, layer):
@@ -205,8 +209,8 @@ def _architecture_of(folder):
     return import_architecture(name)
 
 
-def _optional(folder, function, rule):
-    """Return a function that only some architectures have; `rule` is what the message says if this one has not."""
+def _optional_function(folder, function, rule):
+    """Return a function that only some architectures have. Raises `ValueError` with `rule` if this one does not have it."""
     module = _architecture_of(folder)
     if not hasattr(module, function):
         name = module.__name__.rpartition(".")[2]

@@ -1,19 +1,20 @@
 '''Encoder architectures, one file each. `architecture` in config/encoders.tsv and in an encoder's config.json names the file.
 
-A file must have
+Every file has
 
 * `load(folder, device)`: return the encoder saved in `folder`, an object with the members of `speech2unit.encoders.Encoder`.
 
-It has these functions and constants for what else the architecture supports:
+A file also has the functions and constants for what the architecture supports:
 
-* `convert(tensors, sizes)`: convert published weights. `tensors`: published name → tensor; `sizes`: a preset of section
+* `convert(tensors, sizes)`, to convert published weights. `tensors`: published name → tensor; `sizes`: a preset of section
   `convert_encoder`, which becomes config.json. Return our name → tensor, and the rows of a load report (`LOAD_REPORT`).
   An architecture without learned weights returns `{}, []`.
-* `sizes_from_transformers(config)`: return the sizes, read from the config.json of a transformers model.
-* `load_trunk(folder)`: return the encoder as a `speech2unit.encoders.Trunk`, for prompts inside it and other tuning.
-* `load_trainable(folder, device)`: return it as a `speech2unit.encoders.TrainableEncoder`, to be pruned, factorised or distilled;
-  with it `OBJECTIVE`, a key of `speech2unit.recipes.compress_encoder.OBJECTIVES`: what it learns after each such step.
-* `RECIPE`: name of the stage that trains it from scratch, if it was not published.
+* `sizes_from_transformers(config)`, to convert models in the format of transformers. Return the sizes in their config.json.
+* `load_trunk(folder)`, for prompts inside the encoder and other tuning. Return a `speech2unit.encoders.Trunk`.
+* `load_trainable(folder, device)` and the constant `OBJECTIVE`, for pruning, factorisation and distillation. Return a
+  `speech2unit.encoders.TrainableEncoder`. `OBJECTIVE` names what the smaller model learns, a key of
+  `speech2unit.recipes.compress_encoder.OBJECTIVES`. workflow/schemas/encoders.schema.yaml lists these architectures as well.
+* The constant `RECIPE`, the name of the stage that trains the encoder from scratch.
 
 The smallest architecture:
 
@@ -36,6 +37,6 @@ The smallest architecture:
     def convert(tensors, sizes):
         return {}, []
 
-The workflow reads which of these names a file defines without importing it. They must be defined at the top level of the file, by
-`def` or by an assignment.
+The workflow reads without importing a file which of these names it defines. Define them at the top level, by `def` or by an
+assignment.
 '''

@@ -1,1 +1,1 @@
-"""Encoder models as plain PyTorch modules, with the tensor names of published checkpoints."""
+"""Models of encoders as plain PyTorch modules, their layers, and the tensor names of published checkpoints."""

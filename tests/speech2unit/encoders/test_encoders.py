@@ -157,7 +157,7 @@ def test_a_trainable_encoder_can_hold_another_model(tmp_path, name):
 
 def test_an_encoder_that_cannot_be_trained_is_refused(tmp_path):
     save_config(tmp_path / "config.json", dict(architecture="log_mel", subtract_loudness=True))
-    with pytest.raises(ValueError, match="training needs an encoder that can be trained; .* got 'log_mel'"):
+    with pytest.raises(ValueError, match="further training needs an encoder that supports it; .* got 'log_mel'"):
         encoders.load_trainable(tmp_path)
 
 
