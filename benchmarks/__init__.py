@@ -1,6 +1,6 @@
-"""Side by side with peers: the same computation in one run, timed in turns."""
+"""Benchmarks: the same computation by this project and by a peer, timed in turns in one run."""
 
 import os
 
-# As the shim of the stages: threads that wait must sleep, or with others on the machine times grow fivefold.
+# As in the stages: threads that wait must sleep. If they spin while others use the machine, times grow fivefold.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

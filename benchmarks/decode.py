@@ -1,8 +1,8 @@
-"""Labels of test rows from the published unit LM under a prompt: one cached pass over all, against fairseq's generator.
+"""Labels of test rows from the published unit LM with a prompt: one cached pass over all rows, against fairseq's generator.
 
-The peer decodes as SpeechPrompt v1 does: batches of 32, sources forced token by token, no cache. Both choose among twelve
-labels of one unit, so what they predict must agree; the weights are random, but the same. Ours runs as the stage `sample`
-does, with matrix products in bfloat16 where the processor has them; `ours_in_float32` is the same without.
+The peer decodes like SpeechPrompt v1: in batches of 32, with the source forced token by token and without a cache. Both sides
+choose among twelve labels of one unit, so their predictions must agree. The weights are random, but the same on both sides. Ours
+runs like the stage `sample`, with matrix products in bfloat16 if the processor supports it; `ours_in_float32` is without it.
 """
 
 import copy
@@ -17,61 +17,79 @@ from ulm.build_vocabulary import EOS
 from ulm.decode import greedy, legal_continuations
 from ulm.tuned import TunedLM
 
-BATCH, LENGTH = 32, 6
+BATCH_SIZE = 32
+LENGTH = 6  # of the prompt
 FOLLOWING = legal_continuations([(FIRST_UNIT + label, EOS) for label in range(NUM_LABELS)])
 
 
 def batches(num_batches):
-    """Batches of 32 sources, and where they are from. Those of a batch are of one length, so that fairseq's generator can
-    allow some tokens alone; the lengths are spread over the test set's.
+    """Return batches of 32 sources, and their origin.
+
+    All sources of a batch have the same length, so that fairseq's generator can allow a few tokens only. The lengths of the
+    batches are spread over those of the test set.
     """
     rows, origin = token_rows()
-    by_length = {}
+    sources_by_length = {}
     for source, _ in rows:
-        by_length.setdefault(len(source), []).append(source.tolist())
-    full = [found[:BATCH] for _, found in sorted(by_length.items()) if len(found) >= BATCH]
+        sources_by_length.setdefault(len(source), []).append(source.tolist())
+    full = [sources[:BATCH_SIZE] for _, sources in sorted(sources_by_length.items()) if len(sources) >= BATCH_SIZE]
     return [full[(2 * i + 1) * len(full) // (2 * num_batches)] for i in range(num_batches)], origin
 
 
-def listening(theirs):
-    """fairseq's LM with attention four times as loud: with weights as drawn, hardly anything said depends on the source."""
+def strengthen_attention(theirs):
+    """Multiply the attention of fairseq's LM by four. With random weights, the labels would hardly depend on the source."""
     for layer in theirs.decoder.layers:
         layer.self_attn.out_proj.weight.mul_(4)
     return theirs
 
 
-def same(ours, peer):
-    """How many rows and different labels; raises `ValueError` where the two predict something else."""
+def check_labels(ours, peer):
+    """Return the numbers of rows and of different labels. Raises `ValueError` if the predictions differ."""
     if ours != peer:
-        raise ValueError(
-            f"decode: both must predict the same labels; {sum(a != b for a, b in zip(ours, peer))} of {len(ours)} differ"
-        )
+        num_different = sum(our_label != peer_label for our_label, peer_label in zip(ours, peer))
+        raise ValueError(f"decode: both sides must predict the same labels; {num_different} of {len(ours)} differ")
     return dict(predicted_rows=len(ours), different_labels=len(set(ours)))
 
 
-def against(name, peer_model, what, *, num_batches, **settings):
-    """Benchmark `name`; peer_model: (fairseq's LM, ours with its prompt) → the model that fairseq's generator shall decode."""
-    groups, origin = batches(num_batches)
-    theirs, words = listening(fairseq_unit_lm(PUBLISHED, seed=0)), dictionary(NUM_UNITS)
+def run(name, build_peer, what, *, num_batches, **settings):
+    """Run the benchmark.
+
+    Args:
+        name: of the benchmark.
+        build_peer: function from fairseq's LM and our LM with its prompt to the model that fairseq's generator decodes.
+        what: see `side_by_side.compare`.
+        num_batches: number of batches.
+        settings: of `side_by_side.compare`.
+    """
+    sources, origin = batches(num_batches)
+    theirs = strengthen_attention(fairseq_unit_lm(PUBLISHED, seed=0))
+    words = dictionary(NUM_UNITS)
     lm = our_unit_lm(theirs, PUBLISHED)
-    tuned, device = TunedLM(lm, prompt_of(lm, LENGTH, seed=0), "all", label_smoothing=0.0), torch.device("cpu")
-    model, cast = peer_model(theirs, tuned), copy.deepcopy(tuned)
+    tuned = TunedLM(lm, prompt_of(lm, LENGTH, seed=0), "all", label_smoothing=0.0)
+    peer_model = build_peer(theirs, tuned)
+    device = torch.device("cpu")
+    cast = copy.deepcopy(tuned)
     cast_frozen(cast.requires_grad_(False), device)
 
-    def labels_of(tuned):
-        found = [greedy(tuned, group, max_steps=2, following=FOLLOWING)[0] for group in groups]
-        return [label for said in found for (label,) in said]
+    def decode_labels(tuned):
+        labels = []
+        for batch in sources:
+            answers, _ = greedy(tuned, batch, max_steps=2, following=FOLLOWING)
+            labels += [label for (label,) in answers]
+        return labels
 
     def ours():
         with mixed_precision(device):
-            return labels_of(cast)
+            return decode_labels(cast)
 
     def peer():
-        return [label for group in groups for label in generate(model, words, group, NUM_LABELS)]
+        return [label for batch in sources for label in generate(peer_model, words, batch, NUM_LABELS)]
 
     def check(our_labels, peer_labels):
-        taken, labels = min((seconds(lambda: labels_of(tuned)) for _ in range(3)), key=lambda timed: timed[0])
-        return same(our_labels, peer_labels) | same(labels, peer_labels) | dict(ours_in_float32=taken / len(labels))
+        timed = [seconds(lambda: decode_labels(tuned)) for _ in range(3)]
+        taken, float32_labels = min(timed, key=lambda pair: pair[0])
+        figures = check_labels(our_labels, peer_labels) | check_labels(float32_labels, peer_labels)
+        return figures | dict(ours_in_float32=taken / len(float32_labels))
 
     compare(
         name,
@@ -79,22 +97,22 @@ def against(name, peer_model, what, *, num_batches, **settings):
         peer,
         what=what,
         unit="s/row",
-        items=BATCH * num_batches,
+        items=BATCH_SIZE * num_batches,
         check=check,
         rows=origin,
-        units_a_row=[len(group[0]) for group in groups],
+        units_per_row=[len(batch[0]) for batch in sources],
         peak_per_second=matmul_peak(torch.get_num_threads(), torch.float32),
         **settings,
     )
 
 
 if __name__ == "__main__":
-    against(
+    run(
         "decode",
         lambda theirs, tuned: OverwrittenRows(theirs, tuned.prompt),
         num_batches=2,
         runs=3,
         peer_runs=1,
         aim=40,
-        what="label of a test row, 151 M unit LM in bfloat16, prompts of length 6; peer: fairseq's generator in float32, source forced, no cache",
+        what="label of a test row, 151 M unit LM in bfloat16, prompt of length 6; peer: fairseq's generator in float32, source forced, no cache",
     )

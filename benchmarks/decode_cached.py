@@ -1,14 +1,14 @@
-"""As `decode`, against fairseq's generator with its cache: the source is still forced token by token."""
+"""Like `decode`, but fairseq's generator uses its cache. The source is still forced token by token."""
 
-from benchmarks.decode import against
+from benchmarks.decode import run
 from benchmarks.peers.fairseq_lm import Cached
 
 if __name__ == "__main__":
-    against(
+    run(
         "decode_cached",
         lambda theirs, tuned: Cached(theirs, tuned.prompt.key_values(tuned.lm)),
         num_batches=2,
         runs=3,
         aim=4,
-        what="label of a test row, 151 M unit LM in bfloat16, prompts of length 6; peer: fairseq's generator in float32, with its cache",
+        what="label of a test row, 151 M unit LM in bfloat16, prompt of length 6; peer: fairseq's generator in float32, with its cache",
     )

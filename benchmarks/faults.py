@@ -1,8 +1,8 @@
-"""Faults of every class put in on purpose: how many were found, how many runs came to the same results all the same.
+"""Inject faults of every class, and count how many were detected and how many runs reached the same results anyway.
 
-`python -m benchmarks.faults [class …]` runs the tests of all classes (or of some), each in a process of its own, and writes
-`results/faults.json`. A test counts as one case, detected, unless it says itself how many it put in (pytest's
-`record_property`: `injected`, `detected`, `recovered`). Silent is what was neither detected nor recovered.
+`python -m benchmarks.faults [class …]` runs the tests of all classes, or of those named, each class in a process of its own. It
+writes `results/faults.json` and the table in RESULTS.md. A test counts as one detected fault, unless it reports numbers itself
+with pytest's `record_property`: `injected`, `detected` and `recovered`. Faults that are neither detected nor recovered are silent.
 """
 
 import os
@@ -19,7 +19,7 @@ from storage import provenance
 from storage.files import read_json, write_json
 
 FAULTS = "tests/workflow/faults"
-CLASSES = {  # class → its tests, as pytest selects them
+CLASSES = {  # class → its tests, as arguments of pytest
     "kill -9 and resume, every rule": [
         f"{FAULTS}/test_kill_and_resume.py::test_a_job_that_is_killed_is_made_again",
         f"{FAULTS}/test_kill_and_resume.py::test_a_job_of_another_rule_that_is_killed_is_made_again",
@@ -57,45 +57,55 @@ PATH = RESULTS / "faults.json"
 
 
 def count(report):
-    """Injected, detected, recovered and silent cases of a JUnit report, and why tests were skipped."""
-    found, skipped = dict(injected=0, detected=0, recovered=0), set()
+    """Return the number of injected, detected, recovered and silent faults in a JUnit report, and why tests were skipped."""
+    totals = dict(injected=0, detected=0, recovered=0)
+    skipped = set()
     for case in ElementTree.parse(report).iter("testcase"):
-        failed = case.find("failure") is not None or case.find("error") is not None
-        own = {p.get("name"): int(p.get("value")) for p in case.iter("property") if p.get("name") in found}
-        if (reason := case.find("skipped")) is not None:
-            skipped.add(reason.get("message"))
-        else:
-            own = own or dict(detected=1)
-            own.setdefault("injected", max(own.values()))
-            if failed:  # a test that says nothing, or too much, before it fails
-                own |= {name: min(own.get(name, 0), own["injected"] - 1) for name in ("detected", "recovered")}
-            found = {name: number + own.get(name, 0) for name, number in found.items()}
-    return found | dict(silent=found["injected"] - max(found["detected"], found["recovered"])), sorted(skipped)
+        skip = case.find("skipped")
+        if skip is not None:
+            skipped.add(skip.get("message"))
+            continue
+        counts = {item.get("name"): int(item.get("value")) for item in case.iter("property") if item.get("name") in totals}
+        counts = counts or dict(detected=1)
+        counts.setdefault("injected", max(counts.values()))
+        if case.find("failure") is not None or case.find("error") is not None:
+            # A test that fails has missed at least one fault, even if it reported otherwise before.
+            counts |= {name: min(counts.get(name, 0), counts["injected"] - 1) for name in ("detected", "recovered")}
+        totals = {name: total + counts.get(name, 0) for name, total in totals.items()}
+    silent = totals["injected"] - max(totals["detected"], totals["recovered"])
+    return totals | dict(silent=silent), sorted(skipped)
 
 
 def run(name):
-    """The record of a class, after its tests have run."""
-    started, before = time.monotonic(), load()
+    """Run the tests of a class and return its record."""
+    started = time.monotonic()
+    load_before = load()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        call = [sys.executable, "-m", "pytest", *CLASSES[name], f"--junitxml={report}", "-o", "junit_family=xunit1"]
-        status = subprocess.run(call, env=os.environ | dict(FAULTS="all")).returncode
-        cases, skipped = count(report)
-    more = dict(skipped=skipped, failed=status != 0, seconds=round(time.monotonic() - started), load_before=before)
-    return {"class": name, **cases, **more}
+        command = [sys.executable, "-m", "pytest", *CLASSES[name], f"--junitxml={report}", "-o", "junit_family=xunit1"]
+        status = subprocess.run(command, env=os.environ | dict(FAULTS="all")).returncode
+        counts, skipped = count(report)
+    return {
+        "class": name,
+        **counts,
+        "skipped": skipped,
+        "failed": status != 0,
+        "seconds": round(time.monotonic() - started),
+        "load_before": load_before,
+    }
 
 
 def main():
-    """Run the classes that the command line names, or all of them, and write what came out beside what is there of others."""
+    """Run the classes that the command line names, or all, and update their records; the records of others stay."""
     chosen = sys.argv[1:] or list(CLASSES)
-    known = {record["class"]: record for record in (read_json(PATH)["classes"] if PATH.exists() else [])}
+    records = {record["class"]: record for record in (read_json(PATH)["classes"] if PATH.exists() else [])}
     for name in chosen:
-        known[name] = run(name)
-        ordered = [known[each] for each in CLASSES if each in known]
+        records[name] = run(name)
+        ordered = [records[class_name] for class_name in CLASSES if class_name in records]
         write_json(PATH, dict(classes=ordered, versions=provenance.versions(), machine=machine()))
-        print({key: value for key, value in known[name].items() if key != "skipped"}, flush=True)
+        print({key: value for key, value in records[name].items() if key != "skipped"}, flush=True)
     table.main()
-    sys.exit(any(known[name]["failed"] or known[name]["silent"] for name in chosen))
+    sys.exit(any(records[name]["failed"] or records[name]["silent"] for name in chosen))
 
 
 if __name__ == "__main__":

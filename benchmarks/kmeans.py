@@ -1,6 +1,6 @@
-"""A codebook of 100 clusters on 200,000 frames of 768 values: our fit against GSLM's, and the inertia of both.
+"""A codebook of 100 clusters on 200,000 frames of 768 values: our k-means against GSLM's, with the inertia of both.
 
-The frames are synthetic: sounds of Zipf's frequencies that overlap in a space of 40 dimensions, spread over 768, and noise.
+The frames are synthetic: sounds with Zipf's frequencies, which overlap in 40 dimensions, projected to 768, plus noise.
 """
 
 import numpy as np
@@ -10,8 +10,8 @@ from benchmarks.side_by_side import compare
 from speech2unit.fit_codebook import fit_centroids
 
 NUM_FRAMES, DIM, NUM_CLUSTERS = 200_000, 768, 100
-HOW = dict(num_iterations=25, num_restarts=1, seed=1)  # as config/config.yaml
-# fairseq, examples/textless_nlp/gslm/speech2unit/clustering/cluster_kmeans.py: its defaults
+OURS = dict(num_iterations=25, num_restarts=1, seed=1)  # as in config/config.yaml
+# The defaults of fairseq, examples/textless_nlp/gslm/speech2unit/clustering/cluster_kmeans.py.
 GSLM = dict(
     init="k-means++",
     max_iter=150,
@@ -26,19 +26,19 @@ GSLM = dict(
 )
 
 
-def frames(num_frames, dim, seed, num_sounds=400, rank=40):
-    """Frames `[num_frames, dim]` float32 of `num_sounds` sounds."""
+def synthetic_frames(num_frames, dim, seed, num_sounds=400, rank=40):
+    """Return frames `[num_frames, dim]`, float32, of `num_sounds` sounds."""
     rng = np.random.default_rng(seed)
     frequency = 1 / np.arange(1, num_sounds + 1)
     sounds = rng.choice(num_sounds, num_frames, p=frequency / frequency.sum())
-    places = 2 * rng.standard_normal((num_sounds, rank))
-    hidden = places[sounds] + rng.standard_normal((num_frames, rank))
-    spread = rng.standard_normal((rank, dim)) / np.sqrt(np.arange(1, rank + 1))[:, None]
-    return (hidden @ spread + 0.5 * rng.standard_normal((num_frames, dim))).astype(np.float32)
+    centres = 2 * rng.standard_normal((num_sounds, rank))
+    hidden = centres[sounds] + rng.standard_normal((num_frames, rank))
+    projection = rng.standard_normal((rank, dim)) / np.sqrt(np.arange(1, rank + 1))[:, None]
+    return (hidden @ projection + 0.5 * rng.standard_normal((num_frames, dim))).astype(np.float32)
 
 
 def inertia(x, centroids):
-    """Mean squared distance of frames to their nearest centroid."""
+    """Return the mean squared distance of frames to their nearest centroid."""
     import faiss
 
     index = faiss.IndexFlatL2(x.shape[1])
@@ -47,17 +47,17 @@ def inertia(x, centroids):
 
 
 def main():
-    x = frames(NUM_FRAMES, DIM, seed=0)
+    x = synthetic_frames(NUM_FRAMES, DIM, seed=0)
 
     def check(ours, peer):
-        found = dict(inertia=inertia(x, ours[0]), peer_inertia=inertia(x, peer.cluster_centers_))
-        if found["inertia"] > found["peer_inertia"]:
-            raise ValueError(f"kmeans: our inertia must be no worse; {found}")
-        return found
+        figures = dict(inertia=inertia(x, ours[0]), peer_inertia=inertia(x, peer.cluster_centers_))
+        if figures["inertia"] > figures["peer_inertia"]:
+            raise ValueError(f"kmeans: our inertia must not be worse than the peer's; {figures}")
+        return figures
 
     compare(
         "kmeans",
-        lambda: fit_centroids(x, num_clusters=NUM_CLUSTERS, **HOW),
+        lambda: fit_centroids(x, num_clusters=NUM_CLUSTERS, **OURS),
         lambda: MiniBatchKMeans(n_clusters=NUM_CLUSTERS, **GSLM).fit(x),
         what="100 clusters of 200,000 × 768 frames; peer: scikit-learn's MiniBatchKMeans with GSLM's settings",
         unit="s",

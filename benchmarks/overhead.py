@@ -1,7 +1,7 @@
-"""What planning, jobs and imports cost in the demo: its whole DAG with stages that import what they import and do nothing.
+"""Overhead of the demo: planning, jobs and imports, with stages that import their modules and then do nothing.
 
-The peer is the same DAG with a `run:` block in each rule instead of the shim: a job is then another Snakemake, which reads
-all rules again.
+The peer is the same workflow with a `run:` block in each rule instead of scripts/stage.py. Each job is then another Snakemake,
+which reads all rules again.
 """
 
 import os
@@ -13,17 +13,20 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.side_by_side import compare, seconds
+from workflow.scripts.stage_code import PACKAGES
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("Snakefile", "config", "workflow", "speech2unit", "verbalizer", "ulm", "superb", "benchmarks", "environment.yaml")
+PARTS = ("Snakefile", "config", "workflow", *PACKAGES, "benchmarks", "environment.yaml")
 TARGET = "results/SCR/acc.json"
-INPUTS = "[path for value in inputs.values() for path in ([value] if isinstance(value, str) else value)]"
-CALL = 'getattr(module, params.stage.split(".")[-1])(**inputs, **outputs, **settings)'
+# Lines of the project that the benchmark replaces in its copy.
+INPUT_PATHS = "[path for value in inputs.values() for path in ([value] if isinstance(value, str) else value)]"
+STAGE_CALL = 'getattr(module, params.stage.split(".")[-1])(**inputs, **outputs, **settings)'
+IMPORT = "from workflow.scripts.rows import"
 SCRIPT = re.compile(r"    script:\n        \"../scripts/stage.py\"\n")
 
 
 def copy_project(folder):
-    """The project without results in `folder`."""
+    """Copy the project, without results, to a folder."""
     for part in PARTS:
         if (ROOT / part).is_dir():
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "results"))
@@ -31,46 +34,44 @@ def copy_project(folder):
             shutil.copy(ROOT / part, folder / part)
 
 
-def idle_stages(folder):
-    """The shim as it is, but for the call of the stage and the checksums of its inputs, which are empty here."""
-    shim = folder / "workflow/scripts/stage.py"
-    _replace(shim, INPUTS, "[]")
-    _replace(shim, CALL, "importlib.import_module('benchmarks.peers.idle').idle(params.stage, outputs.values())")
+def use_idle_stages(folder):
+    """Let scripts/stage.py of a copy run idle stages, and compute no checksums of their inputs, which are empty."""
+    script = folder / "workflow/scripts/stage.py"
+    _replace(script, INPUT_PATHS, "[]")
+    _replace(script, STAGE_CALL, "importlib.import_module('benchmarks.peers.idle').idle(params.stage, outputs.values())")
 
 
-def run_blocks(folder):
-    """A `run:` block in each rule, with the same idle stages."""
-    common = folder / "workflow/rules/common.smk"
-    _replace(common, "from rows import", "from benchmarks.peers.idle import idle\nfrom rows import")
+def use_run_blocks(folder):
+    """Give each rule of a copy a `run:` block with an idle stage."""
+    _replace(folder / "workflow/rules/common.smk", IMPORT, f"from benchmarks.peers.idle import idle\n{IMPORT}")
     for file in (folder / "workflow/rules").glob("*.smk"):
         file.write_text(SCRIPT.sub("    run:\n        idle(params.stage, list(output))\n", file.read_text()))
 
 
 def snakemake(change, *arguments):
-    """Output of Snakemake in a fresh copy of the project that `change` has changed."""
+    """Return the output of Snakemake in a new copy of the project, which the function `change` has changed."""
     with tempfile.TemporaryDirectory() as folder:
         copy_project(Path(folder))
         change(Path(folder))
-        call = [sys.executable, "-m", "snakemake", "--cores", str(len(os.sched_getaffinity(0))), *arguments, TARGET]
-        done = subprocess.run(call, cwd=folder, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(done.stdout + done.stderr)
-        return done.stdout + done.stderr
+        command = [sys.executable, "-m", "snakemake", "--cores", str(len(os.sched_getaffinity(0))), *arguments, TARGET]
+        process = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        if process.returncode:
+            raise RuntimeError(process.stdout + process.stderr)
+        return process.stdout + process.stderr
 
 
 def main():
-    planning, plan = seconds(lambda: snakemake(idle_stages, "--dry-run"))
-    num_jobs = int(re.search(r"^total +(\d+)$", plan, re.MULTILINE)[1])
+    planning_seconds, plan = seconds(lambda: snakemake(use_idle_stages, "--dry-run"))
     compare(
         "overhead",
-        lambda: snakemake(idle_stages),
-        lambda: snakemake(run_blocks),
-        what="planning, jobs and imports of the demo, without its work (aim: at most 60 s); peer: the same with `run:` blocks",
+        lambda: snakemake(use_idle_stages),
+        lambda: snakemake(use_run_blocks),
+        what="planning, jobs and imports of the demo without its work (aim: at most 60 s); peer: the same with `run:` blocks",
         unit="s",
         runs=1,
         warm_up=0,
-        jobs=num_jobs,
-        planning_seconds=planning,
+        jobs=int(re.search(r"^total +(\d+)$", plan, re.MULTILINE)[1]),
+        planning_seconds=planning_seconds,
         aim_seconds=60,
     )
 
@@ -78,9 +79,7 @@ def main():
 def _replace(path, old, new):
     text = path.read_text()
     if old not in text:
-        raise ValueError(
-            f"{path}: the benchmark changes this file; expected {old!r} in it, got none; mend benchmarks/overhead.py"
-        )
+        raise ValueError(f"{path}: the benchmark must find the line that it replaces; expected {old!r}, got no such line")
     path.write_text(text.replace(old, new))
 
 

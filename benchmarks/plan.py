@@ -1,4 +1,4 @@
-"""What a corpus of 60,000 hours takes, from the figures that were measured: the tables of benchmarks/scale.md."""
+"""The tables of benchmarks/scale.md: what a corpus of 60,000 hours needs, computed from measured figures."""
 
 from benchmarks.side_by_side import RESULTS
 from benchmarks.table import replace
@@ -7,22 +7,29 @@ from storage.files import read_json
 PAGE = RESULTS.parent / "scale.md"
 MARKS = "<!-- tables: make bench-scale writes them -->\n", "<!-- end of tables -->"
 HOURS = 60_000
-SHARDS, OTHER_JOBS = 16, 3  # of a part: its features; its manifest, units and reduced units
+FEATURE_JOBS = 16  # jobs per part for its features, one for each shard
+OTHER_JOBS = 3  # jobs per part for its manifest, units and reduced units
 FRAMES_PER_SECOND, DIM = 50, 768
-GPU_FLOPS = 20e12  # a second that a GPU is assumed to keep up: an eighth of the peak of an A100 in TF32; no GPU was measured
-TEMPORARY = "features"
+GPU_FLOPS = 20e12  # assumed operations per second of a GPU: an eighth of the peak of an A100 in TF32; no GPU was measured
 
 
 def demand(scale, units, hours):
-    """Figures of a corpus of so many hours that is cut into parts of the size that was measured."""
+    """Return the needs of a corpus.
+
+    Args:
+        scale: record of the benchmark `scale`, whose largest corpus has the size of a part.
+        units: record of the benchmark `units`.
+        hours: length of the corpus.
+    """
     parts = -(-hours // scale["hours"])
-    seconds, utterances = hours * 3600, hours / scale["hours"] * scale["sizes"][-1]
-    tables = {name: scale["bytes_an_utterance"][name] * utterances for name in ("manifest", "units", "reduced_units")}
+    seconds = hours * 3600
+    utterances = hours / scale["hours"] * scale["sizes"][-1]
+    tables = {name: scale["bytes_per_utterance"][name] * utterances for name in ("manifest", "units", "reduced_units")}
     return dict(
         hours=hours,
         parts=parts,
         utterances=utterances,
-        jobs=parts * (SHARDS + OTHER_JOBS),
+        jobs=parts * (FEATURE_JOBS + OTHER_JOBS),
         cpu_hours=hours * units["ours"],
         gpu_hours=seconds * units["flops_per_second_of_audio"] / GPU_FLOPS / 3600,
         stage_hours={name: stage["cpu_seconds"][-1] * parts / 3600 for name, stage in scale["stages"].items()},
@@ -36,27 +43,26 @@ def demand(scale, units, hours):
 
 
 def stages_table(scale):
-    """Markdown table of what was measured, a row a stage."""
+    """Return a Markdown table with the measured figures of each stage."""
     sizes = scale["sizes"]
     lines = ["| stage | " + " | ".join(f"{size:,}" for size in sizes) + " | exponent | peak memory |"]
-    lines += ["|---|" + "---|" * (len(sizes) + 2)]
+    lines.append("|---|" + "---|" * (len(sizes) + 2))
     for name, stage in scale["stages"].items():
-        times = " | ".join(f"{found:.1f} s" for found in stage["cpu_seconds"])
-        lines += [
-            f"| `{name}` | {times} | {max(stage['exponent'], stage['late_exponent']):.2f} | {max(stage['peak_memory_mb'])} MB |"
-        ]
+        times = " | ".join(f"{cpu_seconds:.1f} s" for cpu_seconds in stage["cpu_seconds"])
+        exponent = max(stage["exponent"], stage["late_exponent"])
+        lines.append(f"| `{name}` | {times} | {exponent:.2f} | {max(stage['peak_memory_mb'])} MB |")
     return "\n".join(lines) + "\n"
 
 
 def plan_table(need):
-    """Markdown table of the demand."""
+    """Return a Markdown table of the needs that `demand` returns."""
     size = {name: f"{value / 1e12:.3g} TB" for name, value in need["bytes"].items()}
     rows = [
-        ("parts, utterances, jobs", f"{need['parts']:.0f}, {need['utterances']:,.0f}, {need['jobs']:,.0f}", "stays"),
-        ("audio, 16 kHz, 16 bit", size["audio"], "stays"),
-        ("features, 768 × 4 bytes a frame, of all parts", size["features"], "temporary with `keep_features: false`"),
-        ("features, of one part", size["features_of_a_part"], "so much space for each part that is in work"),
-        *((f"`{name}.parquet`", size[name], "stays") for name in ("manifest", "units", "reduced_units")),
+        ("parts, utterances, jobs", f"{need['parts']:.0f}, {need['utterances']:,.0f}, {need['jobs']:,.0f}", "permanent"),
+        ("audio, 16 kHz, 16 bit", size["audio"], "permanent"),
+        ("features of all parts, 768 × 4 bytes per frame", size["features"], "temporary with `keep_features: false`"),
+        ("features of one part", size["features_of_a_part"], "temporary, for each part that is being processed"),
+        *((f"`{name}.parquet`", size[name], "permanent") for name in ("manifest", "units", "reduced_units")),
         ("features and units, HuBERT Base to layer 6, two CPU threads", f"{need['cpu_hours']:,.0f} h", "measured (`units`)"),
         ("the same on a GPU", f"{need['gpu_hours']:,.0f} h", f"operations counted, {GPU_FLOPS / 1e12:.0f} TFLOP/s assumed"),
         *(
@@ -69,13 +75,13 @@ def plan_table(need):
 
 
 def main():
-    """Put both tables between their marks on the page."""
+    """Write both tables between their marks in scale.md."""
     scale, units = (read_json(RESULTS / f"{name}.json") for name in ("scale", "units"))
     facts = (
-        f"{scale['sizes'][-1]:,} utterances, {scale['hours']:.0f} hours: {scale['jobs']} jobs from nothing to acc.json, planned in "
-        f"{scale['dry_run_cpu_seconds']:.1f} s of computing; at most {scale['peak_memory_mb']} MB in any stage.\n"
+        f"{scale['sizes'][-1]:,} utterances, {scale['hours']:.0f} hours: {scale['jobs']} jobs from audio to acc.json, planned in "
+        f"{scale['dry_run_cpu_seconds']:.1f} CPU seconds, with at most {scale['peak_memory_mb']} MB in any stage.\n"
     )
-    replace(PAGE, *MARKS, "\n".join([facts, stages_table(scale), plan_table(demand(scale, units, HOURS))]))
+    replace(PAGE, MARKS, "\n".join([facts, stages_table(scale), plan_table(demand(scale, units, HOURS))]))
 
 
 if __name__ == "__main__":

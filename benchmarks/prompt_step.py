@@ -1,7 +1,7 @@
-"""A step of prompt training, forward and backward, of the published unit LM: past keys and values against overwritten rows.
+"""One step of prompt training with the published unit LM, forward and backward: past keys and values against overwritten rows.
 
-Both in float32 without dropout on one batch, so loss and gradients must agree; the optimiser's update of 0.15 M numbers is
-the same for both and left out.
+Both sides run in float32 without dropout on the same batch, so their losses and gradients must agree. The optimiser's update of
+0.15 M parameters is the same on both sides and is left out.
 """
 
 import torch
@@ -15,37 +15,44 @@ from ulm.build_vocabulary import EOS, PAD, SEPARATOR
 from ulm.data import pad_rows
 from ulm.tuned import TunedLM
 
-BATCH, LENGTH, RUNS = 32, 6, 5
-NAMES = ("keys", "values", "separator")
+BATCH_SIZE = 32
+LENGTH = 6  # of the prompt
+NUM_RUNS = 5
+VECTORS = ("keys", "values", "separator")
 
 
 def step(module, loss, vectors):
-    """Loss per target and its gradients with respect to the prompt's `vectors`."""
+    """Return the loss per target and its gradients with respect to the vectors of the prompt."""
     module.zero_grad(set_to_none=True)
     value = loss()
     value.backward()
-    return value.item(), {name: getattr(vectors, name).grad for name in NAMES}
+    return value.item(), {name: getattr(vectors, name).grad for name in VECTORS}
 
 
 def overwritten_loss(model, rows):
-    """Cross entropy per target, the labels and `</s>`, of rows (source, target) `u1 … uN`, `<s> y1 … yk </s>`."""
+    """Return the cross entropy per target, labels and `</s>`, of rows (source `u1 … uN`, target `<s> y1 … yk </s>`)."""
     inputs = pad_rows([[EOS, *source, *target[:-1]] for source, target in rows])
-    wanted = pad_rows([[PAD] * (len(source) + 1) + target[1:] for source, target in rows])
-    return F.cross_entropy(model(inputs)[0].flatten(0, 1), wanted.flatten(), ignore_index=PAD)
+    expected = pad_rows([[PAD] * (len(source) + 1) + target[1:] for source, target in rows])
+    return F.cross_entropy(model(inputs)[0].flatten(0, 1), expected.flatten(), ignore_index=PAD)
 
 
-def same(ours, peer):
-    """Figures on how far apart losses and gradients are; raises `ValueError` above 1e-4."""
-    far = max(float((ours[1][n] - peer[1][n]).abs().max() / peer[1][n].abs().max()) for n in NAMES)
-    figures = dict(loss=ours[0], loss_difference=abs(ours[0] - peer[0]), gradient_difference=far)
-    if max(figures["loss_difference"], far) > 1e-4:
-        raise ValueError(f"prompt_step: both ways must give the same loss and gradients; {figures}")
+def check_step(ours, peer):
+    """Return the differences between losses and gradients. Raises `ValueError` if they exceed 1e-4."""
+    our_loss, our_gradients = ours
+    peer_loss, peer_gradients = peer
+    differences = []
+    for name in VECTORS:
+        expected = peer_gradients[name]
+        differences.append(float((our_gradients[name] - expected).abs().max() / expected.abs().max()))
+    figures = dict(loss=our_loss, loss_difference=abs(our_loss - peer_loss), gradient_difference=max(differences))
+    if max(figures["loss_difference"], figures["gradient_difference"]) > 1e-4:
+        raise ValueError(f"prompt_step: both sides must have the same loss and gradients; {figures}")
     return figures
 
 
 def main():
     rows, origin = token_rows()
-    middle = sorted(rows, key=lambda row: len(row[0]))[len(rows) // 2 :][:BATCH]  # batches hold rows of similar length
+    middle = sorted(rows, key=lambda row: len(row[0]))[len(rows) // 2 :][:BATCH_SIZE]  # as in training, rows of similar length
     rows = [(source, [SEPARATOR, label, EOS]) for source, label in middle]
     theirs = fairseq_unit_lm(PUBLISHED, seed=0)
     lm = our_unit_lm(theirs, PUBLISHED)
@@ -65,7 +72,7 @@ def main():
             return ours()
 
     def check(ours, peer):
-        return same(ours, peer) | dict(
+        return check_step(ours, peer) | dict(
             ours_in_bfloat16=min(seconds(in_bfloat16)[0] for _ in range(3)),
             peak_per_second=matmul_peak(torch.get_num_threads(), torch.float32),
         )
@@ -76,15 +83,15 @@ def main():
         "prompt_step",
         ours,
         lambda: step(overwritten, lambda: overwritten_loss(overwritten, rows), overwritten),
-        what="a step of prompt training, 151 M unit LM, 32 rows, prompts of length 6; peer: rows overwritten, fairseq's layers",
+        what="step of prompt training, 151 M unit LM, 32 rows, prompt of length 6; peer: rows overwritten, fairseq's layers",
         unit="s/step",
-        runs=RUNS,
+        runs=NUM_RUNS,
         aim=1.15,
         check=check,
         rows=origin,
         tokens=tokens,
         trained_parameters=sum(p.numel() for p in overwritten.parameters() if p.requires_grad),
-        floating_point_operations=4 * multiplied * tokens,  # forward, and backward through the inputs alone
+        floating_point_operations=4 * multiplied * tokens,  # forward, and backward with respect to the inputs only
     )
 
 

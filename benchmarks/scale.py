@@ -1,8 +1,8 @@
-"""The table stages from manifest to LM data on simulated corpora of 1,000 to 100,000 utterances: time, memory, growth.
+"""The stages that process tables, from manifest to LM data, on simulated corpora of 1,000 to 100,000 utterances.
 
-Utterances are as long as those of LibriSpeech, their features have four values instead of 768: what a table costs shows,
-not what an encoder costs. Of the audio only a tenth of a second is written. Each stage is a process of its own; growth is
-the slope of log CPU seconds over log utterances, for the load of the machine changes those little.
+Utterances are as long as those of LibriSpeech. Their features have four values instead of 768, so that the cost of the tables shows
+and not that of an encoder, and only a tenth of a second of audio is written. Each stage is a process of its own. Growth is the
+slope of log CPU seconds over log utterances; other load on the machine changes CPU seconds little.
 """
 
 import json
@@ -30,10 +30,10 @@ from workflow.scripts.config_files import default_config
 ROOT = Path(__file__).parents[1]
 SIZES = (1000, 10_000, 100_000)  # utterances
 NUM_UNITS, DIM, NUM_SHARDS = 500, 4, 64
-FRAMES = (200, 1000)  # of an utterance, drawn evenly: 4 to 20 s, 12 s on average
+FRAMES = (200, 1000)  # per utterance, uniformly distributed: 4 to 20 s, 12 s on average
 CLIP_SAMPLES = 1600
 NUM_SPEAKERS, NUM_CLASSES = 3000, 12
-SPLITS = ("train",) * 8 + ("dev", "test")  # of speakers
+SPLITS = ("train",) * 8 + ("dev", "test")  # of ten speakers
 CORPUS = dict(
     corpus="simulated",
     adapter="table",
@@ -50,15 +50,16 @@ CORPUS = dict(
 )
 
 
-def row(i):
-    """Path, split, speaker and label of utterance `i`."""
+def utterance(i):
+    """Return path, split, speaker and label of utterance `i`."""
     speaker = i % NUM_SPEAKERS
     return f"{i % 100:02d}/{i:06d}.wav", SPLITS[speaker % len(SPLITS)], f"s{speaker}", f"class{i // NUM_SPEAKERS % NUM_CLASSES}"
 
 
 def simulate_audio(folder, num_utterances):
-    """A corpus of noises with its metadata.csv."""
-    rng, rows = np.random.default_rng(0), [row(i) for i in range(num_utterances)]
+    """Write a corpus of noise with its metadata.csv."""
+    rng = np.random.default_rng(0)
+    rows = [utterance(i) for i in range(num_utterances)]
     for name in range(100):
         (folder / f"{name:02d}").mkdir(parents=True)
     for path, *_ in rows:
@@ -68,7 +69,7 @@ def simulate_audio(folder, num_utterances):
 
 
 def simulate_features(folder, num_utterances):
-    """Shards of features that lie about the centroids, two frames on average about each, and the codebook's tables."""
+    """Write shards of features, which are centroids repeated twice, and the tables of the codebook."""
     rng = np.random.default_rng(0)
     centroids = rng.normal(size=(NUM_UNITS, DIM)).astype(np.float32)
     tables.write(
@@ -76,49 +77,53 @@ def simulate_features(folder, num_utterances):
     )
     tables.write(folder / "projection.parquet", PROJECTION.empty_table(), PROJECTION)
     for shard in range(NUM_SHARDS):
-        with tables.writer(folder / f"features/{shard}.parquet", FEATURES) as out:
+        with tables.writer(folder / f"features/{shard}.parquet", FEATURES) as writer:
             for batch in batched(range(shard, num_utterances, NUM_SHARDS), 20):
                 units = [rng.integers(NUM_UNITS, size=rng.integers(*FRAMES) // 2).repeat(2) for _ in batch]
-                out.write([_features(i, centroids[part]) for i, part in zip(batch, units)])
+                writer.write([_features(i, centroids[part]) for i, part in zip(batch, units)])
 
 
 def batched(items, size):
-    """Slices of a sequence."""
+    """Yield slices of a sequence."""
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _features(i, frames):
-    path, split, *_ = row(i)
+    path, split, *_ = utterance(i)
     return dict(utterance_id=utterance_id(path), split=split, speed=1.0, num_frames=len(frames), features=frames.reshape(-1))
 
 
 def calls(folder):
-    """Stage → keyword arguments, in pipeline order."""
-    at, config = (lambda name: str(folder / f"{name}.parquet")), default_config()
+    """Return stage → keyword arguments, in the order of the pipeline."""
+    config = default_config()
+
+    def path(name):
+        return str(folder / f"{name}.parquet")
+
     shards = [str(folder / f"features/{shard}.parquet") for shard in range(NUM_SHARDS)]
     return {
         "speech2unit.corpora.make_manifest": dict(
-            manifest=at("manifest"),
-            rejected=at("rejected"),
+            manifest=path("manifest"),
+            rejected=path("rejected"),
             corpus=CORPUS | dict(root=str(folder / "audio")),
             **config["make_manifest"],
         ),
         "speech2unit.assign_units": dict(
             features=shards,
-            centroids=at("centroids"),
-            projection=at("projection"),
-            units=at("units"),
+            centroids=path("centroids"),
+            projection=path("projection"),
+            units=path("units"),
             codebook="simulated",
             context_frames=0,
         ),
-        "speech2unit.reduce_units": dict(units=at("units"), reduced_units=at("reduced_units")),
+        "speech2unit.reduce_units": dict(units=path("units"), reduced_units=path("reduced_units")),
         "ulm.build_vocabulary": dict(
-            reduced_units=[at("reduced_units")], vocabulary=at("vocabulary"), codebook="simulated", num_units=NUM_UNITS
+            reduced_units=[path("reduced_units")], vocabulary=path("vocabulary"), codebook="simulated", num_units=NUM_UNITS
         ),
         "verbalizer.create_lm_dataset": dict(
-            reduced_units=at("reduced_units"),
-            manifest=at("manifest"),
-            lm_dataset=at("lm_dataset"),
+            reduced_units=path("reduced_units"),
+            manifest=path("manifest"),
+            lm_dataset=path("lm_dataset"),
             labels=["label"],
             corpus_labels=["label"],
             needs_two_classes=False,
@@ -126,20 +131,20 @@ def calls(folder):
             **config["create_lm_dataset"],
         ),
         "verbalizer.fit_verbalizer": dict(
-            lm_dataset=at("lm_dataset"),
-            verbalizer=at("verbalizer"),
+            lm_dataset=path("lm_dataset"),
+            verbalizer=path("verbalizer"),
             method="freq",
             num_units=NUM_UNITS,
             **config["fit_verbalizer"],
         ),
         "verbalizer.apply_verbalizer": dict(
-            lm_dataset=at("lm_dataset"), verbalizer=at("verbalizer"), verbalized=at("verbalized")
+            lm_dataset=path("lm_dataset"), verbalizer=path("verbalizer"), verbalized=path("verbalized")
         ),
         "ulm.binarize": dict(
-            verbalized=at("verbalized"),
-            vocabulary=at("vocabulary"),
+            verbalized=path("verbalized"),
+            vocabulary=path("vocabulary"),
             binarized=str(folder / "binarized"),
-            rows=at("binarized"),
+            rows=path("binarized"),
             codebook="simulated",
         ),
     }
@@ -155,9 +160,9 @@ print(json.dumps(dict(seconds=time.monotonic() - started, cpu_seconds=time.proce
 
 
 def measure(stage, arguments):
-    """Seconds, CPU seconds and peak memory (10⁶ bytes) of a stage in a process of its own, and bytes of what it writes."""
-    call = [sys.executable, "-c", RUN, stage]
-    process = subprocess.Popen(call, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    """Run a stage in a process of its own, and return its seconds, CPU seconds and peak memory (10⁶ bytes)."""
+    command = [sys.executable, "-c", RUN, stage]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     process.stdin.write(json.dumps(arguments))
     process.stdin.close()
     output = process.stdout.read()
@@ -168,78 +173,88 @@ def measure(stage, arguments):
 
 
 def exponent(sizes, values):
-    """Slope of log values over log sizes: 1 is linear growth."""
+    """Return the slope of log values over log sizes; 1 is linear growth."""
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 
-def growth(sizes, found):
-    """Stage → its figures at every size, and how it grows over all of them and over the last decade."""
+def growth(sizes, measurements):
+    """Return stage → its figures at every size, and the exponents of its growth over all sizes and over the last decade.
+
+    Args:
+        sizes: rising numbers of utterances.
+        measurements: for each size, stage → figures of `measure`.
+    """
     late = [i for i, size in enumerate(sizes) if size >= sizes[-1] / 10]
     stages = {}
-    for stage in found[0]:
-        parts = {name: [one[stage][name] for one in found] for name in found[0][stage]}
-        cpu = parts["cpu_seconds"]
-        slopes = dict(exponent=exponent(sizes, cpu), late_exponent=exponent([sizes[i] for i in late], [cpu[i] for i in late]))
-        stages[stage.split(".")[-1]] = parts | slopes
+    for stage, first in measurements[0].items():
+        figures = {name: [measurement[stage][name] for measurement in measurements] for name in first}
+        cpu_seconds = figures["cpu_seconds"]
+        stages[stage.split(".")[-1]] = figures | dict(
+            exponent=exponent(sizes, cpu_seconds),
+            late_exponent=exponent([sizes[i] for i in late], [cpu_seconds[i] for i in late]),
+        )
     return stages
 
 
 def plan_dry_run(num_utterances):
-    """Jobs and seconds of the dry run of a task on a corpus of so many utterances in 64 shards."""
+    """Return the jobs and seconds of a dry run for a task on a corpus in 64 shards."""
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         copy_project(folder)
         shutil.copytree(ROOT / "tests/config", folder / "tests/config")
         (folder / "large").mkdir()
-        lines = ["path,split,speaker,label", *(",".join(row(i)) for i in range(num_utterances))]
+        lines = ["path,split,speaker,label", *(",".join(utterance(i)) for i in range(num_utterances))]
         (folder / "large/metadata.csv").write_text("\n".join(lines) + "\n")
         (folder / "shards.yaml").write_text(f"num_shards: {NUM_SHARDS}\n")
-        call = [sys.executable, "-m", "snakemake", "--dry-run", "--configfile", "tests/config/tiny.yaml", "shards.yaml"]
+        command = [sys.executable, "-m", "snakemake", "--dry-run", "--configfile", "tests/config/tiny.yaml", "shards.yaml"]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        taken, done = seconds(
-            lambda: subprocess.run([*call, "--", "results/SCR_large/acc.json"], cwd=folder, capture_output=True, text=True)
-        )
+        command += ["--", "results/SCR_large/acc.json"]
+        taken, process = seconds(lambda: subprocess.run(command, cwd=folder, capture_output=True, text=True))
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        raise RuntimeError(done.stdout + done.stderr)
+    output = process.stdout + process.stderr
+    if process.returncode:
+        raise RuntimeError(output)
     cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    jobs = int(re.search(r"^total +(\d+)$", done.stdout + done.stderr, re.MULTILINE)[1])
+    jobs = int(re.search(r"^total +(\d+)$", output, re.MULTILINE)[1])
     return dict(jobs=jobs, dry_run_seconds=taken, dry_run_cpu_seconds=cpu)
 
 
 def measure_all(num_utterances):
-    """Stage → figures, on a corpus of its own."""
+    """Return stage → figures on a new corpus, and the bytes of each table that the stages write."""
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         simulate_audio(folder / "audio", num_utterances)
         simulate_features(folder, num_utterances)
         stages = calls(folder)
-        found = {stage: measure(stage, arguments) for stage, arguments in progress(list(stages.items()), "stages")}
+        figures = {stage: measure(stage, arguments) for stage, arguments in progress(list(stages.items()), "stages")}
         sizes = {path.stem: path.stat().st_size for path in folder.glob("*.parquet")}
-    print(num_utterances, found, flush=True)
-    return found, sizes
+    print(num_utterances, figures, flush=True)
+    return figures, sizes
 
 
 def main(sizes=SIZES):
-    before = load()
+    load_before = load()
     planned = plan_dry_run(sizes[-1])
-    found, bytes_written = zip(*(measure_all(size) for size in sizes))
-    totals = [sum(part["cpu_seconds"] for part in one.values()) / size * 1000 for one, size in zip(found, sizes)]
-    stages = growth(sizes, found)
+    measurements, bytes_written = zip(*(measure_all(size) for size in sizes))
+    totals = []
+    for size, measurement in zip(sizes, measurements):
+        cpu_seconds = sum(figures["cpu_seconds"] for figures in measurement.values())
+        totals.append(cpu_seconds / size * 1000)
+    stages = growth(sizes, measurements)
     write(
         "scale",
         totals[-1:],
         totals[:1],
         unit="CPU s/1000 rows",
         aim=round((sizes[-1] / sizes[0]) ** -0.1, 2),
-        load_before=before,
-        what=f"manifest to LM data, eight stages, {sizes[-1]:,} utterances of 12 s; beside it the same of {sizes[0]:,} (1: linear)",
+        load_before=load_before,
+        what=f"manifest to LM data, eight stages, {sizes[-1]:,} utterances of 12 s; peer: the same with {sizes[0]:,} (ratio 1: linear growth)",
         sizes=list(sizes),
         **planned,
         stages=stages,
-        peak_memory_mb=max(max(s["peak_memory_mb"]) for s in stages.values()),
-        largest_exponent=max(max(s["exponent"], s["late_exponent"]) for s in stages.values()),
-        bytes_an_utterance={k: v / sizes[-1] for k, v in bytes_written[-1].items()},
+        peak_memory_mb=max(max(stage["peak_memory_mb"]) for stage in stages.values()),
+        largest_exponent=max(max(stage["exponent"], stage["late_exponent"]) for stage in stages.values()),
+        bytes_per_utterance={table: size / sizes[-1] for table, size in bytes_written[-1].items()},
         hours=sizes[-1] * sum(FRAMES) / 2 * 0.02 / 3600,
     )
     plan.main()

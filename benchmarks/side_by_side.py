@@ -1,6 +1,6 @@
-"""Two ways to compute the same, timed in turns in one process: `compare(...)` → `benchmarks/results/{name}.json`.
+"""Time two ways to compute the same in one process: `compare(…)` writes `benchmarks/results/{name}.json`.
 
-Each module of this folder is one benchmark, run as `python -m benchmarks.{name}`; `peers/` holds what others do.
+Each other module of this folder is a benchmark, run as `python -m benchmarks.{name}`. `peers/` holds the peers.
 """
 
 import importlib.metadata
@@ -21,46 +21,70 @@ RESULTS = Path(__file__).parent / "results"
 def compare(
     name, ours, peer, *, what, unit, runs, peer_runs=None, aim=None, warm_up=1, items=1, peer_items=None, check=None, **figures
 ):
-    """Call `ours()` and `peer()` in turns, A B A B …, and write the record of their times, which is also returned.
+    """Call `ours()` and `peer()` in turns, A B A B …, and write a record of their times.
 
-    what: one line for the table; unit: of the times, `s/step`; runs: timed calls of each; peer_runs: fewer of a peer that
-    takes minutes, without a warm-up; aim: the ratio hoped for; warm_up: calls of each before; items, peer_items: what one
-    call works through, a time is that of one item; check: (last result of ours, of peer) → more figures, raises
-    `ValueError` where they ought to agree and do not.
-    The `ratio` is the peer's median time over ours. `ratio_of_cpu_time` is that of the seconds of all cores and child
-    processes: what else the machine does changes it little, but cores that wait for each other do not count.
+    Args:
+        name: of the benchmark.
+        ours, peer: functions without arguments.
+        what: what is computed, one line for the table.
+        unit: of the times, such as `s/step`.
+        runs: number of timed calls of each.
+        peer_runs: a smaller number of calls, for a peer that takes minutes; it then has no warm-up.
+        aim: the ratio to reach, or None.
+        warm_up: number of calls of each before the timed ones.
+        items: number of items that a call of `ours` processes; the times are per item.
+        peer_items: the same for `peer`, if it differs.
+        check: function from the last results of `ours` and `peer` to more figures. It raises `ValueError` if the results should
+            agree and do not.
+        figures: more figures for the record.
+
+    Returns:
+        The record. `ratio` is the median time of the peer divided by ours. `ratio_of_cpu_time` is the ratio of the CPU times of
+        all cores and child processes. Other load on the machine changes it little, but it misses cores that wait for each other.
     """
-    before, times, cpu = load(), dict(ours=[], peer=[]), dict(ours=[], peer=[])
+    load_before = load()
+    times = dict(ours=[], peer=[])
+    cpu_times = dict(ours=[], peer=[])
 
-    def timed(who, call, count):
+    def call(side, function, num_items):
         started = sum(os.times()[:4])
-        taken, result = seconds(call)
-        times[who].append(taken / count)
-        cpu[who].append((sum(os.times()[:4]) - started) / count)
+        taken, result = seconds(function)
+        times[side].append(taken / num_items)
+        cpu_times[side].append((sum(os.times()[:4]) - started) / num_items)
         return result
 
     for _ in range(warm_up):
-        ours(), peer_runs or peer()
+        ours()
+        if peer_runs is None:
+            peer()
     for turn in range(runs):
-        our_result = timed("ours", ours, items)
+        our_result = call("ours", ours, items)
         if peer_runs is None or turn < peer_runs:
-            peer_result = timed("peer", peer, peer_items or items)
-    figures["ratio_of_cpu_time"] = statistics.mean(cpu["peer"]) / max(statistics.mean(cpu["ours"]), 1e-9)
+            peer_result = call("peer", peer, peer_items or items)
+    figures["ratio_of_cpu_time"] = statistics.mean(cpu_times["peer"]) / max(statistics.mean(cpu_times["ours"]), 1e-9)
     if check:
         figures |= check(our_result, peer_result)
-    return write(name, times["ours"], times["peer"], what=what, unit=unit, aim=aim, load_before=before, **figures)
+    return write(name, times["ours"], times["peer"], what=what, unit=unit, aim=aim, load_before=load_before, **figures)
 
 
 def write(name, ours, peer, *, what, unit, aim, load_before, **figures):
-    """Record of a benchmark from the single times of ours and of the peer; written to `results/{name}.json`."""
-    medians = statistics.median(ours), statistics.median(peer)
+    """Write the record of a benchmark to `results/{name}.json`, and return it.
+
+    Args:
+        name, what, unit, aim: see `compare`.
+        ours, peer: lists of times.
+        load_before: `load()` before the benchmark.
+        figures: more figures for the record.
+    """
+    our_median = statistics.median(ours)
+    peer_median = statistics.median(peer)
     record = dict(
         name=name,
         what=what,
         unit=unit,
-        ours=medians[0],
-        peer=medians[1],
-        ratio=medians[1] / medians[0],
+        ours=our_median,
+        peer=peer_median,
+        ratio=peer_median / our_median,
         aim=aim,
         **figures,
         runs=dict(ours=ours, peer=peer),
@@ -68,51 +92,57 @@ def write(name, ours, peer, *, what, unit, aim, load_before, **figures):
         machine=machine() | dict(load_before=load_before, load_after=load()),
     )
     write_json(RESULTS / f"{name}.json", _rounded(record))
-    print(f"{name}: ours {medians[0]:.4g} {unit}, peer {medians[1]:.4g} {unit}, ratio {record['ratio']:.2f}", figures, flush=True)
+    print(
+        f"{name}: ours {our_median:.4g} {unit}, peer {peer_median:.4g} {unit}, ratio {record['ratio']:.2f}", figures, flush=True
+    )
     return record
 
 
-def seconds(call):
-    """Seconds that `call()` takes, work queued on a GPU included, and its result."""
+def seconds(function):
+    """Return the seconds that `function()` takes, with the work that it queues on a GPU, and its result."""
     _wait_for_gpu()
     started = time.perf_counter()
-    result = call()
+    result = function()
     _wait_for_gpu()
     return time.perf_counter() - started, result
 
 
 def matmul_peak(threads, dtype, size=2048, repeats=20):
-    """Most floating-point operations a second that the product of two `[size, size]` matrices reaches on so many threads."""
+    """Return the highest number of floating-point operations per second in a product of two `[size, size]` matrices."""
     import torch
 
-    before = torch.get_num_threads()
+    threads_before = torch.get_num_threads()
     torch.set_num_threads(threads)
     a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
-    best = min(seconds(lambda: a @ b)[0] for _ in range(repeats))
-    torch.set_num_threads(before)
-    return 2 * size**3 / best
+    fastest = min(seconds(lambda: a @ b)[0] for _ in range(repeats))
+    torch.set_num_threads(threads_before)
+    return 2 * size**3 / fastest
 
 
 def versions():
-    """Versions of Python, of our libraries and of the peers'."""
-    others = [name for name in ("transformers",) if name in sys.modules]
-    return provenance.versions() | {name: importlib.metadata.version(name) for name in others}
+    """Return the versions of Python, of our libraries and of the peers'."""
+    peers = [name for name in ("transformers",) if name in sys.modules]
+    return provenance.versions() | {name: importlib.metadata.version(name) for name in peers}
 
 
 def machine():
-    """Processor, cores that this process may use, compute threads, and GPU where torch has one."""
+    """Return the processor, the cores that this process may use, the compute threads, and the GPU if torch uses one."""
     info = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
-    found = dict(cpu=model[1] if model else platform.processor(), cores=len(os.sched_getaffinity(0)), threads=_threads())
-    return found | (dict(gpu=sys.modules["torch"].cuda.get_device_name()) if _gpu_is_used() else {})
+    description = dict(
+        cpu=model[1] if model else platform.processor(),
+        cores=len(os.sched_getaffinity(0)),
+        threads=_num_threads(),
+    )
+    return description | (dict(gpu=sys.modules["torch"].cuda.get_device_name()) if _gpu_is_used() else {})
 
 
 def load():
-    """Processes that ran or waited in the last minute, on average: what else the machine was doing."""
+    """Return the mean number of processes that ran or waited in the last minute: how busy the machine was."""
     return os.getloadavg()[0]
 
 
-def _threads():
+def _num_threads():
     torch = sys.modules.get("torch")
     return torch.get_num_threads() if torch else int(os.environ.get("OMP_NUM_THREADS", os.cpu_count()))
 
@@ -127,7 +157,7 @@ def _wait_for_gpu():
 
 
 def _rounded(value):
-    """The same with floats of six significant digits."""
+    """Return the value with all floats rounded to six significant digits."""
     if isinstance(value, dict):
         return {key: _rounded(part) for key, part in value.items()}
     if isinstance(value, list):

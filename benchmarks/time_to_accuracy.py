@@ -1,6 +1,7 @@
-"""Training time until prompts reach an accuracy on the dev split of the published units: our preset and the papers' recipe.
+"""Training time until a prompt reaches an accuracy on the dev split of the published units: our preset and the papers' recipe.
 
-Both tune the same unit LM through the same stage; the clock stops while the dev split is judged.
+Both tune the same unit LM with the same stage. The clock stops during evaluation on the dev split.
+
 **Source of the recipe:** SpeechPrompt, arXiv 2203.16773 and 2303.00733, and its public settings.
 """
 
@@ -15,10 +16,11 @@ from ulm.tuned import TunedLM
 from workflow.scripts.config_files import default_config
 
 ROOT = Path(__file__).parents[1]
-ROWS, ULM = ROOT / "results/SCR_gsc_units/binarized.parquet", ROOT / "results/ulm/gsc_units"
+ROWS = ROOT / "results/SCR_gsc_units/binarized.parquet"
+ULM = ROOT / "results/ulm/gsc_units"
 ACCURACY = 0.9
 EVALUATE_EVERY = 100  # updates
-PAPERS = dict(
+PAPERS = dict(  # settings of tune_prompt
     prompt=dict(
         kind="deep",
         length=5,
@@ -34,7 +36,7 @@ PAPERS = dict(
         reuse_batches=1,
     ),
     label_smoothing=0.0,
-    num_updates=100_000,  # so many that the learning rate hardly falls before the accuracy is reached
+    num_updates=100_000,  # the learning rate then hardly falls before the accuracy is reached
     optimization=dict(
         batches_per_update=1,
         learning_rate=5e-3,
@@ -48,24 +50,28 @@ PAPERS = dict(
 
 
 class ReachedError(Exception):
-    """The accuracy is there."""
+    """The accuracy has been reached."""
 
 
 def seconds_to(accuracy, settings):
-    """Seconds of training until `accuracy` on the dev split, and the updates; raises `ValueError` if it never comes."""
-    judging, measures, calls = [0.0], TunedLM.measures, [0]
+    """Return the seconds of training and the updates until an accuracy on the dev split.
+
+    Raises:
+        ValueError: the accuracy is never reached.
+    """
+    evaluate = TunedLM.measures
+    evaluation_seconds = []
     started = time.perf_counter()
 
-    def judge(tuned, batches):
-        before = time.perf_counter()
-        found = measures(tuned, batches)
-        judging[0] += time.perf_counter() - before
-        calls[0] += 1
-        if found["accuracy"] >= accuracy:
+    def evaluate_off_the_clock(tuned, batches):
+        evaluation_started = time.perf_counter()
+        measures = evaluate(tuned, batches)
+        evaluation_seconds.append(time.perf_counter() - evaluation_started)
+        if measures["accuracy"] >= accuracy:
             raise ReachedError
-        return found
+        return measures
 
-    with tempfile.TemporaryDirectory() as folder, mock.patch.object(TunedLM, "measures", judge):
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(TunedLM, "measures", evaluate_off_the_clock):
         try:
             tune_prompt(
                 rows=ROWS,
@@ -79,33 +85,35 @@ def seconds_to(accuracy, settings):
                 **settings,
             )
         except ReachedError:
-            return time.perf_counter() - started - judging[0], calls[0] * EVALUATE_EVERY
+            training_seconds = time.perf_counter() - started - sum(evaluation_seconds)
+            return training_seconds, len(evaluation_seconds) * EVALUATE_EVERY
     raise ValueError(
         f"time_to_accuracy: the accuracy must be reached; expected {accuracy}, got less after {settings['num_updates']} updates"
     )
 
 
 def main():
-    """Runs both once: minutes each."""
+    """Run both once, for minutes each."""
     if not (ROWS.exists() and (ULM / "model.safetensors").exists()):
         raise SystemExit(
             f"time_to_accuracy: first run snakemake --cores 2 {ROWS.relative_to(ROOT)} {ULM.relative_to(ROOT)}/model.safetensors"
         )
     preset = default_config()["tune_prompt"]["prompt5_target_long"]
     preset["optimization"] |= dict(evaluate_every=EVALUATE_EVERY)
-    before = load()
-    (ours, our_updates), (peer, peer_updates) = seconds_to(ACCURACY, preset), seconds_to(ACCURACY, preset | PAPERS)
+    load_before = load()
+    ours, our_updates = seconds_to(ACCURACY, preset)
+    peer, peer_updates = seconds_to(ACCURACY, preset | PAPERS)
     write(
         "time_to_accuracy",
         [ours],
         [peer],
         unit="s",
         aim=3,
-        load_before=before,
+        load_before=load_before,
         accuracy=ACCURACY,
         updates=our_updates,
         peer_updates=peer_updates,
-        what=f"training of prompts of length 5 to {ACCURACY:.0%} on dev, published units, unit LM of 1.9 M; peer: the papers' recipe",
+        what=f"training of a prompt of length 5 to {ACCURACY:.0%} on dev, published units, unit LM of 1.9 M; peer: the papers' recipe",
     )
 
 

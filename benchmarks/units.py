@@ -1,4 +1,4 @@
-"""Audio to units, HuBERT Base to the 6th block, one utterance at a time on the same threads: ours against GSLM's way."""
+"""Audio to units with HuBERT Base up to block 6, one utterance at a time and with the same threads: ours against GSLM's code."""
 
 import tempfile
 from pathlib import Path
@@ -14,13 +14,17 @@ from speech2unit.encoders.models.fast_layers import Linear
 
 
 def flops(sizes, num_samples):
-    """Floating-point operations of the matrix products (an addition and a multiplication are two) for one waveform, as the
-    model is defined: convolutions tap by tap.
+    """Return the floating-point operations of the matrix products for one waveform; a multiplication and an addition are two.
+
+    Convolutions count as the model defines them, tap by tap.
     """
-    total, length, channels = 0, num_samples, 1
+    total = 0
+    length = num_samples
+    channels = 1
     for dim, kernel, stride in sizes["conv_layers"]:
         length = (length - kernel) // stride + 1
-        total, channels = total + 2 * length * dim * kernel * channels, dim
+        total += 2 * length * dim * kernel * channels
+        channels = dim
     dim = sizes["dim"]
     position = dim * sizes["pos_conv_kernel"] * dim // sizes["pos_conv_groups"]
     block = 4 * dim**2 + 2 * dim * sizes["ffn_dim"] + 2 * length * dim
@@ -28,30 +32,36 @@ def flops(sizes, num_samples):
 
 
 def packed_peak(size=2048, repeats=20):
-    """As `matmul_peak`, of a matrix that lies as oneDNN wants it."""
-    layer, x = Linear(size, size, bias=False).requires_grad_(False), torch.randn(size, size)
+    """Like `matmul_peak`, with a matrix in the memory layout of oneDNN."""
+    layer = Linear(size, size, bias=False).requires_grad_(False)
+    x = torch.randn(size, size)
     layer.pack()
     return 2 * size**3 / min(seconds(lambda: layer(x))[0] for _ in range(repeats))
 
 
 def agreement(ours, peer, our_features, peer_features):
-    """Largest relative error of features and how many units differ; raises `ValueError` beyond 1e-5 and 0."""
-    pairs = list(zip(our_features, peer_features))
-    error = max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in pairs)
+    """Return the largest relative error of features and the number of different units.
+
+    Raises:
+        ValueError: the error exceeds 1e-5, or units differ.
+    """
+    error = max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(our_features, peer_features))
     changed = int(sum((a != b).sum() for a, b in zip(ours, peer)))
     if error > 1e-5 or changed:
-        raise ValueError(f"units: both must agree; relative error {error:.1e}, {changed} units differ")
+        raise ValueError(f"units: both sides must agree; relative error {error:.1e}, {changed} units differ")
     return dict(max_relative_error=error, changed_units=changed, num_units=sum(map(len, ours)))
 
 
 def main(runs=5):
-    sizes, (waveforms, origin) = hubert.sizes(), hubert.clips()
+    sizes = hubert.sizes()
+    waveforms, origin = hubert.clips()
     theirs = hubert.fairseq_hubert(sizes, seed=0)
     with tempfile.TemporaryDirectory() as folder:
         encoder = encoders.load(hubert.our_files(Path(folder), theirs, sizes))
     kmeans = hubert.codebook(hubert.gslm_features(theirs, waveforms), seed=0)
-    other = hubert.transformers_hubert(sizes)
-    work, audio = sum(flops(sizes, len(w)) for w in waveforms), sum(map(len, waveforms)) / hubert.SAMPLE_RATE_HZ
+    transformers_model = hubert.transformers_hubert(sizes)
+    operations = sum(flops(sizes, len(waveform)) for waveform in waveforms)
+    audio_seconds = sum(map(len, waveforms)) / hubert.SAMPLE_RATE_HZ
 
     def ours():
         return [nearest_centroids(encoder.features([w], hubert.LAYER)[0], kmeans.cluster_centers_) for w in waveforms]
@@ -60,29 +70,31 @@ def main(runs=5):
         return [kmeans.predict(hubert.gslm_features(theirs, [w])[0]) for w in waveforms]
 
     def transformers():
-        return [kmeans.predict(other(torch.from_numpy(w)[None]).last_hidden_state[0].numpy()) for w in waveforms]
+        return [kmeans.predict(transformers_model(torch.from_numpy(w)[None]).last_hidden_state[0].numpy()) for w in waveforms]
 
     def check(our_units, peer_units):
         peaks = dict(peak_per_second=matmul_peak(torch.get_num_threads(), torch.float32), packed_peak_per_second=packed_peak())
         fastest = min(seconds(ours)[0] for _ in range(3))
-        features = [encoder.features([w], hubert.LAYER)[0] for w in waveforms], hubert.gslm_features(theirs, waveforms)
-        beside = dict(transformers=min(seconds(transformers)[0] for _ in range(2)) / audio) if other else {}
-        return peaks | dict(
-            fraction_of_peak=work / fastest / max(peaks.values()),
-            flops_per_second_of_audio=work / audio,
-            **agreement(our_units, peer_units, *features),
-            **beside,
+        our_features = [encoder.features([w], hubert.LAYER)[0] for w in waveforms]
+        peer_features = hubert.gslm_features(theirs, waveforms)
+        figures = peaks | dict(
+            fraction_of_peak=operations / fastest / max(peaks.values()),
+            flops_per_second_of_audio=operations / audio_seconds,
+            **agreement(our_units, peer_units, our_features, peer_features),
         )
+        if transformers_model:
+            figures |= dict(transformers=min(seconds(transformers)[0] for _ in range(2)) / audio_seconds)
+        return figures
 
     compare(
         "units",
         ours,
         peer,
-        what="units of HuBERT Base, layer 6, K=100; peer: fairseq's HubertModel and scikit-learn's predict, as GSLM",
+        what="units of HuBERT Base, layer 6, K=100; peer: fairseq's HubertModel and scikit-learn's predict, as in GSLM",
         unit="s/s of audio",
         runs=runs,
         aim=1.25,
-        items=audio,
+        items=audio_seconds,
         check=check,
         waveforms=origin,
         num_waveforms=len(waveforms),

@@ -1,6 +1,6 @@
-"""Audio to units on the whole machine: the best of some processes with some threads each, against GSLM's one process.
+"""Audio to units on the whole machine: the best number of processes and threads, against GSLM's code in one process.
 
-The peer runs on PyTorch's default threads. Processes are started and have read the weights before the clock runs.
+The peer runs with PyTorch's default threads. Processes have started and loaded the weights before the clock runs.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import os
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,67 +24,80 @@ _encoder = _centroids = None
 
 
 def start(folder, centroids, threads):
-    """Make a process ready."""
+    """Load the encoder and the centroids in a new process."""
     global _encoder, _centroids
     torch.set_num_threads(threads)
-    _encoder, _centroids = encoders.load(folder), centroids
+    _encoder = encoders.load(folder)
+    _centroids = centroids
 
 
 def units_of(waveform):
-    """Units of a waveform, in a process that is ready, and the seconds of processor time that they took."""
+    """Return the units of a waveform, and the seconds of CPU time that they took."""
     started = time.process_time()
-    return nearest_centroids(_encoder.features([waveform], hubert.LAYER)[0], _centroids), time.process_time() - started
+    units = nearest_centroids(_encoder.features([waveform], hubert.LAYER)[0], _centroids)
+    return units, time.process_time() - started
 
 
 def pool(folder, centroids, processes, threads):
-    """Processes of so many threads each."""
+    """Return an executor with processes that have the given number of threads each."""
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(processes, context, initializer=start, initargs=(folder, centroids, threads))
 
 
 def layouts(cores):
-    """(processes, threads each) that use all cores."""
+    """Return all pairs (processes, threads per process) that use all cores."""
     return [(processes, cores // processes) for processes in range(1, cores + 1) if cores % processes == 0]
 
 
 def main(runs=5):
-    sizes, (waveforms, origin) = hubert.sizes(), hubert.clips()
-    waveforms = sorted(waveforms, key=len, reverse=True)  # the longest first, so that none is alone at the end
+    sizes = hubert.sizes()
+    waveforms, origin = hubert.clips()
+    waveforms = sorted(waveforms, key=len, reverse=True)  # the longest first, so that no process works on one alone at the end
     theirs = hubert.fairseq_hubert(sizes, seed=0)
     kmeans = hubert.codebook(hubert.gslm_features(theirs, waveforms), seed=0)
 
     def peer():
         started = time.process_time()
-        return [kmeans.predict(hubert.gslm_features(theirs, [w])[0]) for w in waveforms], time.process_time() - started
+        units = [kmeans.predict(hubert.gslm_features(theirs, [w])[0]) for w in waveforms]
+        return units, time.process_time() - started
 
     def check(ours, peer):
-        units, (peer_units, peer_taken) = [found for found, _ in ours], peer
-        changed, total = int(sum((a != b).sum() for a, b in zip(units, peer_units))), sum(map(len, units))
-        if changed:
-            raise ValueError(f"units_processes: both must agree; {changed} of {total} units differ")
-        return dict(ratio_of_cpu_time=peer_taken / sum(taken for _, taken in ours), changed_units=changed, num_units=total)
+        our_units = [units for units, _ in ours]
+        our_cpu_seconds = sum(cpu_seconds for _, cpu_seconds in ours)
+        peer_units, peer_cpu_seconds = peer
+        num_changed = int(sum((a != b).sum() for a, b in zip(our_units, peer_units)))
+        num_units = sum(map(len, our_units))
+        if num_changed:
+            raise ValueError(f"units_processes: both sides must agree; {num_changed} of {num_units} units differ")
+        return dict(ratio_of_cpu_time=peer_cpu_seconds / our_cpu_seconds, changed_units=num_changed, num_units=num_units)
 
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         hubert.our_files(Path(folder), theirs, sizes)
-        centroids, cores = kmeans.cluster_centers_.astype(np.float32), len(os.sched_getaffinity(0))
+        centroids = kmeans.cluster_centers_.astype(np.float32)
+        cores = len(os.sched_getaffinity(0))
         pools = {layout: stack.enter_context(pool(folder, centroids, *layout)) for layout in layouts(cores)}
-        calls = {layout: (lambda found=found: list(found.map(units_of, waveforms))) for layout, found in pools.items()}
-        times = {layout: min(seconds(call)[0] for _ in range(3)) for layout, call in calls.items()}  # the first one warms up
+
+        def compute_units(layout):
+            return list(pools[layout].map(units_of, waveforms))
+
+        times = {}
+        for layout in pools:
+            times[layout] = min(seconds(partial(compute_units, layout))[0] for _ in range(3))  # the first call warms up
         best = min(times, key=times.get)
-        audio = sum(map(len, waveforms)) / hubert.SAMPLE_RATE_HZ
+        audio_seconds = sum(map(len, waveforms)) / hubert.SAMPLE_RATE_HZ
         compare(
             "units_processes",
-            calls[best],
+            partial(compute_units, best),
             peer,
-            what="the same on all cores: the best layout of processes and threads; peer: as above",
+            what="the same on all cores, with the best number of processes and threads; peer: as above",
             unit="s/s of audio",
             runs=runs,
             aim=1.45,
-            items=audio,
+            items=audio_seconds,
             check=check,
             waveforms=origin,
             layout=dict(processes=best[0], threads=best[1]),
-            layouts=[dict(processes=p, threads=t, seconds=taken / audio) for (p, t), taken in times.items()],
+            layouts=[dict(processes=p, threads=t, seconds=taken / audio_seconds) for (p, t), taken in times.items()],
         )
 
 

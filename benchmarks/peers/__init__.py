@@ -1,1 +1,1 @@
-"""What the benchmarks compare with: other ways to the same results."""
+"""What the benchmarks compare with: other ways to compute the same."""

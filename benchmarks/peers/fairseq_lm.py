@@ -1,7 +1,7 @@
-"""fairseq's unit LM under SpeechPrompt's prompts, and ours with the very same weights.
+"""fairseq's unit LM with SpeechPrompt's prompts, and our unit LM with the same weights.
 
-**Source:** SpeechPrompt, arXiv 2203.16773: l rows stand before the tokens, and in every layer, after the LayerNorm, these rows
-of the key and value inputs are overwritten by learned vectors.
+**Source:** SpeechPrompt, arXiv 2203.16773. l rows come before the tokens. In every layer, after the LayerNorm, learned vectors
+overwrite these rows of the key and value inputs.
 """
 
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ PUBLISHED = UnitLMConfig(vocabulary_size=104, num_layers=12, dim=1024, ffn_dim=4
 
 
 def dictionary(num_units):
-    """fairseq's dictionary of so many units, in numeric order."""
+    """Return fairseq's dictionary of units in numeric order."""
     words = Dictionary()
     for unit in range(num_units):
         words.add_symbol(str(unit))
@@ -29,7 +29,7 @@ def dictionary(num_units):
 
 
 def fairseq_unit_lm(config, seed):
-    """fairseq's language model of the sizes `UnitLMConfig`, frozen, with the weights that it draws from the seed."""
+    """Return fairseq's language model with the sizes of a `UnitLMConfig`, frozen, with random weights."""
     settings = TransformerLanguageModelConfig(
         decoder_embed_dim=config.dim,
         decoder_input_dim=config.dim,
@@ -52,7 +52,7 @@ def fairseq_unit_lm(config, seed):
 
 
 def our_unit_lm(theirs, config):
-    """Our unit LM on the tensors of fairseq's, which both share."""
+    """Return our unit LM on the tensors of fairseq's: both share them."""
     with torch.device("meta"):
         ours = UnitLM(config)
     names = ours.state_dict().keys()
@@ -62,14 +62,14 @@ def our_unit_lm(theirs, config):
 
 
 class OverwrittenRows(nn.Module):
-    """Tokens `[B, T]` → (logits `[B, T, V]`, None), as SpeechPrompt computes them on fairseq's layers.
+    """SpeechPrompt's way to compute logits, on fairseq's layers.
 
-    Its parameters that train: (2 · layers + 1) · length · D + D, for the published unit LM and length 6: 154,624. The rows
-    before the tokens (`inputs`) train as well, though nothing reads what becomes of them.
+    Trained parameters: (2 · layers + 1) · length · D + D; for the published unit LM and length 6: 154,624. The rows before the
+    tokens (`inputs`) are trained too, although nothing reads what the layers make of them.
     """
 
     def __init__(self, lm, prompt):
-        """lm: fairseq's model; prompt: a `DeepPrompt` whose vectors are taken over."""
+        """Take fairseq's model `lm`, and copy the vectors of a `DeepPrompt`."""
         super().__init__()
         self.lm = lm
         self.keys, self.values, self.separator = (
@@ -78,12 +78,16 @@ class OverwrittenRows(nn.Module):
         self.inputs = nn.Parameter(torch.randn(prompt.keys.shape[1], prompt.keys.shape[2]))
 
     def forward(self, tokens):
-        decoder, size, length = self.lm.decoder, len(tokens), len(self.inputs)
+        """Return logits `[B, T, V]` for tokens `[B, T]`, and None, as fairseq's models do."""
+        decoder = self.lm.decoder
+        size = len(tokens)
+        length = len(self.inputs)
         vectors = torch.where((tokens == SEPARATOR)[..., None], self.separator, decoder.embed_tokens(tokens))
         x = decoder.embed_scale * vectors + decoder.embed_positions(tokens)
         x = torch.cat([self.inputs.expand(size, -1, -1), x], 1).transpose(0, 1)
         padding = torch.nn.functional.pad(tokens == PAD, (length, 0))
-        mask, padding = decoder.buffered_future_mask(x), padding if padding.any() else None
+        padding = padding if padding.any() else None
+        mask = decoder.buffered_future_mask(x)
         for layer, keys, values in zip(decoder.layers, self.keys, self.values):
             normed = layer.self_attn_layer_norm(x)
             key, value = (torch.cat([rows[:, None].expand(-1, size, -1), normed[length:]]) for rows in (keys, values))
@@ -92,45 +96,52 @@ class OverwrittenRows(nn.Module):
         return decoder.output_layer(decoder.layer_norm(x[length:]).transpose(0, 1)), None
 
     def get_normalized_probs(self, net_output, log_probs, sample):
-        """What fairseq's generator asks a model for."""
+        """Return log probabilities; fairseq's generator calls this."""
         return self.lm.get_normalized_probs(net_output, log_probs, sample)
 
 
 class CachedDecoder(FairseqIncrementalDecoder):
-    """fairseq's decoder with its cache, which starts with the keys and values of a prompt.
+    """fairseq's decoder with its cache, which starts from the keys and values of a prompt.
 
-    The separator keeps the LM's own embedding: fairseq's decoder has no place for another.
+    The separator keeps the LM's own embedding, because fairseq's decoder cannot use another one.
     """
 
     def __init__(self, lm, past):
-        """lm: fairseq's model; past: per layer keys and values `[1, H, P, D / H]`."""
+        """Take fairseq's model `lm`, and per layer the keys and values `[1, H, P, D / H]` of a prompt."""
         super().__init__(None)
         self.inner, self.past = lm.decoder, past
 
     def forward(self, tokens, encoder_out=None, incremental_state=None):
         if not incremental_state:
             for layer, pair in zip(self.inner.layers, self.past):
-                keys, values = (each.repeat(len(tokens), 1, 1, 1) for each in pair)
+                keys, values = (tensor.repeat(len(tokens), 1, 1, 1) for tensor in pair)
                 layer.self_attn._set_input_buffer(incremental_state, dict(prev_key=keys, prev_value=values))
         return self.inner(tokens, incremental_state=incremental_state)
 
 
 class Cached(nn.Module):
-    """A model that fairseq's generator decodes with a cache, because it has a `decoder`."""
+    """A model that fairseq's generator decodes with a cache, since it has a `decoder`."""
 
     def __init__(self, lm, past):
         super().__init__()
         self.lm, self.decoder = lm, CachedDecoder(lm, past)
 
     def get_normalized_probs(self, net_output, log_probs, sample):
-        """What fairseq's generator asks a model for."""
+        """Return log probabilities; fairseq's generator calls this."""
         return self.lm.get_normalized_probs(net_output, log_probs, sample)
 
 
 def generate(model, words, sources, num_labels):
-    """The unit that fairseq's generator says after each source of one length, forced token by token, and `</s>`.
+    """Return the unit that fairseq's generator predicts after each source.
 
-    Greedy; of the vocabulary only the first `num_labels` units are allowed, and exactly one is said.
+    The generator is greedy and is forced through the source token by token. It may predict exactly one of the first
+    `num_labels` units, then `</s>`.
+
+    Args:
+        model: of fairseq.
+        words: fairseq's dictionary.
+        sources: lists of tokens, all of the same length.
+        num_labels: number of allowed units.
     """
     prefixes = torch.tensor([[*source, SEPARATOR] for source in sources])
     length = prefixes.shape[1]
@@ -146,12 +157,12 @@ def generate(model, words, sources, num_labels):
         tokens_to_suppress=["<s>", *words.symbols[words.nspecial + num_labels :]],
     )
     sample = dict(net_input=dict(src_tokens=prefixes, src_lengths=torch.full((len(prefixes),), length)))
-    found = generator.generate([model], sample, prefix_tokens=prefixes)
-    return [int(best[0]["tokens"][length]) for best in found]
+    hypotheses = generator.generate([model], sample, prefix_tokens=prefixes)
+    return [int(best["tokens"][length]) for best, *_ in hypotheses]
 
 
 def prompt_of(lm, length, seed):
-    """A `DeepPrompt` for our unit LM, whose separator is the LM's own embedding."""
+    """Return a random `DeepPrompt` for our unit LM. Its separator is the LM's own embedding."""
     torch.manual_seed(seed)
     prompt = DeepPrompt(lm.config, length).eval()
     prompt.separator.data = lm.embed_tokens.weight[SEPARATOR].clone()

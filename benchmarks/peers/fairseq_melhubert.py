@@ -1,6 +1,6 @@
-"""MelHuBERT as its authors compute it: fairseq's layers behind one projection, the head on masked frames alone.
+"""MelHuBERT as in its authors' code: a projection, fairseq's layers, and a head on the masked frames only.
 
-**Source:** MelHuBERT, https://github.com/nervjack2/MelHuBERT; state dicts have the names of its checkpoints.
+**Source:** https://github.com/nervjack2/MelHuBERT. The state dict has the names of its checkpoints.
 """
 
 import torch
@@ -9,9 +9,16 @@ from torch import nn
 
 
 class FairseqMelHuBERT(nn.Module):
-    """sizes: fields of `speech2unit.encoders.architectures.melhubert.MelHuBERTConfig`, with one set of targets. Every tensor is random."""
+    """MelHuBERT with random weights, for one set of targets."""
 
     def __init__(self, sizes, dropout, seed):
+        """Create the model.
+
+        Args:
+            sizes: fields of `speech2unit.encoders.models.melhubert.MelHuBERTConfig`, as a dict.
+            dropout: dropout probability.
+            seed: of the weights.
+        """
         from fairseq.models.wav2vec.wav2vec2 import TransformerEncoder, Wav2Vec2Config
 
         super().__init__()
@@ -37,13 +44,17 @@ class FairseqMelHuBERT(nn.Module):
                     parameter.add_(0.1 * torch.randn(parameter.shape))
 
     def forward(self, frames, lengths=None):
-        """Frames `[B, T, 80]` → last hidden states `[B, T, D]`, and the list of each layer's `[B, T, D]`."""
+        """Return the last hidden states `[B, T, D]` for frames `[B, T, 80]`, and a list with those of each layer."""
         padding = None if lengths is None else torch.arange(frames.shape[1])[None] >= lengths[:, None]
         last, layers = self.encoder(self.pre_extract_proj(frames), padding)
         return last, [states[0].transpose(0, 1)[:, : frames.shape[1]] for states in layers]
 
     def loss(self, batch):
-        """Summed cross entropy (nats) of masked frames, and their number; batch: see `speech2unit.recipes.pretrain_melhubert.collate`."""
+        """Return the cross entropy of the masked frames in nats, summed, and their number.
+
+        Args:
+            batch: see `speech2unit.recipes.masked_frames.collate`.
+        """
         frames, lengths, targets, mask = batch
         logits = self.final_proj(self(frames, lengths)[0][mask])
         return F.cross_entropy(logits, targets[..., 0][mask], reduction="sum"), int(mask.sum())

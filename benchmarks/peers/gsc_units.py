@@ -1,4 +1,4 @@
-"""The published HuBERT units of Google Speech Commands as token rows, or rows of the same lengths drawn at random."""
+"""The published HuBERT units of Google Speech Commands as rows of tokens, or random rows of the same lengths."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ import numpy as np
 from workflow.scripts.config_files import default_config
 
 FILE = "units_gsc_hubert100/test.parquet"
-FIRST_UNIT = 4  # index of unit 0 in the vocabulary; these units are in numeric order
+FIRST_UNIT = 4  # token of unit 0; the tokens of these units are in numeric order
 NUM_UNITS, NUM_LABELS = 100, 12
 
 
 def token_rows():
-    """List of (source tokens, index of the label's token), and where they are from.
+    """Return pairs (tokens of the source, token of the label), and their origin.
 
-    A label is said by the unit of its rank in the alphabet: any map will do for timing.
+    The token of a label is the unit with the label's rank in the alphabet. For timing, any mapping will do.
     """
     root = Path(__file__).parents[2]
     path = root / default_config()["paths"]["data"] / FILE
@@ -31,5 +31,5 @@ def _published(path):
 
 def _random():
     rng = np.random.default_rng(0)
-    lengths = rng.normal(26.5, 5.5, 3081).clip(9, 42).astype(int)  # as those of the published rows
-    return [(rng.integers(NUM_UNITS, size=n) + FIRST_UNIT, FIRST_UNIT + i % NUM_LABELS) for i, n in enumerate(lengths)]
+    lengths = rng.normal(26.5, 5.5, 3081).clip(9, 42).astype(int)  # distributed like those of the published rows
+    return [(rng.integers(NUM_UNITS, size=length) + FIRST_UNIT, FIRST_UNIT + i % NUM_LABELS) for i, length in enumerate(lengths)]

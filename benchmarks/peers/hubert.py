@@ -1,7 +1,7 @@
-"""HuBERT to the 6th block as GSLM runs it, ours with the very same weights, transformers' of the same sizes, and clips.
+"""HuBERT up to block 6 in three ways: GSLM's, ours with the same weights, and transformers' with the same sizes; and clips.
 
-**Source:** fairseq, examples/textless_nlp/gslm/speech2unit/pretrained/hubert_feature_reader.py: one utterance at a time, then
-scikit-learn's `predict`.
+**Source:** fairseq, examples/textless_nlp/gslm/speech2unit/pretrained/hubert_feature_reader.py. It computes one utterance at a time
+and then calls scikit-learn's `predict`.
 """
 
 from pathlib import Path
@@ -12,20 +12,22 @@ import torch
 from speech2unit.encoders.architectures.wav2vec2 import convert
 from workflow.scripts.config_files import default_config
 
-LAYER, NUM_CLUSTERS, SAMPLE_RATE_HZ = 6, 100, 16_000
+LAYER = 6
+NUM_CLUSTERS = 100
+SAMPLE_RATE_HZ = 16_000
 ROOT = Path(__file__).parents[2]
-CLIPS = (("speech_unlabelled", "libri_long", 6), ("speech", "libri", 4), ("speech", "asc", 4))  # folder, dataset, how many
-SECONDS = (2, 9, 12, 14, 15, 16, 4, 4, 4, 4, 1, 1, 1, 1)  # about as long as those
+CLIPS = (("speech_unlabelled", "libri_long", 6), ("speech", "libri", 4), ("speech", "asc", 4))  # folder, dataset, number of clips
+SECONDS = (2, 9, 12, 14, 15, 16, 4, 4, 4, 4, 1, 1, 1, 1)  # lengths of noise, similar to those of the clips
 
 
 def sizes():
-    """Published sizes of HuBERT Base with the blocks that are needed, see config/config.yaml."""
+    """Return the published sizes of HuBERT Base, with the blocks that are needed."""
     config = default_config()
     return config["convert_encoder"]["hubert_base"]["sizes"] | dict(num_layers=LAYER)
 
 
 def fairseq_hubert(sizes, seed):
-    """fairseq's HubertModel with weights from the seed, the norms' too."""
+    """Return fairseq's HubertModel with random weights, those of the norms included."""
     from fairseq.data import Dictionary
     from fairseq.models.hubert.hubert import HubertConfig, HubertModel
     from fairseq.tasks.hubert_pretraining import HubertPretrainingConfig
@@ -41,12 +43,12 @@ def fairseq_hubert(sizes, seed):
             if "norm" in name or parameter.ndim == 1:
                 parameter.add_(0.1 * torch.randn(parameter.shape))
             elif "encoder.layers" in name:
-                parameter.mul_(2)  # as drawn, attention looks everywhere alike
+                parameter.mul_(2)  # otherwise attention would be nearly uniform
     return model.eval().requires_grad_(False)
 
 
 def transformers_hubert(sizes):
-    """transformers' HubertModel of the same sizes (any weights: it is only timed), or None where it is not installed."""
+    """Return transformers' HubertModel with the same sizes, or None if transformers is not installed. It is only timed."""
     try:
         from transformers import HubertConfig, HubertModel
     except ModuleNotFoundError:
@@ -55,12 +57,12 @@ def transformers_hubert(sizes):
 
 
 def gslm_features(model, waveforms):
-    """List of features `[T_i, 768]` of fairseq's model, as GSLM's reader yields them."""
+    """Return a list of features `[T_i, 768]` of fairseq's model, as GSLM's reader computes them."""
     return [model.extract_features(torch.from_numpy(w)[None], output_layer=LAYER)[0][0].numpy() for w in waveforms]
 
 
 def our_files(folder, model, sizes):
-    """`model`'s weights as an encoder in `folder`."""
+    """Write the weights of fairseq's model as an encoder of ours to a folder, and return the folder."""
     from storage.weights import save_config, save_tensors
 
     save_tensors(folder / "model.safetensors", convert(model.state_dict(), sizes)[0])
@@ -69,17 +71,17 @@ def our_files(folder, model, sizes):
 
 
 def codebook(features, seed):
-    """scikit-learn's k-means model of 100 clusters on these features (a few iterations: any centroids will do)."""
+    """Return scikit-learn's k-means model with 100 clusters, fitted in a few iterations; any centroids will do."""
     from sklearn.cluster import MiniBatchKMeans
 
     return MiniBatchKMeans(NUM_CLUSTERS, batch_size=4096, max_iter=5, n_init=1, random_state=seed).fit(np.concatenate(features))
 
 
 def clips():
-    """Waveforms of 1 to 16 s, and where they are from: speech, or noise of the same lengths."""
+    """Return waveforms of 1 to 16 s and their origin: speech, or noise of similar lengths."""
     root = ROOT / default_config()["paths"]["data"]
     if all((root / folder / "metadata.csv").exists() for folder, _, _ in CLIPS):
-        return [waveform for chosen in CLIPS for waveform in _speech(root, *chosen)], "speech"
+        return [waveform for clip_set in CLIPS for waveform in _speech(root, *clip_set)], "speech"
     rng = np.random.default_rng(0)
     return [rng.normal(0, 0.1, seconds * SAMPLE_RATE_HZ).astype(np.float32) for seconds in SECONDS], "noise"
 

@@ -1,14 +1,15 @@
-"""A stage that does nothing but import what it would import, and make its outputs: what a job costs without its work."""
+"""An idle stage: it imports what the stage would import, and creates empty outputs. It shows what a job costs without its work."""
 
 import ast
 import importlib
 import sys
 from pathlib import Path
 
+from workflow.scripts.stage_code import PACKAGES
+
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("storage", "training", "evaluation", "speech2unit", "verbalizer", "ulm", "superb")
-# what the demo takes from the folders whose files are chosen by name
-CHOSEN = {
+# Registry → the modules that the demo chooses from it.
+CHOSEN_MODULES = {
     "speech2unit.encoders.architectures": (
         "speech2unit.encoders.architectures.log_mel",
         "speech2unit.encoders.architectures.melhubert",
@@ -18,39 +19,49 @@ CHOSEN = {
 
 
 def idle(stage, outputs):
-    """Import all modules that the stage `package.module` and its first-party modules import, and touch the outputs."""
-    for name in sorted(imports(stage)):
+    """Import everything that a stage and its first-party modules import, and create its outputs.
+
+    Args:
+        stage: dotted module of the stage.
+        outputs: paths; one without an ending is a folder.
+    """
+    for name in sorted(imported_modules(stage)):
         importlib.import_module(name)
     for path in map(Path, outputs):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch() if path.suffix else path.mkdir(exist_ok=True)
+        if path.suffix:
+            path.touch()
+        else:
+            path.mkdir(exist_ok=True)
 
 
-def imports(stage):
-    """Names of all modules that a stage's module imports, at once or later, itself or through first-party modules."""
-    seen, todo = set(), [stage]
-    while todo:
-        name = todo.pop()
-        if name in seen or name.split(".")[0] in sys.stdlib_module_names:
+def imported_modules(stage):
+    """Return the names of all modules that a stage imports, itself or through first-party modules, anywhere in their code."""
+    modules = set()
+    pending = [stage]
+    while pending:
+        name = pending.pop()
+        if name in modules or name.split(".")[0] in sys.stdlib_module_names:
             continue
-        seen.add(name)
-        todo += CHOSEN.get(name, ())
+        modules.add(name)
+        pending += CHOSEN_MODULES.get(name, ())
         if name.split(".")[0] in PACKAGES:
-            todo += _named_in(_source(name))
-    return seen
+            pending += _imports_of_file(_file_of_module(name))
+    return modules
 
 
-def _source(name):
+def _file_of_module(name):
     path = ROOT.joinpath(*name.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def _named_in(path):
-    """Modules that a file imports; `from a import b` names `a.b` where that is a first-party module, else `a`."""
+def _imports_of_file(path):
+    """Yield the modules that a file imports; `from a import b` imports `a`, and `a.b` if that is a first-party module."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            inner = [f"{node.module}.{alias.name}" for alias in node.names]
-            found = [name for name in inner if node.module.split(".")[0] in PACKAGES and _source(name).exists()]
-            yield from [node.module, *found]
+            yield node.module
+            if node.module.split(".")[0] in PACKAGES:
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+                yield from (name for name in names if _file_of_module(name).exists())

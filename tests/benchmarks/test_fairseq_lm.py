@@ -1,4 +1,4 @@
-"""Our prompts as a past, and SpeechPrompt's overwritten rows on fairseq's layers: the same function, the same labels."""
+"""Our prompts and SpeechPrompt's overwritten rows on fairseq's layers: the same logits, gradients and labels."""
 
 import pytest
 import torch
@@ -48,17 +48,17 @@ def test_both_hold_the_same_tensors(theirs, ours):
     assert not any(p.requires_grad for p in [*theirs.parameters(), *ours.parameters()])
 
 
-def test_logits_equal_those_of_overwritten_rows(theirs, ours, prompt):
+def test_logits_equal_those_of_overwritten_rows(theirs, ours):
     tokens = torch.tensor([[EOS, *source, SEPARATOR] for source in SOURCES])
     tokens[1, 6:] = tokens[4, 3:] = PAD
     torch.manual_seed(3)
     separator = torch.randn(16)
-    other = DeepPrompt(TINY, LENGTH)
-    other.separator.data = separator
+    prompt = DeepPrompt(TINY, LENGTH)
+    prompt.separator.data = separator
     with torch.no_grad():
-        expected, _ = OverwrittenRows(theirs, other)(tokens)
-        found = ours(tokens, other.key_values(ours), (SEPARATOR, separator))
-    assert (found - expected)[tokens != PAD].abs().max() <= 1e-4
+        expected, _ = OverwrittenRows(theirs, prompt)(tokens)
+        logits = ours(tokens, prompt.key_values(ours), (SEPARATOR, separator))
+    assert (logits - expected)[tokens != PAD].abs().max() <= 1e-4
 
 
 def test_gradients_equal_those_of_overwritten_rows(theirs, ours, prompt):
@@ -72,7 +72,7 @@ def test_gradients_equal_those_of_overwritten_rows(theirs, ours, prompt):
     tuned.loss((sources, targets))[0].backward()
     for name in ("keys", "values", "separator"):
         torch.testing.assert_close(getattr(prompt, name).grad, getattr(overwritten, name).grad, atol=1e-4, rtol=1e-4)
-    assert overwritten.inputs.grad.abs().max() == 0  # nothing reads what becomes of the rows
+    assert overwritten.inputs.grad.abs().max() == 0  # nothing reads what the layers make of these rows
 
 
 @pytest.mark.parametrize("length, published", [(2, 52_224), (3, 77_824), (5, 129_024), (6, 154_624)])
@@ -81,14 +81,16 @@ def test_number_of_trained_parameters_as_published(length, published):
         prompt = DeepPrompt(PUBLISHED, length)
         overwritten = OverwrittenRows(torch.nn.Module(), prompt)
     assert sum(p.numel() for p in overwritten.parameters()) == published
-    assert sum(p.numel() for p in prompt.parameters()) == published - length * PUBLISHED.dim  # without the dead rows
+    assert (
+        sum(p.numel() for p in prompt.parameters()) == published - length * PUBLISHED.dim
+    )  # without the rows that nothing reads
 
 
 @pytest.mark.parametrize("cached", [False, True])
-def test_fairseqs_generator_says_the_same_labels(theirs, ours, prompt, cached):
+def test_fairseqs_generator_predicts_the_same_labels(theirs, ours, prompt, cached):
     model = Cached(theirs, prompt.key_values(ours)) if cached else OverwrittenRows(theirs, prompt)
     following = legal_continuations([(4 + label, EOS) for label in range(NUM_LABELS)])
-    said, _ = greedy(TunedLM(ours, prompt, "all", 0.0), SOURCES, max_steps=2, following=following)
+    answers, _ = greedy(TunedLM(ours, prompt, "all", 0.0), SOURCES, max_steps=2, following=following)
     with torch.no_grad():
-        assert generate(model, dictionary(20), SOURCES, NUM_LABELS) == [label for (label,) in said]
-    assert len({label for (label,) in said}) > 1
+        assert generate(model, dictionary(20), SOURCES, NUM_LABELS) == [label for (label,) in answers]
+    assert len({label for (label,) in answers}) > 1

@@ -1,15 +1,17 @@
-"""What the benchmarks work on: idle stages, and rows of units where the published ones are not there."""
+"""Peers: idle stages, and random rows of units if the published ones are missing."""
 
 from benchmarks.peers import gsc_units
-from benchmarks.peers.idle import idle, imports
+from benchmarks.peers.idle import idle, imported_modules
 
 
 def test_imports_of_a_stage_are_its_own_and_those_of_what_it_calls():
-    assert {"pyarrow", "storage.tables"} <= imports("speech2unit.reduce_units") and "torch" not in imports(
+    assert {"pyarrow", "storage.tables"} <= imported_modules("speech2unit.reduce_units") and "torch" not in imported_modules(
         "speech2unit.reduce_units"
     )
-    assert {"torch", "soundfile", "speech2unit.encoders.architectures.melhubert"} <= imports("speech2unit.extract_features")
-    assert "fairseq.data" in imports("ulm.binarize") and "faiss" in imports("speech2unit.fit_codebook")
+    assert {"torch", "soundfile", "speech2unit.encoders.architectures.melhubert"} <= imported_modules(
+        "speech2unit.extract_features"
+    )
+    assert "fairseq.data" in imported_modules("ulm.binarize") and "faiss" in imported_modules("speech2unit.fit_codebook")
 
 
 def test_an_idle_stage_makes_files_and_folders(tmp_path):

@@ -1,4 +1,4 @@
-"""The harness: who is called when, and what the record says."""
+"""The harness: the order of calls, and the content of the record."""
 
 import json
 import time

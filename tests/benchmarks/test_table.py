@@ -6,10 +6,10 @@ from storage.files import write_json
 RECORD = dict(name="nap", what="sleep", unit="s", ours=0.0123456, peer=0.5, ratio=40.5, aim=40, machine=dict(load_before=0.04))
 
 
-def test_the_table_stands_between_its_marks(tmp_path, monkeypatch):
+def test_the_tables_are_between_their_marks(tmp_path, monkeypatch):
     monkeypatch.setattr(table, "RESULTS", tmp_path)
     monkeypatch.setattr(table, "PAGE", tmp_path / "RESULTS.md")
-    marks = f"{table.BEGIN}old\n{table.END}\nbetween\n{table.FAULTS_BEGIN}{table.FAULTS_END}"
+    marks = "old\n".join(table.SPEED_MARKS) + "\nbetween\n" + "".join(table.FAULT_MARKS)
     table.PAGE.write_text(f"above\n{marks}\nbelow\n")
     write_json(
         tmp_path / "faults.json", dict(classes=[{"class": "kill", "injected": 1200, "detected": 0, "recovered": 7, "silent": 3}])
@@ -30,4 +30,4 @@ def test_the_table_stands_between_its_marks(tmp_path, monkeypatch):
 
 def test_the_page_has_the_marks():
     text = table.PAGE.read_text()
-    assert text.count(table.BEGIN) == text.count(table.END) == text.count(table.FAULTS_BEGIN) == text.count(table.FAULTS_END) == 1
+    assert all(text.count(mark) == 1 for mark in (*table.SPEED_MARKS, *table.FAULT_MARKS))
