@@ -91,7 +91,7 @@ rule plot_encoders:
             "results/encoders/plots/encoders.svg",
             caption="../report/encoders.rst",
             category="Results",
-            labels={"figure": "What encoders are worth"},
+            labels={"figure": "Cost and quality of encoders"},
         ),
     log:
         "logs/plot_encoders/encoders.log",
