@@ -80,3 +80,8 @@ def test_every_table_has_a_file(schemas):
     paths = [path for path in make_docs.rule_outputs() if path.endswith(".parquet")]
     tables = {make_docs.table_of(path, schemas) for path in [*paths, *make_docs._feature_files()]}
     assert tables == set(schemas)
+
+
+def test_generated_parts_are_up_to_date():
+    stale = make_docs.stale_pages()
+    assert not stale, f"{', '.join(stale)} are out of date; run: {make_docs.COMMAND}"
