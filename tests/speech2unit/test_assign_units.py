@@ -1,4 +1,4 @@
-"""Units: the nearest centroid of every frame."""
+"""Every frame gets the unit of its nearest centroid."""
 
 import numpy as np
 import pytest
@@ -13,18 +13,18 @@ from storage import tables
 
 @settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 20), st.integers(1, 8), st.integers(0, 99))
-def test_it_is_the_argmin_of_the_distances(num_frames, num_clusters, dim, seed):
+def test_the_nearest_centroid_has_the_smallest_distance(num_frames, num_clusters, dim, seed):
     rng = np.random.default_rng(seed)
     frames, centroids = rng.normal(size=(num_frames, dim)), rng.normal(size=(num_clusters, dim))
     brute_force = [min(range(num_clusters), key=lambda k: ((frame - centroids[k]) ** 2).sum()) for frame in frames]
     assert nearest_centroids(frames, centroids).tolist() == brute_force
 
 
-def test_of_equal_centroids_the_first_is_taken():
+def test_of_equal_centroids_the_first_is_used():
     assert nearest_centroids(np.ones((2, 3)), np.ones((4, 3))).tolist() == [0, 0]
 
 
-def test_another_size_is_refused():
+def test_centroids_of_another_dimension_are_refused():
     with pytest.raises(
         ValueError, match="must have the same dimension; expected 4 values per frame, got 3; fit the codebook on the same"
     ):
@@ -33,13 +33,13 @@ def test_another_size_is_refused():
 
 @pytest.fixture
 def made(tmp_path):
-    """Folder with two shards of features, a projection and centroids in another order than their units."""
+    """Folder with two shards of features, a projection, and centroids that are not sorted by unit; frames, projection, centroids."""
     rng = np.random.default_rng(0)
     frames = [rng.normal(size=(3 + i, 4)).astype(np.float32) for i in range(7)]
-    rows = [
-        dict(utterance_id=f"u{i}", split="train" if i else "dev", speed=1.0, num_frames=len(f), features=f.reshape(-1))
-        for i, f in enumerate(frames)
-    ]
+    rows = []
+    for i, utterance_frames in enumerate(frames):
+        row = dict(utterance_id=f"u{i}", split="train" if i else "dev", speed=1.0, num_frames=len(utterance_frames))
+        rows.append(row | dict(features=utterance_frames.reshape(-1)))
     tables.write(tmp_path / "1.parquet", rows[:4], FEATURES)
     tables.write(tmp_path / "2.parquet", rows[4:], FEATURES)
     projection = fit_projection(np.concatenate([with_context(f, 1) for f in frames]), 3)
@@ -54,15 +54,17 @@ def test_centroids_come_in_order_of_their_units(made):
     assert np.array_equal(load_centroids(folder / "c.parquet"), centroids)
 
 
-def test_the_stage_gives_one_unit_a_frame_of_every_utterance(made):
+def test_the_stage_gives_one_unit_per_frame_of_every_utterance(made):
     folder, frames, project, centroids = made
     files = dict(centroids=folder / "c.parquet", projection=folder / "p.parquet", units=folder / "u.parquet")
     assign_units(features=[folder / "1.parquet", folder / "2.parquet"], **files, codebook="toy", context_frames=1)
-    found = tables.read(folder / "u.parquet", UNITS).to_pylist()
-    assert [row["utterance_id"] for row in found] == [f"u{i}" for i in range(7)]
-    assert [row["split"] for row in found] == ["dev"] + ["train"] * 6 and {row["codebook"] for row in found} == {"toy"}
+    rows_written = tables.read(folder / "u.parquet", UNITS).to_pylist()
+    assert [row["utterance_id"] for row in rows_written] == [f"u{i}" for i in range(7)]
+    assert [row["split"] for row in rows_written] == ["dev"] + ["train"] * 6 and {row["codebook"] for row in rows_written} == {
+        "toy"
+    }
     assign_units(features=[folder / "2.parquet", folder / "1.parquet"], **files, codebook="toy", context_frames=1)
-    assert tables.read(folder / "u.parquet", UNITS).to_pylist() == found  # whatever shard an utterance is in
-    for row, part in zip(found, frames):
-        distances = ((project(part)[:, None] - centroids[None]) ** 2).sum(-1)
+    assert tables.read(folder / "u.parquet", UNITS).to_pylist() == rows_written  # the order of the shards does not matter
+    for row, utterance_frames in zip(rows_written, frames):
+        distances = ((project(utterance_frames)[:, None] - centroids[None]) ** 2).sum(-1)
         assert row["units"] == distances.argmin(1).tolist()

@@ -12,7 +12,7 @@ ROWS = [
     dict(utterance_id="b", split="train", units=[3, 1], label="up"),
     dict(utterance_id="a", split="train", units=[2, 1], label="down"),
     dict(utterance_id="b_2", split="train", units=[3, 1], label="up"),  # drawn twice
-    dict(utterance_id="b_3", split="train", units=[3, 1], label="down"),  # the same units said otherwise
+    dict(utterance_id="b_3", split="train", units=[3, 1], label="down"),  # the same units with another label
     dict(utterance_id="c", split="valid", units=[3, 1], label="up"),
     dict(utterance_id="d", split="test", units=[9, 4], label="down"),
     dict(utterance_id="e", split="test", units=[9, 4], label="down"),  # test rows all count
@@ -20,7 +20,7 @@ ROWS = [
 
 
 def write(folder, rows):
-    paths = [folder / "one.parquet", folder / "two.parquet"]
+    paths = [folder / "first.parquet", folder / "second.parquet"]
     for path, part in zip(paths, (rows[:3], rows[3:])):
         pandas.DataFrame(part).to_parquet(path)
     return paths
@@ -32,12 +32,16 @@ def run(folder, rows, num_clusters=10):
     return [tables.read(folder / name, s).to_pylist() for name, s in (("m.parquet", MANIFEST), ("r.parquet", REDUCED_UNITS))]
 
 
-def test_rows_are_taken_once_but_for_the_test_split(tmp_path, capsys):
-    found = read_units(write(tmp_path, ROWS), 10)
-    assert [(r["utterance_id"], r["split"], r["units"], r["labels"]) for r in found] == [
-        ("a", "train", [2, 1], ["down"]), ("b", "train", [3, 1], ["up"]), ("b_3", "train", [3, 1], ["down"]),
-        ("c", "dev", [3, 1], ["up"]), ("d", "test", [9, 4], ["down"]), ("e", "test", [9, 4], ["down"]),
-    ]  # fmt: skip
+def test_repeated_rows_are_used_once_except_in_test(tmp_path, capsys):
+    rows = read_units(write(tmp_path, ROWS), 10)
+    assert [(row["utterance_id"], row["split"], row["units"], row["labels"]) for row in rows] == [
+        ("a", "train", [2, 1], ["down"]),
+        ("b", "train", [3, 1], ["up"]),
+        ("b_3", "train", [3, 1], ["down"]),
+        ("c", "dev", [3, 1], ["up"]),
+        ("d", "test", [9, 4], ["down"]),
+        ("e", "test", [9, 4], ["down"]),
+    ]
     assert "7 rows, of which 6 are used" in capsys.readouterr().out
 
 

@@ -1,4 +1,4 @@
-"""What encoders cost: multiply-adds against a count by hand, parameters, turns, and the table."""
+"""Costs of encoders: multiply-adds as counted by hand, parameters, interleaved timing, and the table."""
 
 import numpy as np
 import pytest
@@ -14,14 +14,15 @@ from speech2unit.schemas import MEASUREMENTS
 from storage import tables
 from storage.weights import save_config, save_tensors
 
-FRAMES, BINS = 49, 257  # of a second at 20 ms; of a spectrum
+FRAMES = 49  # of one second at 20 ms
+BINS = 257  # of a spectrum
 SIZES = dict(num_layers=2, dim=16, ffn_dim=24, num_heads=2, conv_kernel=5, conv_groups=4, num_targets=[7])
 WAVES = dict(
     conv_layers=[[8, 10, 5], [12, 64, 64]], conv_bias=False, conv_norm="group", normalize_waveform=False, pre_norm=False, num_layers=2,
     dim=16, ffn_dim=24, num_heads=2, pos_conv_kernel=8, pos_conv_groups=4, num_buckets=0, max_distance=0,
 )  # fmt: skip
 FRONT_END = dict(mean=torch.zeros(40), std=torch.ones(40))
-BLOCK = 4 * 16 * 16 + 2 * 16 * 24  # multiply-adds a frame
+BLOCK = 4 * 16 * 16 + 2 * 16 * 24  # multiply-adds per frame
 
 
 def stored(folder, architecture, tensors, settings):
@@ -77,35 +78,36 @@ def test_lstms_count_too():
     assert multiply_adds(more, waveform) - multiply_adds(encoder, waveform) == 100 * 4 * 6 * (6 + 6)
 
 
-def test_parameters_are_counted_without_what_is_measured():
+def test_parameters_are_counted_without_the_statistics_of_the_front_end():
     tensors = dict(a=torch.tensor([[1.0, 0.0], [2.0, 0.0]]), b=torch.ones(3), **FRONT_END)
     assert count_parameters(tensors) == (7, 5)
 
 
-def test_calls_take_turns_and_the_first_turn_does_not_count(monkeypatch):
-    clock, seen = [0.0], []
+def test_calls_are_interleaved_and_the_first_round_does_not_count(monkeypatch):
+    clock = [0.0]
+    called = []
     monkeypatch.setattr(measure_encoders.time, "perf_counter", lambda: clock[0])
 
     def call(name, durations):
         def run():
-            seen.append(name)
+            called.append(name)
             clock[0] += durations.pop(0)
 
         return run
 
     assert interleaved_medians([call("a", [9, 1, 5, 2]), call("b", [9, 3, 3, 4])], 3) == [2, 3]
-    assert seen == ["a", "b"] * 4
+    assert called == ["a", "b"] * 4
 
 
 @pytest.mark.slow
-def test_a_process_of_its_own_needs_memory_for_what_it_loads(folders, tmp_path):
+def test_memory_grows_with_the_size_of_the_encoder(folders, tmp_path):
     sizes = SIZES | dict(num_targets=[1_000_000])  # 64 MB of a head
     big = stored(tmp_path / "big", "melhubert", MelHuBERTModel(MelHuBERTConfig(**sizes)).state_dict() | FRONT_END, sizes)
     assert peak_memory_mb(big, 0.1) - peak_memory_mb(folders["parent"], 0.1) > 50
 
 
 @pytest.mark.slow
-def test_the_table_has_a_row_each_and_ratios_to_the_parent(folders, tmp_path):
+def test_the_table_has_one_row_per_encoder_with_its_speedup_over_the_parent(folders, tmp_path):
     names = list(folders)
     measure_encoders.measure_encoders(
         models=[folders[name] / "model.safetensors" for name in names], configs=[folders[name] / "config.json" for name in names],

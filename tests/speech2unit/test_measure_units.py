@@ -9,17 +9,20 @@ from speech2unit.schemas import REDUCED_UNITS, STATISTICS
 from storage import tables
 from tests.factories import manifest_row
 
-WHAT = dict(codebook="k", corpus="c", num_clusters=4)
+NAMES = dict(codebook="k", corpus="c", num_clusters=4)
 
 
 def test_measures_of_counts_as_computed_by_hand():
-    runs, frames = np.array([[2, 0], [1, 1], [0, 0]]), np.array([[6, 0], [1, 3], [0, 0]])
-    found = unit_measures(runs, frames, 0.5)
-    assert (found["num_units"], found["num_frames"], found["dead_units"], found["num_labels"]) == (4, 10, 1, 2)
-    assert (found["entropy"], found["units_per_second"], found["bitrate"]) == (1.0, 8.0, 8.0)
+    runs = np.array([[2, 0], [1, 1], [0, 0]])
+    frames = np.array([[6, 0], [1, 3], [0, 0]])
+    measures = unit_measures(runs, frames, 0.5)
+    assert (measures["num_units"], measures["num_frames"], measures["dead_units"], measures["num_labels"]) == (4, 10, 1, 2)
+    assert (measures["entropy"], measures["units_per_second"], measures["bitrate"]) == (1.0, 8.0, 8.0)
     frame_entropy = -0.6 * np.log2(0.6) - 0.4 * np.log2(0.4)
-    assert found["frame_bitrate"] == pytest.approx(20 * frame_entropy) and found["frame_entropy"] == pytest.approx(frame_entropy)
-    assert (found["label_purity"], found["cluster_purity"]) == (pytest.approx(0.9), pytest.approx(0.9))
+    assert measures["frame_bitrate"] == pytest.approx(20 * frame_entropy) and measures["frame_entropy"] == pytest.approx(
+        frame_entropy
+    )
+    assert (measures["label_purity"], measures["cluster_purity"]) == (pytest.approx(0.9), pytest.approx(0.9))
 
 
 @pytest.mark.parametrize("counts", [[[3, 0], [5, 0]], [[4], [2]], [[0, 0], [0, 0]]])
@@ -33,8 +36,9 @@ def test_label_measures_of_units_that_equal_the_labels_and_of_a_single_unit():
 
 
 def measured(tmp_path, rows, label_columns):
-    """`STATISTICS` by split of rows (split, speed, labels, units, durations, number of samples)."""
-    manifest, reduced_units = [], []
+    """Run the stage on rows (split, speed, labels, units, durations, number of samples); return split → row of `STATISTICS`."""
+    manifest = []
+    reduced_units = []
     for i, (split, speed, labels, units, durations, num_samples) in enumerate(rows):
         length = dict(num_samples=num_samples, sample_rate=16_000 if num_samples else 0)
         manifest.append(manifest_row(f"u{i}", split=split, speed=speed, labels=labels, **length))
@@ -42,7 +46,7 @@ def measured(tmp_path, rows, label_columns):
     tables.write(tmp_path / "manifest.parquet", manifest, MANIFEST)
     tables.write(tmp_path / "reduced_units.parquet", reduced_units, REDUCED_UNITS)
     paths = {name: tmp_path / f"{name}.parquet" for name in ("reduced_units", "manifest", "statistics")}
-    measure_units(**paths, **WHAT, label_columns=label_columns)
+    measure_units(**paths, **NAMES, label_columns=label_columns)
     return {row["split"]: row for row in tables.read(paths["statistics"], STATISTICS).to_pylist()}
 
 
@@ -54,10 +58,11 @@ ROWS = [
 ]
 
 
-def test_a_row_for_each_split_without_speed_copies(tmp_path):
-    found = measured(tmp_path, ROWS, "word,other")
-    train, test = found["train"], found["test"]
-    assert set(found) == {"train", "test"}
+def test_one_row_per_split_without_speed_copies(tmp_path):
+    rows = measured(tmp_path, ROWS, "word,other")
+    assert set(rows) == {"train", "test"}
+    train = rows["train"]
+    test = rows["test"]
     assert (train["num_utterances"], train["seconds"], train["num_units"], train["num_frames"]) == (2, 2.0, 4, 8)
     assert (train["dead_units"], test["dead_units"], test["bitrate"], test["num_units"]) == (1, 3, 0.0, 1)
     assert (train["entropy"], train["units_per_second"]) == (1.5, 2.0)
@@ -65,8 +70,8 @@ def test_a_row_for_each_split_without_speed_copies(tmp_path):
     assert train["num_labels"] == test["num_labels"] == 3 and test["pnmi"] is None
 
 
-def test_without_audio_nothing_is_said_of_seconds_and_sequences_have_no_labels(tmp_path):
+def test_measures_of_time_are_null_without_audio_and_those_of_labels_for_sequences(tmp_path):
     rows = [(split, speed, labels, units, [1] * len(units), 0) for split, speed, labels, units, _, _ in ROWS]
     train = measured(tmp_path, rows, "words[]")["train"]
-    nothing = ("seconds", "bitrate", "frame_bitrate", "num_frames", "units_per_second", "frame_entropy", "pnmi", "label_purity")
-    assert [train[name] for name in nothing] == [None] * 8 and (train["num_labels"], train["entropy"]) == (1, 1.5)
+    null = ("seconds", "bitrate", "frame_bitrate", "num_frames", "units_per_second", "frame_entropy", "pnmi", "label_purity")
+    assert [train[name] for name in null] == [None] * 8 and (train["num_labels"], train["entropy"]) == (1, 1.5)

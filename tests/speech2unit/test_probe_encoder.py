@@ -1,4 +1,4 @@
-"""What features and units know: pooling, the probe, purity and agreement against scikit-learn's own words, the table."""
+"""The probe of an encoder: segments, pooled features, the classifier, and the row of the table."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from tests.factories import manifest_row
 
 
 @given(st.integers(1, 60), st.integers(1, 9))
-def test_segments_follow_each_other_and_are_as_long_as_each_other(num_frames, num_segments):
+def test_segments_follow_each_other_and_have_equal_lengths(num_frames, num_segments):
     segments = segment_indices(num_frames, num_segments)
     assert len(segments) == num_frames and (np.diff(segments) >= 0).all() and set(segments) <= set(range(num_segments))
     if num_frames >= num_segments:
@@ -24,16 +24,16 @@ def test_segments_follow_each_other_and_are_as_long_as_each_other(num_frames, nu
 @given(st.integers(1, 30), st.integers(1, 9))
 def test_pooled_features_are_means_of_the_segments(num_frames, num_segments):
     frames = np.arange(num_frames, dtype=float)[:, None] * [1.0, 10.0]
-    found = pool_segments(frames, num_segments).reshape(num_segments, 2)
-    assert (found[:, 1] == 10 * found[:, 0]).all() and (np.diff(found[:, 0]) >= 0).all()
-    assert found.min() >= 0 and found[:, 0].max() <= num_frames - 1
+    pooled = pool_segments(frames, num_segments).reshape(num_segments, 2)
+    assert (pooled[:, 1] == 10 * pooled[:, 0]).all() and (np.diff(pooled[:, 0]) >= 0).all()
+    assert pooled.min() >= 0 and pooled[:, 0].max() <= num_frames - 1
     if num_segments == 1:
-        assert found[0, 0] == pytest.approx(frames[:, 0].mean())
+        assert pooled[0, 0] == pytest.approx(frames[:, 0].mean())
     if num_frames == num_segments:
-        assert np.array_equal(found, frames)
+        assert np.array_equal(pooled, frames)
 
 
-def test_units_of_another_frame_rate_are_compared_in_time():
+def test_units_are_resampled_at_the_middle_of_the_new_frames():
     units = np.array([1, 2, 3, 4])
     assert resample_units(units, 4).tolist() == [1, 2, 3, 4] and resample_units(units, 2).tolist() == [2, 4]
     assert resample_units(units, 8).tolist() == [1, 1, 2, 2, 3, 3, 4, 4] and resample_units(units, 5).tolist() == [1, 2, 3, 3, 4]
@@ -49,66 +49,65 @@ def test_the_probe_is_fitted_on_the_training_split_alone():
     assert probe_accuracy(vectors, wrong, splits, 1.0) <= 0.05
 
 
-# the stage
-
-
 @pytest.fixture
 def files(tmp_path):
-    """Two words of which the second half of the frames tells, and copies at another speed that are not to count."""
-    rng, rows, features, units, parents = np.random.default_rng(0), [], [], [], []
+    """Paths of tables with two words that differ in the second half of their frames, and with copies at another speed."""
+    rng = np.random.default_rng(0)
+    rows = []
+    features = []
+    units = []
+    parent_units = []
     for i in range(40):
         word = i // 4 % 2
         split = ("train", "train", "dev", "test")[i % 4]
         rows.append(manifest_row(f"u{i}", split=split, labels=["x", ("yes", "no")[word]], speed=1.0 if i < 32 else 0.9))
-        own = np.array([0, 0, 0, 1 + word, 1 + word, 1 + word]) if i < 32 else rng.integers(0, 3, 6)
-        frames = np.eye(3)[own] + 0.01 * rng.standard_normal((6, 3))
-        about = dict(utterance_id=f"u{i}", split=rows[-1]["split"])
-        features.append(about | dict(speed=rows[-1]["speed"], num_frames=6, features=frames.flatten()))
-        units.append(about | dict(codebook="mine", units=own))
-        parents.append(about | dict(codebook="theirs", units=np.repeat(5 - own, 2)))
-    paths = {name: tmp_path / f"{name}.parquet" for name in ("manifest", "one", "two", "units", "parent_units", "probe")}
-    for name, table, schema in (
-        ("manifest", rows, MANIFEST), ("one", features[1::2], FEATURES), ("two", features[::2], FEATURES), ("units", units, UNITS),
-        ("parent_units", parents, UNITS),
-    ):  # fmt: skip
-        tables.write(paths[name], table, schema)
+        frame_units = np.array([0, 0, 0, 1 + word, 1 + word, 1 + word]) if i < 32 else rng.integers(0, 3, 6)
+        frames = np.eye(3)[frame_units] + 0.01 * rng.standard_normal((6, 3))
+        key = dict(utterance_id=f"u{i}", split=split)
+        features.append(key | dict(speed=rows[-1]["speed"], num_frames=6, features=frames.flatten()))
+        units.append(key | dict(codebook="child", units=frame_units))
+        parent_units.append(key | dict(codebook="parent", units=np.repeat(5 - frame_units, 2)))
+    names = ("manifest", "odd_features", "even_features", "units", "parent_units", "probe")
+    paths = {name: tmp_path / f"{name}.parquet" for name in names}
+    tables.write(paths["manifest"], rows, MANIFEST)
+    tables.write(paths["odd_features"], features[1::2], FEATURES)
+    tables.write(paths["even_features"], features[::2], FEATURES)
+    tables.write(paths["units"], units, UNITS)
+    tables.write(paths["parent_units"], parent_units, UNITS)
     return paths
 
 
 def probed(files, **changed):
-    how = (
-        dict(
-            encoder="e",
-            corpus="c",
-            codebook="mine",
-            layer=2,
-            label="word",
-            corpus_labels=["x", "word", "none"],
-            num_segments=2,
-            regularisation=1.0,
-        )
-        | changed
+    settings = dict(
+        encoder="e",
+        corpus="c",
+        codebook="child",
+        layer=2,
+        label="word",
+        corpus_labels=["x", "word", "none"],
+        num_segments=2,
+        regularisation=1.0,
     )
     inputs = {name: files[name] for name in ("manifest", "units", "parent_units", "probe")}
-    probe_encoder(**inputs, features=[files["one"], files["two"]], **how)
+    probe_encoder(**inputs, features=[files["odd_features"], files["even_features"]], **settings | changed)
     return tables.read(files["probe"], PROBE).to_pylist()[0]
 
 
-def test_the_row_of_an_encoder_whose_units_are_another_name_of_its_parents(files):
+def test_the_row_of_an_encoder_whose_units_are_those_of_its_parent_with_other_numbers(files):
     row = probed(files)
     assert row["probe_accuracy"] == 1 and row["num_test_rows"] == 8 and row["agreement"] == pytest.approx(1)
     assert row["purity"] == pytest.approx(0.75)  # the first half sounds alike in both words
     assert row["pnmi"] == pytest.approx(0.75)
-    assert (row["encoder"], row["corpus"], row["codebook"], row["layer"]) == ("e", "c", "mine", 2)
+    assert (row["encoder"], row["corpus"], row["codebook"], row["layer"]) == ("e", "c", "child", 2)
 
 
-def test_without_segments_a_class_is_the_label(files):
+def test_with_one_segment_a_class_is_the_label(files):
     row = probed(files, num_segments=1)
     assert row["purity"] == pytest.approx(0.75) and row["pnmi"] == pytest.approx(0.5) and row["probe_accuracy"] == 1
 
 
 @pytest.mark.parametrize("label", ["x", "none"])
-def test_a_corpus_without_labels_that_differ_is_refused(files, label):
+def test_a_corpus_without_different_labels_is_refused(files, label):
     with pytest.raises(
         ValueError, match="manifest.parquet: a probe needs different labels in train and test; .*; choose another corpus"
     ):

@@ -1,4 +1,4 @@
-"""The projection: context beside each frame, principal axes by falling variance, scaled."""
+"""The projection: context of each frame, and scaled principal axes by falling variance."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ RNG = np.random.default_rng(0)
 FRAMES = (RNG.normal(size=(400, 6)) @ RNG.normal(size=(6, 6)) + 5).astype(np.float32)
 
 
-def test_context_stands_beside_each_frame_and_edges_repeat():
+def test_context_surrounds_each_frame_and_edges_repeat():
     frames = np.array([[1, 2], [3, 4], [5, 6]])
     assert with_context(frames, 1).tolist() == [[1, 2, 1, 2, 3, 4], [1, 2, 3, 4, 5, 6], [3, 4, 5, 6, 5, 6]]
     assert np.array_equal(with_context(frames, 0), frames)
@@ -26,12 +26,12 @@ def test_without_components_frames_stay_as_they_are():
 
 def test_components_are_those_of_pca_scaled_by_the_fourth_root_of_the_variance():
     reference = PCA(4).fit(FRAMES.astype(np.float64))
-    found = Projection(0, fit_projection(FRAMES, 4))(FRAMES)
+    projected = Projection(0, fit_projection(FRAMES, 4))(FRAMES)
     expected = reference.transform(FRAMES) * reference.explained_variance_**-0.25
-    signs = np.sign((found * expected).sum(0))
-    np.testing.assert_allclose(found, expected * signs, atol=1e-3)
-    np.testing.assert_allclose(found.mean(0), 0, atol=1e-3)
-    np.testing.assert_allclose(found.var(0, ddof=1), reference.explained_variance_**0.5, rtol=1e-3)
+    signs = np.sign((projected * expected).sum(0))
+    np.testing.assert_allclose(projected, expected * signs, atol=1e-3)
+    np.testing.assert_allclose(projected.mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(projected.var(0, ddof=1), reference.explained_variance_**0.5, rtol=1e-3)
     variances = [row["variance"] for row in fit_projection(FRAMES, 4)]
     np.testing.assert_allclose(variances, reference.explained_variance_, rtol=1e-5)
 
@@ -44,13 +44,14 @@ def test_an_axis_points_where_its_largest_weight_is_positive():
 def test_frames_are_projected_with_their_context_one_utterance_at_a_time():
     rows = fit_projection(with_context(FRAMES, 1), 3)
     assert Projection(1, rows)(FRAMES[:10]).shape == (10, 3) and len(rows[0]["vector"]) == 18
-    one, other = Projection(1, rows)(FRAMES[:10]), Projection(1, rows)(FRAMES[:11])
-    np.testing.assert_allclose(one[:9], other[:9], atol=1e-5)
-    assert np.abs(one[9] - other[9]).max() > 1e-3
+    shorter = Projection(1, rows)(FRAMES[:10])
+    longer = Projection(1, rows)(FRAMES[:11])
+    np.testing.assert_allclose(shorter[:9], longer[:9], atol=1e-5)
+    assert np.abs(shorter[9] - longer[9]).max() > 1e-3
 
 
 @pytest.mark.parametrize("num_components", [0, 3])
-def test_it_comes_back_from_its_table_in_any_order_of_rows(tmp_path, num_components):
+def test_a_projection_is_the_same_after_reading_rows_in_another_order(tmp_path, num_components):
     rows = fit_projection(with_context(FRAMES, 2), num_components)
     tables.write(tmp_path / "p.parquet", rows[::-1] or PROJECTION.empty_table(), PROJECTION)
     np.testing.assert_allclose(load(tmp_path / "p.parquet", 2)(FRAMES), Projection(2, rows)(FRAMES), atol=1e-5)

@@ -42,6 +42,6 @@ def test_the_stage_reduces_every_row(tmp_path):
     rows = [dict(utterance_id=f"u{i}", split="train", codebook="c", units=[i % 3, i % 3, 5] * i) for i in range(5)]
     tables.write(tmp_path / "u.parquet", rows, UNITS)
     reduce_units(units=tmp_path / "u.parquet", reduced_units=tmp_path / "r.parquet")
-    found = tables.read(tmp_path / "r.parquet", REDUCED_UNITS).to_pylist()
-    assert [np.repeat(r["units"], r["durations"]).astype(int).tolist() for r in found] == [row["units"] for row in rows]
-    assert found[2] == dict(utterance_id="u2", split="train", codebook="c", units=[2, 5, 2, 5], durations=[2, 1, 2, 1])
+    reduced_rows = tables.read(tmp_path / "r.parquet", REDUCED_UNITS).to_pylist()
+    assert [np.repeat(r["units"], r["durations"]).astype(int).tolist() for r in reduced_rows] == [row["units"] for row in rows]
+    assert reduced_rows[2] == dict(utterance_id="u2", split="train", codebook="c", units=[2, 5, 2, 5], durations=[2, 1, 2, 1])

@@ -1,4 +1,4 @@
-"""The page holds a row for each split of each table, with a dash where nothing is known."""
+"""The page has one row for each split of each table, with a dash for unknown values."""
 
 import io
 
@@ -9,10 +9,25 @@ from speech2unit.schemas import STATISTICS
 from storage import tables
 
 ROW = dict(
-    codebook="km", corpus="c", split="train", num_utterances=9, seconds=4.0, num_clusters=100, dead_units=3, num_units=90,
-    entropy=5.554, units_per_second=22.5, bitrate=124.97, num_frames=200, frame_entropy=5.0, frame_bitrate=250.0, num_labels=12,
-    label_purity=0.2, cluster_purity=0.1, pnmi=0.0555,
-)  # fmt: skip
+    codebook="km",
+    corpus="c",
+    split="train",
+    num_utterances=9,
+    seconds=4.0,
+    num_clusters=100,
+    dead_units=3,
+    num_units=90,
+    entropy=5.554,
+    units_per_second=22.5,
+    bitrate=124.97,
+    num_frames=200,
+    frame_entropy=5.0,
+    frame_bitrate=250.0,
+    num_labels=12,
+    label_purity=0.2,
+    cluster_purity=0.1,
+    pnmi=0.0555,
+)
 UNKNOWN = dict.fromkeys(["seconds", "units_per_second", "bitrate", "num_frames", "frame_entropy", "frame_bitrate", "pnmi"])
 
 
@@ -20,7 +35,7 @@ def test_a_row_for_each_split_of_each_table(tmp_path):
     tables.write(tmp_path / "a.parquet", [ROW, ROW | dict(split="test")], STATISTICS)
     tables.write(tmp_path / "b.parquet", [ROW | dict(codebook="other") | UNKNOWN], STATISTICS)
     render_units(statistics=[tmp_path / "a.parquet", tmp_path / "b.parquet"], page=tmp_path / "units.html")
-    found = pandas.read_html(io.StringIO((tmp_path / "units.html").read_text()), converters={"bits/s": str, "PNMI": str})[0]
-    assert list(found.columns) == list(HEADINGS.values()) and list(found["split"]) == ["train", "test", "train"]
-    assert list(found["bits/s"]) == ["125.0", "125.0", "–"] and list(found["PNMI"]) == ["0.056", "0.056", "–"]
-    assert list(found["dead"]) == [3, 3, 3]
+    page = pandas.read_html(io.StringIO((tmp_path / "units.html").read_text()), converters={"bits/s": str, "PNMI": str})[0]
+    assert list(page.columns) == list(HEADINGS.values()) and list(page["split"]) == ["train", "test", "train"]
+    assert list(page["bits/s"]) == ["125.0", "125.0", "–"] and list(page["PNMI"]) == ["0.056", "0.056", "–"]
+    assert list(page["dead"]) == [3, 3, 3]

@@ -1,4 +1,4 @@
-"""Reading audio: what is converted, what is refused and with which code."""
+"""Reading audio: which files are converted, and which are refused with which code."""
 
 import os
 import pickle
@@ -19,9 +19,9 @@ def tone(seconds=1.0, rate=RATE, hz=440.0, channels=1):
     return np.stack([wave] * channels, axis=1).astype(np.float32)
 
 
-def written(path, samples, rate=RATE, **how):
-    """The file under `path`, in the format of the part of its name that follows the last dot."""
-    soundfile.write(path, samples, rate, **({"format": path.suffix[1:].upper()} | how))
+def written(path, samples, rate=RATE, **options):
+    """Write a file in the format of its extension, and return its path."""
+    soundfile.write(path, samples, rate, **({"format": path.suffix[1:].upper()} | options))
     return path
 
 
@@ -37,7 +37,7 @@ def strongest_hz(waveform):
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("rate, channels", [(8_000, 1), (11_025, 1), (16_000, 2), (44_100, 1), (48_000, 2)])
-def test_any_rate_and_channels_become_mono_at_the_rate_asked_for(tmp_path, name, rate, channels):
+def test_any_rate_and_channels_become_mono_at_the_requested_rate(tmp_path, name, rate, channels):
     path = written(tmp_path / f"a.{name}", tone(rate=rate, channels=channels), rate)
     waveform, info = read_audio(path, sample_rate=RATE)
     assert (waveform.dtype, waveform.ndim, len(waveform)) == (np.float32, 1, RATE)
@@ -57,17 +57,17 @@ def test_six_channels_and_a_wrong_extension_are_converted(tmp_path):
         assert read_audio(path, sample_rate=RATE)[1].channels == 6
 
 
-def test_clipped_audio_is_converted_and_said_to_be_clipped(tmp_path):
+def test_clipped_audio_is_converted_and_marked(tmp_path):
     _, info = read_audio(written(tmp_path / "a.wav", np.clip(4 * tone(), -1, 1)), sample_rate=RATE)
     assert info.clipped
 
 
-def test_equal_audio_has_equal_hashes_whatever_holds_it(tmp_path):
+def test_equal_audio_has_equal_hashes_in_all_formats(tmp_path):
     samples = (tone() * 20_000).astype(np.int16)
-    held = [written(tmp_path / name, samples) for name in ("a.wav", "a.flac", "a.aiff")]
-    held.append(written(tmp_path / "stereo.wav", np.repeat(samples, 2, axis=1)))
-    assert len({decode(path)[1].audio_hash for path in held}) == 1
-    assert decode(written(tmp_path / "b.wav", samples[1:]))[1].audio_hash != decode(held[0])[1].audio_hash
+    paths = [written(tmp_path / name, samples) for name in ("a.wav", "a.flac", "a.aiff")]
+    paths.append(written(tmp_path / "stereo.wav", np.repeat(samples, 2, axis=1)))
+    assert len({decode(path)[1].audio_hash for path in paths}) == 1
+    assert decode(written(tmp_path / "b.wav", samples[1:]))[1].audio_hash != decode(paths[0])[1].audio_hash
 
 
 @pytest.mark.parametrize("speed", [0.9, 1.1])
@@ -123,7 +123,7 @@ def test_a_wav_that_was_streamed_has_no_length_and_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
-def test_samples_that_are_no_numbers_are_refused(tmp_path, value):
+def test_samples_that_are_not_finite_are_refused(tmp_path, value):
     samples = tone().astype(np.float64)
     samples[77] = value
     with np.errstate(over="ignore"):
@@ -149,7 +149,7 @@ def test_a_rate_that_no_recording_has_is_refused(tmp_path):
     assert reason(written(tmp_path / "a.wav", tone(), 1)) == "bad_rate"
 
 
-def test_what_cannot_be_opened_is_refused(tmp_path, monkeypatch):
+def test_files_that_cannot_be_opened_are_refused(tmp_path, monkeypatch):
     (tmp_path / "loop.wav").symlink_to("loop.wav")
     (tmp_path / "broken.wav").symlink_to("gone.wav")
     (tmp_path / "folder.wav").mkdir()
@@ -163,13 +163,13 @@ def test_what_cannot_be_opened_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("data", [b"", b"<!DOCTYPE html><html><body>404</body></html>" * 50, bytes(range(1, 250)) * 40])
 @pytest.mark.parametrize("name", [*FORMATS, "raw", "au", "vox"])
-def test_what_is_no_audio_is_refused_whatever_its_name(tmp_path, name, data):
+def test_files_that_are_not_audio_are_refused_with_any_name(tmp_path, name, data):
     (tmp_path / f"a.{name}").write_bytes(data)
     assert reason(tmp_path / f"a.{name}") == "not_audio"
 
 
 @pytest.mark.parametrize("name", ["a\nb.wav", "\x07.wav", "\x9b.wav", "", " ", "a/" + "ü" * 128, "\udcff.wav"])
-def test_names_that_cannot_be_held_are_refused(name):
+def test_names_that_cannot_be_handled_are_refused(name):
     with pytest.raises(BadAudio) as caught:
         check_name(name)
     assert caught.value.reason == "bad_name"
@@ -177,11 +177,11 @@ def test_names_that_cannot_be_held_are_refused(name):
 
 
 @pytest.mark.parametrize("name", ["a b.wav", "'\";&*?[]{}.wav", "-rf.wav", "ü.wav", "u\u0308.wav", "🎤/🎤.wav", "ü" * 127])
-def test_names_that_are_only_odd_pass(name):
+def test_odd_names_pass(name):
     check_name(name)
 
 
-def test_the_error_says_place_rule_expected_got_and_remedy(tmp_path):
+def test_the_error_has_place_rule_expected_got_and_remedy(tmp_path):
     with pytest.raises(BadAudio) as caught:
         read_audio(tmp_path / "gone.wav", sample_rate=RATE)
     assert str(caught.value) == (
@@ -212,7 +212,7 @@ def test_a_segment_is_read_measured_and_checked_by_itself(tmp_path):
 
 
 @pytest.mark.parametrize("speed", [1.0, 0.9])
-def test_a_recording_that_is_no_longer_what_its_manifest_lists_is_refused(tmp_path, speed):
+def test_a_recording_that_changed_after_its_manifest_was_made_is_refused(tmp_path, speed):
     path = written(tmp_path / "a.wav", tone())
     row = dict(start_seconds=0.0, end_seconds=None, speed=speed, audio_hash=decode(path)[1].audio_hash)
     assert np.array_equal(read_utterance(path, row, sample_rate=RATE), read_audio(path, sample_rate=RATE, speed=speed)[0])

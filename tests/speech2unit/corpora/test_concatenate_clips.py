@@ -23,8 +23,9 @@ RATE = 8000
 @pytest.fixture
 def clips(tmp_path):
     """A corpus of tones: digit d of speaker s is a sine of 400 + 300 d + 20 s Hz; its folder with metadata and manifest."""
-    root, rows = tmp_path / "clips", []
+    root = tmp_path / "clips"
     root.mkdir()
+    rows = []
     for number, split in enumerate(("train", "train", "dev", "test")):
         for digit in range(4):
             tone = 0.5 * np.sin(2 * np.pi * (400 + 300 * digit + 20 * number) * np.arange(1600) / RATE)

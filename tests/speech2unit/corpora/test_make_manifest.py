@@ -1,4 +1,4 @@
-"""From a corpus to its manifest: what passes, what is rejected, what stops the run."""
+"""From a corpus to its manifest: which files pass, which are rejected, and which errors stop the run."""
 
 import random
 from collections import Counter
@@ -28,7 +28,7 @@ def noise(samples=2000, channels=1):
 
 
 def good_files(root, count=12):
-    """Rows of `count` files, 10 % of the speakers in dev and 10 % in test, labels a and b everywhere."""
+    """Write `count` files and return their rows; 10 % of the speakers are dev and 10 % test, with labels a and b everywhere."""
     rows = []
     for number in range(count):
         extension = ("wav", "flac", "ogg", "mp3")[number % 4]
@@ -41,7 +41,7 @@ def good_files(root, count=12):
 
 
 def make(root, rows, /, speeds="", **settings):
-    """The manifest and the rejected rows, each a dict by utterance_id, and the folder they were written to."""
+    """Run the stage; return the manifest and the rejected rows, each as utterance_id → row."""
     pandas.DataFrame(rows).to_csv(root / "metadata.csv", index=False)
     corpus = corpus_row(root, speeds=speeds)
     corpus |= {name: settings.pop(name) for name in list(settings) if name in corpus}
@@ -64,8 +64,9 @@ def error(root, rows, /, **settings):
 
 
 def bad_files(root):
-    """{path: its possible codes} of bad files in four formats, and the paths of odd files that are converted."""
-    codes, converted = {}, []
+    """Write bad files in four formats; return path → possible codes, and the paths of odd files that are converted."""
+    codes = {}
+    converted = []
     for kind in ("wav", "flac", "ogg", "mp3"):
         (root / kind).mkdir()
         soundfile.write(root / "whole", noise(32_000), RATE, format=kind.upper())
@@ -212,8 +213,10 @@ def test_seconds_of_a_recording_are_rows_of_their_own(tmp_path):
         soundfile.write(path, noise(2 * RATE + 5), RATE)
     manifest, _ = make(tmp_path, [dict(a=1)], **published(root, "speech_commands", "word"))
     silence = [row for row in manifest.values() if row["labels"] == ["silence"]]
-    found = [(row["split"], row["start_seconds"], row["end_seconds"], row["num_samples"]) for row in silence]
-    assert found == [("train", 0.0, 1.0, RATE), ("dev", 1.0, 2.0, RATE)] and silence[0]["audio_hash"] != silence[1]["audio_hash"]
+    segments = [(row["split"], row["start_seconds"], row["end_seconds"], row["num_samples"]) for row in silence]
+    assert (
+        segments == [("train", 0.0, 1.0, RATE), ("dev", 1.0, 2.0, RATE)] and silence[0]["audio_hash"] != silence[1]["audio_hash"]
+    )
     assert manifest["speech_commands_v0.01-yes-0a7c2a8d_nohash_0"]["end_seconds"] is None
 
 

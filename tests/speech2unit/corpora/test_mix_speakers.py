@@ -13,7 +13,7 @@ from storage import tables
 from tests.factories import MANIFEST_SETTINGS, corpus_row
 
 RATE = 16_000
-TONES_HZ = dict(a=400, b=800, c=1200, d=400, e=800, f=400, g=800)  # a tone stands for a speaker
+TONES_HZ = dict(a=400, b=800, c=1200, d=400, e=800, f=400, g=800)  # one tone per speaker
 SPLITS = dict(train="abc", dev="de", test="fg")
 SETTINGS = dict(
     num_mixtures=dict(train=6, dev=2, test=2),
@@ -28,7 +28,8 @@ SETTINGS = dict(
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
     """Folder with a corpus of tones of 0.4 s, with 0.1 s of near silence on both sides, and its manifest."""
-    folder, rows = tmp_path_factory.mktemp("clips"), []
+    folder = tmp_path_factory.mktemp("clips")
+    rows = []
     for split, speakers in SPLITS.items():
         for speaker in speakers:
             tone = 0.3 * np.sin(2 * np.pi * TONES_HZ[speaker] * np.arange(round(0.4 * RATE)) / RATE)

@@ -1,4 +1,4 @@
-"""The adapter of corpora that are a folder a class."""
+"""The adapter for corpora with one folder per class."""
 
 from collections import defaultdict
 
@@ -22,24 +22,25 @@ def test_splits_that_are_folders(tmp_path):
     assert others[1]["split"] == "dev"
 
 
-def test_splits_that_are_drawn_keep_speakers_apart(tmp_path):
+def test_splits_by_hash_keep_speakers_apart(tmp_path):
     root = tree(
         tmp_path, *(f"{label}/s{speaker}_{take}.wav" for label in ("yes", "no") for speaker in range(99) for take in "ab")
     )
-    rows, splits = read_rows(root=root, speaker_pattern=""), defaultdict(set)
+    rows = read_rows(root=root, speaker_pattern="")
+    splits = defaultdict(set)
     for row in rows:
         splits[row["speaker"]].add(row["split"])
-    assert len(rows) == 396 and all(len(found) == 1 for found in splits.values())
+    assert len(rows) == 396 and all(len(splits_of_speaker) == 1 for splits_of_speaker in splits.values())
     assert rows == read_rows(root=root, speaker_pattern="")
 
 
-def test_a_drawn_split_depends_on_the_speaker_alone_and_in_fractions():
-    drawn = [split_by_hash(f"speaker {number}") for number in range(5000)]
+def test_a_split_by_hash_depends_on_the_speaker_alone():
+    splits = [split_by_hash(f"speaker {number}") for number in range(5000)]
     assert [split_by_hash(name) for name in ("ann", "7", "zoe")] == ["train", "test", "train"]
-    assert [drawn.count(split) / 5000 for split in ("train", "dev", "test")] == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
+    assert [splits.count(split) / 5000 for split in ("train", "dev", "test")] == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
 
 
-def test_everything_in_a_class_counts_but_hidden_names(tmp_path):
+def test_every_file_of_a_class_counts_except_hidden_names(tmp_path):
     (tmp_path / "yes").mkdir()
     (tmp_path / "yes" / "loop.wav").symlink_to("loop.wav")
     root = tree(tmp_path, "yes/a_1.txt", "yes/more/b_1.wav", "yes/.DS_Store", "_background_noise_/hum.wav")
@@ -50,11 +51,11 @@ def test_everything_in_a_class_counts_but_hidden_names(tmp_path):
 
 
 @pytest.mark.parametrize("pattern, speaker", [("", "ann"), ("[0-9]+", "12"), ("_(.*)$", "12-x")])
-def test_the_pattern_tells_the_speaker(tmp_path, pattern, speaker):
+def test_the_pattern_finds_the_speaker(tmp_path, pattern, speaker):
     assert read_rows(root=tree(tmp_path, "yes/ann_12-x.wav"), speaker_pattern=pattern)[0]["speaker"] == speaker
 
 
-def test_errors(tmp_path):
+def test_a_wrong_tree_or_pattern_is_refused(tmp_path):
     with pytest.raises(
         ValueError, match="a tree of classes must have folders; expected {train,dev,test}/label/ or label/, got no folders"
     ):

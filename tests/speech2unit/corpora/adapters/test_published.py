@@ -1,4 +1,4 @@
-"""The adapters of published corpora, each on a tiny tree in the published layout (layouts.yaml): rows, what lacks, odd names."""
+"""The adapters of published corpora, each on a tiny tree in the published layout (layouts.yaml): rows, missing parts, odd names."""
 
 import importlib
 import pkgutil
@@ -11,16 +11,16 @@ import pytest
 import soundfile
 import yaml
 
-from speech2unit.corpora import adapters as corpora
+from speech2unit.corpora import adapters
 from speech2unit.corpora.adapters.speech_commands import published_split
 from speech2unit.corpora.splits import check_splits, split_by_hash
 
-SECOND = 100  # samples of a second in these trees
+SECOND = 100  # samples per second in these trees
 CASES = yaml.safe_load((Path(__file__).parent / "layouts.yaml").read_text("utf-8"))
 
 
 def write(root, files):
-    """A tree of `files`: path → text, or `{seconds: of noise}`."""
+    """Write a tree of `files`, path → text or `{seconds: duration of noise}`, and return its root."""
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def write(root, files):
 
 
 def read(adapter, root, label_columns=None):
-    """Rows of a corpus by its adapter, and a check that they are as `make_manifest` takes them."""
+    """Return the rows of an adapter, after checking what `make_manifest` needs of them."""
     rows = importlib.import_module(f"speech2unit.corpora.adapters.{adapter}").read_rows(
         root=root, label_columns=label_columns or CASES[adapter]["label_columns"]
     )
@@ -43,10 +43,10 @@ def read(adapter, root, label_columns=None):
 
 
 def by_split(rows):
-    found = {}
+    rows_of_split = {}
     for row in rows:
-        found.setdefault(row["split"], set()).add((row["path"], row["speaker"], *row["labels"]))
-    return found
+        rows_of_split.setdefault(row["split"], set()).add((row["path"], row["speaker"], *row["labels"]))
+    return rows_of_split
 
 
 def refusal(adapter, root, label_columns=None):
@@ -56,7 +56,7 @@ def refusal(adapter, root, label_columns=None):
 
 
 def test_every_adapter_of_a_published_corpus_has_its_tree():
-    names = {module.name for module in pkgutil.iter_modules(corpora.__path__)} - {"table", "folders"}
+    names = {module.name for module in pkgutil.iter_modules(adapters.__path__)} - {"table", "folders"}
     assert set(CASES) == names
 
 
@@ -97,21 +97,21 @@ def test_an_unknown_label_column_names_the_nearest(tmp_path, adapter):
     assert f'did you mean "{column}"? ' in refusal(adapter, write(tmp_path, CASES[adapter]["files"]), column[:-1])
 
 
-def test_columns_are_given_in_the_order_asked_for(tmp_path):
+def test_labels_come_in_the_order_of_label_columns(tmp_path):
     root = write(tmp_path, CASES["fluent_speech_commands"]["files"])
     assert read("fluent_speech_commands", root, "location, action")[0]["labels"] == ["no location", "change language"]
 
 
-def test_hashed_split_is_that_of_published_lists():
+def test_the_published_split_is_that_of_the_published_lists():
     archive = ("3ff840aa", "95ba4996", "d7467392", "412c675c", "0c40e715", "9d171fee", "7192fddc")  # speakers of the test archive
     lithuanian = ("02", "12", "13", "17", "28"), ("01", "03", "05", "06", "08", "09", "10", "16", "18", "19", "21", "27", "30")
     assert {published_split(name) for name in (*archive, *lithuanian[0])} == {"test"}
     assert {published_split(name) for name in lithuanian[1]} == {"train"}
 
 
-def test_hashed_split_holds_out_a_tenth_each():
-    drawn = [published_split(f"{number:08x}") for number in range(5000)]
-    assert [drawn.count(split) / 5000 for split in ("train", "dev", "test")] == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
+def test_the_published_split_holds_out_two_tenths():
+    splits = [published_split(f"{number:08x}") for number in range(5000)]
+    assert [splits.count(split) / 5000 for split in ("train", "dev", "test")] == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
 
 
 def test_silence_is_every_second_of_the_noise_once(tmp_path):
@@ -149,7 +149,7 @@ def test_voxceleb_gender_is_split_by_speaker(tmp_path):
     assert "got 'speaker,gender'; make one row of config/corpora.tsv for each" in text
 
 
-def test_videos_must_have_become_audio(tmp_path):
+def test_videos_must_have_been_converted_to_audio(tmp_path):
     files = CASES["mustard"]["files"].copy()
     files.pop("utterances_final/1_60.wav")
     assert "got 1_60.mp4; run for f in *.mp4; do ffmpeg" in refusal("mustard", write(tmp_path, files))
@@ -157,12 +157,12 @@ def test_videos_must_have_become_audio(tmp_path):
 
 def test_slots_open_and_close_around_their_words():
     symbols = importlib.import_module("speech2unit.corpora.adapters.audio_snips").symbols_of
-    found = symbols(["Æ", "b", "Ç", '"d"', "E"], ["B-x", "I-x", "B-x", "O", "B-y"], "here")
-    assert " ".join(found) == "<x> A | B </> | <x> C </> | D | <y> E </>"
+    slot_symbols = symbols(["Æ", "b", "Ç", '"d"', "E"], ["B-x", "I-x", "B-x", "O", "B-y"], "here")
+    assert " ".join(slot_symbols) == "<x> A | B </> | <x> C </> | D | <y> E </>"
 
 
 @pytest.mark.parametrize("adapter", ["librispeech", "audio_snips"])
-def test_a_sequences_symbols_may_stand_anywhere(tmp_path, adapter):
+def test_symbols_of_a_sequence_may_be_at_any_position(tmp_path, adapter):
     rows = read(adapter, write(tmp_path, CASES[adapter]["files"]))
     rows += [rows[-1] | dict(split="test", labels=rows[0]["labels"][::-1] * 2)]
     check_splits(rows, "here", CASES[adapter]["label_columns"])

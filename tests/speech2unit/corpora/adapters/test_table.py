@@ -1,4 +1,4 @@
-"""The adapter of corpora that come with a table."""
+"""The adapter for corpora with a table of their files."""
 
 import pandas
 import pytest
@@ -50,7 +50,7 @@ def test_a_sequence_is_a_column_of_symbols_between_blanks(tmp_path):
     assert 'did you mean "digits"?' in error(tmp_path, rows, label_columns="digit[]")
 
 
-def test_without_a_split_column_it_is_drawn_by_speaker_or_by_path(tmp_path):
+def test_without_a_split_column_the_split_depends_on_the_speaker_or_the_path(tmp_path):
     rows = [dict(path=f"{i}.wav", speaker=f"s{i % 100}") for i in range(1000)]
     cells = dict(split_column="", label_columns="speaker")
     by_speaker, by_path = (read(tmp_path, rows, **cells, speaker_column=name) for name in ("speaker", ""))
@@ -98,7 +98,7 @@ def test_an_empty_label_names_its_row(tmp_path):
     assert "row 2: every row needs its labels; expected a value of 'label'" in error(tmp_path, [ROWS[0] | dict(label=" ")])
 
 
-def test_conditions_that_select_nothing_or_are_none(tmp_path):
+def test_conditions_that_select_nothing_or_are_malformed(tmp_path):
     assert "got 'z'" in error(tmp_path, where="kind=z")
     assert "expected column=value, comma separated, got 'kind'" in error(tmp_path, where="kind")
 
