@@ -114,5 +114,6 @@ if __name__ == "__main__":
         runs=3,
         peer_runs=1,
         aim=40,
-        what="label of a test row, 151 M unit LM in bfloat16, prompt of length 6; peer: fairseq's generator in float32, source forced, no cache",
+        what="label of a test row, 151 M unit LM in bfloat16, prompt of length 6; "
+        "peer: fairseq's generator in float32, source forced, no cache",
     )

@@ -10,5 +10,6 @@ if __name__ == "__main__":
         num_batches=2,
         runs=3,
         aim=4,
-        what="label of a test row, 151 M unit LM in bfloat16, prompt of length 6; peer: fairseq's generator in float32, with its cache",
+        what="label of a test row, 151 M unit LM in bfloat16, prompt of length 6; "
+        "peer: fairseq's generator in float32, with its cache",
     )

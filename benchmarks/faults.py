@@ -2,7 +2,8 @@
 
 `python -m benchmarks.faults [class …]` runs the tests of all classes, or of those named, each class in a process of its own. It
 writes `results/faults.json` and the table in RESULTS.md. A test counts as one detected fault, unless it reports numbers itself
-with pytest's `record_property`: `injected`, `detected` and `recovered`. Faults that are neither detected nor recovered are silent.
+with pytest's `record_property`: `injected`, `detected` and `recovered`. A fault is silent if it is neither detected nor
+recovered.
 """
 
 import os

@@ -1,8 +1,8 @@
 """The stages that process tables, from manifest to LM data, on simulated corpora of 1,000 to 100,000 utterances.
 
-Utterances are as long as those of LibriSpeech. Their features have four values instead of 768, so that the cost of the tables shows
-and not that of an encoder, and only a tenth of a second of audio is written. Each stage is a process of its own. Growth is the
-slope of log CPU seconds over log utterances; other load on the machine changes CPU seconds little.
+Utterances are as long as those of LibriSpeech. Their features have four values instead of 768, so that the cost of the tables
+shows and not that of an encoder. Only a tenth of a second of audio is written. Each stage is a process of its own. Growth is the
+slope of log CPU seconds over log utterances, since other load on the machine changes CPU seconds little.
 """
 
 import json
@@ -248,7 +248,8 @@ def main(sizes=SIZES):
         unit="CPU s/1000 rows",
         aim=round((sizes[-1] / sizes[0]) ** -0.1, 2),
         load_before=load_before,
-        what=f"manifest to LM data, eight stages, {sizes[-1]:,} utterances of 12 s; peer: the same with {sizes[0]:,} (ratio 1: linear growth)",
+        what=f"manifest to LM data, eight stages, {sizes[-1]:,} utterances of 12 s; "
+        f"peer: the same with {sizes[0]:,} (ratio 1: linear growth)",
         sizes=list(sizes),
         **planned,
         stages=stages,

@@ -113,7 +113,8 @@ def main():
         accuracy=ACCURACY,
         updates=our_updates,
         peer_updates=peer_updates,
-        what=f"training of a prompt of length 5 to {ACCURACY:.0%} on dev, published units, unit LM of 1.9 M; peer: the papers' recipe",
+        what=f"training of a prompt of length 5 to {ACCURACY:.0%} on dev, published units, unit LM of 1.9 M; "
+        "peer: the papers' recipe",
     )
 
 

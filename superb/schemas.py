@@ -6,8 +6,8 @@ from speech2unit.corpora.schemas import MANIFEST
 from storage.tables import field, schema
 
 LABELS = (
-    "KS, SID: the class; IC: the class of each slot; ASR, PR, SF: symbols; SD: segments such as `1 0.00 0.42` (speaker, start and "
-    "end in seconds)"
+    "KS, SID: the class; IC: the class of each slot; ASR, PR, SF: symbols; SD: segments such as `1 0.00 0.42` "
+    "(speaker, start and end in seconds)"
 )
 
 DATASET = schema(

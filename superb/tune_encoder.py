@@ -1,4 +1,4 @@
-"""Train a task of SUPERB: a head on the weighted hidden states of an encoder, and what its way of tuning trains in the encoder."""
+"""Train a task of SUPERB: a head on the weighted hidden states of an encoder, and what tuning trains in the encoder."""
 
 from functools import partial
 from pathlib import Path

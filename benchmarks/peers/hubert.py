@@ -1,7 +1,7 @@
 """HuBERT up to block 6 in three ways: GSLM's, ours with the same weights, and transformers' with the same sizes; and clips.
 
-**Source:** fairseq, examples/textless_nlp/gslm/speech2unit/pretrained/hubert_feature_reader.py. It computes one utterance at a time
-and then calls scikit-learn's `predict`.
+**Source:** fairseq, examples/textless_nlp/gslm/speech2unit/pretrained/hubert_feature_reader.py. It computes one utterance at a
+time and then calls scikit-learn's `predict`.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ SECONDS = (2, 9, 12, 14, 15, 16, 4, 4, 4, 4, 1, 1, 1, 1)  # lengths of noise, si
 
 
 def sizes():
-    """Return the published sizes of HuBERT Base, with the blocks that are needed."""
+    """Return the published sizes of HuBERT Base, up to block 6."""
     config = default_config()
     return config["convert_encoder"]["hubert_base"]["sizes"] | dict(num_layers=LAYER)
 

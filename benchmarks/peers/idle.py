@@ -1,4 +1,4 @@
-"""An idle stage: it imports what the stage would import, and creates empty outputs. It shows what a job costs without its work."""
+"""An idle stage: it imports what the stage would import and creates empty outputs, to show what a job costs without its work."""
 
 import ast
 import importlib

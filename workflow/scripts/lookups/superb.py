@@ -7,7 +7,6 @@ from pathlib import Path
 
 from workflow.scripts.lookups.corpora import label_columns, manifest_file
 from workflow.scripts.lookups.units import shard_names
-from workflow.scripts.superb_settings import training_settings
 
 
 def superb_manifest(rows, config, wildcards):
@@ -53,13 +52,13 @@ def superb_warm_start(rows, config, wildcards):
 
 def superb_tuning_settings(rows, config, wildcards):
     row = rows["superb_tasks"][wildcards.superb_task]
-    return _root_and_seeds(rows, row) | _training_settings(row, config, wildcards)
+    return _root_and_seeds(rows, row) | _run_settings(row, config, wildcards)
 
 
 def superb_prediction_settings(rows, config, wildcards):
     """Return the settings that the trained model has, and where the audio is."""
     row = rows["superb_tasks"][wildcards.superb_task]
-    training = _training_settings(row, config, wildcards)
+    training = _run_settings(row, config, wildcards)
     return _root_and_seeds(rows, row) | dict(
         kind=training["kind"],
         tuning=training["tuning"],
@@ -75,7 +74,26 @@ def superb_score_settings(rows, config, wildcards):
         superb_task=wildcards.superb_task,
         kind=row["kind"],
         names=names | dict(fraction=_fraction(row)),
-        presets=_training_settings(row, config, wildcards),
+        presets=_run_settings(row, config, wildcards),
+    )
+
+
+def training_settings(row, config, rate_factor):
+    """Return how a task is trained: the presets of its head and its tuning as one dict, and its `kind`.
+
+    Args:
+        row: a row of `superb_tasks`, with one `tuning`.
+        config: the config.
+        rate_factor: factor of both learning rates; 1 except in a sweep.
+    """
+    head = config["superb_heads"][row["head"]]
+    tuning = config["tune_encoder"][row["tuning"]]
+    learning_rate = rate_factor * head["optimization"]["learning_rate"]
+    return head | dict(
+        kind=row["kind"],
+        tuning=tuning["tuning"],
+        encoder_learning_rate=rate_factor * tuning["encoder_learning_rate"],
+        optimization=head["optimization"] | dict(learning_rate=learning_rate),
     )
 
 
@@ -95,6 +113,6 @@ def _root_and_seeds(rows, row):
     return dict(root=rows["corpora"][row["corpus"]]["root"], seeds=[int(seed) for seed in row["seeds"]])
 
 
-def _training_settings(row, config, wildcards):
+def _run_settings(row, config, wildcards):
     """Return the presets of a task and the factor of its learning rates, which the folder of a sweep names (`/x0.3`)."""
     return training_settings(row, config, rate_factor=float(wildcards.run.removeprefix("/x") or 1))

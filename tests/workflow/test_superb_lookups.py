@@ -3,7 +3,7 @@
 import copy
 
 from workflow.scripts.config_files import default_config
-from workflow.scripts.superb_settings import training_settings
+from workflow.scripts.lookups.superb import training_settings
 
 ROW = dict(kind="KS", head="utterance", tuning="lora8")
 
