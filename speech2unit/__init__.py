@@ -1,8 +1,11 @@
 """Speech to discrete units: manifests, encoder features, codebooks, units, reduced units.
 
-    >>> from speech2unit import encode_units
+From Python, without Snakemake:
 
-The functions for Python are imported when they are first used, so that a stage loads only what it needs.
+    >>> from speech2unit import encode_units
+    >>> encode_units("a.wav", codebook="results/units/melhubert_commands_100").units
+
+These names are imported when they are first used, so that a stage loads only what it needs.
 """
 
 import importlib
@@ -11,7 +14,7 @@ PYTHON_INTERFACE = ("EncodedUnits", "UnitEncoder", "encode_units")
 
 
 def __getattr__(name):
-    """Return a name of `speech2unit.unit_encoder`."""
+    """Import a name of `speech2unit.unit_encoder`; Python calls this for names that the package does not have yet."""
     if name in PYTHON_INTERFACE:
         return getattr(importlib.import_module("speech2unit.unit_encoder"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

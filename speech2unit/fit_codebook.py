@@ -25,7 +25,7 @@ def training_frames(paths, max_frames_per_corpus):
 
     Args:
         paths: tables of `FEATURES`; those in one folder belong to one corpus.
-        max_frames_per_corpus: about so many frames are sampled from each corpus, as whole utterances.
+        max_frames_per_corpus: approximate number of frames to sample from each corpus, as whole utterances.
 
     Returns:
         List of arrays `[T, dim]`, corpus after corpus, each in order of utterance_id.

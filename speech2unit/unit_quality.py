@@ -16,8 +16,8 @@ def entropy_bits(counts):
 def purity(counts):
     """Return the fraction of frames whose label is the most frequent one of their unit.
 
-    Of the transposed counts `[L, K]` it is cluster purity: the fraction of frames whose unit is the most frequent one of their
-    label.
+    For the transposed counts `[L, K]` this is cluster purity: the fraction of frames whose unit is the most frequent one of
+    their label.
     """
     return float((counts / counts.sum()).max(1).sum())
 

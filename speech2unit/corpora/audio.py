@@ -51,7 +51,7 @@ BLOCK_FRAMES = 1 << 20  # frames to read at once
 FULL_SCALE = 32767 / 32768  # largest sample of 16 bits
 CLIPPED_FRACTION = 0.001
 UNKNOWN_SIZES = {0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000}  # ffmpeg, arecord and sox write these where the length is unknown
-PROMISE = re.compile(r"^\s*(?!RIFF|FORM)\S[^:]*: (\d+) \(should be (\d+)\)", re.MULTILINE)  # in libsndfile's log
+WRONG_LENGTH = re.compile(r"^\s*(?!RIFF|FORM)\S[^:]*: (\d+) \(should be (\d+)\)", re.MULTILINE)  # in libsndfile's log
 REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # the CRC of Ogg is that of zlib with reversed bits
 
 
@@ -67,7 +67,9 @@ class BadAudio(ValueError):
             remedy="repair or remove the file",
         )
         super().__init__(str(text))
-        self.path, self.reason, self.detail = path, reason, detail
+        self.path = path
+        self.reason = reason
+        self.detail = detail
 
     def __reduce__(self):
         return BadAudio, (self.path, self.reason, self.detail)
@@ -242,16 +244,17 @@ def _check_whole(sound, num_read, path):
     """Refuse a file that was cut: libsndfile reads it without an error, but `frames` and its log tell the promised length."""
     if num_read < sound.frames:
         raise BadAudio(path, "truncated", f"{sound.frames} frames promised, {num_read} read")
-    for promised, found in PROMISE.findall(sound.extra_info):
-        if int(found) < int(promised) and int(promised) not in UNKNOWN_SIZES:
-            raise BadAudio(path, "truncated", f"{promised} bytes promised, {found} found")
+    for promised, present in WRONG_LENGTH.findall(sound.extra_info):
+        if int(present) < int(promised) and int(promised) not in UNKNOWN_SIZES:
+            raise BadAudio(path, "truncated", f"{promised} bytes promised, {present} found")
 
 
 def check_samples(samples, path):
     """Refuse samples `[N]` that are empty, not finite or all the same. Raises `BadAudio` with `path` as the place."""
     if not len(samples):
         raise BadAudio(path, "no_samples", "a header without audio")
-    low, high = samples.min(), samples.max()  # NaN if any sample is NaN
+    low = samples.min()  # NaN if any sample is NaN
+    high = samples.max()
     if not (np.isfinite(low) and np.isfinite(high)):
         raise BadAudio(path, "not_finite", f"{np.count_nonzero(~np.isfinite(samples))} samples are NaN or infinite")
     if low == high:

@@ -83,7 +83,7 @@ def look_up(value, table, place, source):
     if value not in table:
         raise data_error(
             place,
-            "the name must be one of the published corpus",
+            "the name must occur in the published corpus",
             expected=one_of(value, table),
             got=f"'{value}'",
             remedy=f"{nearest(value, table)}remove it, or get the corpus again from {source}",

@@ -1,4 +1,4 @@
-"""Make mixtures of two speakers for diarization: who speaks when is known to 10 ms, on real speech.
+"""Make mixtures of two speakers for diarization, from real speech; who speaks when is known to 10 ms.
 
 Each speaker says some clips with pauses between them. One of the two begins later, and the second is louder or softer than
 the first. Both speakers of a mixture belong to its split.

@@ -131,7 +131,9 @@ def draw_speakers(*, num_speakers, languages, variants, prosody, seed):
     """
     shuffled = list(np.random.default_rng(seed).permutation(variants))
     num_variants = len(variants)
-    num_dev, num_test = (max(1, num_variants * num_speakers[split] // sum(num_speakers.values())) for split in SPLITS[1:])
+    num_speakers_in_all = sum(num_speakers.values())
+    num_dev = max(1, num_variants * num_speakers["dev"] // num_speakers_in_all)
+    num_test = max(1, num_variants * num_speakers["test"] // num_speakers_in_all)
     if len(set(variants)) < num_variants or num_dev + num_test >= num_variants:
         raise data_error(
             "synthesize_commands",

@@ -19,7 +19,7 @@ def read_rows(*, root, label_columns):
     """Rows with label column `word`: `A_Add51.wav` → [add], `7_30.wav` → [7]. Raises `ValueError`."""
     rows = []
     for path in matching_paths(Path(root), "**/*.wav", SOURCE):
-        word, take = match_file_name("(?:([0-9])_|([A-F])_[A-Za-z]+) ?([0-9]+)", path, SOURCE).expand(r"\1\2 \3").split()
-        labels = dict(word=COMMANDS.get(word, word))
+        digit, letter, take = match_file_name("(?:([0-9])_|([A-F])_[A-Za-z]+) ?([0-9]+)", path, SOURCE).groups()
+        labels = dict(word=digit or COMMANDS[letter])
         rows.append(utterance_row(path.relative_to(root).as_posix(), split_by_hash(f"take {take}"), labels))
     return with_labels(rows, label_columns)

@@ -1,4 +1,4 @@
-"""Audio SNIPS: what is said and which words fill which slot, as one sequence, in SUPERB's split (speaker-disjoint).
+"""Audio SNIPS: the transcript with its slots as one sequence of symbols, in SUPERB's split (speaker-disjoint).
 
 Expected, as s3prl's `preprocess/snips_prepare_data.sh` makes them: `all.iob.snips.txt` and `{train,valid,test}/{utterance}.wav`.
 The symbols are characters, | between words, `<slot>` before the words of a slot, and `</>` after them: 39 + 1 + 28.

@@ -1,4 +1,4 @@
-"""Fluent Speech Commands: what is asked for, as action, object and location, in the published split (speaker-disjoint).
+"""Fluent Speech Commands: the intent, as action, object and location, in the published split (speaker-disjoint).
 
 Expected: `data/{train,valid,test}_data.csv` and `wavs/speakers/…`. A label is a whole cell (`change language`). The label of
 a slot with `none` names the slot (`no object`), so that no label belongs to two slots.

@@ -17,8 +17,8 @@ SPEAKER_PATTERN = "^[^_]+"  # the name up to the first _
 def read_rows(*, root, speaker_pattern):
     """Return rows: `train/yes/7_01.wav` → split train, speaker 7, labels [yes].
 
-    Without folders of splits, 80 % of the speakers go to train, 10 % to dev and 10 % to test, by a hash of the speaker. This is
-    the same in every run, and no speaker is in two splits.
+    Without split folders, 80 % of the speakers go to train, 10 % to dev and 10 % to test, by a hash of the speaker. This is the
+    same in every run, and no speaker is in two splits.
 
     Args:
         root: root folder of the corpus.
@@ -35,12 +35,12 @@ def read_rows(*, root, speaker_pattern):
         classes = [(folder.name, label) for folder in folders for label in _folders(folder)]
     else:
         classes = [(None, label) for label in folders]
-    pattern = _compiled(speaker_pattern or SPEAKER_PATTERN)
+    pattern = _compile(speaker_pattern or SPEAKER_PATTERN)
     return [_row(root, path, split, label.name, pattern) for split, label in classes for path in _clips(label)]
 
 
 def _row(root, path, split, label, pattern):
-    """Return the row of a file; `split` is the name of its folder, or None."""
+    """Return the row of a file; `split` is the name of its split folder, or None if there are none."""
     speaker = _speaker(path, pattern)
     relative = path.relative_to(root).as_posix()
     return dict(
@@ -71,9 +71,9 @@ def _names_a_split(folder):
 
 
 def _check_mixed(root, folders):
-    """Refuse a mixture of folders of splits and folders of classes. Raises `ValueError`.
+    """Refuse a mixture of split folders and class folders. Raises `ValueError`.
 
-    A class may have the name `train`, as one of ESC-50 does; a folder of a split is one that holds folders of classes.
+    A class may be called `train`, as one of ESC-50 is; a split folder is one that contains class folders.
     """
     splits = []
     others = []
@@ -85,27 +85,29 @@ def _check_mixed(root, folders):
     if splits and others:
         raise data_error(
             root,
-            "folders of splits and folders of classes must not be mixed",
-            expected=f"only folders of splits, such as {splits[0]}",
+            "split folders and class folders must not be mixed",
+            expected=f"only split folders, such as {splits[0]}",
             got=f"also {others[:5]}",
             remedy="move these elsewhere or into the splits, or let their names start with _",
         )
 
 
-def _compiled(pattern):
+def _compile(pattern):
+    """Compile a regular expression. Raises `ValueError` for wrong syntax."""
     try:
         return re.compile(pattern)
     except re.error as error:
         raise data_error(
             "config/corpora.tsv",
             "`speaker_pattern` is a regular expression",
-            expected="one in the syntax of Python",
+            expected="Python syntax",
             got=f"'{pattern}': {error}",
             remedy="correct the cell",
         ) from error
 
 
 def _clips(folder):
+    """Return the files anywhere below the folder of a class."""
     return [path for path in _visible(folder, "**/*") if not path.is_dir()]
 
 

@@ -14,7 +14,7 @@ from speech2unit.corpora.layouts import look_up, matching_paths, read_lines, utt
 SOURCE = "https://sail.usc.edu/iemocap"
 SPLITS = dict(Session1="test", Session2="dev", Session3="train", Session4="train", Session5="train")
 EMOTIONS = dict(neu="neutral", hap="happy", exc="happy", ang="angry", sad="sad")
-OTHERS = dict.fromkeys(("fru", "fea", "sur", "dis", "oth", "xxx"))  # annotated, but none of the four
+OTHER_EMOTIONS = dict.fromkeys(("fru", "fea", "sur", "dis", "oth", "xxx"))  # annotated, but none of the four
 
 
 def read_rows(*, root, label_columns):
@@ -23,15 +23,18 @@ def read_rows(*, root, label_columns):
     for session, split in SPLITS.items():
         for path in matching_paths(Path(root) / session / "dialog/EmoEvaluation", "*.txt", SOURCE):
             for line in read_lines(path, SOURCE):
-                if line.startswith("["):
-                    rows += _rows(line, session, split, path)
+                row = _row(line, session, split, path) if line.startswith("[") else None
+                if row:
+                    rows.append(row)
     return with_labels(rows, label_columns)
 
 
-def _rows(line, session, split, place):
-    """Return the row of a line `[6.29 - 8.23]⇥Ses01F_impro01_F000⇥neu⇥[2.5, 2.5, 2.5]` in a list, which is empty for other emotions."""
+def _row(line, session, split, place):
+    """Return the row of a line `[6.29 - 8.23]⇥Ses01F_impro01_F000⇥neu⇥[2.5, 2.5, 2.5]`, or None for another emotion."""
     _, name, code, *_ = [*line.split("\t"), "", ""]
-    emotion = look_up(code, EMOTIONS | OTHERS, place, SOURCE)
+    emotion = look_up(code, EMOTIONS | OTHER_EMOTIONS, place, SOURCE)
+    if emotion is None:
+        return None
     dialog, _, turn = name.rpartition("_")
     path = f"{session}/sentences/wav/{dialog}/{name}.wav"
-    return [utterance_row(path, split, dict(emotion=emotion), name[:5] + turn[:1])] if emotion else []
+    return utterance_row(path, split, dict(emotion=emotion), speaker=name[:5] + turn[:1])

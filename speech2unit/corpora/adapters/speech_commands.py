@@ -1,6 +1,6 @@
 """Google Speech Commands v1 and v2, twelve classes: ten words, `unknown` (every other word) and `silence` (noise).
 
-Expected: the two archives of one version, each unpacked into a folder (they bring none along):
+Expected: the two archives of one version, unpacked into these folders (the archives contain no folder of this name):
 `speech_commands_v0.0?/{word,_background_noise_}/*.wav` and `speech_commands_test_set_v0.0?/{word,_unknown_,_silence_}/*.wav`.
 The test archive is test, so the test part of the other archive is left out. Train has every clip once; balancing classes is up
 to the training. Silence of train and dev is made of the noise recordings, cut into seconds: the last tenth is dev.

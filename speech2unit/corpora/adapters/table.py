@@ -16,12 +16,12 @@ def read_rows(*, root, metadata, path_column, split_column, speaker_column, labe
         root: root folder of the corpus; the paths in the file are relative to it.
         metadata: path of the file, relative to `root`.
         path_column: column of the paths of audio files.
-        split_column: column of the splits. Without one, the split is assigned by a hash of the speaker or, in a row without
-            speaker, of the path. Then every speaker is in every split, as a task that tells speakers apart needs it.
+        split_column: column of the splits. Without one, a hash of the speaker assigns the split, or of the path in a row without
+            a speaker. Without a `speaker_column`, every speaker can be in every split, which speaker identification needs.
         speaker_column: column of the speakers; empty, or an empty cell: unknown.
         label_columns: comma-separated columns of the labels; empty: no labels. `digits[]` is the column `digits`, whose cells
             hold sequences: `3 7 1` → labels [3, 7, 1].
-        where: comma-separated conditions that all hold for the rows to use, such as `dataset=asc,language=ar`; empty: all rows.
+        where: comma-separated conditions, such as `dataset=asc,language=ar`, that a row must all meet; empty: all rows.
 
     Raises:
         ValueError: naming the file and the row.

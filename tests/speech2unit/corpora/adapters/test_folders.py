@@ -73,7 +73,7 @@ def test_a_wrong_tree_or_pattern_is_refused(tmp_path):
 def test_splits_and_classes_do_not_mix(tmp_path):
     root = tree(tmp_path, "train/yes/7_01.wav", "test/yes/8_01.wav", "noise/hum_1.wav")
     with pytest.raises(
-        ValueError, match=r"folders of splits and folders of classes must not be mixed; .* got also \['noise'\]; move these"
+        ValueError, match=r"split folders and class folders must not be mixed; .* got also \['noise'\]; move these"
     ):
         read_rows(root=root, speaker_pattern="")
 
