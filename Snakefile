@@ -1,4 +1,5 @@
 configfile: "config/config.yaml"
+configfile: "config/presets/corpora.yaml"
 configfile: "config/presets/compression.yaml"
 configfile: "config/presets/encoders.yaml"
 configfile: "config/presets/prompts.yaml"

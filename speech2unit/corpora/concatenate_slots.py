@@ -23,7 +23,7 @@ def slot_of_each_label(slots, labels, place="concatenate_slots.slots"):
             "each label fills one slot",
             expected="every label of both corpora once",
             got=f"{(unfilled or ambiguous)[:5]} in {'none' if unfilled else 'two'}",
-            remedy="correct the section concatenate_slots in config/config.yaml",
+            remedy="correct the section concatenate_slots in config/presets/corpora.yaml",
         )
     return {label: slot for slot, labels_of_slot in slots.items() for label in labels_of_slot}
 
