@@ -58,7 +58,7 @@ def columns_of(table):
 
 
 def fill_in_defaults(table, cells):
-    """Return a row whose missing cells have their defaults, as far as there are any.
+    """Return a row whose missing cells have their defaults, if they have any.
 
     A default may depend on other cells: the schema has it, or the only cell it allows (`const`), in the `then` or `else` of a
     condition. Such a default wins over that of the column.

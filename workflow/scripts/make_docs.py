@@ -243,7 +243,7 @@ def _allowed(rule):
         low, high = rule.get("minItems"), rule.get("maxItems")
         return (f"{low} values: " if low is not None and low == high else "list: ") + (item or "values")
     if kind == "string":
-        return rule.get("description", "text")
+        return rule.get("form", "text")
     return ""
 
 

@@ -2,7 +2,7 @@
 
 Reserved params: `stage` (module and function), `code` (digest of the code), `num_threads` (compute threads, the same
 however many cores Snakemake grants: thread counts change floats) and `wildcard_settings` (settings that depend on the wildcards).
-A rule that trains has the resource `gpu_processes`: where that is more than 1, so many processes run its stage, a GPU each.
+A rule that trains has the resource `gpu_processes`: with 2 or more, that many processes run its stage, each on a GPU of its own.
 """
 
 import fcntl
@@ -73,7 +73,7 @@ def run():
 
 
 def launch(num_processes):
-    """Run this very script in so many processes; PyTorch tells each its number."""
+    """Run this script in several processes; PyTorch gives each its number."""
     from torch.distributed.run import main
 
     main(["--standalone", f"--nproc-per-node={num_processes}", __real_file__])  # noqa: F821  (Snakemake's copy of this file)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("storage", "training", "evaluation", "speech2unit", "verbalizer", "ulm", "superb")
-# Packages whose modules are chosen by name at run time: importing one of them stands for all of its modules.
+# Packages whose modules are chosen by name at run time: an import of one counts as an import of all of its modules.
 REGISTRIES = ("speech2unit.corpora.adapters", "speech2unit.encoders.architectures")
 # Modules that leave the digest as it is: schemas are checked at every read instead.
 UNCHECKED = ("schemas", "tables", "errors", "progress", "provenance")
