@@ -76,7 +76,8 @@ def plan_table(need):
 
 def main():
     """Write both tables between their marks in scale.md."""
-    scale, units = (read_json(RESULTS / f"{name}.json") for name in ("scale", "units"))
+    scale = read_json(RESULTS / "scale.json")
+    units = read_json(RESULTS / "units.json")
     facts = (
         f"{scale['sizes'][-1]:,} utterances, {scale['hours']:.0f} hours: {scale['jobs']} jobs from audio to acc.json, planned in "
         f"{scale['dry_run_cpu_seconds']:.1f} CPU seconds, with at most {scale['peak_memory_mb']} MB in any stage.\n"

@@ -23,7 +23,8 @@ def frames_of_segments(labels, num_frames, hop_seconds, num_speakers):
     """Return float32 `[num_frames, num_speakers]`: 1 where a speaker is heard in the middle of a frame."""
     active = np.zeros((num_frames, num_speakers), np.float32)
     for speaker, start, end in parse_segments(labels):
-        first, stop = (max(_first_frame_from(seconds, hop_seconds), 0) for seconds in (start, end))
+        first = max(_first_frame_from(start, hop_seconds), 0)
+        stop = max(_first_frame_from(end, hop_seconds), 0)
         active[first:stop, int(speaker) - 1] = 1
     return active
 

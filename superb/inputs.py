@@ -18,9 +18,9 @@ def load_hidden_states(paths):
     arrays = {}
     for path in paths:
         for batch in tables.stream(path, HIDDEN_STATES, batch_rows=64):
-            ids, nums_states, nums_frames = (batch[name].to_pylist() for name in ("utterance_id", "num_states", "num_frames"))
-            for utterance_id, num_states, num_frames, states in zip(ids, nums_states, nums_frames, batch["states"]):
-                arrays[utterance_id] = states.values.to_numpy().reshape(num_states, num_frames, -1)
+            cells = batch.select(["utterance_id", "num_states", "num_frames"]).to_pylist()
+            for row, states in zip(cells, batch["states"]):
+                arrays[row["utterance_id"]] = states.values.to_numpy().reshape(row["num_states"], row["num_frames"], -1)
     return arrays
 
 

@@ -4,7 +4,9 @@ from collections import Counter, defaultdict
 from functools import lru_cache
 from math import log
 
-SENTENCE_START, SENTENCE_END, UNKNOWN_WORD = "<s>", "</s>", "<unk>"
+SENTENCE_START = "<s>"
+SENTENCE_END = "</s>"
+UNKNOWN_WORD = "<unk>"
 
 
 class NGram:

@@ -83,15 +83,15 @@ def score_superb(
     frame = tables.read(predictions, PREDICTIONS).to_pandas()
     metrics = superb_metrics(collar_seconds)
     metric, *_ = METRICS_OF[kind]
-    test, dev = (
-        score_split(frame[frame.split == split], METRICS_OF[kind], metrics, num_resamples=num_resamples, seed=seed)
+    scores = {
+        split: score_split(frame[frame.split == split], METRICS_OF[kind], metrics, num_resamples=num_resamples, seed=seed)
         for split in ("test", "dev")
-    )
+    }
     rows = tables.read(dataset, DATASET).to_pandas()
     labels = {split: part.labels.map(tuple) for split, part in rows.groupby("split")}
     baselines = dict(majority=majority(labels["train"], labels["test"])) if kind in CLASS_KINDS else {}
     report = dict(superb_task=superb_task, kind=kind, metric=metric, higher_is_better=metrics[metric].higher_is_better)
-    report |= test | dict(dev=dev, num_train_rows=len(labels["train"]), baselines=baselines)
+    report |= scores["test"] | dict(dev=scores["dev"], num_train_rows=len(labels["train"]), baselines=baselines)
     report |= read_json(sizes) | dict(names=names, settings=presets)
     report |= dict(
         seeds=sorted(report["value_by_seed"]),

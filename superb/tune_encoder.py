@@ -75,7 +75,8 @@ def tune_encoder(
     slots = read_classes(classes)
     read_inputs = input_reader(hidden_states, root, load_trunk(folder).sample_rate)
     rows = tables.read(dataset, DATASET).to_pylist()
-    train_rows, dev_rows = ([row for row in rows if row["split"] == split] for split in ("train", "dev"))
+    train_rows = [row for row in rows if row["split"] == "train"]
+    dev_rows = [row for row in rows if row["split"] == "dev"]
     start_tensors = load_file(warm_start[0]) if warm_start else {}
 
     def make_batch(rows, positions):

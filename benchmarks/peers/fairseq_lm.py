@@ -72,9 +72,9 @@ class OverwrittenRows(nn.Module):
         """Take fairseq's model `lm`, and copy the vectors of a `DeepPrompt`."""
         super().__init__()
         self.lm = lm
-        self.keys, self.values, self.separator = (
-            nn.Parameter(part.detach().clone()) for part in (prompt.keys, prompt.values, prompt.separator)
-        )
+        self.keys = nn.Parameter(prompt.keys.detach().clone())
+        self.values = nn.Parameter(prompt.values.detach().clone())
+        self.separator = nn.Parameter(prompt.separator.detach().clone())
         self.inputs = nn.Parameter(torch.randn(prompt.keys.shape[1], prompt.keys.shape[2]))
 
     def forward(self, tokens):
@@ -109,7 +109,8 @@ class CachedDecoder(FairseqIncrementalDecoder):
     def __init__(self, lm, past):
         """Take fairseq's model `lm`, and per layer the keys and values `[1, H, P, D / H]` of a prompt."""
         super().__init__(None)
-        self.inner, self.past = lm.decoder, past
+        self.inner = lm.decoder
+        self.past = past
 
     def forward(self, tokens, encoder_out=None, incremental_state=None):
         if not incremental_state:
@@ -124,7 +125,8 @@ class Cached(nn.Module):
 
     def __init__(self, lm, past):
         super().__init__()
-        self.lm, self.decoder = lm, CachedDecoder(lm, past)
+        self.lm = lm
+        self.decoder = CachedDecoder(lm, past)
 
     def get_normalized_probs(self, net_output, log_probs, sample):
         """Return log probabilities; fairseq's generator calls this."""

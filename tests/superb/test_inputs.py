@@ -55,7 +55,7 @@ def test_targets_and_back(tmp_path, kind, labels, target):
     assert target_of(labels, classes, kind) == target and labels_of(target, classes, kind) == labels
 
 
-def test_rows_of_a_batch_have_similar_lengths_and_an_epoch_has_every_row():
+def test_batches_have_similar_lengths_and_epochs_have_every_row():
     assert [batch.tolist() for batch in sorted_batches([3, 1, 2, 5, 4], 2)] == [[1, 2], [0, 4], [3]]
     lengths = np.random.default_rng(0).integers(1, 1000, 500)
     batches = shuffled_batches(lengths, 10, np.random.default_rng(1))

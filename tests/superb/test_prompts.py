@@ -31,7 +31,7 @@ def num_parameters(module):
     return sum(p.numel() for p in module.parameters())
 
 
-def test_a_deep_prompt_of_10_in_an_encoder_of_12_layers_of_768_trains_99_840_parameters():
+def test_prompts_of_length_10_have_the_published_number_of_parameters():
     with torch.device("meta"):
         trunk = MelHuBERTTrunk(MelHuBERTModel(MelHuBERTConfig(12, 768, 3072, 12, 128, 16, (512,))), None)
         assert num_parameters(DeepPrompt(trunk, length=10, **NORMAL)) == 99_840
@@ -80,7 +80,7 @@ class PromptsInOutputs(EncoderTuning):
         self.prepend, self.replace_input = prompts.prepend, prompts.replace_input
 
 
-def test_the_slice_of_the_papers_code_keeps_the_prompts_and_loses_the_last_frames(trunk, prompts, waveforms):
+def test_the_slice_of_the_papers_code_keeps_prompts_and_loses_frames(trunk, prompts, waveforms):
     """It takes the first T positions of the outputs."""
     without_mixing(trunk)
     plain, lengths = batch_hidden_states(trunk, EncoderTuning(), waveforms[:1])
@@ -125,7 +125,7 @@ def test_vectors_of_ones_receive_the_same_gradient(trunk, waveforms):
         assert torch.cdist(block, block).max() < 1e-4 * block.norm(dim=-1).max() and block.abs().max() > 0
 
 
-def test_mean_starts_around_the_mean_inputs_of_the_encoder_and_of_each_block(trunk, waveforms):
+def test_mean_vectors_start_around_mean_inputs(trunk, waveforms):
     encoder_mean, block_means = average_inputs(trunk, waveforms)
     frames = torch.cat([trunk.frames(waveform) for waveform in waveforms])
     torch.testing.assert_close(encoder_mean, frames.mean(0), atol=1e-5, rtol=0)

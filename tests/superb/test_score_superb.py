@@ -40,7 +40,7 @@ def score(tmp_path, kind, references, hypotheses, lm_hypotheses=None, **changes)
     return json.loads((tmp_path / "score.json").read_text())
 
 
-def test_an_accuracy_has_a_value_per_seed_wilsons_interval_and_a_baseline(tmp_path):
+def test_an_accuracy_has_values_of_seeds_an_interval_and_a_baseline(tmp_path):
     references = [["a"], ["a"], ["b"], ["c"]]
     report = score(tmp_path, "KS", references, {1: references, 2: [["a"], ["b"], ["b"], ["a"]]})
     assert report["metric"] == "accuracy" and report["higher_is_better"]

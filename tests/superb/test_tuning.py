@@ -89,7 +89,7 @@ def test_trained_parameters_receive_a_gradient_and_no_others_do(folder, waveform
 
 
 @pytest.mark.parametrize("method", ["weighted_sum", "lora", "adapter", "bitfit", "full"])
-def test_before_the_first_update_the_states_are_those_of_the_plain_encoder(folder, waveforms, method):
+def test_before_the_first_update_nothing_changes(folder, waveforms, method):
     plain, _ = batch_hidden_states(load_trunk(folder), EncoderTuning(), waveforms)
     trunk = load_trunk(folder)
     prepared, _ = batch_hidden_states(trunk, prepare(trunk, method=method, **SETTINGS[method]), waveforms)

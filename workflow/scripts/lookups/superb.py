@@ -114,5 +114,5 @@ def _root_and_seeds(rows, row):
 
 
 def _run_settings(row, config, wildcards):
-    """Return the presets of a task and the factor of its learning rates, which the folder of a sweep names (`/x0.3`)."""
+    """Return the training settings of a run. The folder of a sweep (`/x0.3`) names the factor of its learning rates."""
     return training_settings(row, config, rate_factor=float(wildcards.run.removeprefix("/x") or 1))
