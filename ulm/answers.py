@@ -2,8 +2,8 @@
 
 `ListedAnswers` and `OpenAnswers` have the same interface:
 
-* `answers[prefix]`: the set of tokens that may follow a tuple of tokens, as of `legal_continuations`;
-* `answers.max_steps`: the most tokens of an answer, `</s>` included;
+* `answers[prefix]`: the set of tokens that may follow a tuple of tokens, as in the result of `legal_continuations`;
+* `answers.max_steps`: the maximum number of tokens of an answer, `</s>` included;
 * `answers.labels(tokens)`: the labels of decoded tokens without `</s>`, or None if they are no answer.
 """
 
@@ -40,7 +40,7 @@ class OpenAnswers:
 
         Args:
             label_tokens: dict from each label to its tokens, equally many for all labels.
-            max_labels: the most labels per answer.
+            max_labels: maximum number of labels per answer.
 
         Raises:
             ValueError: Labels share their tokens, or have different numbers of tokens.

@@ -1,4 +1,4 @@
-"""The label map of a task from clusters of the unit LM's embeddings: one cluster per label, said as a unit near its centre.
+"""The label map of a task from clusters of the unit LM's embeddings: each label gets a unit near the centre of a cluster.
 
 **Source:** SpeechPrompt, arXiv 2203.16773 (whose authors found that it works poorly).
 """
@@ -12,12 +12,12 @@ from verbalizer.fit_verbalizer import training_counts, write_label_map
 
 
 def order_by_clusters(embeddings, num_labels, seed):
-    """Return all units 0 … K-1, first one per cluster: the nearest to its centre that no earlier cluster has taken.
+    """Return all units 0 … K-1, first one per cluster: the unit nearest to its centre that no earlier cluster took.
 
     Args:
         embeddings: `[K, D]`, of the units in numeric order.
         num_labels: number of clusters. With K or more, the units stay in numeric order.
-        seed: of k-means.
+        seed: seed of k-means.
     """
     from sklearn.cluster import KMeans
 
@@ -39,7 +39,7 @@ def cluster_verbalizer(*, lm_dataset, model, vocabulary, verbalizer, seed):
         model: tensors of the unit LM.
         vocabulary: table of `VOCABULARY`.
         verbalizer: table to write.
-        seed: of k-means.
+        seed: seed of k-means.
     """
     from safetensors.numpy import load_file
 

@@ -1,6 +1,6 @@
 """Paired comparison of tasks with earlier tasks and with baselines, on the same test utterances.
 
-The interval of a paired difference is narrower, and so says more, than the intervals of two values next to each other.
+A paired difference has a narrower interval than the separate intervals of the two values suggest.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ def system(name, metric, frames, **bootstrap):
     """Return a `System`.
 
     Args:
-        name: of the system.
+        name: name of the system.
         metric: name of one of `METRICS`.
         frames: data frames of its test rows, one per seed, with the same utterances in the same order.
         bootstrap: `num_resamples` and `seed` of `resample`.
@@ -65,9 +65,9 @@ def compare_tasks(*, acc, samples, baselines, differences, num_resamples, seed):
     Args:
         acc: JSON reports of the tasks.
         samples: tables of `SAMPLES` of the same tasks in the same order.
-        baselines: tables of `BASELINES`, likewise.
+        baselines: tables of `BASELINES` of the same tasks in the same order.
         differences: table to write.
-        num_resamples, seed: of the bootstrap.
+        num_resamples, seed: number of resamples and seed of the bootstrap.
     """
     bootstrap = dict(num_resamples=num_resamples, seed=seed)
     tasks = []

@@ -16,7 +16,7 @@ def length_batches(lengths, max_tokens, rng=None):
 
     Args:
         lengths: number of tokens of each row.
-        max_tokens: the most tokens per batch, padding included. A longer row is a batch of its own.
+        max_tokens: maximum number of tokens per batch, padding included. A longer row is a batch of its own.
         rng: generator that shuffles the batches and rows of the same length; None: the order is fixed.
 
     Returns:

@@ -56,8 +56,8 @@ def greedy(tuned, sources, *, max_steps, following=None, state=None, sources_per
     Args:
         tuned: a `TunedLM`.
         sources: rows of units `u1 … uN`.
-        max_steps: the most tokens per output, `</s>` included.
-        following: see the module.
+        max_steps: maximum number of tokens per output, `</s>` included.
+        following: see the docstring of the module.
         state: the result of `read_sources(tuned, sources)`, if it has been computed already.
         sources_per_row: number of successive sources that are variants of one utterance. They get one output, by the mean of
             their probabilities.
@@ -102,14 +102,17 @@ class Hypothesis(NamedTuple):
 
 @torch.no_grad()
 def beam(tuned, sources, *, beam_size, max_steps, following=None, length_penalty=0.0, state=None):
-    """Decode by beam search. With `beam_size` 1 it is `greedy`, whose other arguments and return values it shares.
+    """Decode by beam search, which equals `greedy` if `beam_size` is 1.
 
-    Every finished hypothesis of a source makes its beam narrower by one. Finished hypotheses are compared by
-    `Hypothesis.rank`.
+    Each finished hypothesis shrinks the beam of its source by one. Finished hypotheses are compared by `Hypothesis.rank`.
 
     Args:
         beam_size: number of hypotheses per source.
         length_penalty: exponent of the length normalisation.
+        tuned, sources, max_steps, following, state: as for `greedy`.
+
+    Returns:
+        The same as `greedy`.
 
     **Source:** Wu et al. 2016, arXiv 1609.08144, section 7, with fairseq's simpler length normalisation.
     """
@@ -178,12 +181,12 @@ def finish(expanded, finished, following):
 
 
 def must_end(tokens, following):
-    """Whether only `</s>` may come after the tokens. Its probability is then 1, so the model need not be asked."""
+    """Return whether only `</s>` may come after the tokens. Its probability is then 1, so that no further step is needed."""
     return bool(following) and following[tuple(tokens)] == {EOS}
 
 
 def can_still_win(hypothesis, finished, max_steps, length_penalty):
-    """Whether a longer hypothesis can rank above the finished ones: at best it has `max_steps` tokens and the same score."""
+    """Return whether the hypothesis can still rank above the finished ones: at best it grows to `max_steps` tokens at the same score."""
     best_rank = hypothesis.score / max_steps**length_penalty
     return not finished or best_rank > max(other.rank(length_penalty) for other in finished)
 

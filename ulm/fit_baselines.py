@@ -36,7 +36,7 @@ def ngram_svm(train, *, max_ngram, regularisation, seed):
         train: training rows of `LM_DATASET`.
         max_ngram: longest n-gram.
         regularisation: C of the SVM.
-        seed: of its solver.
+        seed: seed of its solver.
     """
     from sklearn.pipeline import make_pipeline
     from sklearn.svm import LinearSVC

@@ -51,7 +51,7 @@ def learn(rows, *, num_pieces, num_units, max_piece_units):
         rows: units of the training utterances.
         num_pieces: number of pieces, above `num_units`.
         num_units: size of the codebook.
-        max_piece_units: the most units per piece.
+        max_piece_units: maximum number of units per piece.
 
     Returns:
         The model as bytes.

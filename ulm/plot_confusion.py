@@ -16,7 +16,7 @@ def matrix(frame, max_classes):
 
     Args:
         frame: rows of `CONFUSION`.
-        max_classes: the most classes. If there are more, the rarest references are combined into one class, `other`.
+        max_classes: maximum number of classes. If there are more, the rarest references are combined into one class, `other`.
     """
     frequency = frame.groupby("label")["count"].sum()
     names = sorted(set(frame.label) | set(frame.predicted_label), key=lambda name: (-frequency.get(name, 0), name))
@@ -74,7 +74,7 @@ def plot_confusion(*, confusion, figure, max_classes):
     Args:
         confusion: table of `CONFUSION`.
         figure: file to write.
-        max_classes: the most rows and columns.
+        max_classes: maximum number of rows and columns.
     """
     frame = tables.read(confusion, CONFUSION).to_pandas()
     names, counts = matrix(frame, max_classes)

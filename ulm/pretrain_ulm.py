@@ -1,4 +1,4 @@
-"""Pre-training of a unit LM on the next unit and on pseudo-tasks, which are asked after `<s>` (see `pseudo_tasks`)."""
+"""Pre-training of a unit LM: it learns to predict the next unit, and to answer pseudo-tasks after `<s>` (see `pseudo_tasks`)."""
 
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ class PretrainingBatch(NamedTuple):
     rows: list  # augmented rows `u1 … uN`
     tasks: np.ndarray  # [B, M]: pseudo-tasks of each row
     answers: np.ndarray  # [B, M]: vocabulary indices of the answers
-    prompted_source: bool  # whether the source is read under the prompt of its pseudo-task, of which there is then one
+    prompted_source: bool  # whether each source is read under the prompt of its pseudo-task; then M is 1
 
 
 class Pretraining(nn.Module):
@@ -111,7 +111,7 @@ def read_rows(paths, index_of):
 def draw_answers(rows, vocabulary, num_tasks, rng):
     """Draw pseudo-tasks and return the answers `[N, num_tasks]` of token rows to them; see `pseudo_labels`.
 
-    `vocabulary` are rows of `VOCABULARY`, whose counts say which units are the likelier answers.
+    `vocabulary` are rows of `VOCABULARY`, whose counts make the frequent units more probable answers.
     """
     if not num_tasks:
         return np.zeros((len(rows), 0), np.int64)
@@ -156,7 +156,7 @@ def pretrain_ulm(
     optimization,
     seed,
 ):
-    """Stage: pre-train a unit LM on the training splits of several corpora. The loss of the next unit on dev selects the best.
+    """Stage: pre-train a unit LM on the training splits of corpora. The model with the lowest loss of units on dev is kept.
 
     Args:
         reduced_units: tables of `REDUCED_UNITS`, one per corpus.

@@ -2,15 +2,15 @@
 
 A unit LM that only continues speech has no reason to summarise an utterance at `<s>`, and a prompt cannot teach it to. So it
 is also pre-trained on many made-up classifications. Each asks to which of k clusters the utterance belongs, by the n-grams
-of its units, and has a deep prompt of its own, which is trained along. No label of any task is used.
+of its units, and has a deep prompt of its own, which is trained together with the LM. No label of any task is used.
 """
 
 import numpy as np
 import torch
 from torch import nn
 
-CLUSTERS = (12, 12, 16, 20, 24, 32, 48, 64, 80, 100)  # numbers of clusters, of which each pseudo-task draws one
-FINE_CLUSTERS = (100, 200, 300)  # the same for every third pseudo-task, which then merges its clusters at random
+CLUSTERS = (12, 12, 16, 20, 24, 32, 48, 64, 80, 100)  # each pseudo-task draws its number of clusters from these
+FINE_CLUSTERS = (100, 200, 300)  # likewise for every third pseudo-task, which then merges its clusters at random
 MERGED_CLUSTERS = CLUSTERS[:5]  # numbers of clusters after merging
 TASKS_PER_VIEW = 4
 
@@ -19,8 +19,8 @@ def pseudo_labels(texts, num_tasks, answers, rng):
     """Draw pseudo-tasks and return the answer of each utterance to each of them.
 
     Every pseudo-task clusters a view of the utterances by k-means. A view is a random subset of the columns of TF-IDF vectors
-    of 1- to 4-grams, reduced by a truncated SVD. Each cluster gets an answer of its own at random; if there are few clusters,
-    only the first answers are used.
+    of 1- to 4-grams, reduced by a truncated SVD. Each cluster gets an answer of its own at random. If there are few
+    clusters, only the most frequent answers are used.
 
     Args:
         texts: N utterances as text, `u1 u2 …`.

@@ -25,7 +25,7 @@ def sample_rows(tuned, rows, answers, symbols, variants_of, *, max_tokens, beam_
         answers: `ListedAnswers` or `OpenAnswers`.
         symbols: dict from a vocabulary index to its symbol.
         variants_of: function from a row to its sources `u1 … uN`, equally many for each row (see `source_variants`).
-        max_tokens: the most tokens per batch, those of all hypotheses and variants included.
+        max_tokens: maximum number of tokens per batch, those of all hypotheses and variants included.
         beam_size, length_penalty: see `beam`.
     """
     num_variants = len(variants_of(rows[0])) if rows else 1
@@ -61,7 +61,7 @@ def source_variants(rows, vocabulary_size, *, num_variants, augmentation):
     Args:
         rows: rows of `BINARIZED`; the training rows say which units are similar (see `substitution_table`).
         vocabulary_size: number of vocabulary indices.
-        num_variants: number of variants besides the source itself.
+        num_variants: number of variants, not counting the source itself.
         augmentation: settings of `UnitAugmentation`.
 
     **Source:** test-time augmentation, Krizhevsky et al. 2012 (NIPS), section 4.1; here with the changes of prompt tuning.
@@ -89,7 +89,7 @@ def answers_of(rows, metric, label_map, index_of, max_length_factor):
 
     Args:
         rows: rows of `BINARIZED`.
-        metric: name of one of `METRICS`, which says which of the two it is.
+        metric: name of one of `METRICS`; its `open_answers` decides which of the two.
         label_map, index_of, max_length_factor: see `open_answers`.
     """
     if METRICS[metric].open_answers:
@@ -124,7 +124,7 @@ def sample(
         model, config: files of the unit LM.
         tuned_weights: file that `tune_prompt` has written.
         samples: table to write.
-        metric: name of one of `METRICS`, which says what answers may be decoded.
+        metric: name of one of `METRICS`, see `answers_of`.
         scope: see `read_source`.
         max_tokens, beam_size, length_penalty, max_length_factor, test_time_augmentation: see config/presets/prompts.yaml.
     """

@@ -123,7 +123,7 @@ SUMMARY = schema(
     field("ulm", pa.string(), "row of config/ulms.tsv"),
     field("verbalizer", pa.string(), "how units are chosen for labels"),
     field("tuning", pa.string(), "preset of tune_prompt: what was trained"),
-    field("examples_per_class", pa.int32(), "the most training rows per class; 0: all", unit="rows"),
+    field("examples_per_class", pa.int32(), "maximum number of training rows per class; 0: all", unit="rows"),
     field("sampling", pa.string(), "preset of sample: how answers were decoded"),
     key=("task",),
     stage="summarize",

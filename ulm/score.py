@@ -149,7 +149,7 @@ def score(*, samples, baselines, training, tuned_weights, config, acc, confusion
         task: name of the task.
         names: the rows and presets that the task is made of, for the report.
         metrics: names of `METRICS`; the first is the `value` of the report.
-        num_resamples, seed: of the bootstrap.
+        num_resamples, seed: number of resamples and seed of the bootstrap.
     """
     frame = tables.read(samples, SAMPLES).to_pandas()
     frame = frame.assign(score=log_odds(frame.score))

@@ -62,9 +62,9 @@ def summarize_encoders(*, measurements, probes, acc, samples, summary, confounde
         acc: JSON reports of the tasks on the encoders' units. The tasks of an encoder differ only in the seed of the unit LM.
         samples: tables of `SAMPLES` of the same tasks in the same order.
         summary: table to write.
-        confounders: dict from an encoder to what differs between its tasks and those of its parent, besides the units. If
-            anything does, they are not compared.
-        num_resamples, seed: of the bootstrap.
+        confounders: dict from an encoder to the settings, other than the units, in which its tasks differ from those of its
+            parent. If there are any, the two are not compared.
+        num_resamples, seed: number of resamples and seed of the bootstrap.
     """
     probe_of = {row["encoder"]: row for row in tables.read_many(probes, PROBE).to_pylist()}
     systems = encoder_systems(acc, samples, num_resamples=num_resamples, seed=seed)

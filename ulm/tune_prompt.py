@@ -25,7 +25,7 @@ def initial_prompt(config, task_prompts, *, kind, length, dropout, initializatio
         config: `UnitLMConfig` of the unit LM.
         task_prompts: tensors of `TaskPrompts`: `keys`, `values` and `separators` of the pseudo-tasks.
         kind: `deep` for a `DeepPrompt`, `input` for an `InputPrompt`.
-        length, dropout: of the prompt. An `InputPrompt` has no dropout.
+        length, dropout: length and dropout probability of the prompt. An `InputPrompt` has no dropout.
         initialization: `normal`: all vectors as the classes draw them. `pseudo_separator`: the separator is the mean of those
             of the pseudo-tasks. `pseudo_task`: the keys and values of a deep prompt also come from random pseudo-tasks.
 

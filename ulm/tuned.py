@@ -14,11 +14,11 @@ from ulm.data import pad_rows
 from ulm.model import load
 from ulm.prompt import DeepPrompt, InputPrompt, read_source, read_without_prompt, target_logits
 
-POOL = 8  # batches whose keys and values are cached at a time
+CACHED_BATCHES = 8  # number of batches whose keys and values are in memory at a time
 MASKED_LOGIT = -30.0  # logit of tokens that no answer contains; finite, because label smoothing needs all log probabilities
 
 
-class LowRank(nn.Module):
+class LoRAUpdate(nn.Module):
     """Parametrisation of a weight `[out, in]` as weight + B A, with A `[rank, in]` random and B `[out, rank]` zero at first.
 
     **Source:** LoRA, arXiv 2106.09685, equation 3, with α = r.
@@ -55,7 +55,7 @@ class LinearVerbalizer(nn.Module):
 
 
 class TunedLM(nn.Module):
-    """A frozen unit LM under a prompt. `unfreeze` adds what is trained besides the prompt.
+    """A frozen unit LM under a prompt. `unfreeze` trains more than the prompt.
 
     Batches are tuples (sources, targets) or (sources, targets, source_key_values): rows `u1 … uN`, rows `<s> y1 … yk </s>`,
     and optionally what `read_without_prompt` returns for the sources.
@@ -120,16 +120,16 @@ def unfreeze(tuned, *, lora_rank, train_lm):
 
     Args:
         tuned: changed in place.
-        lora_rank: rank of trained updates of every query and value projection (see `LowRank`); 0: none.
+        lora_rank: rank of trained updates of every query and value projection (see `LoRAUpdate`); 0: none.
         train_lm: whether all weights of the unit LM are trained.
 
     Raises:
-        ValueError: Under scope `target`, whose cached keys and values of the source would not follow the trained weights.
+        ValueError: The scope is `target`, under which the sources would be read without the trained weights.
     """
     if (lora_rank or train_lm) and tuned.scope != "all":
         raise data_error(
             "tune_prompt",
-            "lora_rank and train_lm need a source that is read with the trained weights",
+            "lora_rank and train_lm need scope all, so that the source is read with the trained weights",
             expected="scope: all",
             got=f"scope: {tuned.scope}",
             remedy="correct the preset of tune_prompt in the config",
@@ -139,11 +139,11 @@ def unfreeze(tuned, *, lora_rank, train_lm):
         return
     for layer in tuned.lm.layers:
         for projection in (layer.self_attn.q_proj, layer.self_attn.v_proj):
-            parametrize.register_parametrization(projection, "weight", LowRank(projection.weight, lora_rank))
+            parametrize.register_parametrization(projection, "weight", LoRAUpdate(projection.weight, lora_rank))
 
 
 class CachedSourceBatches:
-    """Endless batches (sources, targets, source_key_values), each of which comes `reuse_batches` times.
+    """Endless batches (sources, targets, source_key_values), each yielded `reuse_batches` times.
 
     Reading the sources takes most of the time of an update. Under scope `target`, their keys and values do not depend on the
     prompt, so they are computed once for a pool of batches, which then come several times in random order.
@@ -163,11 +163,11 @@ class CachedSourceBatches:
         return self
 
     def __next__(self):
-        pool, position_in_pool = divmod(self.position, POOL * self.reuse_batches)
+        pool, position_in_pool = divmod(self.position, CACHED_BATCHES * self.reuse_batches)
         if pool >= self.num_pools:
-            self.batches.skip((pool - self.num_pools) * POOL)
-            batches = [self._with_key_values(*batch) for batch in islice(self.batches, POOL)]
-            repeated = np.repeat(np.arange(POOL), self.reuse_batches)
+            self.batches.skip((pool - self.num_pools) * CACHED_BATCHES)
+            batches = [self._with_key_values(*batch) for batch in islice(self.batches, CACHED_BATCHES)]
+            repeated = np.repeat(np.arange(CACHED_BATCHES), self.reuse_batches)
             self.pool = [batches[i] for i in np.random.default_rng([*self.seed, pool]).permutation(repeated)]
             self.num_pools = pool + 1
         self.position += 1

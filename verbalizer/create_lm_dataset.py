@@ -78,8 +78,8 @@ def few_examples(rows, examples_per_class, seed):
 
     Args:
         rows: table of `LM_DATASET`.
-        examples_per_class: the most training rows per class.
-        seed: of the choice.
+        examples_per_class: maximum number of training rows per class.
+        seed: seed of the choice.
     """
     classes = [(split, tuple(labels)) for split, labels in zip(rows["split"].to_pylist(), rows["labels"].to_pylist())]
     mask = np.array([split != SPLITS[0] for split, _ in classes])
@@ -113,8 +113,8 @@ def create_lm_dataset(*, reduced_units, manifest, lm_dataset, labels, corpus_lab
         labels: label columns of the task.
         corpus_labels: label columns of the corpus, in the order of the manifest's labels.
         needs_two_classes: whether each split must have exactly two classes, for an equal error rate.
-        examples_per_class: the most training rows per class; 0: all.
-        seed: of the choice of these rows.
+        examples_per_class: maximum number of training rows per class; 0: all.
+        seed: seed of the choice of these rows.
     """
     units = tables.read(reduced_units, REDUCED_UNITS)
     rows = join(units, tables.read(manifest, MANIFEST), label_positions(labels, corpus_labels, manifest), reduced_units)

@@ -30,7 +30,7 @@ def fit_verbalizer(*, lm_dataset, verbalizer, method, num_units, seed):
         verbalizer: table to write.
         method: name of one of `METHODS`.
         num_units: size of the codebook.
-        seed: of the method.
+        seed: seed of the method.
     """
     label_counts, unit_counts = training_counts(lm_dataset)
     write_label_map(verbalizer, label_counts, unit_counts, METHODS[method](unit_counts, num_units, seed))

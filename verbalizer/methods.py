@@ -7,13 +7,13 @@ unit, the second label the second unit, and so on. To add a method, write a func
     def rare(unit_counts, num_units, seed):
         return freq(unit_counts, num_units, seed)[::-1]
 
-Args:
+Args of a method:
     unit_counts: `Counter` of the units in the training split, in the order of their first appearance, such as
         `Counter({17: 120, 4: 35})`. Units that do not occur are missing.
     num_units: number of units K of the codebook (or of pieces, for a unit LM that reads pieces).
     seed: whole number from the config, for methods that draw at random.
 
-Returns:
+What it returns:
     A list of all units 0 … K-1 as `int`, each once, the preferred ones first, such as `[17, 4, 0, 1, …]`. The same arguments
     must give the same list.
 

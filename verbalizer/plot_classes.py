@@ -15,7 +15,7 @@ def class_counts(rows, max_classes, sequences):
 
     Args:
         rows: rows of `LM_DATASET`.
-        max_classes: the most classes to return. Further classes are combined into one, `other`.
+        max_classes: maximum number of classes. Further classes are combined into one, `other`.
         sequences: whether each label of a row counts as a class; else all labels of a row together are its class.
     """
     counts = {}
@@ -56,7 +56,7 @@ def plot_classes(*, lm_dataset, figure, max_classes, sequences):
     Args:
         lm_dataset: table of `LM_DATASET`.
         figure: file to write.
-        max_classes: the most bars per split.
+        max_classes: maximum number of bars per split.
         sequences: whether the labels of a row are a sequence.
     """
     rows = tables.read(lm_dataset, LM_DATASET, ["split", "labels"]).to_pylist()

@@ -12,7 +12,16 @@ from training.device import cast_frozen, mixed_precision
 from training.fit import SeededBatches, trained_state
 from ulm.build_vocabulary import EOS, SEPARATOR
 from ulm.prompt import DeepPrompt, InputPrompt
-from ulm.tuned import MASKED_LOGIT, POOL, CachedSourceBatches, LinearVerbalizer, TunedLM, answer_tokens, load_tuned, unfreeze
+from ulm.tuned import (
+    CACHED_BATCHES,
+    MASKED_LOGIT,
+    CachedSourceBatches,
+    LinearVerbalizer,
+    TunedLM,
+    answer_tokens,
+    load_tuned,
+    unfreeze,
+)
 
 PAIRS = [([5, 9, 12], [SEPARATOR, 7, EOS]), ([6, 7], [SEPARATOR, 20, EOS]), ([8, 9, 8, 9, 8], [SEPARATOR, 7, EOS])]
 BATCH = tuple(zip(*PAIRS))
@@ -125,13 +134,15 @@ def test_cached_sources_are_reused_and_give_the_same_loss(lm):
             tuned, SeededBatches(count(), lambda i, _: ([[5 + i % 9, 9, 6]] * 2, [[SEPARATOR, 7, EOS]] * 2), [0]), 3, [0]
         )
 
-    used = list(islice(reader(), 2 * 3 * POOL))
-    assert set(Counter(str(sources) for sources, _, _ in used[: 3 * POOL]).values()) == {3}
-    assert [str(sources) for sources, _, _ in used[:POOL]] != [str(sources) for sources, _, _ in used[POOL : 2 * POOL]]
+    used = list(islice(reader(), 2 * 3 * CACHED_BATCHES))
+    assert set(Counter(str(sources) for sources, _, _ in used[: 3 * CACHED_BATCHES]).values()) == {3}
+    assert [str(sources) for sources, _, _ in used[:CACHED_BATCHES]] != [
+        str(sources) for sources, _, _ in used[CACHED_BATCHES : 2 * CACHED_BATCHES]
+    ]
     for batch in used[:3]:
         assert not any(tensor.requires_grad for pair in batch[2] for tensor in pair)
         torch.testing.assert_close(tuned.loss(batch), tuned.loss(batch[:2]))
-    for num_skipped in (1, 3 * POOL - 1, 3 * POOL, 4 * POOL):
+    for num_skipped in (1, 3 * CACHED_BATCHES - 1, 3 * CACHED_BATCHES, 4 * CACHED_BATCHES):
         skipped = reader()
         skipped.skip(num_skipped)
         assert next(skipped)[0] == used[num_skipped][0] and next(skipped)[0] == used[num_skipped + 1][0]
