@@ -156,20 +156,20 @@ class CachedSourceBatches:
         self.reuse_batches = reuse_batches
         self.seed = seed
         self.position = 0
-        self.num_pools = 0  # that have been drawn so far
-        self.pool = []  # the batches of the last one, repeated and shuffled
+        self.num_pools = 0  # pools drawn so far
+        self.pool = []  # batches of the current pool, repeated and shuffled
 
     def __iter__(self):
         return self
 
     def __next__(self):
-        pool, position_in_pool = divmod(self.position, CACHED_BATCHES * self.reuse_batches)
-        if pool >= self.num_pools:
-            self.batches.skip((pool - self.num_pools) * CACHED_BATCHES)
+        pool_index, position_in_pool = divmod(self.position, CACHED_BATCHES * self.reuse_batches)
+        if pool_index >= self.num_pools:
+            self.batches.skip((pool_index - self.num_pools) * CACHED_BATCHES)
             batches = [self._with_key_values(*batch) for batch in islice(self.batches, CACHED_BATCHES)]
             repeated = np.repeat(np.arange(CACHED_BATCHES), self.reuse_batches)
-            self.pool = [batches[i] for i in np.random.default_rng([*self.seed, pool]).permutation(repeated)]
-            self.num_pools = pool + 1
+            self.pool = [batches[i] for i in np.random.default_rng([*self.seed, pool_index]).permutation(repeated)]
+            self.num_pools = pool_index + 1
         self.position += 1
         return self.pool[position_in_pool]
 
