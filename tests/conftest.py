@@ -15,6 +15,7 @@ from training import fit as fit_module
 from training.checkpointing import CheckpointSlot, keep_checkpoints
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups and pytest filters by marks
 def pytest_collection_modifyitems(items):
     """Mark tests that run Snakemake as slow, keep tests of the same finished runs in one process, and start those first.
 
