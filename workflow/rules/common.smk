@@ -9,6 +9,7 @@ ROOT = Path(workflow.current_basedir).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from workflow.scripts.config_files import check_config
+from workflow.scripts.lookups.corpora import corpus_source
 from workflow.scripts.result_paths import unknown_name, unknown_paths, wildcard_pattern
 from workflow.scripts.rows import read_rows
 from workflow.scripts.stage_code import stage
@@ -53,8 +54,18 @@ def external_files(look_up, *arguments):
     return paths
 
 
+def find_corpus_source(wildcards):
+    """Input function: the files that a corpus's manifest is made from. Only now is it known whether this is a dry run."""
+    return external_files(corpus_source, workflow.dryrun)(wildcards)
+
+
+def output_patterns(wildcards):
+    """Params function: a regular expression of each output file, with the name of the rule that makes it."""
+    return [(file.regex().pattern, rule.name) for rule in workflow.rules for file in rule.output]
+
+
 def refuse_unknown_name(wildcards):
-    """Input function of a path in results/ that no rule makes: say which name is unknown, as Snakemake only has the path."""
+    """Input function of a path in results/ that nothing makes. Raises an error with the unknown name; Snakemake knows the path only."""
     if not Path("results", wildcards.unknown).exists():
         raise WorkflowError(str(unknown_name(wildcards.unknown, ROWS)))
     return []

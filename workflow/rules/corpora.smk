@@ -3,7 +3,6 @@
 
 from workflow.scripts.lookups.corpora import (
     corpus_address,
-    corpus_source,
     manifest_settings,
     root_settings,
     slot_manifests,
@@ -13,11 +12,6 @@ from workflow.scripts.lookups.corpora import (
 from workflow.scripts.lookups.units import size_settings
 
 FETCHED_CORPORA = {name: row for name, row in ROWS["corpora"].items() if row["address"]}
-
-
-def find_corpus_source(wildcards):
-    """Input function: what the manifest of a corpus is made from; whether this is a dry run is not known any earlier."""
-    return external_files(corpus_source, workflow.dryrun)(wildcards)
 
 
 localrules:

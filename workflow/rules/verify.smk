@@ -1,8 +1,3 @@
-def output_patterns(wildcards):
-    """Params function: a regular expression of each file that rules make, with the name of the rule."""
-    return [(file.regex().pattern, rule.name) for rule in workflow.rules for file in rule.output]
-
-
 localrules:
     verify,
 
