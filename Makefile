@@ -34,11 +34,11 @@ faults: $(VENV)/installed
 	$(BIN)/python -m benchmarks.faults
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
 test-fast: $(VENV)/installed
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -m "not slow"
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

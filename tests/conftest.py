@@ -3,6 +3,7 @@
 import os
 import signal
 from itertools import count
+from pathlib import Path
 
 # One compute thread per process, before torch is imported: tiny models gain nothing from a second one, and the tests run in
 # as many processes as there are cores.
@@ -10,24 +11,42 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
+from xdist.scheduler import LoadScopeScheduling
 
 from training import fit as fit_module
 from training.checkpointing import CheckpointSlot, keep_checkpoints
 
+# Modules in tests/workflow that use the finished run of the whole pipeline (the fixture `project`), with those in faults/.
+USERS_OF_PROJECT = ("test_contracts", "test_docs", "test_encoders", "test_end_to_end", "test_superb")
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups and pytest filters by marks
+
+def shares_run(file):
+    """Return whether tests of a file may use the fixture `project`."""
+    return "workflow" in file.parts and (file.parent.name == "faults" or file.stem in USERS_OF_PROJECT)
+
+
+class SharedRunScheduling(LoadScopeScheduling):
+    """Give each process whole files, and all files that use the finished run of the pipeline to the same process."""
+
+    def _split_scope(self, nodeid):
+        file = Path(nodeid.split("::")[0])
+        return "project" if shares_run(file) else str(file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return SharedRunScheduling(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest filters by marks
 def pytest_collection_modifyitems(items):
-    """Mark tests that run Snakemake as slow, keep tests of the same finished runs in one process, and start those first.
-
-    `pytest -n 2 --dist loadgroup` gives each group to one process. All tests that use `project` share that run of the whole
-    pipeline; other tests that run Snakemake share the runs of their module.
-    """
+    """Mark tests that run Snakemake as slow, and begin with those that use the finished run, since they take longest."""
     for item in items:
         if "new_project" in item.fixturenames:
-            group = "project" if "project" in item.fixturenames else item.path.stem
-            item.add_marker(pytest.mark.xdist_group(group))
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+        if "project" in item.fixturenames and not shares_run(item.path):
+            raise pytest.UsageError(f"{item.path}: uses `project`; add the module to USERS_OF_PROJECT in tests/conftest.py")
+    items.sort(key=lambda item: not shares_run(item.path))
 
 
 @pytest.fixture
