@@ -66,7 +66,8 @@ class Project:
 def new_project(tmp_path_factory):
     """A function name → `Project`, fresh, without results; all of one session are the same, whoever edits meanwhile."""
     first = Project(tmp_path_factory.mktemp("first"))
-    return lambda name="project": Project(tmp_path_factory.mktemp(name), first.folder)
+    # A parent folder for each: some tests put data at ../shared.
+    return lambda name="project": Project(tmp_path_factory.mktemp(name) / name, first.folder)
 
 
 @pytest.fixture(scope="session")
