@@ -73,6 +73,19 @@ def test_a_new_encoder_and_a_new_corpus_change_the_stages_that_may_load_them(cop
     assert all(a != b for a, b in zip(after, before))
 
 
+def test_with_the_modules_of_a_job_another_encoder_changes_nothing_and_its_own_does(copy):
+    def code():
+        modules = ["speech2unit.encoders.architectures.melhubert"]
+        return stage("speech2unit.extract_features", registry_modules=lambda wildcards: modules, root=copy)["code"](None)
+
+    before = code()
+    (copy / "speech2unit/encoders/architectures/new.py").write_text("ADDED = 1\n")
+    (copy / "speech2unit/encoders/architectures/cpc.py").open("a").write("\nADDED = 1\n")
+    assert code() == before
+    edit(copy, "speech2unit/encoders/models/melhubert.py", "nn.GELU", "nn.ReLU")
+    assert code() != before
+
+
 def test_comments_docstrings_blank_lines_and_touch_change_nothing(copy, digest):
     before = digest("ulm.score")
     edit(copy, "ulm/score.py", '    """Stage: ', '    """Now it is said in other words: ')

@@ -8,6 +8,7 @@ from workflow.scripts.lookups.encoders import (
     recipe_settings,
     recipe_settings_with_targets,
 )
+from workflow.scripts.lookups.registries import encoder_modules
 
 
 rule prune_heads:
@@ -33,7 +34,7 @@ rule prune_heads:
         gpu_processes=config["gpus_per_job"],
         runtime=720,
     params:
-        **stage("speech2unit.recipes.prune_heads"),
+        **stage("speech2unit.recipes.prune_heads", registry_modules=from_rows(encoder_modules)),
         wildcard_settings=from_rows(recipe_settings_with_targets),
     script:
         "../scripts/stage.py"
@@ -45,7 +46,7 @@ use rule prune_heads as prune_rows with:
     wildcard_constraints:
         encoder=wildcard_pattern(ROWS["encoders"], recipe="prune_rows"),
     params:
-        **stage("speech2unit.recipes.prune_rows"),
+        **stage("speech2unit.recipes.prune_rows", registry_modules=from_rows(encoder_modules)),
 
 
 use rule prune_heads as prune_weights with:
@@ -54,7 +55,7 @@ use rule prune_heads as prune_weights with:
     wildcard_constraints:
         encoder=wildcard_pattern(ROWS["encoders"], recipe="prune_weights"),
     params:
-        **stage("speech2unit.recipes.prune_weights"),
+        **stage("speech2unit.recipes.prune_weights", registry_modules=from_rows(encoder_modules)),
 
 
 use rule prune_heads as factorize_layers with:
@@ -63,7 +64,7 @@ use rule prune_heads as factorize_layers with:
     wildcard_constraints:
         encoder=wildcard_pattern(ROWS["encoders"], recipe="factorize_layers"),
     params:
-        **stage("speech2unit.recipes.factorize_layers"),
+        **stage("speech2unit.recipes.factorize_layers", registry_modules=from_rows(encoder_modules)),
 
 
 use rule prune_heads as distil_posteriors with:
@@ -76,7 +77,7 @@ use rule prune_heads as distil_posteriors with:
     wildcard_constraints:
         encoder=wildcard_pattern(ROWS["encoders"], recipe="distil_posteriors"),
     params:
-        **stage("speech2unit.recipes.distil_posteriors"),
+        **stage("speech2unit.recipes.distil_posteriors", registry_modules=from_rows(encoder_modules)),
         wildcard_settings=from_rows(recipe_settings),
 
 
@@ -86,4 +87,4 @@ use rule distil_posteriors as distil_layers with:
     wildcard_constraints:
         encoder=wildcard_pattern(ROWS["encoders"], recipe="distil_layers"),
     params:
-        **stage("speech2unit.recipes.distil_layers"),
+        **stage("speech2unit.recipes.distil_layers", registry_modules=from_rows(encoder_modules)),

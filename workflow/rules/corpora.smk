@@ -9,6 +9,7 @@ from workflow.scripts.lookups.corpora import (
     slot_settings,
     unit_sources,
 )
+from workflow.scripts.lookups.registries import adapter_module
 from workflow.scripts.lookups.units import size_settings
 
 FETCHED_CORPORA = {name: row for name, row in ROWS["corpora"].items() if row["address"]}
@@ -138,7 +139,7 @@ rule make_manifest:
     resources:
         mem_mb=memory(2000),
     params:
-        **stage("speech2unit.corpora.make_manifest"),
+        **stage("speech2unit.corpora.make_manifest", registry_modules=from_rows(adapter_module)),
         **config["make_manifest"],
         wildcard_settings=from_rows(manifest_settings),
     script:

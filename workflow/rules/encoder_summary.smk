@@ -11,6 +11,7 @@ from workflow.scripts.lookups.encoders import (
     probe_settings,
     probe_units,
 )
+from workflow.scripts.lookups.registries import measured_modules
 
 
 localrules:
@@ -31,7 +32,7 @@ rule measure_encoders:
     resources:
         mem_mb=memory(8000),
     params:
-        **stage("speech2unit.measure_encoders"),
+        **stage("speech2unit.measure_encoders", registry_modules=from_rows(measured_modules)),
         **config["measure_encoders"],
         wildcard_settings=from_rows(measured_settings),
     script:

@@ -7,6 +7,7 @@ from workflow.scripts.lookups.encoders import (
     recipe_settings,
     recipe_settings_with_targets,
 )
+from workflow.scripts.lookups.registries import encoder_modules
 
 
 rule convert_encoder:
@@ -25,7 +26,7 @@ rule convert_encoder:
     resources:
         mem_mb=memory(5000),
     params:
-        **stage("speech2unit.encoders.convert_encoder"),
+        **stage("speech2unit.encoders.convert_encoder", registry_modules=from_rows(encoder_modules)),
         wildcard_settings=from_rows(published_encoder_settings),
     script:
         "../scripts/stage.py"

@@ -3,6 +3,7 @@
 
 from workflow.scripts.lookups.corpora import root_settings
 from workflow.scripts.lookups.figures import report_files, unit_statistics
+from workflow.scripts.lookups.registries import codebook_modules
 from workflow.scripts.lookups.tasks import class_settings
 from workflow.scripts.lookups.units import codebook_encoder_file, size_settings
 
@@ -148,7 +149,7 @@ rule plot_utterances:
     resources:
         mem_mb=memory(2000),
     params:
-        **stage("speech2unit.plot_utterances"),
+        **stage("speech2unit.plot_utterances", registry_modules=from_rows(codebook_modules)),
         **config["plot_utterances"],
         wildcard_settings=from_rows(root_settings),
     script:

@@ -1,4 +1,5 @@
 from workflow.scripts.lookups.checkpoints import checkpoint_files
+from workflow.scripts.lookups.registries import encoder_modules
 from workflow.scripts.lookups.units import (
     codebook_features,
     codebook_settings,
@@ -31,7 +32,7 @@ rule extract_features:
         mem_mb=memory(3000),
         gpu=config["gpus_per_job"],
     params:
-        **stage("speech2unit.extract_features"),
+        **stage("speech2unit.extract_features", registry_modules=from_rows(encoder_modules)),
         **config["extract_features"],
         wildcard_settings=from_rows(feature_settings),
     script:

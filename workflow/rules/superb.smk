@@ -1,4 +1,5 @@
 from workflow.scripts.lookups.corpora import shard_settings
+from workflow.scripts.lookups.registries import encoder_modules, superb_modules
 from workflow.scripts.lookups.superb import (
     superb_dataset_settings,
     superb_encoder_file,
@@ -61,7 +62,7 @@ rule extract_hidden_states:
         mem_mb=memory(3000),
         gpu=config["gpus_per_job"],
     params:
-        **stage("superb.extract_hidden_states"),
+        **stage("superb.extract_hidden_states", registry_modules=from_rows(encoder_modules)),
         wildcard_settings=from_rows(shard_settings),
     script:
         "../scripts/stage.py"
@@ -89,7 +90,7 @@ rule tune_encoder:
         gpu_processes=config["gpus_per_job"],
         runtime=720,
     params:
-        **stage("superb.tune_encoder"),
+        **stage("superb.tune_encoder", registry_modules=from_rows(superb_modules)),
         wildcard_settings=from_rows(superb_tuning_settings),
     script:
         "../scripts/stage.py"
@@ -113,7 +114,7 @@ rule predict:
         mem_mb=memory(4000),
         gpu=config["gpus_per_job"],
     params:
-        **stage("superb.predict"),
+        **stage("superb.predict", registry_modules=from_rows(superb_modules)),
         **config["predict"],
         wildcard_settings=from_rows(superb_prediction_settings),
     script:

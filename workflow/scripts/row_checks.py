@@ -1,7 +1,7 @@
 """Check the rows of config/ against each other and against the presets, before anything runs."""
 
 from storage.errors import data_error, nearest, one_of
-from workflow.scripts.architectures import architectures_with
+from workflow.scripts.architectures import architectures_with, constants
 from workflow.scripts.comparisons import compared_encoders, encoder_codebook
 from workflow.scripts.renamed_keys import new_name, renamed_error
 from workflow.scripts.result_paths import RESULT_FOLDERS
@@ -177,9 +177,10 @@ def _check_layers(rows, config):
 
 
 def _num_layers(encoder, config):
-    """Return the number of layers that the preset of an encoder gives, or None."""
-    if encoder["architecture"] == "log_mel":
-        return 0
+    """Return the number of layers that the architecture or the preset of an encoder gives, or None."""
+    fixed = constants("NUM_LAYERS")
+    if encoder["architecture"] in fixed:
+        return fixed[encoder["architecture"]]
     if not encoder["preset"]:
         return None
     preset = config[encoder["recipe"]].get(encoder["preset"], {})

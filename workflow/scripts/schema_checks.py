@@ -10,6 +10,7 @@ import jsonschema
 import yaml
 
 from storage.errors import data_error, nearest, one_of
+from workflow.scripts.architectures import architectures_with
 from workflow.scripts.renamed_keys import new_name, renamed_error
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,9 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def load_schema(path):
     """Return the JSON Schema in a YAML file.
 
-    References to `$defs` are replaced by what they name, which makes checks four times as fast. Two keywords of our own in a
-    property add values to its `enum`: `modules_of: folder` the names of the modules in that folder, and
-    `keys_of: module.NAME` the keys of a dict in a module.
+    References to `$defs` are replaced by what they name, which makes checks four times as fast. Three keywords of our own fill an
+    `enum`: `modules_of: folder` with the names of the modules in that folder, `keys_of: module.NAME` with the keys of a dict in a
+    module, and `architectures_with: NAME` with the architectures whose files define that name.
     """
     schema = yaml.safe_load(Path(path).read_text())
     schema = _without_references(schema, schema.pop("$defs", {}))
@@ -112,13 +113,15 @@ def _validator(schema_path):
 
 
 def _without_references(part, definitions):
-    """Return a part of a schema with `$ref: "#/$defs/name"` replaced by the definition."""
+    """Return a part of a schema with `$ref: "#/$defs/name"` and `architectures_with` replaced by what they name."""
     if isinstance(part, list):
         return [_without_references(item, definitions) for item in part]
     if not isinstance(part, dict):
         return part
     if "$ref" in part:
         return _without_references(definitions[part["$ref"].removeprefix("#/$defs/")], definitions)
+    if "architectures_with" in part:
+        return dict(enum=architectures_with(part["architectures_with"]))
     return {name: _without_references(value, definitions) for name, value in part.items()}
 
 

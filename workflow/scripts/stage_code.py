@@ -7,23 +7,34 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("storage", "training", "evaluation", "speech2unit", "verbalizer", "ulm", "superb")
-# Packages whose modules are chosen by name at run time: an import of one counts as an import of all of its modules.
+# Packages whose modules are chosen by name at run time: an import of one counts as an import of all of its modules, or of
+# those that the rule names.
 REGISTRIES = ("speech2unit.corpora.adapters", "speech2unit.encoders.architectures")
 # Modules that leave the digest as it is: schemas are checked at every read instead.
 UNCHECKED = ("schemas", "tables", "errors", "progress", "provenance")
 
 
-def stage(target, num_threads=1, root=ROOT):
+def stage(target, num_threads=1, registry_modules=None, root=ROOT):
     """Return the reserved params for `scripts/stage.py`.
 
     Args:
         target: dotted module of the stage; its function has the name of the module.
         num_threads: compute threads of the job. They are part of the result, since thread counts change floats.
+        registry_modules: function that maps the wildcards to the dotted modules of a registry that the job uses. With it, a new file in
+            the registry does not rerun the job. Without it, every module of a registry counts.
         root: folder of the packages.
 
     Returns:
         dict with `stage`, `num_threads` and `code`, a digest of the module and of all first-party modules that it imports.
+        With `registry_modules`, `code` is a function of the wildcards.
     """
+    digest_with = functools.cache(lambda modules: digest(target, modules, root))  # jobs of one rule share their digests
+    code = digest_with(()) if registry_modules is None else lambda wildcards: digest_with(tuple(registry_modules(wildcards)))
+    return dict(stage=target, code=code, num_threads=num_threads)
+
+
+def digest(target, registry_modules=(), root=ROOT):
+    """Return the digest of a module's code and of all first-party code that it imports; arguments as of `stage`."""
     trees = {}
     pending = modules_of(target, root)
     while pending:
@@ -31,9 +42,9 @@ def stage(target, num_threads=1, root=ROOT):
         if path not in trees:
             trees[path], imports = code_and_imports(path.read_text())
             for name in imports:
-                pending += modules_of(name, root)
+                pending += modules_of(name, root, registry_modules)
     text = "".join(trees[path] for path in sorted(trees))
-    return dict(stage=target, code=hashlib.sha256(text.encode()).hexdigest()[:12], num_threads=num_threads)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @functools.cache  # by the text: a plan has some sixty stages, which share most of their modules
@@ -43,11 +54,12 @@ def code_and_imports(source):
     return ast.dump(tree), list(first_party_imports(tree))
 
 
-def modules_of(dotted, root=ROOT):
-    """Return the files of a first-party module: of a registry all of its modules, of another package its `__init__.py`."""
+def modules_of(dotted, root=ROOT, registry_modules=()):
+    """Return the files of a first-party module: of a registry the given modules or else all, of a package its `__init__.py`."""
     path = Path(root).joinpath(*dotted.split("."))
     if dotted in REGISTRIES:
-        return sorted(path.glob("*.py"))
+        names = [name.rpartition(".")[2] for name in registry_modules if name.rpartition(".")[0] == dotted]
+        return [path / f"{name}.py" for name in ("__init__", *names)] if names else sorted(path.glob("*.py"))
     return [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()]
 
 

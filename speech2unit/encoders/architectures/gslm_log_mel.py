@@ -10,6 +10,7 @@ import torch
 from speech2unit.encoders.models.log_mel import SAMPLE_RATE_HZ, SHIFT_SAMPLES, kaldi_frames
 
 NUM_MELS = 80
+NUM_LAYERS = 0  # of every encoder of this architecture: a row with a higher layer is refused
 
 
 class GSLMLogMel:
@@ -18,7 +19,7 @@ class GSLMLogMel:
     sample_rate = SAMPLE_RATE_HZ
     hop_length = SHIFT_SAMPLES
     dim = NUM_MELS
-    num_layers = 0
+    num_layers = NUM_LAYERS
 
     def features(self, waveforms, layer):
         """See `Encoder.features`."""

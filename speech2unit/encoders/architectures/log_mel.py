@@ -10,13 +10,14 @@ from pathlib import Path
 from speech2unit.encoders.models.log_mel import SAMPLE_RATE_HZ, load_front_end
 
 RECIPE = "fit_log_mel"
+NUM_LAYERS = 0  # of every encoder of this architecture: a row with a higher layer is refused
 
 
 class LogMel:
     """Normalised log-Mel frames; see `speech2unit.encoders.Encoder`. They are computed on the CPU."""
 
     sample_rate = SAMPLE_RATE_HZ
-    num_layers = 0
+    num_layers = NUM_LAYERS
 
     def __init__(self, front_end):
         self.front_end = front_end
