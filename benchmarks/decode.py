@@ -13,9 +13,9 @@ from benchmarks.peers.fairseq_lm import PUBLISHED, OverwrittenRows, dictionary, 
 from benchmarks.peers.gsc_units import FIRST_UNIT, NUM_LABELS, NUM_UNITS, token_rows
 from benchmarks.side_by_side import compare, matmul_peak, seconds
 from training.device import cast_frozen, mixed_precision
-from ulm.build_vocabulary import EOS
 from ulm.decode import greedy, legal_continuations
 from ulm.tuned import TunedLM
+from ulm.vocabulary import EOS
 
 BATCH_SIZE = 32
 LENGTH = 6  # of the prompt

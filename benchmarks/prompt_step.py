@@ -11,9 +11,9 @@ from benchmarks.peers.fairseq_lm import PUBLISHED, OverwrittenRows, fairseq_unit
 from benchmarks.peers.gsc_units import token_rows
 from benchmarks.side_by_side import compare, matmul_peak, seconds
 from training.device import mixed_precision
-from ulm.build_vocabulary import EOS, PAD, SEPARATOR
 from ulm.data import pad_rows
 from ulm.tuned import TunedLM
+from ulm.vocabulary import EOS, PAD, SEPARATOR
 
 BATCH_SIZE = 32
 LENGTH = 6  # of the prompt

@@ -9,8 +9,8 @@ import torch
 from benchmarks.peers import hubert
 from benchmarks.side_by_side import compare, matmul_peak, seconds
 from speech2unit import encoders
-from speech2unit.assign_units import nearest_centroids
 from speech2unit.encoders.models.fast_layers import Linear
+from speech2unit.quantize import nearest_centroids
 
 
 def flops(sizes, num_samples):

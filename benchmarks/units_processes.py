@@ -18,7 +18,7 @@ import torch
 from benchmarks.peers import hubert
 from benchmarks.side_by_side import compare, seconds
 from speech2unit import encoders
-from speech2unit.assign_units import nearest_centroids
+from speech2unit.quantize import nearest_centroids
 
 _encoder = _centroids = None
 

@@ -4,36 +4,9 @@ import numpy as np
 import pyarrow as pa
 
 from speech2unit import projection as projections
+from speech2unit.quantize import nearest_centroids
 from speech2unit.schemas import CENTROIDS, FEATURES, UNITS
 from storage import tables
-from storage.errors import data_error
-
-
-def nearest_centroids(frames, centroids):
-    """Return the index of the nearest centroid of each frame; of equally near ones the first.
-
-    Args:
-        frames: array `[T, dim]`.
-        centroids: array `[K, dim]`.
-
-    Returns:
-        Integer array `[T]`.
-
-    Raises:
-        ValueError: where the dimensions differ.
-    """
-    if frames.shape[1] != centroids.shape[1]:
-        raise data_error(
-            "units",
-            "features and centroids must have the same dimension",
-            expected=f"{centroids.shape[1]} values per frame",
-            got=f"{frames.shape[1]}",
-            remedy="fit the codebook on the same encoder and layer",
-        )
-    distances = (centroids**2).sum(
-        1
-    ) - 2 * frames @ centroids.T  # squared distances without |x|², which does not change the argmin
-    return distances.argmin(1)
 
 
 def load_centroids(path):

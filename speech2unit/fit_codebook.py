@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from speech2unit.projection import Projection, fit_projection, with_context
+from speech2unit.projection import fit_projection
+from speech2unit.quantize import Projection, with_context
 from speech2unit.schemas import CENTROIDS, FEATURES, PROJECTION
 from storage import tables
 from storage.errors import data_error

@@ -6,23 +6,12 @@ variance dominate, and whitening, where noise dominates.
 
 import numpy as np
 
+from speech2unit.quantize import Projection
 from speech2unit.schemas import PROJECTION
 from storage import tables
 
 SCALING_POWER = -0.25
 MIN_VARIANCE = 1e-10
-
-
-def with_context(frames, context_frames):
-    """Append to every frame its neighbours: `[T, D]` → `[T, (2c + 1) · D]`.
-
-    Args:
-        frames: array `[T, D]`.
-        context_frames: number c of frames before and after; the first and the last frame are repeated at the edges.
-    """
-    c = context_frames
-    padded = np.pad(frames, ((c, c), (0, 0)), mode="edge")
-    return np.concatenate([padded[i : i + len(frames)] for i in range(2 * c + 1)], axis=1)
 
 
 def fit_projection(frames, num_components):
@@ -37,19 +26,6 @@ def fit_projection(frames, num_components):
         vector = axis * max(variances[i], MIN_VARIANCE) ** SCALING_POWER
         rows.append(dict(component=component, vector=vector, offset=float(mean @ vector), variance=float(variances[i])))
     return rows
-
-
-class Projection:
-    """Function from frames `[T, D]` to what k-means sees, `[T, num_components]`, or the frames with context if there is none."""
-
-    def __init__(self, context_frames, rows):
-        self.context_frames = context_frames
-        self.matrix = np.stack([row["vector"] for row in rows], 1).astype(np.float32) if rows else None
-        self.offset = np.array([row["offset"] for row in rows], np.float32)
-
-    def __call__(self, frames):
-        frames = with_context(frames, self.context_frames)
-        return frames if self.matrix is None else frames @ self.matrix - self.offset
 
 
 def load(path, context_frames):

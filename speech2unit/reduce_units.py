@@ -1,16 +1,8 @@
 """Reduce units: collapse runs of equal units, `5 5 9 9 9` → `5 9` with the durations `2 3`."""
 
-import numpy as np
-
+from speech2unit.quantize import collapse_runs
 from speech2unit.schemas import REDUCED_UNITS, UNITS
 from storage import tables
-
-
-def collapse_runs(units):
-    """Return units without repetitions `[N]` and the length of each run `[N]`, from units `[T]`; the lengths sum to T."""
-    units = np.asarray(units)
-    starts = np.flatnonzero(np.diff(units, prepend=units[:1] - 1)) if len(units) else np.empty(0, int)
-    return units[starts], np.diff(starts, append=len(units))
 
 
 def reduce_units(*, units, reduced_units):

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from speech2unit import encoders, projection
-from speech2unit.assign_units import load_centroids, nearest_centroids
+from speech2unit.assign_units import load_centroids
 from speech2unit.corpora.audio import check_samples, convert, read_audio
-from speech2unit.reduce_units import collapse_runs
+from speech2unit.quantize import collapse_runs, nearest_centroids
 from storage import provenance
 from storage.errors import data_error, nearest, one_of
 from storage.files import read_json

@@ -16,8 +16,6 @@ import sys
 import time
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from storage.errors import data_error
 from storage.files import CHECKSUM_PLACEHOLDER, find_damage, read_json, sha256
 
@@ -122,7 +120,7 @@ def read(path):
     """Return the record in a Parquet, safetensors or JSON file; empty if there is none."""
     path = Path(path)
     if path.suffix == ".parquet":
-        return json.loads((pq.read_metadata(path).metadata or {}).get(KEY.encode(), b"{}"))
+        return json.loads(_parquet_metadata(path).get(KEY.encode(), b"{}"))
     if path.suffix == ".safetensors":
         from safetensors import safe_open
 
@@ -140,7 +138,7 @@ def digest(path):
     when and by which job the file was made. Of any other file, it is the digest of its bytes.
     """
     if Path(path).suffix == ".parquet":
-        stored = (pq.read_metadata(path).metadata or {}).get(b"digest")
+        stored = _parquet_metadata(path).get(b"digest")
         if stored:
             return stored.decode()
     if result_name(path) and Path(path).suffix == ".safetensors":
@@ -153,6 +151,13 @@ def digest(path):
         content = {name: value for name, value in read_json(path).items() if name != KEY}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return sha256(path)
+
+
+def _parquet_metadata(path):
+    """Return the metadata in the footer of a Parquet file."""
+    import pyarrow.parquet as pq  # not at the top: `inference` works without pyarrow
+
+    return pq.read_metadata(path).metadata or {}
 
 
 def versions():

@@ -14,10 +14,10 @@ from speech2unit.corpora.activity import NUM_SPEAKERS, segments_of
 from speech2unit.corpora.schemas import MANIFEST
 from storage import tables
 from storage.errors import data_error, nearest
+from superb.labels import SEQUENCES
 from superb.schemas import CLASSES, DATASET
 
 LETTERS = "letters"  # the lexicon in which each word is spelled with its own letters
-SEQUENCES = ("ASR", "PR", "SF")  # kinds whose labels are a sequence of symbols
 
 
 def read_lexicon(path):

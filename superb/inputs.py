@@ -7,7 +7,6 @@ import torch
 
 from speech2unit.corpora.audio import read_utterance
 from storage import tables
-from superb.create_superb_dataset import SEQUENCES
 from superb.schemas import CLASSES, HIDDEN_STATES
 
 POOL_BATCHES = 8  # batches that are sorted by length together
@@ -48,29 +47,6 @@ def read_classes(path):
     for row in sorted(tables.read(path, CLASSES).to_pylist(), key=lambda row: (row["slot"], row["index"])):
         slots.setdefault(row["slot"], []).append(row["label"])
     return list(slots.values())
-
-
-def num_outputs(classes):
-    """Return the numbers of outputs that `build_model` takes: classes of each slot, symbols, or speakers."""
-    return [len(labels) for labels in classes]
-
-
-def target_of(labels, classes, kind):
-    """Return the target of a `TaskModel` for the labels of an utterance."""
-    if kind == "SD":
-        return labels
-    if kind in SEQUENCES:
-        return [classes[0].index(label) + 1 for label in labels]
-    return [slot.index(label) for slot, label in zip(classes, labels)]
-
-
-def labels_of(target, classes, kind):
-    """Return the labels of a target or an answer: the inverse of `target_of`."""
-    if kind == "SD":
-        return target
-    if kind in SEQUENCES:
-        return [classes[0][symbol - 1] for symbol in target]
-    return [slot[index] for slot, index in zip(classes, target)]
 
 
 def sorted_batches(lengths, batch_size):

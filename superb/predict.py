@@ -8,7 +8,8 @@ from speech2unit.encoders import load_trunk
 from storage import tables
 from storage.progress import progress
 from superb.beam_search import build_fusion, decode
-from superb.inputs import input_reader, labels_of, num_outputs, read_classes, sorted_batches
+from superb.inputs import input_reader, read_classes, sorted_batches
+from superb.labels import labels_of, num_outputs
 from superb.model import build_model, restore
 from superb.schemas import DATASET, PREDICTIONS
 from superb.tune_encoder import tensors_of_seed

@@ -11,7 +11,8 @@ from speech2unit.encoders import load_trunk
 from storage import tables
 from storage.schemas import TRAINING
 from storage.weights import save_config, save_tensors
-from superb.inputs import input_reader, num_outputs, read_classes, shuffled_batches, sorted_batches, target_of
+from superb.inputs import input_reader, read_classes, shuffled_batches, sorted_batches
+from superb.labels import num_outputs, target_of
 from superb.model import build_model, start_from
 from superb.schemas import DATASET
 from superb.tune import tune

@@ -10,8 +10,8 @@
 import math
 
 from storage.errors import data_error
-from ulm.build_vocabulary import EOS
 from ulm.decode import legal_continuations
+from ulm.vocabulary import EOS
 
 
 class ListedAnswers:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ulm.build_vocabulary import EOS, SEPARATOR, SPECIALS
+from ulm.vocabulary import EOS, SEPARATOR, SPECIALS
 
 TEMPERATURE = 0.08  # of the softmax over cosine similarities that gives the substitution probabilities
 MIN_UNITS = 4  # a row is never made shorter than this

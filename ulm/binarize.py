@@ -6,8 +6,9 @@ This is the only module that imports fairseq, which takes 5 seconds and 0.9 GB. 
 from storage import tables
 from storage.errors import data_error
 from storage.files import atomic_folder
-from ulm.build_vocabulary import EOS, SEPARATOR, check_codebook, index_of_unit
+from ulm.build_vocabulary import check_codebook, index_of_unit
 from ulm.schemas import BINARIZED, VOCABULARY
+from ulm.vocabulary import EOS, SEPARATOR
 from verbalizer.schemas import VERBALIZED
 
 FAIRSEQ_SPLITS = dict(train="train", dev="valid", test="test")

@@ -6,9 +6,7 @@ from speech2unit.schemas import REDUCED_UNITS
 from storage import tables
 from storage.errors import data_error
 from ulm.schemas import VOCABULARY
-
-SPECIALS = ("<s>", "<pad>", "</s>", "<unk>")  # fairseq's symbols in fairseq's order
-SEPARATOR, PAD, EOS, UNK = range(4)  # their indices. Sources also begin with EOS, as in fairseq; targets begin with SEPARATOR
+from ulm.vocabulary import SPECIALS
 
 
 def vocabulary_rows(counts, num_units):

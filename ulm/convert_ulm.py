@@ -16,10 +16,10 @@ from storage.schemas import LOAD_REPORT
 from storage.untrusted.archives import extract_members
 from storage.untrusted.checkpoints import check_hashes, read_weights
 from storage.weights import save_config, save_tensors
-from ulm.build_vocabulary import SPECIALS
 from ulm.model import UnitLM, UnitLMConfig
 from ulm.pseudo_tasks import TaskPrompts
 from ulm.schemas import VOCABULARY
+from ulm.vocabulary import SPECIALS
 
 PREFIX = "decoder."
 LEFT_OUT = ("version", "embed_positions._float_tensor", "output_projection.weight")  # two buffers and the tied embedding

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ulm.build_vocabulary import PAD
+from ulm.vocabulary import PAD
 
 
 def pad_rows(rows, device="cpu"):

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import torch
 
-from ulm.build_vocabulary import EOS, PAD, SEPARATOR
 from ulm.data import pad_rows
 from ulm.prompt import read_source, target_logits
+from ulm.vocabulary import EOS, PAD, SEPARATOR
 
 
 def legal_continuations(sequences):
@@ -100,45 +100,57 @@ class Hypothesis(NamedTuple):
         return self.score / (len(self.tokens) + 1) ** length_penalty
 
 
+def beam(tuned, sources, *, beam_size, max_steps, following=None, length_penalty=0.0, state=None, sources_per_row=1):
+    """Decode by beam search, which equals `greedy` if `beam_size` is 1. Arguments and result are those of `n_best` and `greedy`."""
+    settings = dict(following=following, length_penalty=length_penalty, state=state, sources_per_row=sources_per_row)
+    ranked = n_best(tuned, sources, num_best=1, beam_size=beam_size, max_steps=max_steps, **settings)
+    return [list(best.tokens) for [best] in ranked], [best.score for [best] in ranked]
+
+
 @torch.no_grad()
-def beam(tuned, sources, *, beam_size, max_steps, following=None, length_penalty=0.0, state=None):
-    """Decode by beam search, which equals `greedy` if `beam_size` is 1.
+def n_best(tuned, sources, *, num_best, beam_size, max_steps, following=None, length_penalty=0.0, state=None, sources_per_row=1):
+    """Find the most probable outputs by beam search.
 
     Each finished hypothesis shrinks the beam of its source by one. Finished hypotheses are compared by `Hypothesis.rank`.
 
     Args:
-        beam_size: number of hypotheses per source.
-        length_penalty: exponent of the length normalisation.
-        tuned, sources, max_steps, following, state: as for `greedy`.
+        num_best: number of outputs per row, at most `beam_size`.
+        beam_size: number of hypotheses per row.
+        length_penalty: exponent of the length normalization.
+        tuned, sources, max_steps, following, state, sources_per_row: as for `greedy`.
 
     Returns:
-        The same as `greedy`.
+        A list of finished hypotheses for each row, the best first: `num_best`, or fewer if fewer outputs are possible. A row
+        without a finished one has its best unfinished hypothesis.
 
-    **Source:** Wu et al. 2016, arXiv 1609.08144, section 7, with fairseq's simpler length normalisation.
+    **Source:** Wu et al. 2016, arXiv 1609.08144, section 7, with fairseq's simpler length normalization.
     """
     state = state or read_sources(tuned, sources)
-    live = [Hypothesis(row, (), 0.0) for row in range(len(sources))]
-    finished = [[] for _ in sources]
+    num_rows = len(sources) // sources_per_row
+    live = [Hypothesis(row, (), 0.0) for row in range(num_rows)]
+    finished = [[] for _ in range(num_rows)]
     for _ in range(max_steps):
         logits, state = _next_logits(tuned, state)
+        logits = _mean_of_variants(logits, sources_per_row)
         log_probabilities = _log_probabilities(logits, [hypothesis.tokens for hypothesis in live], following)
         unfinished = finish(expand(live, log_probabilities, beam_size, finished), finished, following)
         hopeful = [
             (hypothesis, parent)
             for hypothesis, parent in unfinished
-            if can_still_win(hypothesis, finished[hypothesis.row], max_steps, length_penalty)
+            if can_still_win(hypothesis, finished[hypothesis.row], max_steps, length_penalty, num_best)
         ]
         if not hopeful:
             break
         live = [hypothesis for hypothesis, _ in hopeful]
-        parents = [parent for _, parent in hopeful]
+        parents = [parent * sources_per_row + variant for _, parent in hopeful for variant in range(sources_per_row)]
         last_tokens = torch.tensor([[hypothesis.tokens[-1]] for hypothesis in live], device=state.tokens.device)
-        state = state.select(parents, last_tokens)
-    best = []
+        state = state.select(parents, last_tokens.repeat_interleave(sources_per_row, 0))
+    ranked = []
     for row, ended in enumerate(finished):
         candidates = ended or [hypothesis for hypothesis in live if hypothesis.row == row]
-        best.append(max(candidates, key=lambda hypothesis: hypothesis.rank(length_penalty)))
-    return [list(hypothesis.tokens) for hypothesis in best], [hypothesis.score for hypothesis in best]
+        candidates = sorted(candidates, key=lambda hypothesis: -hypothesis.rank(length_penalty))
+        ranked.append(candidates[: num_best if ended else 1])
+    return ranked
 
 
 def expand(live, log_probabilities, beam_size, finished):
@@ -185,10 +197,18 @@ def must_end(tokens, following):
     return bool(following) and following[tuple(tokens)] == {EOS}
 
 
-def can_still_win(hypothesis, finished, max_steps, length_penalty):
-    """Return whether the hypothesis can still rank above the finished ones: at best it grows to `max_steps` tokens at the same score."""
+def can_still_win(hypothesis, finished, max_steps, length_penalty, num_best=1):
+    """Return whether a hypothesis can still be among the best `num_best`: at best it grows to `max_steps` tokens at the same score.
+
+    Args:
+        hypothesis: an unfinished one.
+        finished: the finished hypotheses of the same row.
+        max_steps, length_penalty, num_best: as for `n_best`.
+    """
+    if len(finished) < num_best:
+        return True
     best_rank = hypothesis.score / max_steps**length_penalty
-    return not finished or best_rank > max(other.rank(length_penalty) for other in finished)
+    return best_rank > sorted(other.rank(length_penalty) for other in finished)[-num_best]
 
 
 def _next_logits(tuned, state):

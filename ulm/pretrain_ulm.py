@@ -14,12 +14,13 @@ from storage.weights import save_config, save_tensors
 from training.device import choose_device
 from training.fit import SeededBatches, fit
 from ulm.augment_units import UnitAugmentation, augment, substitution_table
-from ulm.build_vocabulary import EOS, PAD, SEPARATOR, index_of_unit
+from ulm.build_vocabulary import index_of_unit
 from ulm.data import endless_batches, length_batches, pad_rows
 from ulm.model import UnitLM, UnitLMConfig, num_parameters
 from ulm.prompt import parallel_separator_logits, target_logits
 from ulm.pseudo_tasks import TaskPrompts, pseudo_labels
 from ulm.schemas import VOCABULARY
+from ulm.vocabulary import EOS, PAD, SEPARATOR
 
 
 class PretrainingBatch(NamedTuple):

@@ -10,7 +10,7 @@ nothing reads the hidden states of these rows.
 import torch
 from torch import nn
 
-from ulm.build_vocabulary import PAD, SEPARATOR
+from ulm.vocabulary import PAD, SEPARATOR
 
 
 class DeepPrompt(nn.Module):

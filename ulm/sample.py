@@ -7,16 +7,16 @@ from storage import tables
 from storage.progress import progress
 from training.device import cast_frozen, choose_device, mixed_precision
 from ulm.answers import ListedAnswers, open_answers
-from ulm.augment_units import UnitAugmentation, augment, substitution_table
+from ulm.augment_units import substitution_table
 from ulm.build_vocabulary import index_of_unit
 from ulm.data import length_batches
-from ulm.decode import beam, greedy, read_sources
+from ulm.decode_answers import Variants, decode_answers
 from ulm.schemas import BINARIZED, SAMPLES, VOCABULARY
 from ulm.tuned import answer_tokens, load_tuned
 from verbalizer.schemas import VERBALIZER
 
 
-def sample_rows(tuned, rows, answers, symbols, variants_of, *, max_tokens, beam_size, length_penalty):
+def sample_rows(tuned, rows, answers, symbols, variants, *, max_tokens, beam_size, length_penalty):
     """Yield rows of `SAMPLES` without the seed: each row decoded among the answers, and freely over the whole vocabulary.
 
     Args:
@@ -24,59 +24,40 @@ def sample_rows(tuned, rows, answers, symbols, variants_of, *, max_tokens, beam_
         rows: rows of `BINARIZED`.
         answers: `ListedAnswers` or `OpenAnswers`.
         symbols: dict from a vocabulary index to its symbol.
-        variants_of: function from a row to its sources `u1 … uN`, equally many for each row (see `source_variants`).
+        variants: `Variants` of each source.
         max_tokens: maximum number of tokens per batch, those of all hypotheses and variants included.
-        beam_size, length_penalty: see `beam`.
+        beam_size, length_penalty: see `decode_answers`.
     """
-    num_variants = len(variants_of(rows[0])) if rows else 1
+    num_sources = variants.sources_per_row
     lengths = [len(row["tokens"]) for row in rows]
-    for positions in progress(length_batches(lengths, max_tokens // beam_size // num_variants), "batches"):
+    for positions in progress(length_batches(lengths, max_tokens // beam_size // num_sources), "batches"):
         batch = [rows[i] for i in positions]
-        sources = [source for row in batch for source in variants_of(row)]
-        state = read_sources(tuned, sources)
-        settings = dict(max_steps=answers.max_steps, state=state)
-        if beam_size == 1:
-            decoded, scores = greedy(tuned, sources, following=answers, sources_per_row=num_variants, **settings)
-        else:
-            beam_settings = dict(beam_size=beam_size, length_penalty=length_penalty)
-            decoded, scores = beam(tuned, sources, following=answers, **beam_settings, **settings)
-        free, _ = greedy(tuned, sources, sources_per_row=num_variants, **settings)
-        for row, tokens, score, free_tokens in zip(batch, decoded, scores, free):
+        sources = [source for row in batch for source in variants(source_of(row), row["utterance_id"])]
+        settings = dict(sources_per_row=num_sources, beam_size=beam_size, length_penalty=length_penalty)
+        for row, answer in zip(batch, decode_answers(tuned, answers, sources, **settings)):
             yield dict(
                 utterance_id=row["utterance_id"],
                 split=row["split"],
                 labels=row["labels"],
-                predicted_labels=answers.labels(tokens),
-                score=score,
-                free_units=[symbols[token] for token in free_tokens],
-                free_labels=answers.labels(free_tokens),
+                predicted_labels=answer.labels,
+                score=answer.score,
+                free_units=[symbols[token] for token in answer.free_tokens],
+                free_labels=answer.free_labels,
             )
 
 
-def source_variants(rows, vocabulary_size, *, num_variants, augmentation):
-    """Return the function for test-time augmentation: row → its source `u1 … uN` and `num_variants` augmented variants.
-
-    The random numbers of a row follow from its utterance_id, so that every call returns the same variants.
+def task_variants(rows, vocabulary_size, *, num_variants, augmentation):
+    """Return the `Variants` of a task.
 
     Args:
         rows: rows of `BINARIZED`; the training rows say which units are similar (see `substitution_table`).
         vocabulary_size: number of vocabulary indices.
-        num_variants: number of variants, not counting the source itself.
-        augmentation: settings of `UnitAugmentation`.
-
-    **Source:** test-time augmentation, Krizhevsky et al. 2012 (NIPS), section 4.1; here with the changes of prompt tuning.
+        num_variants, augmentation: see `Variants`.
     """
-    augmentation = UnitAugmentation(**augmentation)
     table = None
     if num_variants:
         table = substitution_table([source_of(row) for row in rows if row["split"] == "train"], vocabulary_size)
-
-    def variants_of(row):
-        rng = np.random.default_rng(list(row["utterance_id"].encode()))
-        source = source_of(row)
-        return [source, *(augment(source, augmentation, table, rng) for _ in range(num_variants))]
-
-    return variants_of
+    return Variants(num_variants, augmentation, table)
 
 
 def source_of(row):
@@ -133,7 +114,7 @@ def sample(
     symbols = dict(zip(vocabulary_table["index"].to_pylist(), vocabulary_table["symbol"].to_pylist()))
     label_map = {row["label"]: row["units"] for row in tables.read(verbalizer, VERBALIZER).to_pylist()}
     answers = answers_of(binarized, metric, label_map, index_of_unit(vocabulary_table), max_length_factor)
-    variants_of = source_variants(binarized, len(symbols), **test_time_augmentation)
+    variants = task_variants(binarized, len(symbols), **test_time_augmentation)
     to_decode = [row for row in binarized if row["split"] != "train"]
     device = choose_device()
     # Load before entering mixed_precision: autocast keeps its first cast of a parameter and would ignore what is loaded later.
@@ -146,7 +127,7 @@ def sample(
                 to_decode,
                 answers,
                 symbols,
-                variants_of,
+                variants,
                 max_tokens=max_tokens,
                 beam_size=beam_size,
                 length_penalty=length_penalty,

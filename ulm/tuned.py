@@ -9,10 +9,10 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from storage.errors import data_error
-from ulm.build_vocabulary import EOS, PAD
 from ulm.data import pad_rows
 from ulm.model import load
 from ulm.prompt import DeepPrompt, InputPrompt, read_source, read_without_prompt, target_logits
+from ulm.vocabulary import EOS, PAD
 
 CACHED_BATCHES = 8  # number of batches whose keys and values are in memory at a time
 MASKED_LOGIT = -30.0  # logit of tokens that no answer contains; finite, because label smoothing needs all log probabilities

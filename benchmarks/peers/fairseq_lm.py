@@ -13,9 +13,9 @@ from fairseq.models.transformer_lm import TransformerLanguageModel, TransformerL
 from fairseq.sequence_generator import SequenceGenerator
 from torch import nn
 
-from ulm.build_vocabulary import PAD, SEPARATOR
 from ulm.model import UnitLM, UnitLMConfig
 from ulm.prompt import DeepPrompt
+from ulm.vocabulary import PAD, SEPARATOR
 
 PUBLISHED = UnitLMConfig(vocabulary_size=104, num_layers=12, dim=1024, ffn_dim=4096, num_heads=16)
 

@@ -13,11 +13,11 @@ from benchmarks.peers.fairseq_lm import (
     our_unit_lm,
     prompt_of,
 )  # fmt: skip
-from ulm.build_vocabulary import EOS, PAD, SEPARATOR
 from ulm.decode import greedy, legal_continuations
 from ulm.model import UnitLMConfig
 from ulm.prompt import DeepPrompt
 from ulm.tuned import TunedLM
+from ulm.vocabulary import EOS, PAD, SEPARATOR
 
 TINY = UnitLMConfig(vocabulary_size=24, num_layers=2, dim=16, ffn_dim=32, num_heads=4)
 NUM_LABELS, LENGTH = 12, 6

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speech2unit.assign_units import assign_units, load_centroids, nearest_centroids
-from speech2unit.projection import Projection, fit_projection, with_context
+from speech2unit.assign_units import assign_units, load_centroids
+from speech2unit.projection import fit_projection
+from speech2unit.quantize import Projection, nearest_centroids, with_context
 from speech2unit.schemas import CENTROIDS, FEATURES, PROJECTION, UNITS
 from storage import tables
 

@@ -8,8 +8,9 @@ import pytest
 from sklearn.cluster import MiniBatchKMeans
 
 from speech2unit import projection
-from speech2unit.assign_units import load_centroids, nearest_centroids
+from speech2unit.assign_units import load_centroids
 from speech2unit.convert_codebook import convert_codebook
+from speech2unit.quantize import nearest_centroids
 from speech2unit.schemas import CENTROIDS
 from storage import tables
 from storage.files import read_json

@@ -7,10 +7,10 @@ import pytest
 import soundfile
 import torch
 
-from speech2unit.assign_units import nearest_centroids
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.extract_features import extract_features, rows_of_shard, split_into_batches
+from speech2unit.quantize import nearest_centroids
 from speech2unit.schemas import FEATURES
 from storage import tables
 from storage.weights import save_config, save_tensors

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from speech2unit.projection import Projection, fit_projection, load, with_context
+from speech2unit.projection import fit_projection, load
+from speech2unit.quantize import Projection, with_context
 from speech2unit.schemas import PROJECTION
 from storage import tables
 

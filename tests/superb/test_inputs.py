@@ -6,7 +6,8 @@ import soundfile
 
 from speech2unit.corpora.audio import decode
 from storage import tables
-from superb.inputs import input_reader, labels_of, read_classes, shuffled_batches, sorted_batches, target_of
+from superb.inputs import input_reader, read_classes, shuffled_batches, sorted_batches
+from superb.labels import labels_of, target_of
 from superb.schemas import CLASSES, HIDDEN_STATES
 
 ROWS = [

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulm.answers import ListedAnswers, OpenAnswers, open_answers
-from ulm.build_vocabulary import EOS
+from ulm.vocabulary import EOS
 
 ROWS = [
     dict(split="train", tokens=[9, 8, 0, 5, 6, 2], num_source=2, labels=["a", "b"]),

@@ -4,8 +4,9 @@ import pytest
 
 from speech2unit.schemas import REDUCED_UNITS
 from storage import tables
-from ulm.build_vocabulary import SPECIALS, build_vocabulary, check_codebook, index_of_unit
+from ulm.build_vocabulary import build_vocabulary, check_codebook, index_of_unit
 from ulm.schemas import VOCABULARY
+from ulm.vocabulary import SPECIALS
 
 
 def row(name, split, units, codebook="c"):

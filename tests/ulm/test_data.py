@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ulm.build_vocabulary import PAD
 from ulm.data import balanced_positions, endless_batches, length_batches, pad_rows
+from ulm.vocabulary import PAD
 
 LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=60)
 

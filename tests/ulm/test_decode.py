@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulm.answers import OpenAnswers
-from ulm.build_vocabulary import EOS, SEPARATOR
 from ulm.decode import beam, greedy, legal_continuations
 from ulm.prompt import DeepPrompt
 from ulm.tuned import LinearVerbalizer, TunedLM
+from ulm.vocabulary import EOS, SEPARATOR
 
 
 @torch.no_grad()

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ulm.build_vocabulary import PAD
 from ulm.model import UnitLM, UnitLMConfig, causal_mask, load, num_parameters, sinusoids
+from ulm.vocabulary import PAD
 
 PUBLISHED = UnitLMConfig(vocabulary_size=104, num_layers=12, dim=1024, ffn_dim=4096, num_heads=16)
 

@@ -11,10 +11,10 @@ from speech2unit.schemas import REDUCED_UNITS
 from storage import tables
 from storage.files import read_json
 from storage.schemas import TRAINING
-from ulm.build_vocabulary import EOS, SEPARATOR
 from ulm.model import load, num_parameters
 from ulm.pretrain_ulm import Pretraining, PretrainingBatch, pretrain_ulm, read_rows
 from ulm.pseudo_tasks import TaskPrompts
+from ulm.vocabulary import EOS, SEPARATOR
 
 
 def test_rows_are_read_once_each_and_without_the_test_split(tmp_path):

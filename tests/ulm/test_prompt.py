@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ulm.build_vocabulary import EOS, PAD, SEPARATOR
 from ulm.model import UnitLM, UnitLMConfig
 from ulm.prompt import DeepPrompt, parallel_separator_logits, prepend, read_source, target_logits
 from ulm.tuned import TunedLM
+from ulm.vocabulary import EOS, PAD, SEPARATOR
 
 ATOL = dict(atol=1e-5, rtol=0)
 

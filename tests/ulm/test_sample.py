@@ -8,13 +8,13 @@ from storage.weights import save_tensors
 from training.device import mixed_precision
 from training.fit import trained_state
 from ulm.answers import ListedAnswers
-from ulm.build_vocabulary import EOS, SEPARATOR
 from ulm.decode import greedy
 from ulm.model import load
 from ulm.prompt import DeepPrompt
 from ulm.sample import sample, source_of
 from ulm.schemas import BINARIZED, SAMPLES
 from ulm.tuned import TunedLM, unfreeze
+from ulm.vocabulary import EOS, SEPARATOR
 
 
 def random_prompts(lm, path):

@@ -9,10 +9,10 @@ from safetensors.torch import load_file
 from storage import tables
 from storage.schemas import TRAINING
 from training.fit import fit
-from ulm.build_vocabulary import EOS, SEPARATOR
 from ulm.prompt import DeepPrompt
 from ulm.tune_prompt import initial_prompt, tune_prompt
 from ulm.tuned import TunedLM
+from ulm.vocabulary import EOS, SEPARATOR
 
 PAIRS = [([5, 9, 12], [SEPARATOR, 7, EOS]), ([6, 7], [SEPARATOR, 20, EOS]), ([8, 9, 8, 9, 8], [SEPARATOR, 7, EOS])]
 BATCH = tuple(zip(*PAIRS))

@@ -10,7 +10,6 @@ import torch
 from storage.weights import save_config, save_tensors
 from training.device import cast_frozen, mixed_precision
 from training.fit import SeededBatches, trained_state
-from ulm.build_vocabulary import EOS, SEPARATOR
 from ulm.prompt import DeepPrompt, InputPrompt
 from ulm.tuned import (
     CACHED_BATCHES,
@@ -22,6 +21,7 @@ from ulm.tuned import (
     load_tuned,
     unfreeze,
 )
+from ulm.vocabulary import EOS, SEPARATOR
 
 PAIRS = [([5, 9, 12], [SEPARATOR, 7, EOS]), ([6, 7], [SEPARATOR, 20, EOS]), ([8, 9, 8, 9, 8], [SEPARATOR, 7, EOS])]
 BATCH = tuple(zip(*PAIRS))

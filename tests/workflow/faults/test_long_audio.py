@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from speech2unit.assign_units import load_centroids, nearest_centroids
+from speech2unit.assign_units import load_centroids
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.projection import load
+from speech2unit.quantize import nearest_centroids
 from speech2unit.schemas import FEATURES
 from storage import tables
 from tests.factories import manifest_row_of_file
@@ -22,6 +23,7 @@ MAX_MB = 1500  # of which 400 are torch's and torchaudio's code
 EXTRACT = """
 import json, sys
 from speech2unit.extract_features import extract_features
+from speech2unit.quantize import nearest_centroids
 from storage import provenance
 extract_features(**json.loads(sys.argv[1]))
 print(round(provenance.process_peak_memory_mb()))

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 import torchaudio
 
 from speech2unit import encoders
-from speech2unit.assign_units import nearest_centroids
 from speech2unit.encoders.architectures.wav2vec2 import convert, sizes_from_transformers
 from speech2unit.encoders.models import chunks
 from speech2unit.encoders.models import wav2vec2 as wav2vec2_model
+from speech2unit.quantize import nearest_centroids
 from storage.weights import save_config, save_tensors
 from tests.random_models import with_random_weights
 

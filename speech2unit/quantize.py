@@ -1,0 +1,63 @@
+"""From features to units, with NumPy alone: context, projection, nearest centroid, runs of equal units."""
+
+import numpy as np
+
+from storage.errors import data_error
+
+
+def with_context(frames, context_frames):
+    """Append to every frame its neighbours: `[T, D]` → `[T, (2c + 1) · D]`.
+
+    Args:
+        frames: array `[T, D]`.
+        context_frames: number c of frames before and after; the first and the last frame are repeated at the edges.
+    """
+    c = context_frames
+    padded = np.pad(frames, ((c, c), (0, 0)), mode="edge")
+    return np.concatenate([padded[i : i + len(frames)] for i in range(2 * c + 1)], axis=1)
+
+
+class Projection:
+    """Function from frames `[T, D]` to what k-means sees, `[T, num_components]`, or the frames with context if there is none."""
+
+    def __init__(self, context_frames, rows):
+        self.context_frames = context_frames
+        self.matrix = np.stack([row["vector"] for row in rows], 1).astype(np.float32) if rows else None
+        self.offset = np.array([row["offset"] for row in rows], np.float32)
+
+    def __call__(self, frames):
+        frames = with_context(frames, self.context_frames)
+        return frames if self.matrix is None else frames @ self.matrix - self.offset
+
+
+def nearest_centroids(frames, centroids):
+    """Return the index of the nearest centroid of each frame; of equally near ones the first.
+
+    Args:
+        frames: array `[T, dim]`.
+        centroids: array `[K, dim]`.
+
+    Returns:
+        Integer array `[T]`.
+
+    Raises:
+        ValueError: where the dimensions differ.
+    """
+    if frames.shape[1] != centroids.shape[1]:
+        raise data_error(
+            "units",
+            "features and centroids must have the same dimension",
+            expected=f"{centroids.shape[1]} values per frame",
+            got=f"{frames.shape[1]}",
+            remedy="fit the codebook on the same encoder and layer",
+        )
+    # Squared distances without |x|², which does not change the argmin.
+    distances = (centroids**2).sum(1) - 2 * frames @ centroids.T
+    return distances.argmin(1)
+
+
+def collapse_runs(units):
+    """Return units without repetitions `[N]` and the length of each run `[N]`, from units `[T]`; the lengths sum to T."""
+    units = np.asarray(units)
+    starts = np.flatnonzero(np.diff(units, prepend=units[:1] - 1)) if len(units) else np.empty(0, int)
+    return units[starts], np.diff(starts, append=len(units))
