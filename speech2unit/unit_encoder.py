@@ -15,9 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from speech2unit import encoders, projection
-from speech2unit.assign_units import load_centroids
-from speech2unit.corpora.audio import check_samples, convert, read_audio
+from speech2unit import encoders
+from speech2unit.corpora.audio import as_waveform
 from speech2unit.quantize import collapse_runs, nearest_centroids
 from storage import provenance
 from storage.errors import data_error, nearest, one_of
@@ -42,8 +41,8 @@ def encode_units(audio, codebook, device="cpu"):
     Every call loads the encoder and the codebook. To encode audio in several calls, keep a `UnitEncoder`.
 
     Args:
-        audio: path of an audio file; or a tuple (samples, sample rate in Hz) of a float array, mono `[N]` or `[N, channels]`;
-            or a list of these.
+        audio: path of an audio file; a binary file object; a tuple (samples, sample rate in Hz) of a float array, mono `[N]` or
+            `[N, channels]`; or a list of these.
         codebook: folder of a codebook, such as `results/units/melhubert_commands_100`.
         device: where the encoder runs, `cpu` or a GPU such as `cuda`. Only a CPU gives the same bits every time.
 
@@ -93,6 +92,9 @@ class UnitEncoder:
         """
         import torch
 
+        from speech2unit import projection
+        from speech2unit.assign_units import load_centroids
+
         # As in workflow/scripts/stage.py: MKL chooses its kernels independently of the alignment of memory.
         os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
         folder = Path(codebook)
@@ -109,38 +111,15 @@ class UnitEncoder:
         """Return the `EncodedUnits` of audio, a list of them for a list; see `encode_units`."""
         if isinstance(audio, list):
             return [self.encode(item) for item in audio]
-        waveform = self._waveform(audio)
-        with _one_thread():
+        return self.encode_waveform(as_waveform(audio, self.sample_rate))
+
+    def encode_waveform(self, waveform):
+        """Return the `EncodedUnits` of a float32 mono waveform `[N]` at `sample_rate`."""
+        with one_thread():
             [features] = encoders.encode(self.encoder, [waveform], self.layer)
             frame_units = nearest_centroids(self.project(features), self.centroids)
         units, durations = collapse_runs(frame_units)
         return EncodedUnits(units, durations, frame_units, self.frame_seconds)
-
-    def _waveform(self, audio):
-        """Return audio as a float32 mono waveform `[N]` at the rate of the encoder."""
-        if isinstance(audio, tuple):
-            samples, sample_rate = audio
-            return convert(_mono(samples), sample_rate, sample_rate=self.sample_rate, speed=1.0, path="waveform")
-        waveform, _ = read_audio(audio, sample_rate=self.sample_rate)
-        return waveform
-
-
-def _mono(samples):
-    """Return samples `[N]` or `[N, channels]` as float32 `[N]`, checked as those of a file are."""
-    samples = np.asarray(samples)
-    if samples.dtype.kind != "f" or samples.ndim not in (1, 2):
-        raise data_error(
-            "waveform",
-            "samples are floats between -1 and 1",
-            expected="a float array [N] or [N, channels]",
-            got=f"{samples.dtype} {list(samples.shape)}",
-            remedy="divide 16 bit integers by 32768",
-        )
-    samples = samples.astype(np.float32)
-    if samples.ndim == 2:
-        samples = samples.mean(axis=1)
-    check_samples(samples, "waveform")
-    return samples
 
 
 def _check_codebook(folder):
@@ -178,7 +157,7 @@ def _check_encoder(codebook_folder, encoder_folder):
 
 
 @contextlib.contextmanager
-def _one_thread():
+def one_thread():
     """Compute with one thread, as the stages do, because the number of threads changes the last bits of a sum."""
     import torch
     from threadpoolctl import threadpool_limits

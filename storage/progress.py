@@ -3,8 +3,6 @@
 import sys
 import time
 
-from tqdm import tqdm
-
 LOG_INTERVAL_SECONDS = 5
 
 
@@ -18,6 +16,8 @@ def progress(items, unit, total=None, done_before=0):
         done_before: number of items that an earlier run finished.
     """
     if sys.stderr.isatty():
+        from tqdm import tqdm
+
         yield from tqdm(items, unit=f" {unit}", total=total, initial=done_before)
         return
     total = total if total is not None else done_before + len(items)

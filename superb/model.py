@@ -121,6 +121,12 @@ def build_model(encoder, *, tuning, head, num_outputs):
     return TaskModel(trunk, tuning_module, HEADS[architecture](trunk.dim, list(num_outputs), hop_seconds, **settings)).eval()
 
 
+def tensors_of_seed(tensors, seed):
+    """Return the tensors of one seed under the names that the model has for them: `seed1.head.weight` → `head.weight`."""
+    prefix = f"seed{seed}."
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
 def restore(model, tensors):
     """Load the tensors that were trained in another model of the same kind, see `training.fit.trained_state`.
 

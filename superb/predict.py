@@ -10,9 +10,8 @@ from storage.progress import progress
 from superb.beam_search import build_fusion, decode
 from superb.inputs import input_reader, read_classes, sorted_batches
 from superb.labels import labels_of, num_outputs
-from superb.model import build_model, restore
+from superb.model import build_model, restore, tensors_of_seed
 from superb.schemas import DATASET, PREDICTIONS
-from superb.tune_encoder import tensors_of_seed
 from training.device import choose_device
 
 

@@ -13,17 +13,11 @@ from storage.schemas import TRAINING
 from storage.weights import save_config, save_tensors
 from superb.inputs import input_reader, read_classes, shuffled_batches, sorted_batches
 from superb.labels import num_outputs, target_of
-from superb.model import build_model, start_from
+from superb.model import build_model, start_from, tensors_of_seed
 from superb.schemas import DATASET
 from superb.tune import tune
 from training.device import choose_device
 from training.fit import trained_state
-
-
-def tensors_of_seed(tensors, seed):
-    """Return the tensors of one seed under the names that the model has for them: `seed1.head.weight` → `head.weight`."""
-    prefix = f"seed{seed}."
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def parameter_counts(model):

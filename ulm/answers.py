@@ -20,7 +20,17 @@ class ListedAnswers:
     def __init__(self, rows):
         """Collect the answers from rows of `BINARIZED`."""
         training = [row for row in rows if row["split"] == "train"]
-        self.sequences = {tuple(row["tokens"][row["num_source"] + 1 :]): row["labels"] for row in training}
+        self._set({tuple(row["tokens"][row["num_source"] + 1 :]): row["labels"] for row in training})
+
+    @classmethod
+    def of(cls, sequences):
+        """Return the answers of a dict from tokens `y1 … yk </s>` (a tuple) to labels."""
+        answers = cls.__new__(cls)
+        answers._set(sequences)
+        return answers
+
+    def _set(self, sequences):
+        self.sequences = sequences
         self.max_steps = max(map(len, self.sequences))
         self.following = legal_continuations(self.sequences)
 

@@ -6,35 +6,8 @@ import numpy as np
 
 from speech2unit.schemas import REDUCED_UNITS
 from storage import tables
-from ulm.fit_pieces import as_text, as_units
+from ulm.pieces import Pieces
 from ulm.schemas import PIECES
-
-
-class Pieces:
-    """Encoder of units as pieces, and back."""
-
-    def __init__(self, model, rows):
-        """Load the sentencepiece `model` (bytes) and the rows of `PIECES` that `fit_pieces` has written."""
-        import sentencepiece
-
-        self.processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-        self.units_of = {row["piece"]: row["units"] for row in rows}
-        self.piece_of = {tuple(row["units"]): row["piece"] for row in rows}
-
-    def encode(self, units):
-        """Return the pieces of units. A unit that occurs in no training row is a piece of its own."""
-        pieces = []
-        for text in self.processor.encode(as_text(units), out_type=str):
-            piece_units = tuple(as_units(text))
-            if piece_units in self.piece_of:
-                pieces.append(self.piece_of[piece_units])
-            else:  # successive units that sentencepiece does not know
-                pieces += [self.piece_of[unit,] for unit in piece_units]
-        return pieces
-
-    def decode(self, pieces):
-        """Return the units of pieces."""
-        return [unit for piece in pieces for unit in self.units_of[piece]]
 
 
 def encode_row(row, encoder, codebook):

@@ -12,9 +12,9 @@ from speech2unit.schemas import REDUCED_UNITS
 from storage import tables
 from storage.errors import data_error
 from storage.files import atomic
+from ulm.pieces import as_text, as_units
 from ulm.schemas import PIECES
 
-FIRST_CHARACTER = 0xF0000  # the first of 65,534 private-use characters, which normalisation leaves as they are
 # sentencepiece must not change the text, split it anywhere in advance, or add special symbols other than <unk>.
 SENTENCEPIECE = dict(
     unk_id=0,
@@ -32,16 +32,6 @@ SENTENCEPIECE = dict(
     num_threads=1,
     minloglevel=2,
 )
-
-
-def as_text(units):
-    """Return units as a string with one character per unit."""
-    return "".join(chr(FIRST_CHARACTER + unit) for unit in units)
-
-
-def as_units(text):
-    """Return the units of a string of `as_text`."""
-    return [ord(character) - FIRST_CHARACTER for character in text]
 
 
 def learn(rows, *, num_pieces, num_units, max_piece_units):

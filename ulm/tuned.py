@@ -187,7 +187,7 @@ def answer_tokens(rows):
     return sorted({token for answer in answers for token in answer})
 
 
-def load_tuned(path, model, config, *, scope, answers, device):
+def load_tuned(path, model, config, *, scope, answers, device, seeds=None):
     """Load what `tune_prompt` has written.
 
     Args:
@@ -196,6 +196,7 @@ def load_tuned(path, model, config, *, scope, answers, device):
         scope: see `read_source`.
         answers: the result of `answer_tokens` for the rows that it was trained on.
         device: where to put the models.
+        seeds: seeds to load; None: all.
 
     Returns:
         A dict from each seed to its `TunedLM` in evaluation mode.
@@ -209,6 +210,7 @@ def load_tuned(path, model, config, *, scope, answers, device):
     return {
         seed: _restored(load(model, config), tensors, scope, answers).to(device).eval()
         for seed, tensors in sorted(by_seed.items())
+        if seeds is None or seed in seeds
     }
 
 

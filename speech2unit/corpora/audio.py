@@ -11,6 +11,8 @@
 * `too_short`: fewer than 400 samples at the encoder's rate (the receptive field of HuBERT)
 * `not_finite`: NaN or infinity
 * `silent`: all samples are the same
+* `too_long`: longer than a trained task can read at once; only when recordings are labelled
+* `not_units`: something else than units of the codebook; only when units are labelled
 
 Any sample rate and sample format, any number of channels (averaged) and any file name extension are converted. Clipped audio is
 accepted, and `AudioInfo.clipped` tells it. PCM in WAV and frames in MP3 carry no checksum: nobody can tell flipped bits in
@@ -21,7 +23,9 @@ import hashlib
 import mmap
 import os
 import re
+import shutil
 import stat
+import tempfile
 import zlib
 from dataclasses import dataclass
 
@@ -43,8 +47,11 @@ RULES = {
     "too_short": "the audio must fill one encoder frame",
     "not_finite": "samples must be finite",
     "silent": "samples must differ",
+    "too_long": "the recording must fit into memory",
+    "not_units": "units must be numbers of the codebook",
 }
 MIN_SAMPLES = 400  # 25 ms at 16 kHz, the first frame of HuBERT; with fewer samples its convolutions fail
+IN_MEMORY = "waveform"  # what messages call audio that comes from no file
 MAX_NAME_BYTES = 255  # longest file name on ext4, xfs and apfs
 RATES_HZ = (4_000, 768_000)  # lowest and highest sample rate
 BLOCK_FRAMES = 1 << 20  # frames to read at once
@@ -140,7 +147,7 @@ def decode(path, start_seconds=0.0, end_seconds=None):
     """Read a file, or a segment of it, at its own sample rate.
 
     Args:
-        path: the file. All of it is checked for damage.
+        path: the file, or a binary file object. All of it is checked for damage.
         start_seconds: start of the segment.
         end_seconds: end of the segment; None: the end of the file.
 
@@ -150,7 +157,8 @@ def decode(path, start_seconds=0.0, end_seconds=None):
     Raises:
         BadAudio: where the file breaks one of the `RULES`.
     """
-    with _open(path) as file:
+    with _copy(path) if hasattr(path, "read") else _open(path) as file:
+        path = place_of(path)
         _check_ogg(file, path)
         try:
             # With a descriptor libsndfile recognises the format by the content, not by the extension.
@@ -198,6 +206,60 @@ def check_name(name):
         raise BadAudio(name, "bad_name", f"empty or with control characters: {name!a}")
 
 
+def as_waveform(audio, sample_rate):
+    """Return audio from a file or from memory as a float32 mono waveform `[N]`, checked as the files of a corpus are.
+
+    Args:
+        audio: path of a file; a binary file object; or a tuple (samples, rate in Hz) of a float array `[N]` or `[N, channels]`.
+        sample_rate: rate of the waveform in Hz.
+
+    Raises:
+        ValueError: if the audio breaks one of the `RULES` (`BadAudio`), or an array is not of floats.
+    """
+    if not isinstance(audio, tuple):
+        waveform, _ = read_audio(audio, sample_rate=sample_rate)
+        return waveform
+    samples, source_rate = audio
+    samples = np.asarray(samples)
+    if samples.dtype.kind != "f" or samples.ndim not in (1, 2):
+        raise data_error(
+            IN_MEMORY,
+            "samples are floats between -1 and 1",
+            expected="a float array [N] or [N, channels]",
+            got=f"{samples.dtype} {list(samples.shape)}",
+            remedy="divide 16 bit integers by 32768",
+        )
+    if not RATES_HZ[0] <= source_rate <= RATES_HZ[1]:
+        raise _bad_rate(IN_MEMORY, source_rate)
+    samples = samples.astype(np.float32)
+    if samples.ndim == 2:
+        samples = samples.mean(axis=1)
+    check_samples(samples, IN_MEMORY)
+    return convert(samples, source_rate, sample_rate=sample_rate, speed=1.0, path=IN_MEMORY)
+
+
+def place_of(audio):
+    """Return what messages call audio: its path, the name of its file object, or `waveform`."""
+    if isinstance(audio, tuple):
+        return IN_MEMORY
+    return getattr(audio, "name", "standard input") if hasattr(audio, "read") else audio
+
+
+def _bad_rate(path, sample_rate):
+    return BadAudio(path, "bad_rate", f"{sample_rate} Hz, not between {RATES_HZ[0]} and {RATES_HZ[1]}")
+
+
+def _copy(file):
+    """Return a temporary copy of a binary file object, which has a descriptor. Raises `BadAudio` if it is empty."""
+    copy = tempfile.TemporaryFile()
+    shutil.copyfileobj(file, copy)
+    if not copy.tell():
+        copy.close()
+        raise BadAudio(place_of(file), "not_audio", "an empty file")
+    copy.seek(0)
+    return copy
+
+
 def _open(path):
     """Open a regular file that is not empty. Raises `BadAudio` for any other."""
     try:
@@ -218,7 +280,7 @@ def _open(path):
 def _read(sound, path, start_seconds, end_seconds):
     """Return mono samples and `AudioInfo` of an open sound; it is read block by block, so that many channels need no memory."""
     if not RATES_HZ[0] <= sound.samplerate <= RATES_HZ[1]:
-        raise BadAudio(path, "bad_rate", f"{sound.samplerate} Hz, not between {RATES_HZ[0]} and {RATES_HZ[1]}")
+        raise _bad_rate(path, sound.samplerate)
     blocks = []
     at_full_scale = 0
     try:

@@ -18,6 +18,7 @@ from speech2unit.corpora.audio import MIN_SAMPLES
 from speech2unit.encoders import architectures
 from storage.errors import data_error, nearest, one_of
 from storage.files import read_json
+from storage.weights import load_tensors
 
 
 class Encoder(Protocol):
@@ -132,6 +133,26 @@ def load_trunk(folder):
     return _optional_function(folder, "load_trunk", "prompts and other tuning need an encoder with transformer blocks")(
         Path(folder)
     )
+
+
+def layers_up_to(folder, layer):
+    """Return the settings and the tensors, name → tensor, that the layers of a saved encoder up to `layer` need.
+
+    Saved as config.json and model.safetensors, they are an encoder with `layer` layers. Architectures without `keep_layers` keep
+    all of them.
+    """
+    architecture = _architecture_of(folder)
+    settings, tensors = all_layers(folder)
+    if hasattr(architecture, "keep_layers"):
+        return architecture.keep_layers(settings, tensors, layer)
+    return settings, tensors
+
+
+def all_layers(folder):
+    """Return the settings and the tensors, name → tensor, of a saved encoder."""
+    settings = read_json(Path(folder) / "config.json")
+    settings.pop("provenance", None)
+    return settings, load_tensors(Path(folder) / "model.safetensors")
 
 
 def encode(encoder, waveforms, layer):

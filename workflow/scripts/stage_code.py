@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("storage", "training", "evaluation", "speech2unit", "verbalizer", "ulm", "superb")
+PACKAGES = ("storage", "training", "evaluation", "speech2unit", "verbalizer", "ulm", "superb", "inference")
 # Packages whose modules are chosen by name at run time: an import of one counts as an import of all of its modules, or of
 # those that the rule names.
 REGISTRIES = ("speech2unit.corpora.adapters", "speech2unit.encoders.architectures")

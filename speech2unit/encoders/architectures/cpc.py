@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from speech2unit.encoders.models.loading import load_weights, read_settings, sizes_from
+from speech2unit.encoders.models.loading import keep_blocks, load_weights, read_settings, sizes_from
 from storage.untrusted.renaming import rename_tensors
 
 SAMPLE_RATE_HZ = 16_000
@@ -153,6 +153,11 @@ def convert(tensors, sizes):
     shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
     names = {published: _our_name(published, sizes["num_layers"]) for published in tensors}
     return rename_tensors("cpc", names, tensors, shapes, sizes)
+
+
+def keep_layers(settings, tensors, layer):
+    """Return the settings and the tensors that the layers up to `layer` need."""
+    return keep_blocks(settings, tensors, layer, "layers.")
 
 
 def load(folder, device):

@@ -68,6 +68,9 @@ def convert(tensors, sizes):
         return wav2vec2_names.convert_to(build_model(sizes), tensors, sizes, PRETRAINING_TENSORS)
 
 
+keep_layers = wav2vec2.keep_layers
+
+
 def load(folder, device):
     """Return the encoder saved in `folder`."""
     return wav2vec2.load(folder, device, build_model)

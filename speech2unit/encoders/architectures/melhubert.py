@@ -14,7 +14,7 @@ from torch import nn
 
 from speech2unit.encoders.models import chunks, melhubert_names
 from speech2unit.encoders.models.compressed_layers import resize
-from speech2unit.encoders.models.loading import load_weights, read_settings, sizes_from
+from speech2unit.encoders.models.loading import keep_blocks, load_weights, read_settings, sizes_from
 from speech2unit.encoders.models.log_mel import SAMPLE_RATE_HZ, load_front_end
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 
@@ -126,6 +126,12 @@ def build_model(settings, dropout=0.0):
 def build_student(settings, dropout):
     """Return a model that can learn from a teacher of this architecture; arguments as `build_model`."""
     return build_model(settings, dropout)
+
+
+def keep_layers(settings, tensors, layer):
+    """Return the settings and the tensors that the layers up to `layer` need: without the heads of pre-training."""
+    settings, tensors = keep_blocks(settings | dict(num_targets=[]), tensors, layer, "layers.")
+    return settings, {name: tensor for name, tensor in tensors.items() if not name.startswith("final_proj.")}
 
 
 def encoder_with(model, folder, device):

@@ -9,7 +9,7 @@ from torch import nn
 
 from speech2unit.encoders.models import chunks, wav2vec2_names
 from speech2unit.encoders.models.compressed_layers import resize
-from speech2unit.encoders.models.loading import load_weights, read_settings, sizes_from
+from speech2unit.encoders.models.loading import keep_blocks, load_weights, read_settings, sizes_from
 from speech2unit.encoders.models.wav2vec2 import SAMPLE_RATE_HZ, Wav2Vec2Config, Wav2Vec2Model
 from storage.errors import data_error
 
@@ -133,6 +133,11 @@ def load_trainable(folder, device, build=build_model):
 def load_trunk(folder, build=build_model):
     """Return the encoder saved in `folder` as a `Trunk`; `build` as in `load`."""
     return trunk_with(_load_model(folder, build), folder)
+
+
+def keep_layers(settings, tensors, layer):
+    """Return the settings and the tensors that the layers up to `layer` need."""
+    return keep_blocks(settings, tensors, layer, "blocks.")
 
 
 def encoder_with(model, folder, device):

@@ -20,6 +20,27 @@ def sizes_from(settings, config_class):
     return config_class(**{name: settings[name] for name in names if name in settings})
 
 
+def keep_blocks(settings, tensors, layer, prefix):
+    """Return an encoder's settings and tensors without the blocks above a layer.
+
+    Args:
+        settings: content of its config.json; `layers` has the sizes of compressed blocks.
+        tensors: name → tensor.
+        layer: number of the highest layer to keep, which is the number of blocks below it.
+        prefix: what the names of the blocks' tensors begin with, followed by the number of the block.
+    """
+    kept = {name: tensor for name, tensor in tensors.items() if _block_number(name, prefix) < layer}
+    settings = settings | dict(num_layers=layer)
+    if settings.get("layers"):
+        settings["layers"] = settings["layers"][:layer]
+    return settings, kept
+
+
+def _block_number(name, prefix):
+    """Return the number of the block that a tensor belongs to; -1 if it belongs to none."""
+    return int(name.removeprefix(prefix).split(".")[0]) if name.startswith(prefix) else -1
+
+
 def load_weights(model, folder, *, assign):
     """Load the tensors of an encoder's folder into a model.
 

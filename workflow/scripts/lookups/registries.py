@@ -19,6 +19,13 @@ def codebook_modules(rows, config, wildcards):
     return _architectures(rows, [encoder] if encoder else [])
 
 
+def task_modules(rows, config, wildcards):
+    """Return the architectures of the encoder of a task, and of its parent."""
+    codebook = rows["ulms"][rows["tasks"][wildcards.task]["ulm"]]["codebook"]
+    encoder = rows["codebooks"][codebook]["encoder"]
+    return _architectures(rows, [encoder] if encoder else [])
+
+
 def superb_modules(rows, config, wildcards):
     """Return the architectures of the encoder of a SUPERB task, and of its parent."""
     return _architectures(rows, [rows["superb_tasks"][wildcards.superb_task]["encoder"]])
