@@ -16,7 +16,7 @@ import json
 from pathlib import Path
 
 from storage.errors import data_error
-from storage.files import CHECKSUM_LIST, atomic_folder, sha256
+from storage.files import CHECKSUM_LIST, atomic_folder, make_readable, sha256
 
 FORMAT = 1  # version of the layout above
 
@@ -44,6 +44,7 @@ def write_bundle(folder, description, *, json_files, tensors, encoder, card):
         for name, by_name in tensors.items():
             contiguous = {key: tensor.detach().cpu().contiguous() for key, tensor in by_name.items()}
             save_file(contiguous, _in_folder(temporary, name))
+            make_readable(temporary / name)
         sizes = {path.relative_to(temporary).as_posix(): path.stat().st_size for path in _files(temporary)}
         (temporary / "README.md").write_text(card(sizes))
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-NO_UNITS = np.empty(0, int)
+
+def _no_units():
+    return np.empty(0, int)
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class Recognition(Answer):
     n_best: tuple = ()  # of `Answer`s, the most probable first
     free_labels: tuple | None = None  # labels decoded over the whole vocabulary; None if that gave no legal answer
     free_units: tuple = ()  # of str: the symbols of this decoding
-    units: np.ndarray = field(default=NO_UNITS, compare=False)  # reduced units `[N]`; empty for tasks inside an encoder
-    durations: np.ndarray = field(default=NO_UNITS, compare=False)  # frames of each unit `[N]`
+    units: np.ndarray = field(default_factory=_no_units, compare=False)  # reduced units `[N]`; empty for tasks inside an encoder
+    durations: np.ndarray = field(default_factory=_no_units, compare=False)  # frames of each unit `[N]`
     frame_seconds: float | None = None  # s from one frame to the next; None for units without audio
     seconds: float | None = None  # length of the recording; None for units without audio
 

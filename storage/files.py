@@ -51,7 +51,7 @@ def atomic(path):
             yield Path(name)
             _fill_in_checksum(name)
             _sync(name)
-            os.chmod(name, 0o666 & ~_umask())
+            make_readable(name)
             os.replace(name, path)
             _sync(path.parent)
     except BaseException:
@@ -85,6 +85,11 @@ def atomic_folder(path):
     finally:
         if temporary:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def make_readable(path):
+    """Give a file the permissions of a new file; temporary files and those of safetensors are for their owner alone."""
+    os.chmod(path, 0o666 & ~_umask())
 
 
 def remove_leftovers(path):

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from storage.errors import data_error
-from storage.files import CHECKSUM_PLACEHOLDER, find_damage, read_json, sha256
+from storage.files import CHECKSUM_LIST, CHECKSUM_PLACEHOLDER, find_damage, read_json, sha256
 
 KEY = "provenance"  # of the record, in a file's metadata or JSON
 FORMAT = 1  # version of the records and of the files that hold them; files of another version must be made again
@@ -71,12 +71,19 @@ def find_problem(path):
     """Return what is wrong with a result, as text; empty if nothing is, or if the file is none of the `KINDS` of results."""
     if not result_name(path) or Path(path).suffix not in KINDS or not Path(path).is_file():
         return ""
+    if in_checked_folder(path):
+        return ""
     if damage := find_damage(path):
         return damage
     stored = read(path)
     if stored.get("format") != FORMAT:
         return f"format {stored.get('format')} of another version of this project, not {FORMAT}"
     return "" if stored["file"] in (result_name(path), "") else f"a copy of {stored['file']}"
+
+
+def in_checked_folder(path):
+    """Return whether a file belongs to a folder with a list of checksums, which is checked as a whole (see `atomic_folder`)."""
+    return any((parent / CHECKSUM_LIST).is_file() for parent in list(Path(path).parents)[:2])
 
 
 def result_name(path):

@@ -91,7 +91,7 @@ def _file_problem(path, digests):
         return f"{len(damaged)} changed or missing files, such as {damaged[0]}" if damaged else ""
     if problem := provenance.find_problem(path):
         return problem
-    if path.suffix not in provenance.KINDS:
+    if path.suffix not in provenance.KINDS or provenance.in_checked_folder(path):
         return ""
     problem = _table_problem(path) if path.suffix == ".parquet" else ""
     return problem or _source_problem(provenance.read(path), digests)
