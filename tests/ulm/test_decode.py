@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ulm.answers import OpenAnswers
-from ulm.decode import beam, greedy, legal_continuations
+from ulm.decode import beam, greedy, legal_continuations, n_best
 from ulm.prompt import DeepPrompt
 from ulm.tuned import LinearVerbalizer, TunedLM
 from ulm.vocabulary import EOS, SEPARATOR
@@ -153,6 +153,27 @@ def test_a_beam_of_as_many_hypotheses_as_answers_finds_the_best(lm, prompt, scop
         best = max(scored, key=lambda a, scored=scored: scored[a] / (len(a) + 1) ** length_penalty)
         assert tuple(tokens) == best
         assert score == pytest.approx(scored[best], abs=1e-3)
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 1.0])
+@pytest.mark.parametrize("following, steps", [(ANSWERS, 5), (DIGITS, 4)], ids=["listed", "digits"])
+def test_the_n_best_are_the_most_probable_answers_in_order(lm, prompt, length_penalty, following, steps):
+    rows, answers = sources(4, 160, 2), list(every_answer(following))
+    arguments = dict(max_steps=steps, following=following, length_penalty=length_penalty, beam_size=len(answers))
+    ranked = n_best(TunedLM(lm, prompt, "all", 0.0), rows, num_best=5, **arguments)
+    for row, hypotheses in zip(rows, ranked):
+        scored = {a: log_probability(lm, prompt, row, a, scope="all", following=following) for a in answers}
+        best = sorted(answers, key=lambda a, scored=scored: -scored[a] / (len(a) + 1) ** length_penalty)
+        assert [hypothesis.tokens for hypothesis in hypotheses] == best[:5]
+        assert [hypothesis.score for hypothesis in hypotheses] == pytest.approx([scored[a] for a in best[:5]], abs=1e-3)
+
+
+def test_a_beam_over_equal_variants_is_the_beam_over_one(lm, prompt):
+    rows, arguments = sources(4, 30, 9), dict(max_steps=4, following=DIGITS, beam_size=6)
+    tuned = TunedLM(lm, prompt, "target", 0.0)
+    outputs, scores = beam(tuned, rows, **arguments)
+    repeated, repeated_scores = beam(tuned, [row for row in rows for _ in range(3)], sources_per_row=3, **arguments)
+    assert repeated == outputs and repeated_scores == pytest.approx(scores, abs=1e-4)
 
 
 @pytest.mark.slow

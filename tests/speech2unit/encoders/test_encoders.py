@@ -72,6 +72,22 @@ def log_mel():
     return LogMel(FrontEnd(torch.zeros(40), torch.ones(40), False, 20))
 
 
+# layers_up_to
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_an_encoder_without_its_upper_layers_gives_the_same_features_with_fewer_tensors(folder, tmp_path, layer):
+    settings, tensors = encoders.layers_up_to(folder, layer)
+    save_tensors(tmp_path / "cut/model.safetensors", tensors)
+    save_config(tmp_path / "cut/config.json", settings)
+    whole, cut = encoders.load(folder), encoders.load(tmp_path / "cut")
+    expected = encoders.encode(whole, WAVEFORMS, layer)
+    assert all(np.array_equal(a, b) for a, b in zip(expected, encoders.encode(cut, WAVEFORMS, layer)))
+    assert cut.num_layers == layer and "provenance" not in settings
+    num_blocks = {name.split(".")[1] for name in tensors if name.startswith(("blocks.", "layers."))}
+    assert num_blocks == set(map(str, range(layer)))
+
+
 # load
 
 
