@@ -66,12 +66,11 @@ class PromptModel:
             names: utterance_id of each; it decides the random variants of test-time augmentation and nothing else.
             num_best: number of answers in `Recognition.n_best`.
         """
-        results = []
-        for item, name in zip(items, names):
-            encoded = self.unit_encoder.encode_waveform(item) if self.unit_encoder else item
-            too_long = len(encoded.units) > MAX_UNITS
-            detail = f"{len(encoded.units)} units, at most {MAX_UNITS}: cut the recording into utterances"
-            results.append(BadAudio(name, "too_long", detail) if too_long else encoded)
+        results = self.unit_encoder.encode_waveforms(items) if self.unit_encoder else list(items)
+        for position, encoded in enumerate(results):
+            if len(encoded.units) > MAX_UNITS:
+                detail = f"{len(encoded.units)} units, at most {MAX_UNITS}: cut the recording into utterances"
+                results[position] = BadAudio(names[position], "too_long", detail)
         usable = [position for position, encoded in enumerate(results) if not isinstance(encoded, BadAudio)]
         tokens = {position: self._tokens(results[position]) for position in usable}
         max_tokens = self.decoding["max_tokens"] // max(self.decoding["beam_size"], num_best) // self.variants.sources_per_row
@@ -123,7 +122,8 @@ def _load_unit_encoder(folder, codebook, device):
         project.matrix = tensors["matrix"].numpy()
         project.offset = tensors["offset"].numpy()
     encoder = encoders.load(folder / "encoder", device)
-    return UnitEncoder(encoder, codebook["layer"], project, tensors["centroids"].numpy())
+    centroids = tensors["centroids"].numpy()
+    return UnitEncoder(encoder, codebook["layer"], project, centroids, in_batches=device.type != "cpu")
 
 
 def _load_pieces(folder, task):

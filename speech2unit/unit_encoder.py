@@ -22,6 +22,7 @@ from storage import provenance
 from storage.errors import data_error, nearest, one_of
 from storage.files import read_json
 
+MAX_BATCH_SECONDS = 240  # of padded audio that is encoded together
 CODEBOOK_FILES = ("config.json", "centroids.parquet", "projection.parquet")
 ENCODER_FILES = ("config.json", "model.safetensors")
 
@@ -70,8 +71,19 @@ class UnitEncoder:
         num_units: size of the codebook.
     """
 
-    def __init__(self, encoder, layer, project, centroids):
+    def __init__(self, encoder, layer, project, centroids, in_batches=False):
+        """Put the parts together.
+
+        Args:
+            encoder: an `Encoder`.
+            layer: the layer of its that the codebook was fitted on.
+            project: `Projection` of the codebook.
+            centroids: array `[K, dim]`.
+            in_batches: whether several waveforms are padded and encoded together. That is faster on a GPU. On a CPU it saves
+                nothing, and each waveform by itself gets the same bits every time.
+        """
         self.encoder = encoder
+        self.in_batches = in_batches
         self.layer = layer
         self.project = project
         self.centroids = centroids
@@ -105,21 +117,37 @@ class UnitEncoder:
         _check_encoder(folder, encoder_folder)
         encoders.check_layer(encoder, settings["layer"], folder / "config.json")
         project = projection.load(folder / "projection.parquet", settings["context_frames"])
-        return cls(encoder, settings["layer"], project, load_centroids(folder / "centroids.parquet"))
+        centroids = load_centroids(folder / "centroids.parquet")
+        return cls(encoder, settings["layer"], project, centroids, in_batches=torch.device(device).type != "cpu")
 
     def encode(self, audio):
         """Return the `EncodedUnits` of audio, a list of them for a list; see `encode_units`."""
         if isinstance(audio, list):
-            return [self.encode(item) for item in audio]
-        return self.encode_waveform(as_waveform(audio, self.sample_rate))
+            return self.encode_waveforms([as_waveform(item, self.sample_rate) for item in audio])
+        return self.encode_waveforms([as_waveform(audio, self.sample_rate)])[0]
 
-    def encode_waveform(self, waveform):
-        """Return the `EncodedUnits` of a float32 mono waveform `[N]` at `sample_rate`."""
+    def encode_waveforms(self, waveforms):
+        """Return a list with the `EncodedUnits` of each float32 mono waveform `[N_i]` at `sample_rate`."""
+        encoded = [None] * len(waveforms)
         with one_thread():
-            [features] = encoders.encode(self.encoder, [waveform], self.layer)
-            frame_units = nearest_centroids(self.project(features), self.centroids)
-        units, durations = collapse_runs(frame_units)
-        return EncodedUnits(units, durations, frame_units, self.frame_seconds)
+            for batch in self._batches([len(waveform) for waveform in waveforms]):
+                features = encoders.encode(self.encoder, [waveforms[i] for i in batch], self.layer)
+                for i, frames in zip(batch, features):
+                    frame_units = nearest_centroids(self.project(frames), self.centroids)
+                    encoded[i] = EncodedUnits(*collapse_runs(frame_units), frame_units, self.frame_seconds)
+        return encoded
+
+    def _batches(self, lengths):
+        """Yield lists of positions of the waveforms to encode together, those of similar length in one list."""
+        batch = []
+        for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+            padded_seconds = lengths[i] * (len(batch) + 1) / self.sample_rate
+            if batch and not (self.in_batches and padded_seconds <= MAX_BATCH_SECONDS):
+                yield batch
+                batch = []
+            batch.append(i)
+        if batch:
+            yield batch
 
 
 def _check_codebook(folder):

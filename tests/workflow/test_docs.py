@@ -143,8 +143,9 @@ def test_every_target_of_make_exists():
 def test_every_module_that_is_run_has_a_main():
     modules = {command.split()[2] for command in ALL_COMMANDS if command.startswith("python -m ")}
     for module in modules:
-        text = ROOT.joinpath(*module.split(".")).with_suffix(".py").read_text()
-        assert 'if __name__ == "__main__":' in text, module
+        path = ROOT.joinpath(*module.split("."))
+        text = (path / "__main__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
+        assert path.is_dir() or 'if __name__ == "__main__":' in text, module
 
 
 # One dry run per config file. Commands without one are planned together, with all values that they give to a list of --config.
