@@ -51,7 +51,7 @@ def test_a_task_on_published_units_has_neither(rows, config):
 
 
 def test_a_superb_task_names_its_encoder_and_its_head(rows, config):
-    settings = superb_bundle_settings(rows, config, SimpleNamespace(superb_task="KS_asc_full", run=""))
+    settings = superb_bundle_settings(rows, config, SimpleNamespace(superb_task="KS_asc_full"))
     assert settings["kind"] == "KS" and [part["name"] for part in settings["parts"]] == ["melhubert_mixed", "KS_asc_full"]
 
 

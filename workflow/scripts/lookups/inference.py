@@ -1,6 +1,6 @@
 """Look-ups of bundles: the parts of a trained task, and where they come from."""
 
-from workflow.scripts.lookups.superb import superb_prediction_settings
+from workflow.scripts.lookups.superb import training_settings
 from workflow.scripts.lookups.tasks import sampling_settings
 
 CODEBOOK_FILES = ("centroids.parquet", "projection.parquet", "config.json")
@@ -47,7 +47,7 @@ def bundle_settings(rows, config, wildcards):
 def superb_bundle_settings(rows, config, wildcards):
     """Return the settings of a SUPERB task's bundle."""
     row = rows["superb_tasks"][wildcards.superb_task]
-    settings = superb_prediction_settings(rows, config, wildcards)
+    settings = training_settings(row, config, rate_factor=1.0)
     parts = [part_row(rows, "encoder", "encoders", row["encoder"]), trained_row("head", wildcards.superb_task, row["corpus"])]
     return {name: settings[name] for name in ("kind", "tuning", "head")} | dict(parts=parts)
 
