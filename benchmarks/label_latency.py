@@ -57,7 +57,7 @@ def shares(recognizer, waveform):
     parts = dict(
         encoder=lambda: encoders.encode(unit_encoder.encoder, [waveform], unit_encoder.layer),
         units=lambda: collapse_runs(nearest_centroids(unit_encoder.project(features), unit_encoder.centroids)),
-        unit_lm=lambda: recognizer.model._decode([tokens], 0),
+        unit_lm=lambda: recognizer.model.decode([tokens], 0),
     )
     return {name: float(np.median([seconds(part)[0] for _ in range(NUM_RUNS)])) for name, part in parts.items()}
 

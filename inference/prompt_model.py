@@ -77,7 +77,7 @@ class PromptModel:
         for batch in length_batches([len(tokens[position]) for position in usable], max_tokens):
             positions = [usable[i] for i in batch]
             sources = [source for i in positions for source in self.variants(tokens[i], names[i])]
-            for position, answer in zip(positions, self._decode(sources, num_best)):
+            for position, answer in zip(positions, self.decode(sources, num_best)):
                 seconds = len(items[position]) / self.sample_rate if self.unit_encoder else None
                 results[position] = self._recognition(answer, results[position], seconds)
         return results
@@ -88,7 +88,8 @@ class PromptModel:
         return np.array([self.index_of[unit] for unit in units])
 
     @torch.no_grad()
-    def _decode(self, sources, num_best):
+    def decode(self, sources, num_best):
+        """Return the `DecodedAnswer` of each row; `sources`: its tokens and their variants, one row after another."""
         settings = {name: self.decoding[name] for name in ("beam_size", "length_penalty")}
         with mixed_precision(self.device):
             return decode_answers(
