@@ -82,7 +82,7 @@ def test_with_the_modules_of_a_job_another_encoder_changes_nothing_and_its_own_d
     (copy / "speech2unit/encoders/architectures/new.py").write_text("ADDED = 1\n")
     (copy / "speech2unit/encoders/architectures/cpc.py").open("a").write("\nADDED = 1\n")
     assert code() == before
-    edit(copy, "speech2unit/encoders/models/melhubert.py", "nn.GELU", "nn.ReLU")
+    edit(copy, "speech2unit/encoders/models/melhubert.py", "F.gelu", "F.relu")
     assert code() != before
 
 

@@ -57,7 +57,12 @@ def part_row(rows, part, table, name):
     row = rows[table][name]
     if row["checkpoint"]:
         checkpoint = rows["checkpoints"][row["checkpoint"]]
-        return dict(part=part, name=name, origin=f"published: {checkpoint['source']}", licence=checkpoint["licence"] or "unknown")
+        return dict(
+            part=part,
+            name=name,
+            origin=f"published: {', '.join(checkpoint['source'])}",
+            licence=checkpoint["licence"] or "unknown",
+        )
     made = f"{row['recipe']} of {row['parent']} on" if row.get("parent") else "trained on"
     corpora = ", ".join(row["corpora"])
     return (
