@@ -57,7 +57,7 @@ def seconds_to(accuracy, settings):
     """Return the seconds of training and the updates until an accuracy on the dev split.
 
     Raises:
-        ValueError: the accuracy is never reached.
+        ValueError: if the accuracy is never reached.
     """
     evaluate = TunedLM.measures
     evaluation_seconds = []

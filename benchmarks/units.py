@@ -43,7 +43,7 @@ def agreement(ours, peer, our_features, peer_features):
     """Return the largest relative error of features and the number of different units.
 
     Raises:
-        ValueError: the error exceeds 1e-5, or units differ.
+        ValueError: if the error exceeds 1e-5, or units differ.
     """
     error = max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(our_features, peer_features))
     changed = int(sum((a != b).sum() for a, b in zip(ours, peer)))

@@ -99,7 +99,7 @@ def eer_statistics(frame):
         frame: its column `score` says how sure the system is of the hypothesis, on the same scale for both classes.
 
     Raises:
-        ValueError: there are not exactly two classes.
+        ValueError: if there are not exactly two classes.
     """
     references = [" ".join(labels) for labels in frame.labels]
     hypotheses = [" ".join(labels) for labels in frame.predicted_labels]
@@ -243,7 +243,7 @@ def resample(frames, metric, *, num_resamples, seed):
         The metric of every frame, and for every resample the mean over the frames, `[R]`.
 
     Raises:
-        ValueError: the frames contain nothing that the metric counts.
+        ValueError: if the frames contain nothing that the metric counts.
     """
     metric = METRICS.get(metric, metric)
     statistics = [metric.statistics(frame) for frame in frames]
@@ -330,7 +330,7 @@ def require_two_classes(labels, place):
         place: what the labels belong to, for the error message.
 
     Raises:
-        ValueError: the number of classes is not two.
+        ValueError: if the number of classes is not two.
     """
     classes = sorted(set(labels))
     if len(classes) != 2:

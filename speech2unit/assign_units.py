@@ -20,7 +20,7 @@ def nearest_centroids(frames, centroids):
         Integer array `[T]`.
 
     Raises:
-        ValueError: where the dimensions differ.
+        ValueError: if the dimensions differ.
     """
     if frames.shape[1] != centroids.shape[1]:
         raise data_error(

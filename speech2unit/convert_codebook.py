@@ -21,7 +21,7 @@ def convert_codebook(*, checkpoint, centroids, projection, config, sha256, encod
         num_clusters: expected size of the codebook.
 
     Raises:
-        ValueError: where the file has another hash, or another number of clusters.
+        ValueError: if the file has another hash, or another number of clusters.
     """
     check_hashes(checkpoint, sha256)
     values = read_centroids(checkpoint[0])

@@ -31,7 +31,7 @@ def training_frames(paths, max_frames_per_corpus):
         List of arrays `[T, dim]`, corpus after corpus, each in order of utterance_id.
 
     Raises:
-        ValueError: where there is no frame.
+        ValueError: if there is no frame.
     """
     paths_of_corpus = {}
     for path in paths:
@@ -78,7 +78,7 @@ def fit_centroids(frames, *, num_clusters, num_iterations, num_restarts, seed):
         Centroids `[num_clusters, dim]`, and the number of frames nearest to each `[num_clusters]`.
 
     Raises:
-        ValueError: where there are fewer frames than clusters.
+        ValueError: if there are fewer frames than clusters.
 
     **Source:** faiss.Kmeans. Unlike the MiniBatchKMeans of GSLM it uses all frames in every iteration.
     """

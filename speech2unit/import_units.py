@@ -31,7 +31,7 @@ def parse_units(value, place, num_clusters):
         num_clusters: size of the codebook.
 
     Raises:
-        ValueError: where there is no unit, or one outside of 0 … num_clusters − 1.
+        ValueError: if there is no unit, or one outside of 0 … num_clusters − 1.
     """
     units = [int(unit) for unit in (value.split() if isinstance(value, str) else value)]
     if not units or not all(0 <= unit < num_clusters for unit in units):

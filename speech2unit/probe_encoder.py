@@ -61,7 +61,7 @@ def read_labels(manifest, label):
         label: position of the label column.
 
     Raises:
-        ValueError: where train or test has no labelled utterance, or all labels are the same.
+        ValueError: if train or test has no labelled utterance, or all labels are the same.
     """
     rows = [row for row in tables.read(manifest, MANIFEST).to_pylist() if row["speed"] == 1]
     labelled = {row["utterance_id"]: (row["split"], row["labels"][label]) for row in rows if len(row["labels"]) > label}

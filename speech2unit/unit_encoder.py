@@ -51,7 +51,7 @@ def encode_units(audio, codebook, device="cpu"):
         An `EncodedUnits`, or a list of them for a list.
 
     Raises:
-        ValueError: where the codebook or its encoder is missing or damaged, or audio cannot be used (`BadAudio`).
+        ValueError: if the codebook or its encoder is missing or damaged, or audio cannot be used (`BadAudio`).
 
     Example:
         >>> waveform, sample_rate = soundfile.read("a.wav")
@@ -89,7 +89,7 @@ class UnitEncoder:
             device: where the encoder runs.
 
         Raises:
-            ValueError: where a file is missing or damaged, or the encoder is not the one of the codebook.
+            ValueError: if a file is missing or damaged, or the encoder is not the one of the codebook.
         """
         import torch
 

@@ -39,7 +39,7 @@ def atomic(path):
     temporary file is deleted and the target is as before. Missing folders are created.
 
     Raises:
-        ValueError: the disk is full or not writable.
+        ValueError: if the disk is full or not writable.
     """
     path = Path(path)
     name = None
@@ -67,7 +67,7 @@ def atomic_folder(path):
     After an error the temporary folder is deleted and the target is as before. The list is the file `SHA256SUMS`.
 
     Raises:
-        ValueError: the disk is full or not writable.
+        ValueError: if the disk is full or not writable.
     """
     path = Path(path)
     temporary = None
@@ -103,7 +103,7 @@ def find_damage(path):
     This reads the whole file, but an undamaged file only once per process as long as it does not change.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: if there is no such file.
     """
     status = os.stat(path)
     identity = (status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns)
@@ -132,7 +132,7 @@ def write_json(path, value):
     """Write `value` as indented JSON, atomically.
 
     Raises:
-        ValueError: `value` contains NaN or infinity, which JSON does not have.
+        ValueError: if `value` contains NaN or infinity, which JSON does not have.
     """
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")

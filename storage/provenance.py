@@ -41,7 +41,7 @@ def running(*, job, stage, settings, inputs):
         inputs: paths that the job reads; folders are ignored.
 
     Raises:
-        ValueError: an input is not what its stage wrote; see `find_problem`.
+        ValueError: if an input is not what its stage wrote; see `find_problem`.
     """
     global _job
     for path in inputs:
@@ -57,7 +57,7 @@ def check(path):
     """Check that a result is what its stage wrote; see `find_problem`.
 
     Raises:
-        ValueError: it is not.
+        ValueError: if it is not.
     """
     if problem := find_problem(path):
         raise data_error(

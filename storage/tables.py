@@ -116,7 +116,7 @@ class Writer:
             rows: a table, a record batch, a dict of columns or a list of dicts, with exactly the schema's columns in any order.
 
         Raises:
-            ValueError: a column is missing or unknown, or a value is null in a column that is not nullable.
+            ValueError: if a column is missing or unknown, or a value is null in a column that is not nullable.
         """
         table = _as_table(rows, self.schema, self.path)
         for batch in table.combine_chunks().to_batches(max_chunksize=MAX_BATCH_ROWS):
@@ -163,7 +163,7 @@ def read(path, schema, columns=None):
         A `pyarrow.Table`.
 
     Raises:
-        ValueError: the file is missing or damaged, was not written by this module, or has other columns or a repeated key.
+        ValueError: if the file is missing or damaged, was not written by this module, or has other columns or a repeated key.
     """
     batches = list(stream(path, schema, columns))
     table = pa.Table.from_batches(batches, _subset(schema, columns))
@@ -187,7 +187,7 @@ def stream(path, schema, columns=None, batch_rows=1024):
         batch_rows: largest number of rows in a batch.
 
     Raises:
-        ValueError: the file is missing or damaged, was not written by this module, or has other columns.
+        ValueError: if the file is missing or damaged, was not written by this module, or has other columns.
     """
     with _readable(path, schema):
         _check_checksum(path, schema)

@@ -18,7 +18,7 @@ def all_schemas():
     """Return table name → schema, from every `schemas.py` of every package.
 
     Raises:
-        ValueError: two schemas have the same name.
+        ValueError: if two schemas have the same name.
     """
     root = Path(__file__).parents[1]
     files = sorted(file for package in root.glob("*/__init__.py") for file in package.parent.rglob("schemas.py"))
@@ -53,7 +53,7 @@ def verify(*, folder, makers):
         makers: pairs (regular expression of an output's path, rule that makes it).
 
     Raises:
-        ValueError: at least one file is wrong; the message lists each with the command that makes it again.
+        ValueError: if at least one file is wrong; the message lists each with the command that makes it again.
     """
     digests = {}
     wrong = []

@@ -48,7 +48,7 @@ def spell_words(words, lexicon, separator, place):
         place: of the words, for messages.
 
     Raises:
-        ValueError: the lexicon does not have a word.
+        ValueError: if the lexicon does not have a word.
     """
     spelled = []
     for word in words:

@@ -132,7 +132,7 @@ class RecurrentCTC(CTC):
         """Return logits `[B, T // downsampling, 1 + symbols]` and lengths `[B]`.
 
         Raises:
-            ValueError: an utterance has no frame left.
+            ValueError: if an utterance has no frame left.
         """
         x, lengths = self._downsample(self.projection(x), lengths)
         for layer in self.layers:

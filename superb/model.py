@@ -103,7 +103,7 @@ def build_model(encoder, *, tuning, head, num_outputs):
         num_outputs: list with the number of classes of each slot, or `[symbols]`, or `[speakers]`; see `superb.heads`.
 
     Raises:
-        ValueError: the method or the architecture is unknown.
+        ValueError: if the method or the architecture is unknown.
     """
     trunk = load_trunk(encoder)
     settings = dict(head)
@@ -125,7 +125,7 @@ def restore(model, tensors):
     """Load the tensors that were trained in another model of the same kind, see `training.fit.trained_state`.
 
     Raises:
-        ValueError: the model trains other tensors, or tensors of other shapes.
+        ValueError: if the model trains other tensors, or tensors of other shapes.
     """
     expected = _shapes(trained_state(model))
     given = _shapes(tensors)
@@ -148,7 +148,7 @@ def start_from(model, tensors):
         tensors: of the other model, see `training.fit.trained_state`.
 
     Raises:
-        ValueError: the other model has another head.
+        ValueError: if the other model has another head.
     """
     expected = _without_encoder(model.state_dict())
     given = _without_encoder(tensors)

@@ -31,7 +31,7 @@ class InputPrompt(EncoderTuning):
             init_scale: standard deviation.
 
         Raises:
-            ValueError: the initialization is unknown.
+            ValueError: if the initialization is unknown.
         """
         super().__init__()
         if initialization not in INITIALIZATIONS:

@@ -135,7 +135,7 @@ def prepare(trunk, *, method, **settings):
         settings: of the method.
 
     Raises:
-        ValueError: the method is unknown.
+        ValueError: if the method is unknown.
     """
     if method not in METHODS:
         raise data_error(

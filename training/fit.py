@@ -142,7 +142,7 @@ class Run:
         """Add the mean training loss since the last evaluation and the measures of `evaluate` to the curve; keep the best.
 
         Raises:
-            ValueError: a loss is not finite.
+            ValueError: if a loss is not finite.
         """
         self.add_to_curve("train", dict(loss=_finite(float(self.sums[0] / self.sums[1]), self.update)))
         self.sums.zero_()
@@ -212,7 +212,7 @@ def fit(
         The learning curve, rows of `storage.schemas.TRAINING`.
 
     Raises:
-        ValueError: a training or dev loss is not finite.
+        ValueError: if a training or dev loss is not finite.
     """
 
     def rate_factor(update):

@@ -71,7 +71,7 @@ def team(size):
         The `Team` of this process.
 
     Raises:
-        RuntimeError: a fork failed. Its own error is on standard error.
+        RuntimeError: if a fork failed. Its own error is on standard error.
     """
     if launched_rank() is not None:
         yield _launched_team()

@@ -43,7 +43,7 @@ class OpenAnswers:
             max_labels: maximum number of labels per answer.
 
         Raises:
-            ValueError: Labels share their tokens, or have different numbers of tokens.
+            ValueError: if labels share their tokens, or have different numbers of tokens.
         """
         self.label_of = {tuple(tokens): label for label, tokens in label_tokens.items()}
         widths = {len(tokens) for tokens in self.label_of}

@@ -30,7 +30,7 @@ def fairseq_dictionary(vocabulary):
     """Return fairseq's `Dictionary` with the symbols and counts of a table of `VOCABULARY`, in its order.
 
     Raises:
-        ValueError: fairseq orders the symbols differently.
+        ValueError: if fairseq orders the symbols differently.
     """
     from fairseq.data import Dictionary
 

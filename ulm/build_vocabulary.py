@@ -36,7 +36,7 @@ def check_codebook(codebooks, expected, place):
         place: table of the rows, for the error.
 
     Raises:
-        ValueError: They belong to another codebook.
+        ValueError: if they belong to another codebook.
     """
     wrong = set(codebooks) - {expected}
     if wrong:

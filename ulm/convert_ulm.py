@@ -36,7 +36,7 @@ def dictionary_rows(text, num_units, place):
         place: the file, for errors.
 
     Raises:
-        ValueError: The file is no dictionary of these units.
+        ValueError: if the file is no dictionary of these units.
     """
     rows = [dict(index=i, symbol=symbol, unit=None, count=0) for i, symbol in enumerate(SPECIALS)]
     for line in text.splitlines():
@@ -74,7 +74,7 @@ def convert(tensors, config, place):
         A dict from our name to the tensor in float32, and rows of `LOAD_REPORT`.
 
     Raises:
-        ValueError: Tensors are missing, unknown or of other shapes, which the message names.
+        ValueError: if tensors are missing, unknown or of other shapes, which the message names.
     """
     names = {source: source.removeprefix(PREFIX) for source in tensors}
     converted = {name: tensors[source] for source, name in names.items() if name not in LEFT_OUT}

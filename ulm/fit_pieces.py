@@ -57,7 +57,7 @@ def learn(rows, *, num_pieces, num_units, max_piece_units):
         The model as bytes.
 
     Raises:
-        ValueError: The number of pieces is impossible.
+        ValueError: if the number of pieces is impossible.
     """
     import sentencepiece
 

@@ -30,7 +30,7 @@ def initial_prompt(config, task_prompts, *, kind, length, dropout, initializatio
             of the pseudo-tasks. `pseudo_task`: the keys and values of a deep prompt also come from random pseudo-tasks.
 
     Raises:
-        ValueError: The unit LM has no pseudo-tasks to start from.
+        ValueError: if the unit LM has no pseudo-tasks to start from.
     """
     prompt = DeepPrompt(config, length, dropout) if kind == "deep" else InputPrompt(config, length)
     if initialization == "normal":

@@ -124,7 +124,7 @@ def unfreeze(tuned, *, lora_rank, train_lm):
         train_lm: whether all weights of the unit LM are trained.
 
     Raises:
-        ValueError: The scope is `target`, under which the sources would be read without the trained weights.
+        ValueError: if the scope is `target`, under which the sources would be read without the trained weights.
     """
     if (lora_rank or train_lm) and tuned.scope != "all":
         raise data_error(

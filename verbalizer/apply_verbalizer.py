@@ -14,7 +14,7 @@ def verbalize(labels, units_of, place):
         place: table of the row, for the error.
 
     Raises:
-        ValueError: A label does not occur in the training split.
+        ValueError: if a label does not occur in the training split.
     """
     for label in labels:
         if label not in units_of:

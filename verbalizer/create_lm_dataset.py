@@ -27,7 +27,7 @@ def label_positions(labels, corpus_labels, place):
         A list of positions, or a slice of all labels if the column is a sequence (`name[]`).
 
     Raises:
-        ValueError: The corpus has no such column.
+        ValueError: if the corpus has no such column.
     """
     for name in labels:
         if name not in corpus_labels:
@@ -53,7 +53,7 @@ def join(units, manifest, positions, place):
         place: the table of units, for the error.
 
     Raises:
-        ValueError: An utterance is in only one of the two tables.
+        ValueError: if an utterance is in only one of the two tables.
     """
     labels_of = dict(zip(manifest["utterance_id"].to_pylist(), manifest["labels"].to_pylist()))
     names = units["utterance_id"].to_pylist()

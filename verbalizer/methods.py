@@ -63,7 +63,7 @@ def label_map(label_counts, units):
         A dict from each label to its units, which no other label has: `{"yes": [17], "no": [4]}`.
 
     Raises:
-        ValueError: There is one unit for several labels.
+        ValueError: if there is one unit for several labels.
     """
     if len(units) == 1 < len(label_counts):
         raise data_error(

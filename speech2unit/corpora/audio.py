@@ -99,7 +99,7 @@ def read_audio(path, *, sample_rate, speed=1.0, start_seconds=0.0, end_seconds=N
         float32 mono waveform `[N]`, and the `AudioInfo` of the segment.
 
     Raises:
-        BadAudio: where the file breaks one of the `RULES`.
+        BadAudio: if the file breaks one of the `RULES`.
     """
     samples, info = decode(path, start_seconds, end_seconds)
     return convert(samples, info.sample_rate, sample_rate=sample_rate, speed=speed, path=path), info
@@ -117,7 +117,7 @@ def read_utterance(path, row, *, sample_rate):
         float32 mono waveform `[N]`.
 
     Raises:
-        ValueError: where the file breaks a rule (`BadAudio`), or has other samples than when the manifest was made.
+        ValueError: if the file breaks a rule (`BadAudio`), or has other samples than when the manifest was made.
     """
     waveform, info = read_audio(path, sample_rate=sample_rate, speed=row["speed"], **segment_times(row))
     if info.audio_hash != row["audio_hash"]:
@@ -148,7 +148,7 @@ def decode(path, start_seconds=0.0, end_seconds=None):
         float32 mono samples `[N]`, channels averaged, and the `AudioInfo` of the segment.
 
     Raises:
-        BadAudio: where the file breaks one of the `RULES`.
+        BadAudio: if the file breaks one of the `RULES`.
     """
     with _open(path) as file:
         _check_ogg(file, path)

@@ -66,7 +66,7 @@ def concatenate_clips(*, manifest, audio, metadata, root, num_utterances, clips_
         seed: seed of all draws.
 
     Raises:
-        ValueError: where a clip has no speaker, or not exactly one word as its label.
+        ValueError: if a clip has no speaker, or not exactly one word as its label.
     """
     clips = read_words(manifest, root)
 

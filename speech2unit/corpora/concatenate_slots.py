@@ -13,7 +13,7 @@ CLOSE = "</>"  # ends a slot
 
 
 def slot_of_each_label(slots, labels, place="concatenate_slots.slots"):
-    """Turn slot → labels into label → slot. Raises `ValueError` where one of `labels` fills no slot, or a label fills two."""
+    """Turn slot → labels into label → slot. Raises `ValueError` if one of `labels` fills no slot, or a label fills two."""
     filling = [label for labels_of_slot in slots.values() for label in labels_of_slot]
     unfilled = sorted(set(labels) - set(filling))
     ambiguous = sorted(label for label in set(filling) if filling.count(label) > 1)
@@ -80,7 +80,7 @@ def concatenate_slots(*, manifests, audio, metadata, roots, slots, num_utterance
         seed: seed of all draws.
 
     Raises:
-        ValueError: where a label fills no slot or two, or a clip has no speaker or not exactly one word as its label.
+        ValueError: if a label fills no slot or two, or a clip has no speaker or not exactly one word as its label.
     """
     corpora = [read_words(manifest, root) for manifest, root in zip(manifests, roots)]
     labels = {row["labels"][0] for clips in corpora for split in SPLITS for row in clips[split]}

@@ -65,7 +65,7 @@ def _describe_folder(folder):
 
 
 def match_file_name(pattern, path, source):
-    """Match a regular expression with a whole file name without its extension. Raises `ValueError` where it does not match."""
+    """Match a regular expression with a whole file name without its extension. Raises `ValueError` if it does not match."""
     match = re.fullmatch(pattern, path.stem)
     if not match:
         raise data_error(
@@ -112,7 +112,7 @@ def read_fields(path, num_fields, source, separator=None):
 
 
 def read_table(path, columns, source, delimiter=","):
-    """Return the rows of a CSV file with a header, as dicts. Raises `ValueError` where one of `columns` is missing."""
+    """Return the rows of a CSV file with a header, as dicts. Raises `ValueError` if one of `columns` is missing."""
     with open(existing_path(path, source), newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file, delimiter=delimiter))
     missing = [name for name in columns if not rows or rows[0].get(name) is None]
@@ -148,7 +148,7 @@ def with_labels(rows, label_columns):
     """Keep those labels of the rows that `label_columns` of config/corpora.tsv names, in its order, as lists.
 
     Raises:
-        ValueError: where the corpus has no such label column.
+        ValueError: if the corpus has no such label column.
     """
     names = [name.strip() for name in label_columns.split(",") if name.strip()]
     for row in rows:
@@ -170,7 +170,7 @@ def with_labels(rows, label_columns):
 
 
 def one_second_segments(path):
-    """Return the whole seconds of a recording: (0.0, 1.0), (1.0, 2.0), … Raises `ValueError` where it cannot be read."""
+    """Return the whole seconds of a recording: (0.0, 1.0), (1.0, 2.0), … Raises `ValueError` if it cannot be read."""
     try:
         seconds = soundfile.info(path).duration
     except soundfile.LibsndfileError as error:

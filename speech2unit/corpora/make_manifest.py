@@ -36,7 +36,7 @@ def read_corpus(corpus):
         corpus: row of config/corpora.tsv.
 
     Raises:
-        ValueError: where there is no such adapter, it has no use for a filled cell, or the corpus is not as it expects.
+        ValueError: if there is no such adapter, it has no use for a filled cell, or the corpus is not as it expects.
     """
     names = [module.name for module in pkgutil.iter_modules(adapters.__path__)]
     if corpus["adapter"] not in names:
@@ -168,7 +168,7 @@ def check_overlap(rows, column, place, *, allowed):
         allowed: whether to print the number of overlaps instead of an error.
 
     Raises:
-        ValueError: where a value of the column is in two splits.
+        ValueError: if a value of the column is in two splits.
     """
     utterance_of_split = defaultdict(dict)  # value → split → one of its utterances there
     for row in rows:
@@ -240,7 +240,7 @@ def make_manifest(
         num_workers: threads that decode.
 
     Raises:
-        ValueError: where the corpus breaks a rule.
+        ValueError: if the corpus breaks a rule.
     """
     rows = read_corpus(corpus)
     place = f"corpus {corpus['corpus']}, {corpus['root']}"

@@ -23,7 +23,7 @@ def draw_pairs(rows, *, num_mixtures, clips_per_speaker, rng):
         rng: generator of the draws.
 
     Raises:
-        ValueError: where there are fewer than two speakers.
+        ValueError: if there are fewer than two speakers.
     """
     clips_of = group_by_speaker(rows)
     speakers = list(clips_of)
@@ -86,7 +86,7 @@ def mix_speakers(*, manifest, audio, metadata, root, num_mixtures, clips_per_spe
         seed: seed of all draws.
 
     Raises:
-        ValueError: where a split has fewer than two speakers.
+        ValueError: if a split has fewer than two speakers.
     """
     clips = read_clips(manifest, root)
 

@@ -80,7 +80,7 @@ def check_splits(rows, place, label_columns=""):
             position; else it must be in its own column.
 
     Raises:
-        ValueError: where the splits lack one of these properties.
+        ValueError: if the splits lack one of these properties.
     """
     _check_no_split_is_empty(rows, place)
     is_sequence = label_columns.endswith(SEQUENCE)

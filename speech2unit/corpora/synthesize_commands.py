@@ -66,7 +66,7 @@ class Synthesizer:
         return 0
 
     def set_voice(self, language, variant):
-        """Choose a dialect such as `en-us` and a voice such as `f1`. Raises `ValueError` where espeak-ng lacks them."""
+        """Choose a dialect such as `en-us` and a voice such as `f1`. Raises `ValueError` if espeak-ng lacks them."""
         variants = sorted(path.name for path in Path(espeakng_loader.get_data_path(), "voices", "!v").iterdir())
         if variant not in variants or self.library.espeak_SetVoiceByName(f"{language}+{variant}".encode()):
             raise data_error(
@@ -127,7 +127,7 @@ def draw_speakers(*, num_speakers, languages, variants, prosody, seed):
         `{split: [{name: "train03f1", language, variant, rate, pitch, pitch_range, rng}]}`.
 
     Raises:
-        ValueError: where voices repeat, or are too few to give each split its own.
+        ValueError: if voices repeat, or are too few to give each split its own.
     """
     shuffled = list(np.random.default_rng(seed).permutation(variants))
     num_variants = len(variants)
@@ -263,7 +263,7 @@ def synthesize_commands(
         seed: seed of all draws.
 
     Raises:
-        ValueError: where espeak-ng lacks a voice or says nothing, or where the voices are too few.
+        ValueError: if espeak-ng lacks a voice or says nothing, or where the voices are too few.
     """
     metadata = Path(metadata)
     audio = Path(audio)

@@ -107,7 +107,7 @@ def load(folder, device="cpu"):
     """Return the `Encoder` saved in `folder`, ready for inference.
 
     Raises:
-        ValueError: the folder holds no encoder, or one of an unknown architecture.
+        ValueError: if the folder holds no encoder, or one of an unknown architecture.
     """
     return _architecture_of(folder).load(Path(folder), device)
 
@@ -146,7 +146,7 @@ def encode(encoder, waveforms, layer):
         List of float32 arrays `[T_i, dim]`.
 
     Raises:
-        ValueError: there is no such layer, or a waveform has several channels or is shorter than one frame.
+        ValueError: if there is no such layer, or a waveform has several channels or is shorter than one frame.
     """
     check_layer(encoder, layer, "layer")
     waveforms = [np.asarray(waveform, dtype=np.float32) for waveform in waveforms]

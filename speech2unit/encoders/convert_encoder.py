@@ -25,7 +25,7 @@ def convert_encoder(*, checkpoint, model, config, load_report, architecture, sha
         sizes: settings of the architecture; empty: they are read from transformers' config.json.
 
     Raises:
-        ValueError: a file has another SHA-256, there are no sizes, or the tensors are not those of the architecture.
+        ValueError: if a file has another SHA-256, there are no sizes, or the tensors are not those of the architecture.
     """
     check_hashes(checkpoint, sha256)
     module = import_architecture(architecture)

@@ -21,7 +21,7 @@ def extract_members(archive, targets):
         targets: base name of a member → path to write it to.
 
     Raises:
-        ValueError: a name is missing or occurs twice; a member is a link or a device, or has a path outside of the archive's
+        ValueError: if a name is missing or occurs twice; a member is a link or a device, or has a path outside of the archive's
             own folder; or the archive grows more than `MAX_RATIO` times.
     """
     try:

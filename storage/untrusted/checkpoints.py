@@ -38,7 +38,7 @@ def check_hashes(paths, expected):
         expected: their hexadecimal SHA-256 in the same order, `-` for an unknown one. An empty list checks nothing.
 
     Raises:
-        ValueError: a file has another SHA-256.
+        ValueError: if a file has another SHA-256.
     """
     for path, expected_hash in zip(paths, expected):
         if expected_hash == "-":
@@ -65,7 +65,7 @@ def read_tensors(path):
         bytes; changing them does not change the file.
 
     Raises:
-        ValueError: the file is damaged or contains anything else than tensors and plain values.
+        ValueError: if the file is damaged or contains anything else than tensors and plain values.
     """
     with _only_tensors(path):
         mapped = _map(path)
@@ -99,7 +99,7 @@ def read_array(path):
     """Return the array in a .npy file as a tensor.
 
     Raises:
-        ValueError: the file is damaged or holds anything else than floating-point numbers.
+        ValueError: if the file is damaged or holds anything else than floating-point numbers.
     """
     import torch
 
@@ -114,7 +114,7 @@ def read_centroids(path):
     """Return the centroids `[K, D]`, float32, of a scikit-learn KMeans or MiniBatchKMeans that joblib or pickle wrote.
 
     Raises:
-        ValueError: the file is damaged, or holds no such model or values that are not finite.
+        ValueError: if the file is damaged, or holds no such model or values that are not finite.
     """
     with _only_tensors(path):
         model = _ArrayUnpickler(io.BytesIO(_codebook_bytes(path))).load()

@@ -33,7 +33,7 @@ def fetch(url, part, timeout_seconds):
         timeout_seconds: time to wait for the server.
 
     Raises:
-        requests.RequestException: the request failed.
+        requests.RequestException: if the request failed.
     """
     position = part.seek(0, os.SEEK_END)
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={position}-"} if position else {})
@@ -55,7 +55,7 @@ def check(part, sha256):
         sha256: its hexadecimal SHA-256, or `-` if that is unknown.
 
     Raises:
-        WrongContent: the file is empty, is a web page or has another hash.
+        WrongContent: if the file is empty, is a web page or has another hash.
     """
     part.flush()
     part.seek(0)
@@ -115,7 +115,7 @@ def download_checkpoint(*, file, address, sha256, num_attempts, pause_seconds, t
         timeout_seconds: time to wait for the server in each attempt.
 
     Raises:
-        ValueError: the download failed, there is no address, or another process is downloading the file.
+        ValueError: if the download failed, there is no address, or another process is downloading the file.
     """
     file = Path(file)
     if file.exists() and sha256 in ("-", files.sha256(file)):

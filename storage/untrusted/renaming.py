@@ -19,7 +19,7 @@ def rename_tensors(architecture, names, tensors, expected_shapes, sizes):
         Our name → tensor, and the rows of `storage.schemas.LOAD_REPORT`.
 
     Raises:
-        ValueError: tensors are missing, unexpected or have another shape; the message lists them.
+        ValueError: if tensors are missing, unexpected or have another shape; the message lists them.
     """
     renamed = {name: tensors[source] for source, name in names.items() if name}
     counts = Counter(names.values())

@@ -133,7 +133,7 @@ def checked_sizes(value):
     The types are checked because Python can multiply other things than numbers: `[0] * 10**9` is a huge list.
 
     Raises:
-        pickle.UnpicklingError: `value` is something else.
+        pickle.UnpicklingError: if `value` is something else.
     """
     if type(value) in (tuple, list) and len(value) <= MAX_DIMENSIONS and all(type(n) is int and 0 <= n < 2**63 for n in value):
         return tuple(value)

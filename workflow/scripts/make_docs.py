@@ -293,7 +293,7 @@ PARTS = {  # page → name of a generated part → the function that returns its
 
 
 def generated(page):
-    """Return the text of a page with its generated parts made again. Raises `ValueError` where a mark is missing."""
+    """Return the text of a page with its generated parts made again. Raises `ValueError` if a mark is missing."""
     text = (ROOT / page).read_text()
     for name, make in PARTS[page].items():
         begin, end = f"<!-- generated: {name} -->\n", f"<!-- end of {name} -->"

@@ -26,7 +26,7 @@ def read_rows(*, root, speaker_pattern):
             has one); empty: the name up to the first `_`.
 
     Raises:
-        ValueError: where the tree or the pattern is not as expected.
+        ValueError: if the tree or the pattern is not as expected.
     """
     root = Path(root)
     folders = _folders(root)
@@ -117,7 +117,7 @@ def _visible(folder, pattern):
 
 
 def _speaker(path, pattern):
-    """Return the speaker in a file name. Raises `ValueError` where the pattern does not match."""
+    """Return the speaker in a file name. Raises `ValueError` if the pattern does not match."""
     match = pattern.search(path.stem)
     if not match:
         raise data_error(

@@ -40,7 +40,7 @@ def _split_rows(folder, split):
 
 
 def _below_root(path, place):
-    """Return the part of a path from `wav16k` on. Raises `ValueError` where it has none."""
+    """Return the part of a path from `wav16k` on. Raises `ValueError` if it has none."""
     parts = PurePosixPath(path).parts
     if AUDIO not in parts:
         raise data_error(

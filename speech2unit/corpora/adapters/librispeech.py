@@ -43,7 +43,7 @@ def character_symbols(text, place, source):
 
 
 def read_lexicon(folder):
-    """Return word → its first phonemes in the lexicons of a folder. Raises `ValueError` where there is no lexicon."""
+    """Return word → its first phonemes in the lexicons of a folder. Raises `ValueError` if there is no lexicon."""
     lexicon = {}
     for path in matching_paths(folder, "librispeech-lexicon*.txt", LEXICON_SOURCE):
         for line in read_lines(path, LEXICON_SOURCE):

@@ -81,7 +81,7 @@ def _read(place):
 
 
 def _select(table, where, place):
-    """Return the rows of a table for which all conditions hold. Raises `ValueError` where none is left."""
+    """Return the rows of a table for which all conditions hold. Raises `ValueError` if none is left."""
     for condition in _split_list(where):
         name, equals, value = (part.strip() for part in condition.partition("="))
         if not equals:

@@ -146,7 +146,7 @@ def convert(tensors, sizes):
         Our name → tensor, and the rows of a load report, with an empty name for what is left out.
 
     Raises:
-        ValueError: tensors are missing, unexpected or of another shape; the message lists them.
+        ValueError: if tensors are missing, unexpected or of another shape; the message lists them.
     """
     with torch.device("meta"):
         model = CPCModel(CPCConfig(**sizes))

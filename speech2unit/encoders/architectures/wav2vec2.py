@@ -48,7 +48,7 @@ class Wav2Vec2:
         whichever utterances are passed together. On a GPU, they are padded to a batch unless one is too long for that.
 
         Raises:
-            ValueError: a waveform is shorter than one frame.
+            ValueError: if a waveform is shorter than one frame.
         """
         frames = [self._frames(waveform) for waveform in waveforms]
         if torch.device(self.device).type != "cpu" and max(map(len, frames)) <= chunks.MAX_FRAMES:

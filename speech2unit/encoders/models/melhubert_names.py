@@ -61,7 +61,7 @@ def convert(tensors, sizes):
         Our name → tensor, and the rows of a load report.
 
     Raises:
-        ValueError: tensors are missing, unexpected or of another shape; the message lists them.
+        ValueError: if tensors are missing, unexpected or of another shape; the message lists them.
     """
     with torch.device("meta"):
         model = MelHuBERTModel(sizes_from(sizes, MelHuBERTConfig))
@@ -84,7 +84,7 @@ def published_checkpoint(tensors, settings, place):
         A dictionary with `model` and `Upstream_Config`, and mean and standard deviation `[2, 40]`.
 
     Raises:
-        ValueError: the format has no place for several sets of targets or for a front end that subtracts the loudness.
+        ValueError: if the format has no place for several sets of targets or for a front end that subtracts the loudness.
     """
     if len(settings["num_targets"]) > 1 or settings["subtract_loudness"]:
         raise data_error(

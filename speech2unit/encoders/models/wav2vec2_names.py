@@ -54,7 +54,7 @@ def convert(tensors, sizes):
         values). The name in a row is empty for a tensor that hidden states do not depend on.
 
     Raises:
-        ValueError: tensors are missing, unexpected or of another shape; the message lists them.
+        ValueError: if tensors are missing, unexpected or of another shape; the message lists them.
     """
     with torch.device("meta"):
         model = Wav2Vec2Model(Wav2Vec2Config(**sizes))
@@ -201,7 +201,7 @@ def sizes_from_transformers(config):
         The fields of `Wav2Vec2Config` as a dictionary.
 
     Raises:
-        ValueError: the model is of another kind, or a value is no size.
+        ValueError: if the model is of another kind, or a value is no size.
     """
     config = config if isinstance(config, dict) else {}
     model_type = _value(config, "model_type", lambda value: value in MODEL_TYPES, f"one of {', '.join(MODEL_TYPES)}")
