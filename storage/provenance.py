@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from storage.errors import data_error
 from storage.files import CHECKSUM_PLACEHOLDER, find_damage, read_json, sha256
 
-KEY = "provenance"  # of the record, in a file's metadata or JSON
+KEY = "provenance"  # key of the record in a file's metadata or JSON
 FORMAT = 1  # version of the records and of the files that hold them; files of another version must be made again
 RESULTS = "results"  # folder of all results
 KINDS = (".parquet", ".safetensors", ".json")  # results that carry a record and a checksum
@@ -57,7 +57,7 @@ def check(path):
     """Check that a result is what its stage wrote; see `find_problem`.
 
     Raises:
-        ValueError: if it is not.
+        ValueError: if `find_problem` finds a problem.
     """
     if problem := find_problem(path):
         raise data_error(
@@ -70,7 +70,7 @@ def check(path):
 
 
 def find_problem(path):
-    """Return what is wrong with a result, as text; empty if nothing is, or if the file is none of the `KINDS` of results."""
+    """Return a text that says what is wrong with a result; empty if nothing is, or if its suffix is not one of `KINDS`."""
     if not result_name(path) or Path(path).suffix not in KINDS or not Path(path).is_file():
         return ""
     if damage := find_damage(path):
@@ -82,7 +82,7 @@ def find_problem(path):
 
 
 def result_name(path):
-    """Return the part of a path from its last folder `results` on; empty for files elsewhere."""
+    """Return the part of a path that begins with its last folder `results`; empty for a file that is not in such a folder."""
     parts = Path(path).parts
     if RESULTS not in parts:
         return ""
@@ -136,8 +136,8 @@ def read(path):
 def digest(path):
     """Return a SHA-256 of a file's content.
 
-    Of a result, this is the digest of its rows, tensors or JSON values without the record, so that it does not depend on
-    when and by which job the file was made. Of any other file, it is the digest of its bytes.
+    For a result, this is the digest of its rows, tensors or JSON values without the record. It does not depend on the time at
+    which the file was made or on the job that made it. For any other file, it is the digest of its bytes.
     """
     if Path(path).suffix == ".parquet":
         stored = (pq.read_metadata(path).metadata or {}).get(b"digest")

@@ -16,8 +16,8 @@ NOT_IN_ENCODER = ("head.", "layer_weights")  # beginnings of the names of parame
 class TaskModel(nn.Module):
     """An encoder with a head.
 
-    The inputs of all methods are a list: mono waveforms `[N_i]` at `trunk.sample_rate`, as float32 tensors or arrays. If nothing in
-    the encoder is trained, they may also be hidden states `[L + 1, T_i, D]`, see `superb.hidden_states.plain_hidden_states`.
+    The inputs of all methods are a list: mono waveforms `[N_i]` at `trunk.sample_rate`, as float32 tensors or arrays. If nothing
+    in the encoder is trained, they may also be hidden states `[L + 1, T_i, D]`, see `superb.hidden_states.plain_hidden_states`.
 
     The target of an utterance depends on the head. For one class per slot, it is their numbers, such as `[3]` or `[0, 4, 1]`. For
     sequences, it is the numbers of the symbols, from 1. For diarization, it is segments as labels, such as `1 0.00 0.42`.

@@ -1,4 +1,7 @@
-"""Decoding of every dev and test row by the tuned unit LM."""
+"""Decode every dev and test row with the tuned unit LM.
+
+The notation of rows, such as `u1 … uN`, is explained in `ulm/__init__.py`.
+"""
 
 import numpy as np
 
@@ -17,15 +20,16 @@ from verbalizer.schemas import VERBALIZER
 
 
 def sample_rows(tuned, rows, answers, symbols, variants_of, *, max_tokens, beam_size, length_penalty):
-    """Yield rows of `SAMPLES` without the seed: each row decoded among the answers, and freely over the whole vocabulary.
+    """Yield rows of `SAMPLES` without the seed. Each row is decoded twice: among the answers, and over the whole vocabulary.
 
     Args:
         tuned: a `TunedLM`.
-        rows: rows of `BINARIZED`.
+        rows: rows of `BINARIZED` to decode.
         answers: `ListedAnswers` or `OpenAnswers`.
-        symbols: dict from a vocabulary index to its symbol.
-        variants_of: function from a row to its sources `u1 … uN`, equally many for each row (see `source_variants`).
-        max_tokens: maximum number of tokens per batch, those of all hypotheses and variants included.
+        symbols: dict from each vocabulary index to its symbol.
+        variants_of: function that maps a row to a list of sources `u1 … uN`, with the same number of sources for each row (see
+            `source_variants`).
+        max_tokens: maximum number of tokens per batch, counting all hypotheses and variants.
         beam_size, length_penalty: see `beam`.
     """
     num_variants = len(variants_of(rows[0])) if rows else 1
@@ -54,12 +58,12 @@ def sample_rows(tuned, rows, answers, symbols, variants_of, *, max_tokens, beam_
 
 
 def source_variants(rows, vocabulary_size, *, num_variants, augmentation):
-    """Return the function for test-time augmentation: row → its source `u1 … uN` and `num_variants` augmented variants.
+    """Return a function that maps a row to its source `u1 … uN` and `num_variants` augmented variants of it.
 
-    The random numbers of a row follow from its utterance_id, so that every call returns the same variants.
+    The random numbers of a row depend only on its utterance_id, so that every call returns the same variants.
 
     Args:
-        rows: rows of `BINARIZED`; the training rows say which units are similar (see `substitution_table`).
+        rows: rows of `BINARIZED`; the training rows determine which units are similar (see `substitution_table`).
         vocabulary_size: number of vocabulary indices.
         num_variants: number of variants, not counting the source itself.
         augmentation: settings of `UnitAugmentation`.
@@ -85,11 +89,11 @@ def source_of(row):
 
 
 def answers_of(rows, metric, label_map, index_of, max_length_factor):
-    """Return the answers that may be decoded: sequences of any known labels, or the answers of the training rows alone.
+    """Return the answers that may be decoded: an `OpenAnswers` or a `ListedAnswers`.
 
     Args:
         rows: rows of `BINARIZED`.
-        metric: name of one of `METRICS`; its `open_answers` decides which of the two.
+        metric: name of one of `METRICS`; its attribute `open_answers` decides which of the two.
         label_map, index_of, max_length_factor: see `open_answers`.
     """
     if METRICS[metric].open_answers:
@@ -114,19 +118,25 @@ def sample(
     max_length_factor,
     test_time_augmentation,
 ):
-    """Stage: decode the dev and test rows under the prompt of every seed. See `SAMPLES`.
+    """Stage: decode the dev and test rows with the prompt of every seed. See `SAMPLES`.
 
     Matrix products are in bfloat16 if the device computes with it, as during prompt tuning.
 
     Args:
         rows: table of `BINARIZED`.
         verbalizer, vocabulary: tables of `VERBALIZER` and `VOCABULARY`.
-        model, config: files of the unit LM.
-        tuned_weights: file that `tune_prompt` has written.
-        samples: table to write.
+        model, config: safetensors and JSON file of the unit LM.
+        tuned_weights: safetensors file that `tune_prompt` wrote.
+        samples: table of `SAMPLES` to write.
         metric: name of one of `METRICS`, see `answers_of`.
-        scope: see `read_source`.
-        max_tokens, beam_size, length_penalty, max_length_factor, test_time_augmentation: see config/presets/prompts.yaml.
+        scope: scope of the prompt, `all` or `target`, see `read_source`.
+        max_tokens: maximum number of tokens per batch, counting all hypotheses and variants.
+        beam_size: number of hypotheses per utterance; 1: greedy decoding.
+        length_penalty: exponent of the length normalization in beam search.
+        max_length_factor: maximum number of labels of an open answer, relative to the longest training answer.
+        test_time_augmentation: the variants whose probabilities are averaged with those of the source:
+            num_variants: number of variants per source; 0: none.
+            augmentation: fields of `UnitAugmentation`.
     """
     binarized = tables.read(rows, BINARIZED).to_pylist()
     vocabulary_table = tables.read(vocabulary, VOCABULARY)

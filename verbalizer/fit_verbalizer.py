@@ -1,4 +1,4 @@
-"""Fitting of a task's label map on its training split."""
+"""Fit the label map of a task, from labels to units, on its training split."""
 
 from storage import tables
 from storage.schemas import SPLITS
@@ -27,10 +27,10 @@ def fit_verbalizer(*, lm_dataset, verbalizer, method, num_units, seed):
 
     Args:
         lm_dataset: table of `LM_DATASET`.
-        verbalizer: table to write.
+        verbalizer: table of `VERBALIZER` to write.
         method: name of one of `METHODS`.
         num_units: size of the codebook.
-        seed: seed of the method.
+        seed: seed of the method, for methods that draw at random.
     """
     label_counts, unit_counts = training_counts(lm_dataset)
     write_label_map(verbalizer, label_counts, unit_counts, METHODS[method](unit_counts, num_units, seed))

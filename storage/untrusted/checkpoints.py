@@ -65,7 +65,7 @@ def read_tensors(path):
         bytes; changing them does not change the file.
 
     Raises:
-        ValueError: if the file is damaged or contains anything else than tensors and plain values.
+        ValueError: if the file is damaged or contains anything other than tensors and plain values.
     """
     with _only_tensors(path):
         mapped = _map(path)
@@ -81,10 +81,12 @@ def read_tensors(path):
 
 
 def read_weights(path):
-    """Return the state dict in a checkpoint, name → dense tensor; all tensors of the file if it has no known layout.
+    """Return the state dict in a checkpoint: a dict from name to dense tensor.
+
+    If the layout of the file is not known, this has all tensors of the file.
 
     Raises:
-        ValueError: see `read_tensors`.
+        ValueError: if `read_tensors` refuses the file.
     """
     tensors = read_tensors(path)
     for key in STATE_DICT_KEYS:
@@ -99,7 +101,7 @@ def read_array(path):
     """Return the array in a .npy file as a tensor.
 
     Raises:
-        ValueError: if the file is damaged or holds anything else than floating-point numbers.
+        ValueError: if the file is damaged or holds anything other than floating-point numbers.
     """
     import torch
 
@@ -114,7 +116,7 @@ def read_centroids(path):
     """Return the centroids `[K, D]`, float32, of a scikit-learn KMeans or MiniBatchKMeans that joblib or pickle wrote.
 
     Raises:
-        ValueError: if the file is damaged, or holds no such model or values that are not finite.
+        ValueError: if the file is damaged, has no such model, or has values that are not finite.
     """
     with _only_tensors(path):
         model = _ArrayUnpickler(io.BytesIO(_codebook_bytes(path))).load()

@@ -29,7 +29,7 @@ def fetch(url, part, timeout_seconds):
 
     Args:
         url: address of the file.
-        part: file object, open for appending and reading, with the bytes received so far.
+        part: file object, open for appending and reading, which has the bytes received so far.
         timeout_seconds: time to wait for the server.
 
     Raises:
@@ -104,12 +104,12 @@ def download(url, part, *, sha256, num_attempts, pause_seconds, timeout_seconds)
 
 
 def download_checkpoint(*, file, address, sha256, num_attempts, pause_seconds, timeout_seconds):
-    """Stage: download a published file unless it is there with the right hash.
+    """Stage: download a published file, unless it already exists with the right hash.
 
     Args:
         file: path to write it to; its name is also its name on the server.
         address: URL of the folder on the server; empty if the user must copy the file there.
-        sha256: hexadecimal SHA-256, or `-` if that is unknown. Then any file that is there is kept.
+        sha256: hexadecimal SHA-256, or `-` if it is unknown; then an existing file is kept without a check.
         num_attempts: largest number of attempts.
         pause_seconds: pause after the first attempt, which doubles after each.
         timeout_seconds: time to wait for the server in each attempt.
