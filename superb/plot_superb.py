@@ -53,5 +53,10 @@ def draw(frame):
 
 
 def plot_superb(*, summary, figure):
-    """Stage: plot the summary of SUPERB tasks."""
+    """Stage: plot the summary of SUPERB tasks.
+
+    Args:
+        summary: table of `SUPERB_SUMMARY`.
+        figure: figure to write.
+    """
     save(draw(tables.read(summary, SUPERB_SUMMARY).to_pandas()), figure)

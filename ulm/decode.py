@@ -21,8 +21,8 @@ from ulm.prompt import read_source, target_logits
 def legal_continuations(sequences):
     """Return a dict from each prefix of some sequences to the set of tokens that may follow it.
 
-    The sequences are tuples of tokens that end in `</s>` (token 2). Example: `[(12, 2), (7, 5, 2)]` → `{(): {12, 7}, (12,): {2},
-    (7,): {5}, (7, 5): {2}}`.
+    The sequences are tuples of tokens that end in `</s>` (token 2). Example:
+    `[(12, 2), (7, 5, 2)]` → `{(): {12, 7}, (12,): {2}, (7,): {5}, (7, 5): {2}}`.
     """
     following = {}
     for sequence in sequences:
