@@ -10,13 +10,13 @@ from speech2unit.encoders.models.log_mel import NUM_MELS, SHIFT_SAMPLES, log_mel
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Strength of each augmentation; 0 turns it off."""
+    """Strength of each augmentation; 0 turns an augmentation off."""
 
     tempo: float  # the frame shift is multiplied by a random factor from e^−tempo to e^tempo
     warp: float  # the formants are multiplied by a random factor from e^−warp to e^warp (vocal tract length)
     equalizer_nats: float  # standard deviation of each of the 5 cosine terms of a random spectral tilt
     noise_probability: float  # probability of stationary noise, 3 to 9 nats below the loudest frame
-    max_masked_bins: int  # in one example out of three, up to this number of adjacent Mel bins are masked
+    max_masked_bins: int  # in one of three examples, a band of up to this number of adjacent Mel bins is masked
 
 
 def augmented_mel(waveform, augmentation, rng):
