@@ -1,7 +1,7 @@
-"""What k-means sees of a frame: the frame with its context, projected on the principal components of the training split.
+"""The input of k-means: a frame with its context, projected on the principal components of the training split.
 
-Every component is scaled by the fourth root of its variance. This is between plain PCA, where the components with the largest
-variance dominate, and whitening, where noise dominates.
+The standard deviation of every component after scaling is the fourth root of its variance. This is a compromise between plain
+PCA, in which the components with the largest variance dominate, and whitening, in which noise dominates.
 """
 
 import numpy as np
@@ -14,11 +14,11 @@ MIN_VARIANCE = 1e-10
 
 
 def with_context(frames, context_frames):
-    """Append to every frame its neighbours: `[T, D]` → `[T, (2c + 1) · D]`.
+    """Return every frame concatenated with its neighbours, `[T, (2c + 1) · D]`.
 
     Args:
         frames: array `[T, D]`.
-        context_frames: number c of frames before and after; the first and the last frame are repeated at the edges.
+        context_frames: number c of frames before and after each frame. At the edges, the first or the last frame is repeated.
     """
     c = context_frames
     padded = np.pad(frames, ((c, c), (0, 0)), mode="edge")
@@ -26,7 +26,15 @@ def with_context(frames, context_frames):
 
 
 def fit_projection(frames, num_components):
-    """Return the rows of `PROJECTION`, fitted on frames with context `[N, D]`; no row for 0 components."""
+    """Fit a projection.
+
+    Args:
+        frames: frames with context `[N, D]`.
+        num_components: number of principal components; 0: no projection.
+
+    Returns:
+        Rows of `PROJECTION`, one per component.
+    """
     if not num_components:
         return []
     mean = frames.mean(0, dtype=np.float64)
@@ -40,7 +48,10 @@ def fit_projection(frames, num_components):
 
 
 class Projection:
-    """Function from frames `[T, D]` to what k-means sees, `[T, num_components]`, or the frames with context if there is none."""
+    """Function that maps frames `[T, D]` to the input of k-means.
+
+    This is `[T, num_components]`, or the frames with context if the projection has no components.
+    """
 
     def __init__(self, context_frames, rows):
         self.context_frames = context_frames
@@ -53,5 +64,10 @@ class Projection:
 
 
 def load(path, context_frames):
-    """Return the `Projection` of a codebook from its table."""
+    """Return the `Projection` of a codebook.
+
+    Args:
+        path: table of `PROJECTION`.
+        context_frames: number of frames before and after each frame.
+    """
     return Projection(context_frames, tables.read(path, PROJECTION).sort_by("component").to_pylist())

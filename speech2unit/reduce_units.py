@@ -7,14 +7,23 @@ from storage import tables
 
 
 def collapse_runs(units):
-    """Return units without repetitions `[N]` and the length of each run `[N]`, from units `[T]`; the lengths sum to T."""
+    """Return the unit of each run of equal units `[N]`, and the length of each run `[N]`; the lengths sum to T.
+
+    Args:
+        units: units `[T]`, one per frame.
+    """
     units = np.asarray(units)
     starts = np.flatnonzero(np.diff(units, prepend=units[:1] - 1)) if len(units) else np.empty(0, int)
     return units[starts], np.diff(starts, append=len(units))
 
 
 def reduce_units(*, units, reduced_units):
-    """Stage: collapse the runs of every utterance of a table of `UNITS`. See `REDUCED_UNITS`."""
+    """Stage: collapse the runs of equal units in every utterance.
+
+    Args:
+        units: table of `UNITS`.
+        reduced_units: table of `REDUCED_UNITS` to write.
+    """
     with tables.writer(reduced_units, REDUCED_UNITS) as out:
         for batch in tables.stream(units, UNITS):
             out.write([_reduced_row(row) for row in batch.to_pylist()])

@@ -18,7 +18,10 @@ INITIALIZATIONS = ("normal", "mean", "ones")
 
 
 class InputPrompt(EncoderTuning):
-    """Vectors `[length, D]` before the frames at the input, ahead of the positional convolution: length · D trained parameters."""
+    """Vectors `[length, D]` before the frames at the input, ahead of the positional convolution.
+
+    Trained parameters: length · D.
+    """
 
     def __init__(self, trunk, *, length, initialization, init_scale):
         """Create the vectors.

@@ -54,11 +54,11 @@ def convert(tensors, sizes):
     """Convert a published checkpoint.
 
     Args:
-        tensors: published name → tensor, and `mean_std` `[2, 40]`.
-        sizes: the fields of `MelHuBERTConfig`, and `subtract_loudness` of the front end.
+        tensors: dict from published name to tensor. It also has `mean_std`, an array `[2, 40]`.
+        sizes: dict of the fields of `MelHuBERTConfig`, and `subtract_loudness` of the front end.
 
     Returns:
-        Our name → tensor, and the rows of a load report.
+        A dict from our name to tensor, and the rows of a load report.
 
     Raises:
         ValueError: if tensors are missing, unexpected or of another shape; the message lists them.
@@ -76,9 +76,9 @@ def published_checkpoint(tensors, settings, place):
     """Return an encoder in the format of its authors.
 
     Args:
-        tensors: our name → tensor, from model.safetensors.
-        settings: config.json.
-        place: path of config.json, for the message.
+        tensors: dict from our name to tensor, the content of model.safetensors.
+        settings: content of config.json.
+        place: path of config.json, for the error message.
 
     Returns:
         A dictionary with `model` and `Upstream_Config`, and mean and standard deviation `[2, 40]`.
