@@ -2,7 +2,8 @@
 
 Times are medians over rounds. In each round every encoder runs once, so that other load on the machine affects all of them
 equally. Multiply-adds are those that this implementation computes: a wide positional convolution counts as a product in the
-frequency domain, and products with the zeros of a sparse matrix count too. Fourier transforms, norms and activations do not count.
+frequency domain, and products with the zeros of a sparse matrix count too. Fourier transforms, norms and activations do not
+count.
 """
 
 import os
