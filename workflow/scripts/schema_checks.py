@@ -19,9 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def load_schema(path):
     """Return the JSON Schema in a YAML file.
 
-    References to `$defs` are replaced by what they name, which makes checks four times as fast. Two keywords of our own in a
-    property add values to its `enum`: `modules_of: folder` the names of the modules in that folder, and
-    `keys_of: module.NAME` the keys of a dict in a module.
+    References to `$defs` are replaced by the definitions, which makes checks four times as fast. Two keywords that are not part
+    of JSON Schema add values to the `enum` of a property: `modules_of: folder` adds the names of the modules in that folder, and
+    `keys_of: module.NAME` adds the keys of a dict in a module.
     """
     schema = yaml.safe_load(Path(path).read_text())
     schema = _without_references(schema, schema.pop("$defs", {}))
@@ -36,16 +36,16 @@ def load_schema(path):
 
 
 def check(value, schema_path, place, renamed_place=""):
-    """Raise an error about the first part of a value that a schema forbids.
+    """Check a value against a schema.
 
     Args:
-        value: what YAML or a row of a table holds.
-        schema_path: file of the JSON Schema. A schema explains a pattern in words under its own keyword `form`.
+        value: content of a YAML file, or a row of a table.
+        schema_path: file of the JSON Schema. Its additional keyword `form` explains a pattern in words.
         place: where the value is, for the error message.
-        renamed_place: what `RENAMED` has before the first key of the value, such as `ulms.`.
+        renamed_place: prefix of the value's keys in `RENAMED`, such as `ulms.`.
 
     Raises:
-        ValueError: if the schema forbids the value.
+        ValueError: if the schema forbids the value. The message is about the first forbidden part.
     """
     errors = sorted(_validator(schema_path).iter_errors(value), key=lambda error: [str(part) for part in error.path])
     if not errors:
@@ -68,7 +68,7 @@ def check(value, schema_path, place, renamed_place=""):
 
 
 def check_finite(value, place):
-    """Raise an error if a number in a nested value is infinite or NaN: JSON Schema lets NaN pass every bound."""
+    """Check a nested value. Raises `ValueError` if a number is infinite or NaN; in JSON Schema, NaN satisfies every bound."""
     if isinstance(value, float) and not math.isfinite(value):
         raise data_error(place, "a number must be finite", expected="a finite number", got=f"{value}", remedy="correct it")
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

@@ -1,4 +1,4 @@
-"""Wire a stage into a rule: which function it calls, and a digest of the code that it runs."""
+"""Connect a stage to a rule: the function that the rule calls, and a digest of the code that it runs."""
 
 import ast
 import functools
@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("storage", "training", "evaluation", "speech2unit", "verbalizer", "ulm", "superb")
 # Packages whose modules are chosen by name at run time: an import of one counts as an import of all of its modules.
 REGISTRIES = ("speech2unit.corpora.adapters", "speech2unit.encoders.architectures")
-# Modules that leave the digest as it is: schemas are checked at every read instead.
+# Names of modules that do not count for the digest. A change of a schema is noticed when a table is read.
 UNCHECKED = ("schemas", "tables", "errors", "progress", "provenance")
 
 
@@ -17,12 +17,12 @@ def stage(target, num_threads=1, root=ROOT):
     """Return the reserved params for `scripts/stage.py`.
 
     Args:
-        target: dotted module of the stage; its function has the name of the module.
-        num_threads: compute threads of the job. They are part of the result, since thread counts change floats.
+        target: dotted module of the stage. Its function has the same name as the module.
+        num_threads: number of compute threads of the job. It changes the last bits of floating-point results.
         root: folder of the packages.
 
     Returns:
-        dict with `stage`, `num_threads` and `code`, a digest of the module and of all first-party modules that it imports.
+        A dict with `stage`, `num_threads` and `code`, a digest of the module and of all first-party modules that it imports.
     """
     trees = {}
     pending = modules_of(target, root)
@@ -44,7 +44,7 @@ def code_and_imports(source):
 
 
 def modules_of(dotted, root=ROOT):
-    """Return the files of a first-party module: of a registry all of its modules, of another package its `__init__.py`."""
+    """Return the files of a first-party module; for a registry, all of its modules; for another package, its `__init__.py`."""
     path = Path(root).joinpath(*dotted.split("."))
     if dotted in REGISTRIES:
         return sorted(path.glob("*.py"))
@@ -66,7 +66,7 @@ def first_party_imports(tree):
 
 
 def without_docstrings(tree):
-    """Return the syntax tree without docstrings: what runs."""
+    """Return the syntax tree without docstrings, that is the code that runs."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
