@@ -14,9 +14,13 @@ from speech2unit.encoders.models.fast_layers import Linear
 
 
 def flops(sizes, num_samples):
-    """Return the floating-point operations of the matrix products for one waveform; a multiplication and an addition are two.
+    """Return the number of floating-point operations in the matrix products for one waveform.
 
-    Convolutions count as the model defines them, tap by tap.
+    A multiplication and an addition count as two operations. Convolutions count as the model defines them, tap by tap.
+
+    Args:
+        sizes: dict of the fields of `Wav2Vec2Config`.
+        num_samples: number of samples of the waveform.
     """
     total = 0
     length = num_samples
@@ -32,7 +36,7 @@ def flops(sizes, num_samples):
 
 
 def packed_peak(size=2048, repeats=20):
-    """Like `matmul_peak`, with a matrix in the memory layout of oneDNN."""
+    """Return the same as `side_by_side.matmul_peak`, for a matrix in the memory layout of oneDNN."""
     layer = Linear(size, size, bias=False).requires_grad_(False)
     x = torch.randn(size, size)
     layer.pack()
@@ -53,6 +57,7 @@ def agreement(ours, peer, our_features, peer_features):
 
 
 def main(runs=5):
+    """Run the benchmark."""
     sizes = hubert.sizes()
     waveforms, origin = hubert.clips()
     theirs = hubert.fairseq_hubert(sizes, seed=0)

@@ -7,7 +7,7 @@ Their arguments are the same everywhere, unless a docstring says otherwise:
     wildcards: the wildcards of the job, by name, such as `wildcards.corpus`.
     file: name of a file in a folder, such as `config.json`.
 
-A function whose name ends in `_settings` returns keyword arguments of the stage, as a dict. Most others return a path or a list of
-paths, relative to the folder of the project. `from_rows` in workflow/rules/common.smk turns a look-up into an input or params
+A function whose name ends in `_settings` returns keyword arguments of the stage, as a dict. Most others return a path or a list
+of paths, relative to the folder of the project. `from_rows` in workflow/rules/common.smk turns a look-up into an input or params
 function of Snakemake.
 """
