@@ -44,7 +44,11 @@ def packed_peak(size=2048, repeats=20):
 
 
 def agreement(ours, peer, our_features, peer_features):
-    """Return the largest relative error of features and the number of different units.
+    """Return the largest relative error of features, and the number of different units.
+
+    Args:
+        ours, peer: lists of units, one array per utterance.
+        our_features, peer_features: lists of features `[T_i, D]`.
 
     Raises:
         ValueError: if the error exceeds 1e-5, or units differ.

@@ -12,7 +12,7 @@ def data_error(place, rule, *, expected, got, remedy):
 
     Args:
         place: the file, table cell or setting that is wrong.
-        rule: what must hold there.
+        rule: the rule that it breaks, as a sentence.
         expected: what would be right.
         got: what is there instead.
         remedy: what the user can type or change.

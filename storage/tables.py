@@ -191,7 +191,18 @@ def read(path, schema, columns=None):
 
 
 def read_many(paths, schema, columns=None):
-    """Return several files of one schema as one table, in the order of `paths`; see `read`."""
+    """Return several files of one schema as one table.
+
+    Args:
+        paths: Parquet files; their rows are concatenated in this order.
+        schema, columns: as for `read`.
+
+    Returns:
+        A `pyarrow.Table`.
+
+    Raises:
+        ValueError: if `read` refuses one of the files.
+    """
     return pa.concat_tables([read(path, schema, columns) for path in paths])
 
 

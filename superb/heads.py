@@ -49,7 +49,13 @@ class MeanPooling(nn.Module):
         return self.linear(pooled), None
 
     def loss(self, logits, lengths, targets):
-        """Return the cross entropy, summed over slots and utterances, and the number of utterances; targets `[B, slots]`."""
+        """Return the cross entropy in nats, summed over slots and utterances, and the number of utterances.
+
+        Args:
+            logits: `[B, sum(num_outputs)]`.
+            lengths: not used.
+            targets: B lists with the number of the class in each slot.
+        """
         targets = torch.as_tensor(targets, device=logits.device)
         slots = zip(logits.split(self.num_outputs, -1), targets.unbind(-1))
         return sum(F.cross_entropy(part, target, reduction="sum") for part, target in slots), len(logits)

@@ -1,7 +1,7 @@
 """Compute the hidden states of an encoder, with or without the modules that a way of tuning adds to it.
 
 State 0 is the input of the first block, and state i is the output of block i, as in s3prl's upstreams. There is one difference:
-for encoders with layer norms before attention, s3prl normalises the last state once more.
+for encoders with layer norms before attention, s3prl normalizes the last state once more.
 """
 
 import torch

@@ -23,7 +23,13 @@ def task_label(row):
 
 
 def draw_panel(axes, title, rows):
-    """Draw one line per task: a dot for each seed, a diamond for the mean, and its interval."""
+    """Draw one line per task: a dot for each seed, a diamond for the mean, and its interval.
+
+    Args:
+        axes: the panel.
+        title: title of the panel.
+        rows: data frame with the rows of `SUPERB_SUMMARY` to draw.
+    """
     ordered = rows.sort_values(["fraction", "trained_parameters"], ascending=[False, True])
     labels = []
     for place, name in enumerate(dict.fromkeys(ordered.superb_task)):

@@ -29,7 +29,16 @@ def cost_values(frame, cost):
 
 
 def errors(frame, column, factor=1):
-    """Return the lengths `[2, N]` of the interval of a column below and above its value; NaN if it has no interval."""
+    """Return the lengths of intervals for error bars.
+
+    Args:
+        frame: data frame with N rows of `ENCODERS_SUMMARY`.
+        column: name of the column of values.
+        factor: factor of the unit of the axis.
+
+    Returns:
+        Array `[2, N]`: the lengths below and above each value; NaN if the value has no interval.
+    """
     if f"{column}_low" not in frame:
         return np.full((2, len(frame)), np.nan)
     value = frame[column].astype(float) * factor

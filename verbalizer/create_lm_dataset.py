@@ -92,7 +92,13 @@ def few_examples(rows, examples_per_class, seed):
 
 
 def report_scarce(rows, examples_per_class, place):
-    """Notify the user of classes that have fewer training rows than `examples_per_class`."""
+    """Notify the user of classes with few training rows.
+
+    Args:
+        rows: table of `LM_DATASET`.
+        examples_per_class: classes with fewer training rows are reported.
+        place: path of the table, for the message.
+    """
     train = rows.filter(pc.field("split") == SPLITS[0])
     class_counts = Counter(" ".join(labels) for labels in train["labels"].to_pylist())
     scarce = {name: count for name, count in class_counts.items() if count < examples_per_class}

@@ -13,7 +13,13 @@ def training_counts(lm_dataset):
 
 
 def write_label_map(verbalizer, label_counts, unit_counts, units):
-    """Write the table of `VERBALIZER` that pairs labels with `units`, the preferred ones first; see `label_map`."""
+    """Write the table of `VERBALIZER` that pairs labels with units.
+
+    Args:
+        verbalizer: table of `VERBALIZER` to write.
+        label_counts, unit_counts: the result of `training_counts`.
+        units: all units, the preferred ones first, as a method returns them; see `label_map`.
+    """
     units_of = label_map(label_counts, units)
     rows = [
         dict(label=label, units=units_of[label], label_count=count, unit_count=unit_counts[units_of[label][0]])

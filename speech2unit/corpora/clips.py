@@ -62,7 +62,15 @@ def draw_between(limits, rng):
 
 
 def join_clips(clips, *, sample_rate, pauses, rng):
-    """Read the audio of the rows `clips`, and join it as `join_waveforms` does."""
+    """Read the audio of some clips, and join it.
+
+    Args:
+        clips: rows of `read_clips`.
+        sample_rate, pauses, rng: as for `join_waveforms`.
+
+    Returns:
+        float32 waveform `[N]`.
+    """
     waveforms = [read_utterance(Path(clip["root"]) / clip["path"], clip, sample_rate=sample_rate) for clip in clips]
     return join_waveforms(waveforms, sample_rate=sample_rate, pauses=pauses, rng=rng)
 

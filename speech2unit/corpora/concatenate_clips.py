@@ -45,7 +45,13 @@ def draw_sequences(rows, *, num_utterances, clips_per_utterance, rng):
 
 
 def join_utterance(clips, *, pauses, rng, labels):
-    """Return the `Utterance` of some clips one after another, at the sample rate of the first clip."""
+    """Return the `Utterance` that joins some clips, at the sample rate of the first clip.
+
+    Args:
+        clips: rows of the clips, in this order.
+        pauses, rng: as for `join_waveforms`.
+        labels: labels of the utterance.
+    """
     sample_rate = clips[0]["sample_rate"]
     waveform = join_clips(clips, sample_rate=sample_rate, pauses=pauses, rng=rng)
     speakers = list(dict.fromkeys(clip["speaker"] for clip in clips))

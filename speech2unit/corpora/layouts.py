@@ -52,7 +52,14 @@ def matching_paths(folder, pattern, source):
 
 
 def only_matching_path(folder, pattern, source):
-    """Return the only path below `folder` that matches a glob pattern. Raises `ValueError` if there is none, or several."""
+    """Return the only path below `folder` that matches a glob pattern.
+
+    Args:
+        folder, pattern, source: as for `matching_paths`.
+
+    Raises:
+        ValueError: if no path matches, or several match.
+    """
     paths = matching_paths(folder, pattern, source)
     if len(paths) > 1:
         raise data_error(

@@ -159,7 +159,17 @@ def draw_speakers(*, num_speakers, languages, variants, prosody, seed):
 
 
 def draw_speaker(name, variant, *, languages, prosody, rng):
-    """Draw the dialect and the prosody of one speaker; see `draw_speakers`."""
+    """Draw the dialect and the prosody of one speaker.
+
+    Args:
+        name: name of the speaker.
+        variant: voice of the speaker.
+        languages, prosody: as for `draw_speakers`.
+        rng: `numpy.random.Generator` of the draws.
+
+    Returns:
+        A speaker as `draw_speakers` returns it.
+    """
     drawn = {parameter: rng.uniform(*prosody[parameter]) for parameter in ESPEAK_PARAMETERS}
     language = str(rng.choice(languages))
     return dict(name=name, language=language, variant=variant, rng=rng, **drawn)
@@ -193,9 +203,13 @@ def make_clip(speech, *, sample_rate, num_samples, snr_db, peak_db, rng):
 
 
 def coloured_noise(num_samples, *, exponent, lowest, rng):
-    """Return noise `[num_samples]` of mean power 1 with the power spectrum 1/f^exponent (0: white, 1: pink, 2: brown).
+    """Return noise `[num_samples]` of mean power 1 with the power spectrum 1/f^exponent.
 
-    The spectrum is flat below the frequency `lowest`, in cycles per sample.
+    Args:
+        num_samples: number of samples.
+        exponent: 0 for white, 1 for pink, 2 for brown noise, or a number in between.
+        lowest: frequency in cycles per sample, below which the spectrum is flat.
+        rng: `numpy.random.Generator`.
     """
     frequencies = np.maximum(np.fft.rfftfreq(num_samples), lowest)
     noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(num_samples)) * frequencies ** (-exponent / 2), num_samples)
@@ -203,7 +217,14 @@ def coloured_noise(num_samples, *, exponent, lowest, rng):
 
 
 def draw_words(speaker, num_clips, *, commands, unknown_words):
-    """Yield (label, word, index) for each clip of a speaker, `num_clips` of each class. The word of class `silence` is empty."""
+    """Yield (label, word, index) for each clip of a speaker. The word of class `silence` is empty.
+
+    Args:
+        speaker: a speaker of `draw_speakers`.
+        num_clips: number of clips of each class.
+        commands: words that are classes.
+        unknown_words: words of the class `unknown`, from which its clips are drawn.
+    """
     for label in (*commands, UNKNOWN, SILENCE):
         words = [label]
         if label == UNKNOWN:

@@ -43,7 +43,16 @@ def augmented_mel(waveform, augmentation, rng):
 
 
 def mask_bins(frames, augmentation, rng):
-    """Set some adjacent Mel bins of normalized frames `[T, 40]` to 0, their mean, in place; return the frames."""
+    """Set some adjacent Mel bins of normalized frames to 0, which is their mean.
+
+    Args:
+        frames: `[T, 40]`, changed in place.
+        augmentation: an `Augmentation`, whose `max_masked_bins` is used.
+        rng: `numpy.random.Generator`.
+
+    Returns:
+        The same frames.
+    """
     if augmentation.max_masked_bins and rng.random() < 1 / 3:
         width = rng.integers(1, augmentation.max_masked_bins + 1)
         start = rng.integers(0, NUM_MELS - width)

@@ -1,7 +1,7 @@
 """Tensors in foreign files: PyTorch's .pt and .pth (zip, and the older sequence of pickles), safetensors, .npy, joblib's km.bin.
 
 Only values are read. Nothing in a file is run (see `unpickling`), and no model is built from a checkpoint's own settings, which
-fairseq would evaluate. Files are mapped into memory, so that unused parts, such as the state of an optimiser, are never
+fairseq would evaluate. Files are mapped into memory, so that unused parts, such as the state of an optimizer, are never
 loaded. A file cannot make this module write anything, or reserve more memory than the file's size.
 """
 

@@ -119,7 +119,13 @@ def build_student(settings, dropout):
 
 
 def load(folder, device, build=build_model):
-    """Return the encoder saved in `folder`; `build`: settings → model without weights."""
+    """Return the encoder saved in `folder`.
+
+    Args:
+        folder: folder of the encoder.
+        device: device on which it computes.
+        build: function that maps the settings in config.json to a model without weights.
+    """
     encoder = load_trainable(folder, device, build)
     encoder.model.prepare()
     return encoder

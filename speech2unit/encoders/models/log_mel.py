@@ -86,7 +86,7 @@ class FrontEnd:
 
     mean: torch.Tensor  # `[40]`, over the training split
     std: torch.Tensor  # `[40]`
-    subtract_loudness: bool  # False, as published: global normalisation only
+    subtract_loudness: bool  # False: only the normalization over the training split, as published
     frame_ms: int = 20  # from one frame to the next: 10 or 20
 
     @property
