@@ -1,7 +1,7 @@
 """The input of k-means: a frame with its context, projected on the principal components of the training split.
 
-The standard deviation of every component after scaling is the fourth root of its variance. This is a compromise between plain
-PCA, in which the components with the largest variance dominate, and whitening, in which noise dominates.
+Every component is scaled so that its standard deviation becomes the fourth root of its original variance. This is a compromise
+between plain PCA, in which the components with the largest variance dominate, and whitening, in which noise dominates.
 """
 
 import numpy as np

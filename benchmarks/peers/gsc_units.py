@@ -14,8 +14,8 @@ NUM_UNITS, NUM_LABELS = 100, 12
 def token_rows():
     """Return pairs (tokens of the source, token of the label), and a text that says where they come from.
 
-    The token of a label is the unit whose number is the position of the label in alphabetical order. For timing, any mapping is
-    as good.
+    The token of a label is the unit whose number is the position of the label in alphabetical order. Any mapping serves
+    for timing.
     """
     root = Path(__file__).parents[2]
     path = root / default_config()["paths"]["data"] / FILE

@@ -73,8 +73,7 @@ def _names_a_split(folder):
 def _check_mixed(root, folders):
     """Check the folders in the root. Raises `ValueError` if some are split folders and others are class folders.
 
-    The name does not decide this alone, because a class may be called `train`, as in ESC-50: a split folder contains class
-    folders.
+    A split folder contains class folders. Its name alone does not decide, because a class may be called `train`, as in ESC-50.
     """
     splits = []
     others = []
