@@ -1,4 +1,4 @@
-# What jobs ask for beyond numbers.
+# Functions for the resources of jobs that are not plain numbers.
 
 
 def memory(megabytes):
