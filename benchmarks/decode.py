@@ -1,8 +1,9 @@
 """Labels of test rows from the published unit LM with a prompt: one cached pass over all rows, against fairseq's generator.
 
 The peer decodes like SpeechPrompt v1: in batches of 32, with the source forced token by token and without a cache. Both sides
-choose among twelve labels of one unit, so their predictions must agree. The weights are random, but the same on both sides. Ours
-runs like the stage `sample`, with matrix products in bfloat16 if the processor supports it; `ours_in_float32` is without it.
+choose among twelve labels of one unit each, so their predictions must agree. The weights are random, but the same on both sides.
+Ours runs like the stage `sample`, with matrix products in bfloat16 if the processor supports it; `ours_in_float32` is the time of
+the same in float32.
 """
 
 import copy
@@ -18,15 +19,15 @@ from ulm.tuned import TunedLM
 from ulm.vocabulary import EOS
 
 BATCH_SIZE = 32
-LENGTH = 6  # of the prompt
+LENGTH = 6  # number of vectors of the prompt
 FOLLOWING = legal_continuations([(FIRST_UNIT + label, EOS) for label in range(NUM_LABELS)])
 
 
 def batches(num_batches):
-    """Return batches of 32 sources, and their origin.
+    """Return batches of 32 sources, and a text that says where they come from.
 
-    All sources of a batch have the same length, so that fairseq's generator can allow a few tokens only. The lengths of the
-    batches are spread over those of the test set.
+    All sources of a batch have the same length, because fairseq's generator can then be restricted to a few tokens. The lengths
+    of the batches are spread over those of the test set.
     """
     rows, origin = token_rows()
     sources_by_length = {}
@@ -37,7 +38,7 @@ def batches(num_batches):
 
 
 def strengthen_attention(theirs):
-    """Multiply the attention of fairseq's LM by four. With random weights, the labels would hardly depend on the source."""
+    """Multiply the attention of fairseq's LM by four. With random weights, labels would else hardly depend on the source."""
     for layer in theirs.decoder.layers:
         layer.self_attn.out_proj.weight.mul_(4)
     return theirs
@@ -55,11 +56,14 @@ def run(name, build_peer, what, *, num_batches, **settings):
     """Run the benchmark.
 
     Args:
-        name: of the benchmark.
-        build_peer: function from fairseq's LM and our LM with its prompt to the model that fairseq's generator decodes.
-        what: see `side_by_side.compare`.
+        name: name of the benchmark.
+        build_peer: function that takes fairseq's LM and our `TunedLM`, and returns the model that fairseq's generator decodes.
+        what: what is computed, see `side_by_side.compare`.
         num_batches: number of batches.
-        settings: of `side_by_side.compare`.
+        settings: other arguments of `side_by_side.compare`.
+
+    Raises:
+        ValueError: if the two sides predict different labels.
     """
     sources, origin = batches(num_batches)
     theirs = strengthen_attention(fairseq_unit_lm(PUBLISHED, seed=0))

@@ -1,4 +1,4 @@
-"""Like `decode`, but fairseq's generator uses its cache. The source is still forced token by token."""
+"""The same as `decode`, but fairseq's generator uses its cache. It is still forced through the source token by token."""
 
 from benchmarks.decode import run
 from benchmarks.peers.fairseq_lm import Cached

@@ -1,9 +1,8 @@
 """Inject faults of every class, and count how many were detected and how many runs reached the same results anyway.
 
 `python -m benchmarks.faults [class …]` runs the tests of all classes, or of those named, each class in a process of its own. It
-writes `results/faults.json` and the table in RESULTS.md. A test counts as one detected fault, unless it reports numbers itself
-with pytest's `record_property`: `injected`, `detected` and `recovered`. A fault is silent if it is neither detected nor
-recovered.
+writes `results/faults.json` and the table in RESULTS.md. A test counts as one detected fault, unless it reports other numbers
+with pytest's `record_property`: `injected`, `detected` and `recovered`. A fault that is neither detected nor recovered is silent.
 """
 
 import os
@@ -58,7 +57,7 @@ PATH = RESULTS / "faults.json"
 
 
 def count(report):
-    """Return the number of injected, detected, recovered and silent faults in a JUnit report, and why tests were skipped."""
+    """Return the numbers of injected, detected, recovered and silent faults in a JUnit report, and why tests were skipped."""
     totals = dict(injected=0, detected=0, recovered=0)
     skipped = set()
     for case in ElementTree.parse(report).iter("testcase"):
@@ -70,7 +69,7 @@ def count(report):
         counts = counts or dict(detected=1)
         counts.setdefault("injected", max(counts.values()))
         if case.find("failure") is not None or case.find("error") is not None:
-            # A test that fails has missed at least one fault, even if it reported otherwise before.
+            # A test that fails has missed at least one fault, even if its report does not say so.
             counts |= {name: min(counts.get(name, 0), counts["injected"] - 1) for name in ("detected", "recovered")}
         totals = {name: total + counts.get(name, 0) for name, total in totals.items()}
     silent = totals["injected"] - max(totals["detected"], totals["recovered"])
@@ -97,7 +96,7 @@ def run(name):
 
 
 def main():
-    """Run the classes that the command line names, or all, and update their records; the records of others stay."""
+    """Run the classes that the command line names, or all classes, and update their records. Other records stay as they are."""
     chosen = sys.argv[1:] or list(CLASSES)
     records = {record["class"]: record for record in (read_json(PATH)["classes"] if PATH.exists() else [])}
     for name in chosen:

@@ -1,6 +1,7 @@
 """A codebook of 100 clusters on 200,000 frames of 768 values: our k-means against GSLM's, with the inertia of both.
 
-The frames are synthetic: sounds with Zipf's frequencies, which overlap in 40 dimensions, projected to 768, plus noise.
+The frames are synthetic. They belong to sounds whose frequencies follow Zipf's law and which overlap in 40 dimensions. These are
+projected to 768 dimensions, and noise is added.
 """
 
 import numpy as np
@@ -27,7 +28,15 @@ GSLM = dict(
 
 
 def synthetic_frames(num_frames, dim, seed, num_sounds=400, rank=40):
-    """Return frames `[num_frames, dim]`, float32, of `num_sounds` sounds."""
+    """Return synthetic frames `[num_frames, dim]`, float32.
+
+    Args:
+        num_frames: number of frames.
+        dim: number of values per frame.
+        seed: seed of the random numbers.
+        num_sounds: number of different sounds.
+        rank: number of dimensions in which the sounds overlap.
+    """
     rng = np.random.default_rng(seed)
     frequency = 1 / np.arange(1, num_sounds + 1)
     sounds = rng.choice(num_sounds, num_frames, p=frequency / frequency.sum())
@@ -47,6 +56,7 @@ def inertia(x, centroids):
 
 
 def main():
+    """Run the benchmark, and check that our inertia is not worse than the peer's."""
     x = synthetic_frames(NUM_FRAMES, DIM, seed=0)
 
     def check(ours, peer):

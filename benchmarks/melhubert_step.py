@@ -21,14 +21,14 @@ from workflow.scripts.config_files import default_config
 
 NUM_CROPS = 2
 NUM_RUNS = 3
-COMPARED = {  # parameter of ours → the same one of the peer
+COMPARED = {  # our name of a parameter → the peer's name
     "post_extract_proj.weight": "pre_extract_proj.weight",
     "layers.0.q_proj.weight": "encoder.layers.0.self_attn.q_proj.weight",
 }
 
 
 def step(model, loss):
-    """Return the loss per masked frame and the gradients of all parameters."""
+    """Return the loss per masked frame, and the gradients of all parameters by name."""
     model.zero_grad(set_to_none=True)
     total, num_targets = loss()
     (total / num_targets).backward()
@@ -39,7 +39,7 @@ def operations(sizes, frames, num_frames, num_masked):
     """Return the number of floating-point operations of a step; the backward pass counts twice the forward pass.
 
     Args:
-        sizes: of the model.
+        sizes: sizes of the model, the fields of `MelHuBERTConfig`.
         frames: number of frames in the batch.
         num_frames: number of frames in a crop.
         num_masked: number of masked frames in the batch.
@@ -52,14 +52,17 @@ def operations(sizes, frames, num_frames, num_masked):
 
 
 def per_cpu_second(function, count):
-    """Return the operations per second of CPU time of `function()`, which does `count`. Other load changes them little."""
+    """Return the operations per second of CPU time of `function()`, which does `count` operations.
+
+    Other load on the machine changes CPU time little.
+    """
     started = sum(os.times()[:2])
     function()
     return count / (sum(os.times()[:2]) - started)
 
 
 def matmul_per_cpu_second(dtype, size=2048, repeats=10):
-    """Return the highest number of operations per second of CPU time in a product of two matrices."""
+    """Return the highest number of operations per second of CPU time in a product of two `[size, size]` matrices."""
     a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
     return max(per_cpu_second(lambda: [a @ b for _ in range(3)], 6 * size**3) for _ in range(repeats))
 
@@ -94,6 +97,7 @@ def published_batch(data, rng):
 
 
 def main():
+    """Run the benchmark."""
     config = default_config()
     preset = config["pretrain_melhubert"]["published"]
     sizes = config["convert_encoder"]["melhubert"]["sizes"]

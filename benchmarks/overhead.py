@@ -1,7 +1,7 @@
-"""Overhead of the demo: planning, jobs and imports, with stages that import their modules and then do nothing.
+"""Overhead of the demo: the time for planning, jobs and imports. The stages import their modules and then do nothing.
 
-The peer is the same workflow with a `run:` block in each rule instead of scripts/stage.py. Each job is then another Snakemake,
-which reads all rules again.
+The peer is the same workflow with a `run:` block in each rule in place of scripts/stage.py. Each of its jobs is another process
+of Snakemake, which reads all rules again.
 """
 
 import os
@@ -26,7 +26,7 @@ SCRIPT = re.compile(r"    script:\n        \"../scripts/stage.py\"\n")
 
 
 def copy_project(folder):
-    """Copy the project, without results, to a folder."""
+    """Copy the project without its results to a folder."""
     for part in PARTS:
         if (ROOT / part).is_dir():
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "results"))
@@ -35,7 +35,7 @@ def copy_project(folder):
 
 
 def use_idle_stages(folder):
-    """Let scripts/stage.py of a copy run idle stages, and compute no checksums of their inputs, which are empty."""
+    """Change scripts/stage.py of a copy: it runs idle stages, and computes no checksums of their inputs, which are empty."""
     script = folder / "workflow/scripts/stage.py"
     _replace(script, INPUT_PATHS, "[]")
     _replace(script, STAGE_CALL, "importlib.import_module('benchmarks.peers.idle').idle(params.stage, outputs.values())")
@@ -49,7 +49,15 @@ def use_run_blocks(folder):
 
 
 def snakemake(change, *arguments):
-    """Return the output of Snakemake in a new copy of the project, which the function `change` has changed."""
+    """Run Snakemake in a changed copy of the project, and return its output.
+
+    Args:
+        change: function that takes the folder of the copy and changes it.
+        arguments: arguments of the command line.
+
+    Raises:
+        RuntimeError: if Snakemake fails.
+    """
     with tempfile.TemporaryDirectory() as folder:
         copy_project(Path(folder))
         change(Path(folder))
@@ -61,6 +69,7 @@ def snakemake(change, *arguments):
 
 
 def main():
+    """Run the benchmark."""
     planning_seconds, plan = seconds(lambda: snakemake(use_idle_stages, "--dry-run"))
     compare(
         "overhead",
@@ -77,6 +86,7 @@ def main():
 
 
 def _replace(path, old, new):
+    """Replace a text in a file. Raises `ValueError` if the file does not contain it."""
     text = path.read_text()
     if old not in text:
         raise ValueError(f"{path}: the benchmark must find the line that it replaces; expected {old!r}, got no such line")

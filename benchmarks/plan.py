@@ -1,4 +1,4 @@
-"""The tables of benchmarks/scale.md: what a corpus of 60,000 hours needs, computed from measured figures."""
+"""Write the tables of benchmarks/scale.md: the time and memory for a corpus of 60,000 hours, computed from measurements."""
 
 from benchmarks.side_by_side import RESULTS
 from benchmarks.table import replace
@@ -14,12 +14,12 @@ GPU_FLOPS = 20e12  # assumed operations per second of a GPU: an eighth of the pe
 
 
 def demand(scale, units, hours):
-    """Return the needs of a corpus.
+    """Return the resources that a corpus needs, as a dict.
 
     Args:
-        scale: record of the benchmark `scale`, whose largest corpus has the size of a part.
+        scale: record of the benchmark `scale`. Its largest corpus has the size of a part.
         units: record of the benchmark `units`.
-        hours: length of the corpus.
+        hours: duration of the corpus in hours.
     """
     parts = -(-hours // scale["hours"])
     seconds = hours * 3600
@@ -43,7 +43,7 @@ def demand(scale, units, hours):
 
 
 def stages_table(scale):
-    """Return a Markdown table with the measured figures of each stage."""
+    """Return a Markdown table with the measurements of each stage."""
     sizes = scale["sizes"]
     lines = ["| stage | " + " | ".join(f"{size:,}" for size in sizes) + " | exponent | peak memory |"]
     lines.append("|---|" + "---|" * (len(sizes) + 2))
@@ -55,7 +55,7 @@ def stages_table(scale):
 
 
 def plan_table(need):
-    """Return a Markdown table of the needs that `demand` returns."""
+    """Return a Markdown table of the resources in the result of `demand`."""
     size = {name: f"{value / 1e12:.3g} TB" for name, value in need["bytes"].items()}
     rows = [
         ("parts, utterances, jobs", f"{need['parts']:.0f}, {need['utterances']:,.0f}, {need['jobs']:,.0f}", "permanent"),

@@ -1,7 +1,7 @@
-"""One step of prompt training with the published unit LM, forward and backward: past keys and values against overwritten rows.
+"""One step of prompt tuning with the published unit LM, forward and backward: past keys and values against overwritten rows.
 
-Both sides run in float32 without dropout on the same batch, so their losses and gradients must agree. The optimiser's update of
-0.15 M parameters is the same on both sides and is left out.
+Both sides run in float32 without dropout on the same batch, so their losses and gradients must agree. The optimizer's update of
+0.15 M parameters is the same on both sides and is left out. `ulm/__init__.py` explains the notation of rows.
 """
 
 import torch
@@ -16,13 +16,13 @@ from ulm.tuned import TunedLM
 from ulm.vocabulary import EOS, PAD, SEPARATOR
 
 BATCH_SIZE = 32
-LENGTH = 6  # of the prompt
+LENGTH = 6  # number of vectors of the prompt
 NUM_RUNS = 5
 VECTORS = ("keys", "values", "separator")
 
 
 def step(module, loss, vectors):
-    """Return the loss per target and its gradients with respect to the vectors of the prompt."""
+    """Return the loss per predicted token, and its gradients with respect to the vectors of the prompt."""
     module.zero_grad(set_to_none=True)
     value = loss()
     value.backward()
@@ -30,7 +30,7 @@ def step(module, loss, vectors):
 
 
 def overwritten_loss(model, rows):
-    """Return the cross entropy per target, labels and `</s>`, of rows (source `u1 … uN`, target `<s> y1 … yk </s>`)."""
+    """Return the cross entropy per predicted token of pairs (source `u1 … uN`, target `<s> y1 … yk </s>`)."""
     inputs = pad_rows([[EOS, *source, *target[:-1]] for source, target in rows])
     expected = pad_rows([[PAD] * (len(source) + 1) + target[1:] for source, target in rows])
     return F.cross_entropy(model(inputs)[0].flatten(0, 1), expected.flatten(), ignore_index=PAD)
@@ -51,6 +51,7 @@ def check_step(ours, peer):
 
 
 def main():
+    """Run the benchmark."""
     rows, origin = token_rows()
     middle = sorted(rows, key=lambda row: len(row[0]))[len(rows) // 2 :][:BATCH_SIZE]  # as in training, rows of similar length
     rows = [(source, [SEPARATOR, label, EOS]) for source, label in middle]

@@ -1,8 +1,9 @@
-"""The stages that process tables, from manifest to LM data, on simulated corpora of 1,000 to 100,000 utterances.
+"""Time and memory of the stages that process tables, from manifest to LM data, on simulated corpora of 1,000 to 100,000 utterances.
 
-Utterances are as long as those of LibriSpeech. Their features have four values instead of 768, so that the cost of the tables
-shows and not that of an encoder. Only a tenth of a second of audio is written. Each stage is a process of its own. Growth is the
-slope of log CPU seconds over log utterances, since other load on the machine changes CPU seconds little.
+Utterances have as many frames as those of LibriSpeech. A frame has four values instead of 768, so that the cost of the tables is
+measured and not the cost of an encoder. Only a tenth of a second of audio is written for each utterance. Each stage runs in its
+own process. Growth is the slope of log CPU seconds over log utterances; CPU seconds are used because other load on the machine
+changes them little.
 """
 
 import json
@@ -28,7 +29,7 @@ from storage.progress import progress
 from workflow.scripts.config_files import default_config
 
 ROOT = Path(__file__).parents[1]
-SIZES = (1000, 10_000, 100_000)  # utterances
+SIZES = (1000, 10_000, 100_000)  # numbers of utterances
 NUM_UNITS, DIM, NUM_SHARDS = 500, 4, 64
 FRAMES = (200, 1000)  # per utterance, uniformly distributed: 4 to 20 s, 12 s on average
 CLIP_SAMPLES = 1600
@@ -69,7 +70,7 @@ def simulate_audio(folder, num_utterances):
 
 
 def simulate_features(folder, num_utterances):
-    """Write shards of features, which are centroids repeated twice, and the tables of the codebook."""
+    """Write shards of features, in which each frame is a centroid and occurs twice, and the tables of the codebook."""
     rng = np.random.default_rng(0)
     centroids = rng.normal(size=(NUM_UNITS, DIM)).astype(np.float32)
     tables.write(
@@ -89,12 +90,13 @@ def batched(items, size):
 
 
 def _features(i, frames):
+    """Return the features of utterance `i`."""
     path, split, *_ = utterance(i)
     return dict(utterance_id=utterance_id(path), split=split, speed=1.0, num_frames=len(frames), features=frames.reshape(-1))
 
 
 def calls(folder):
-    """Return stage → keyword arguments, in the order of the pipeline."""
+    """Return a dict from each stage to its keyword arguments, in the order of the pipeline."""
     config = default_config()
 
     def path(name):
@@ -160,7 +162,7 @@ print(json.dumps(dict(seconds=time.monotonic() - started, cpu_seconds=time.proce
 
 
 def measure(stage, arguments):
-    """Run a stage in a process of its own, and return its seconds, CPU seconds and peak memory (10⁶ bytes)."""
+    """Run a stage in a new process, and return its seconds, CPU seconds and peak memory (10⁶ bytes)."""
     command = [sys.executable, "-c", RUN, stage]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     process.stdin.write(json.dumps(arguments))
@@ -178,11 +180,11 @@ def exponent(sizes, values):
 
 
 def growth(sizes, measurements):
-    """Return stage → its figures at every size, and the exponents of its growth over all sizes and over the last decade.
+    """Return the measurements of each stage at every size, and its exponents of growth over all sizes and over the last two.
 
     Args:
-        sizes: rising numbers of utterances.
-        measurements: for each size, stage → figures of `measure`.
+        sizes: numbers of utterances, in rising order.
+        measurements: for each size, a dict from stage to the result of `measure`.
     """
     late = [i for i, size in enumerate(sizes) if size >= sizes[-1] / 10]
     stages = {}
@@ -197,7 +199,7 @@ def growth(sizes, measurements):
 
 
 def plan_dry_run(num_utterances):
-    """Return the jobs and seconds of a dry run for a task on a corpus in 64 shards."""
+    """Return the number of jobs and the seconds of a dry run for a task on a corpus in 64 shards."""
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         copy_project(folder)
@@ -220,7 +222,7 @@ def plan_dry_run(num_utterances):
 
 
 def measure_all(num_utterances):
-    """Return stage → figures on a new corpus, and the bytes of each table that the stages write."""
+    """Run all stages on a new corpus. Return a dict from stage to measurements, and the bytes of each table that they write."""
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         simulate_audio(folder / "audio", num_utterances)
@@ -233,6 +235,7 @@ def measure_all(num_utterances):
 
 
 def main(sizes=SIZES):
+    """Run the benchmark."""
     load_before = load()
     planned = plan_dry_run(sizes[-1])
     measurements, bytes_written = zip(*(measure_all(size) for size in sizes))

@@ -1,6 +1,7 @@
-"""Time two ways to compute the same in one process: `compare(…)` writes `benchmarks/results/{name}.json`.
+"""Time two implementations of the same computation in one process: `compare(…)` writes `benchmarks/results/{name}.json`.
 
-Each other module of this folder is a benchmark, run as `python -m benchmarks.{name}`. `peers/` holds the peers.
+Most other modules of this folder are benchmarks: `python -m benchmarks.{name}` runs one. `peers/` has the peers, the other
+implementations.
 """
 
 import importlib.metadata
@@ -24,23 +25,24 @@ def compare(
     """Call `ours()` and `peer()` in turns, A B A B …, and write a record of their times.
 
     Args:
-        name: of the benchmark.
-        ours, peer: functions without arguments.
+        name: name of the benchmark.
+        ours, peer: functions without arguments that do the computation.
         what: what is computed, one line for the table.
-        unit: of the times, such as `s/step`.
-        runs: number of timed calls of each.
-        peer_runs: a smaller number of calls, for a peer that takes minutes; it then has no warm-up.
+        unit: unit of the times, such as `s/step`.
+        runs: number of timed calls of each function.
+        peer_runs: number of calls of a peer that takes minutes, below `runs`; it then has no warm-up. None: `runs`.
         aim: the ratio to reach, or None.
-        warm_up: number of calls of each before the timed ones.
-        items: number of items that a call of `ours` processes; the times are per item.
-        peer_items: the same for `peer`, if it differs.
-        check: function from the last results of `ours` and `peer` to more figures. It raises `ValueError` if the results should
-            agree and do not.
+        warm_up: number of calls of each function before the timed ones.
+        items: number of items that a call of `ours` processes. Times are per item.
+        peer_items: number of items that a call of `peer` processes, if it differs.
+        check: function that takes the last results of `ours` and `peer`, and returns more figures for the record. It raises
+            `ValueError` if the results should agree and do not.
         figures: more figures for the record.
 
     Returns:
-        The record. `ratio` is the median time of the peer divided by ours. `ratio_of_cpu_time` is the ratio of the CPU times of
-        all cores and child processes. Other load on the machine changes it little, but it misses cores that wait for each other.
+        The record, a dict. `ratio` is the median time of the peer divided by our median time. `ratio_of_cpu_time` is the same for
+        the CPU time of all cores and child processes. Other load on the machine changes it little, but it does not include the
+        time in which cores wait for each other.
     """
     load_before = load()
     times = dict(ours=[], peer=[])
@@ -73,7 +75,7 @@ def write(name, ours, peer, *, what, unit, aim, load_before, **figures):
     Args:
         name, what, unit, aim: see `compare`.
         ours, peer: lists of times.
-        load_before: `load()` before the benchmark.
+        load_before: the result of `load()` before the benchmark.
         figures: more figures for the record.
     """
     our_median = statistics.median(ours)
@@ -99,7 +101,7 @@ def write(name, ours, peer, *, what, unit, aim, load_before, **figures):
 
 
 def seconds(function):
-    """Return the seconds that `function()` takes, with the work that it queues on a GPU, and its result."""
+    """Return the seconds that `function()` takes, including the work that it queues on a GPU, and its result."""
     _wait_for_gpu()
     started = time.perf_counter()
     result = function()

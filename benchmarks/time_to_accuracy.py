@@ -1,6 +1,6 @@
-"""Training time until a prompt reaches an accuracy on the dev split of the published units: our preset and the papers' recipe.
+"""Training time until a prompt reaches an accuracy on the dev split of published units: our preset against the papers' recipe.
 
-Both tune the same unit LM with the same stage. The clock stops during evaluation on the dev split.
+Both tune the same unit LM with the same stage. Evaluation on the dev split does not count as training time.
 
 **Source of the recipe:** SpeechPrompt, arXiv 2203.16773 and 2303.00733, and its public settings.
 """
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 ROWS = ROOT / "results/SCR_gsc_units/binarized.parquet"
 ULM = ROOT / "results/ulm/gsc_units"
 ACCURACY = 0.9
-EVALUATE_EVERY = 100  # updates
+EVALUATE_EVERY = 100  # updates between two evaluations on the dev split
 PAPERS = dict(  # settings of tune_prompt
     prompt=dict(
         kind="deep",
@@ -50,14 +50,18 @@ PAPERS = dict(  # settings of tune_prompt
 
 
 class ReachedError(Exception):
-    """The accuracy has been reached."""
+    """Raised to end the training once the accuracy is reached."""
 
 
 def seconds_to(accuracy, settings):
-    """Return the seconds of training and the updates until an accuracy on the dev split.
+    """Return the seconds of training, and the number of updates, until an accuracy on the dev split is reached.
+
+    Args:
+        accuracy: the accuracy to reach, from 0 to 1.
+        settings: settings of the stage `tune_prompt`.
 
     Raises:
-        ValueError: the accuracy is never reached.
+        ValueError: if the accuracy is never reached.
     """
     evaluate = TunedLM.measures
     evaluation_seconds = []
@@ -93,7 +97,7 @@ def seconds_to(accuracy, settings):
 
 
 def main():
-    """Run both once, for minutes each."""
+    """Run both once. Each takes minutes."""
     if not (ROWS.exists() and (ULM / "model.safetensors").exists()):
         raise SystemExit(
             f"time_to_accuracy: first run snakemake --cores 2 {ROWS.relative_to(ROOT)} {ULM.relative_to(ROOT)}/model.safetensors"

@@ -14,9 +14,13 @@ from speech2unit.quantize import nearest_centroids
 
 
 def flops(sizes, num_samples):
-    """Return the floating-point operations of the matrix products for one waveform; a multiplication and an addition are two.
+    """Return the number of floating-point operations in the matrix products for one waveform.
 
-    Convolutions count as the model defines them, tap by tap.
+    A multiplication and an addition count as two operations. Convolutions count as the model defines them, tap by tap.
+
+    Args:
+        sizes: dict of the fields of `Wav2Vec2Config`.
+        num_samples: number of samples of the waveform.
     """
     total = 0
     length = num_samples
@@ -32,7 +36,7 @@ def flops(sizes, num_samples):
 
 
 def packed_peak(size=2048, repeats=20):
-    """Like `matmul_peak`, with a matrix in the memory layout of oneDNN."""
+    """Return the same as `side_by_side.matmul_peak`, for a matrix in the memory layout of oneDNN."""
     layer = Linear(size, size, bias=False).requires_grad_(False)
     x = torch.randn(size, size)
     layer.pack()
@@ -40,10 +44,14 @@ def packed_peak(size=2048, repeats=20):
 
 
 def agreement(ours, peer, our_features, peer_features):
-    """Return the largest relative error of features and the number of different units.
+    """Return the largest relative error of features, and the number of different units.
+
+    Args:
+        ours, peer: lists of units, one array per utterance.
+        our_features, peer_features: lists of features `[T_i, D]`.
 
     Raises:
-        ValueError: the error exceeds 1e-5, or units differ.
+        ValueError: if the error exceeds 1e-5, or units differ.
     """
     error = max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(our_features, peer_features))
     changed = int(sum((a != b).sum() for a, b in zip(ours, peer)))
@@ -53,6 +61,7 @@ def agreement(ours, peer, our_features, peer_features):
 
 
 def main(runs=5):
+    """Run the benchmark."""
     sizes = hubert.sizes()
     waveforms, origin = hubert.clips()
     theirs = hubert.fairseq_hubert(sizes, seed=0)

@@ -1,6 +1,6 @@
-"""Audio to units on the whole machine: the best number of processes and threads, against GSLM's code in one process.
+"""Audio to units on the whole machine: our code with the best number of processes and threads, against GSLM's in one process.
 
-The peer runs with PyTorch's default threads. Processes have started and loaded the weights before the clock runs.
+The peer runs with PyTorch's default number of threads. The time does not include the start of processes and loading the weights.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ def units_of(waveform):
 
 
 def pool(folder, centroids, processes, threads):
-    """Return an executor with processes that have the given number of threads each."""
+    """Return an executor with a number of processes, each of which computes with a number of threads."""
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(processes, context, initializer=start, initargs=(folder, centroids, threads))
 
@@ -50,6 +50,7 @@ def layouts(cores):
 
 
 def main(runs=5):
+    """Run the benchmark."""
     sizes = hubert.sizes()
     waveforms, origin = hubert.clips()
     waveforms = sorted(waveforms, key=len, reverse=True)  # the longest first, so that no process works on one alone at the end

@@ -35,7 +35,7 @@ def new_figure(width, height):
 
 
 def save(figure, path):
-    """Write a figure atomically, in the format of the path's suffix (svg, png)."""
+    """Write a figure atomically. The suffix of the path (svg, png) decides the format."""
     file_format = Path(path).suffix[1:]
     with atomic(path) as temporary:
         figure.savefig(temporary, format=file_format, metadata={"Date": None} if file_format == "svg" else None)
@@ -45,7 +45,7 @@ def split_histograms(values, edges, label, title):
     """Return a figure with one histogram per split and a dashed line at the median.
 
     Args:
-        values: split → one number per utterance.
+        values: dict from each split to one number per utterance.
         edges: rising edges of the bins.
         label: label of the horizontal axis.
         title: title of the figure.

@@ -1,7 +1,7 @@
 """Metrics of tasks and their confidence intervals.
 
-A metric is an entry of `METRICS`: a function that computes statistics of every utterance, and one that computes the metric from
-the statistics of any sample of utterances. Statistics are computed once, so that resampling is fast.
+A metric is an entry of `METRICS`. One function computes the statistics of every utterance; another one computes the metric from
+the statistics of any sample of utterances. The statistics are computed only once, so that resampling is fast.
 
 In the data frames here, every row is an utterance, with the lists of symbols `labels` (the reference) and `predicted_labels` (the
 hypothesis), and for the metric `eer` also a `score` (see `eer_statistics`). Words and characters are those of `text`.
@@ -77,7 +77,7 @@ def accuracy_statistics(frame):
 
 
 def f1_statistics(frame):
-    """Return `[N, 2]`: numbers of the row's reference class and hypothesis class."""
+    """Return `[N, 2]`: index of each row's reference class, index of its hypothesis class."""
     pairs = zip(frame.labels, frame.predicted_labels)
     classes = [(" ".join(reference), " ".join(hypothesis)) for reference, hypothesis in pairs]
     _, numbers = np.unique(classes, return_inverse=True)
@@ -93,13 +93,13 @@ def macro_f1(statistics):
 
 
 def eer_statistics(frame):
-    """Return `[N, 2]`: whether the reference is the second class (in order of names), and a score in favour of that class.
+    """Return `[N, 2]`: whether the reference is the second class (in order of names), and a score that is high for that class.
 
     Args:
         frame: its column `score` says how sure the system is of the hypothesis, on the same scale for both classes.
 
     Raises:
-        ValueError: there are not exactly two classes.
+        ValueError: if there are not exactly two classes.
     """
     references = [" ".join(labels) for labels in frame.labels]
     hypotheses = [" ".join(labels) for labels in frame.predicted_labels]
@@ -126,7 +126,7 @@ def equal_error_rate(statistics):
 
 
 def log_odds(log_probability):
-    """Return the log odds of a log probability; near probability 1 they are finer than the probability itself."""
+    """Return the log odds of a log probability. Near probability 1 they distinguish values that round to the same probability."""
     log_probability = np.minimum(np.asarray(log_probability, float), -np.finfo(float).tiny)
     return log_probability - np.log(-np.expm1(log_probability))
 
@@ -204,8 +204,8 @@ class Metric:
     """A metric of a task.
 
     Attributes:
-        statistics: function data frame → array `[N, 2]`, one row per utterance.
-        value: function statistics `[M, 2]` of any sample of utterances → number.
+        statistics: function that maps a data frame to an array `[N, 2]`, one row per utterance.
+        value: function that maps the statistics `[M, 2]` of any sample of utterances to the metric.
         higher_is_better: whether a higher value is better.
         open_answers: whether any sequence of known labels is a possible answer, not only those of training rows.
     """
@@ -230,7 +230,8 @@ METRICS = dict(
 def resample(frames, metric, *, num_resamples, seed):
     """Compute a metric, and its distribution over bootstrap resamples of the utterances.
 
-    Tables with equally many rows get the same resamples, so that two systems on the same utterances can be compared in pairs.
+    Frames with the same number of rows get the same resamples, so that two systems can be compared in pairs on the same
+    utterances.
     **Source:** Efron and Tibshirani 1993, chapter 6.
 
     Args:
@@ -243,7 +244,7 @@ def resample(frames, metric, *, num_resamples, seed):
         The metric of every frame, and for every resample the mean over the frames, `[R]`.
 
     Raises:
-        ValueError: the frames contain nothing that the metric counts.
+        ValueError: if the frames contain nothing that the metric counts.
     """
     metric = METRICS.get(metric, metric)
     statistics = [metric.statistics(frame) for frame in frames]
@@ -279,7 +280,7 @@ def values_with_interval(frames, metric, **bootstrap):
 
 
 def frames_by_seed(frame):
-    """Return training seed → its rows, sorted by utterance."""
+    """Return a dict from each training seed to its rows, sorted by utterance."""
     return {int(seed): rows.sort_values("utterance_id") for seed, rows in frame.groupby("seed")}
 
 
@@ -330,7 +331,7 @@ def require_two_classes(labels, place):
         place: what the labels belong to, for the error message.
 
     Raises:
-        ValueError: the number of classes is not two.
+        ValueError: if the number of classes is not two.
     """
     classes = sorted(set(labels))
     if len(classes) != 2:

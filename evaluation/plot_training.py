@@ -8,7 +8,12 @@ AXIS_LABELS = dict(loss="loss (nats per target)", accuracy="accuracy (fraction)"
 
 
 def plot_training(*, training, figure):
-    """Stage: draw the learning curves of an encoder, a unit LM or the prompts of a task."""
+    """Stage: draw the learning curves of an encoder, a unit LM or the prompts of a task.
+
+    Args:
+        training: table of `TRAINING`.
+        figure: figure to write.
+    """
     save(draw(tables.read(training, TRAINING).to_pandas()), figure)
 
 
@@ -31,7 +36,7 @@ def draw_measure(axes, frame, kept):
     Args:
         axes: the panel.
         frame: the rows of the measure.
-        kept: seed → update, see `kept_updates`.
+        kept: the result of `kept_updates`.
     """
     for split in SPLITS:
         label = split  # on the first line of the split only
@@ -51,6 +56,6 @@ def draw_measure(axes, frame, kept):
 
 
 def kept_updates(frame):
-    """Return seed → the update whose parameters were kept: that with the lowest dev loss, the first of equal ones."""
+    """Return a dict from each seed to the update whose parameters were kept: the first one with the lowest dev loss."""
     dev = frame[(frame.split == "dev") & (frame.measure == "loss")].sort_values("update")
     return {int(seed): int(rows["update"].iloc[rows.value.argmin()]) for seed, rows in dev.groupby("seed")}

@@ -5,7 +5,7 @@ From Python, without Snakemake:
     >>> from speech2unit import encode_units
     >>> encode_units("a.wav", codebook="results/units/melhubert_commands_100").units
 
-These names are imported when they are first used, so that a stage loads only what it needs.
+The package imports such names when they are first used, so that a stage loads only what it needs.
 """
 
 import importlib

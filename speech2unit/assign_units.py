@@ -1,4 +1,4 @@
-"""Assign units: to every frame the nearest centroid of a codebook."""
+"""Assign units: the unit of a frame is the index of the nearest centroid in a codebook."""
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +10,7 @@ from storage import tables
 
 
 def load_centroids(path):
-    """Return the centroids of a codebook `[K, dim]`, in order of their units."""
+    """Return the centroids `[K, dim]` in a table of `CENTROIDS`, in the order of their units."""
     table = tables.read(path, CENTROIDS).sort_by("unit")
     return np.stack(table["centroid"].to_numpy(zero_copy_only=False))
 
@@ -20,11 +20,14 @@ def assign_units(*, features, centroids, projection, units, codebook, context_fr
 
     Args:
         features: tables of `FEATURES`, all shards of a corpus.
-        centroids: centroids of the codebook.
-        projection: projection of the codebook.
-        units: table to write.
+        centroids: table of `CENTROIDS` of the codebook.
+        projection: table of `PROJECTION` of the codebook.
+        units: table of `UNITS` to write.
         codebook: name of the codebook.
-        context_frames: frames before and after each frame that the codebook uses with it.
+        context_frames: number of frames before and after each frame that k-means sees together with it.
+
+    Raises:
+        ValueError: if the features do not have the dimension of the codebook.
     """
     matrix = load_centroids(centroids)
     project = projections.load(projection, context_frames)

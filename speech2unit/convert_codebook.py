@@ -12,16 +12,16 @@ def convert_codebook(*, checkpoint, centroids, projection, config, sha256, encod
 
     Args:
         checkpoint: list of one file, the km.bin.
-        centroids: table to write.
-        projection: table to write.
-        config: JSON file to write, as `fit_codebook` does.
-        sha256: list of the expected SHA-256 of the file; `-` accepts any.
+        centroids: table of `CENTROIDS` to write.
+        projection: table of `PROJECTION` to write, without rows.
+        config: JSON file to write, the same as that of `fit_codebook`.
+        sha256: list with the expected SHA-256 of the file; `-` accepts any.
         encoder: name of the encoder that the codebook belongs to.
-        layer: its layer.
+        layer: layer of the encoder.
         num_clusters: expected size of the codebook.
 
     Raises:
-        ValueError: where the file has another hash, or another number of clusters.
+        ValueError: if the file has another hash, or another number of clusters.
     """
     check_hashes(checkpoint, sha256)
     values = read_centroids(checkpoint[0])

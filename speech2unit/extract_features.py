@@ -1,7 +1,7 @@
 """Extract the encoder features of one shard of a corpus.
 
-The features of an utterance depend on that utterance alone. On a CPU each one is encoded by itself, so its features are the
-same to the bit, whatever the sharding and the order. On a GPU utterances of similar length share a batch.
+The features of an utterance do not depend on other utterances. On a CPU each utterance is encoded by itself, so its features are
+the same to the bit for any number of shards and any order. On a GPU utterances of similar length share a batch.
 """
 
 from pathlib import Path
@@ -19,16 +19,16 @@ from training.device import choose_device
 
 
 def rows_of_shard(rows, shard, num_shards):
-    """Return every `num_shards`-th row, from row `shard` on (counted from 1), shortest first."""
+    """Return the rows of shard number `shard` (from 1), the shortest utterance first. It has every `num_shards`-th row."""
     return sorted(rows[shard - 1 :: num_shards], key=lambda row: (row["num_samples"], row["utterance_id"]))
 
 
 def split_into_batches(rows, max_samples):
-    """Yield batches of rows.
+    """Yield batches, each a list of rows.
 
     Args:
         rows: manifest rows sorted by length.
-        max_samples: most samples of a batch, with padding; a batch has at least one row.
+        max_samples: largest number of samples in a batch, padding included. A longer row is a batch of its own.
     """
     batch = []
     for row in rows:
@@ -56,16 +56,19 @@ def extract_features(
     """Stage: write the features of one layer for one shard of a corpus. See `FEATURES`.
 
     Args:
-        manifest: manifest of the corpus.
+        manifest: table of `MANIFEST` of the corpus.
         model: model.safetensors of the encoder.
         config: config.json of the encoder, in the same folder.
-        features: table to write.
+        features: table of `FEATURES` to write.
         root: root folder of the corpus.
         layer: layer of the encoder.
         shard: number of the shard, from 1.
         num_shards: number of shards.
-        max_batch_seconds_cpu: most seconds of padded audio in a batch on a CPU; 0: every utterance by itself.
+        max_batch_seconds_cpu: largest number of seconds of padded audio in a batch on a CPU; 0: every utterance by itself.
         max_batch_seconds_gpu: the same on a GPU.
+
+    Raises:
+        ValueError: if the encoder has no such layer, or an audio file is damaged or not the one of the manifest.
     """
     device = choose_device(shard)
     encoder = encoders.load(Path(model).parent, device)

@@ -1,4 +1,4 @@
-"""Fit a k-means codebook on the encoder features of the training split, with their context and projected."""
+"""Fit a k-means codebook on the encoder features of the training split, after adding context frames and projecting them."""
 
 import zlib
 from pathlib import Path
@@ -14,9 +14,13 @@ from storage.weights import save_config
 
 
 def is_sampled(utterance_id, fraction):
-    """Decide whether an utterance belongs to the `fraction` (0 to 1) to fit on, by a hash of its name alone.
+    """Return whether the codebook is fitted on an utterance, decided by a hash of its name.
 
-    The answer does not depend on the order of the utterances or on the number of shards.
+    The result does not depend on the order of the utterances or on the number of shards.
+
+    Args:
+        utterance_id: the utterance.
+        fraction: approximate fraction of the utterances to fit on, from 0 to 1.
     """
     return zlib.crc32(utterance_id.encode()) < fraction * 2**32
 
@@ -25,14 +29,14 @@ def training_frames(paths, max_frames_per_corpus):
     """Return the frames of training utterances at their original speed.
 
     Args:
-        paths: tables of `FEATURES`; those in one folder belong to one corpus.
-        max_frames_per_corpus: approximate number of frames to sample from each corpus, as whole utterances.
+        paths: tables of `FEATURES`. Those in one folder belong to one corpus.
+        max_frames_per_corpus: approximate number of frames to sample from each corpus. Whole utterances are sampled.
 
     Returns:
-        List of arrays `[T, dim]`, corpus after corpus, each in order of utterance_id.
+        List of arrays `[T, dim]`, one per utterance: corpus after corpus, and by utterance_id in each corpus.
 
     Raises:
-        ValueError: where there is no frame.
+        ValueError: if there is no training frame.
     """
     paths_of_corpus = {}
     for path in paths:
@@ -66,20 +70,20 @@ def _corpus_frames(paths, max_frames):
 
 
 def fit_centroids(frames, *, num_clusters, num_iterations, num_restarts, seed):
-    """Fit k-means with Lloyd's algorithm and keep the best of the restarts.
+    """Fit k-means with Lloyd's algorithm, and keep the best restart.
 
     Args:
         frames: array `[T, dim]`.
         num_clusters: number of centroids, at most T.
-        num_iterations: iterations of each restart.
+        num_iterations: number of iterations in each restart.
         num_restarts: number of initializations.
         seed: seed of the initializations.
 
     Returns:
-        Centroids `[num_clusters, dim]`, and the number of frames nearest to each `[num_clusters]`.
+        Centroids `[num_clusters, dim]`, and the number of frames that belong to each of them `[num_clusters]`.
 
     Raises:
-        ValueError: where there are fewer frames than clusters.
+        ValueError: if there are fewer frames than clusters.
 
     **Source:** faiss.Kmeans. Unlike the MiniBatchKMeans of GSLM it uses all frames in every iteration.
     """
@@ -127,18 +131,21 @@ def fit_codebook(
 
     Args:
         features: tables of `FEATURES`, all shards of all corpora of the codebook.
-        centroids: table to write.
-        projection: table to write; empty where `num_components` is 0.
-        config: JSON file to write, which names the encoder, its layer and `context_frames`.
-        encoder: name of the encoder that made the features.
-        layer: its layer.
+        centroids: table of `CENTROIDS` to write.
+        projection: table of `PROJECTION` to write; without rows if `num_components` is 0.
+        config: JSON file to write, with the name of the encoder, its layer and `context_frames`.
+        encoder: name of the encoder that computed the features.
+        layer: layer of the encoder.
         num_clusters: size of the codebook.
-        context_frames: frames before and after each frame that k-means sees with it.
-        num_components: principal components that k-means sees; 0: all values as they are.
-        max_frames_per_corpus: see `training_frames`.
-        num_iterations: see `fit_centroids`.
-        num_restarts: see `fit_centroids`.
-        seed: see `fit_centroids`.
+        context_frames: number of frames before and after each frame that k-means sees together with it.
+        num_components: number of principal components that k-means sees; 0: no projection.
+        max_frames_per_corpus: approximate number of frames to sample from each corpus.
+        num_iterations: number of k-means iterations in each restart.
+        num_restarts: number of initializations, of which the best result is kept.
+        seed: seed of the initializations.
+
+    Raises:
+        ValueError: if there are fewer training frames than clusters.
     """
     utterances = training_frames(features, max_frames_per_corpus)
     components = fit_projection(np.concatenate([with_context(frames, context_frames) for frames in utterances]), num_components)

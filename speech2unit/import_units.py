@@ -1,4 +1,4 @@
-"""Import a corpus that starts at reduced units: published units with their labels, checked and written as our tables."""
+"""Import a corpus that has no audio: check published units and their labels, and write them as our tables."""
 
 import pandas as pd
 
@@ -26,12 +26,12 @@ def parse_units(value, place, num_clusters):
     """Return units as integers.
 
     Args:
-        value: list of numbers, or text with blanks between them.
+        value: list of numbers, or text with spaces between the numbers.
         place: utterance_id, for the error message.
         num_clusters: size of the codebook.
 
     Raises:
-        ValueError: where there is no unit, or one outside of 0 … num_clusters − 1.
+        ValueError: if there is no unit, or a unit is not from 0 to num_clusters − 1.
     """
     units = [int(unit) for unit in (value.split() if isinstance(value, str) else value)]
     if not units or not all(0 <= unit < num_clusters for unit in units):
@@ -48,15 +48,19 @@ def parse_units(value, place, num_clusters):
 def read_units(paths, num_clusters):
     """Read published units from Parquet files with the columns utterance_id, split, units and label.
 
-    Of training and dev rows with the same units and label only the first counts: SpeechPrompt published rows that it had drawn
-    with replacement and renamed, while a manifest lists every utterance once. Test rows were not drawn, so all of them count.
+    Of training and dev rows with the same units and label, only the first is kept. The reason is that SpeechPrompt drew these
+    rows with replacement and renamed them, while a manifest lists every utterance once. It did not draw test rows, so all are
+    kept.
 
     Args:
         paths: the files.
         num_clusters: size of the codebook.
 
     Returns:
-        Rows with utterance_id, split, units and labels.
+        List of dicts with utterance_id, split, units and labels.
+
+    Raises:
+        ValueError: if the units of a row are not valid, see `parse_units`.
     """
     frame = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True).sort_values("utterance_id")
     frame["units"] = [parse_units(units, name, num_clusters) for name, units in zip(frame.utterance_id, frame.units)]
@@ -69,12 +73,12 @@ def read_units(paths, num_clusters):
 
 
 def import_units(*, source, manifest, reduced_units, codebook, num_clusters):
-    """Stage: write manifest and reduced units of a corpus without audio. Durations are unknown, and all 1.
+    """Stage: write manifest and reduced units of a corpus without audio. Durations are unknown and are written as 1.
 
     Args:
         source: list of Parquet files, see `read_units`.
-        manifest: table to write, see `MANIFEST`.
-        reduced_units: table to write, see `REDUCED_UNITS`.
+        manifest: table of `MANIFEST` to write.
+        reduced_units: table of `REDUCED_UNITS` to write.
         codebook: name of the codebook.
         num_clusters: size of the codebook.
     """

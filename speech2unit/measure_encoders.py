@@ -1,9 +1,9 @@
-"""Measure what encoders cost: size, multiply-adds, time and memory on one CPU thread. One job measures all encoders.
+"""Measure the costs of encoders: size, multiply-adds, time and memory on one CPU thread. One job measures all encoders.
 
-Times are medians over rounds. In each round every encoder runs once, so that other load on the machine affects all alike.
-
-Multiply-adds are those that this implementation computes: a wide positional convolution counts as a product in the frequency
-domain, and the zeros of a sparse matrix count too. Fourier transforms, norms and activations do not count.
+Times are medians over rounds. In each round every encoder runs once, so that other load on the machine affects all of them
+equally. Multiply-adds are those that this implementation computes: a wide positional convolution counts as a product in the
+frequency domain, and products with the zeros of a sparse matrix count too. Fourier transforms, norms and activations do not
+count.
 """
 
 import os
@@ -24,16 +24,21 @@ from storage.files import read_json
 from storage.progress import progress
 from storage.weights import load_tensors
 
-FRONT_END = ("mean", "std")  # statistics of the log-Mel frames: measured, not learned
+FRONT_END = ("mean", "std")  # statistics of the log-Mel frames, which do not count as learned parameters
 
 
 def noise(seconds, sample_rate):
-    """Return white noise `[N]`; the cost of encoding does not depend on the content."""
+    """Return white noise `[N]`, float32. The cost of encoding does not depend on the content of the audio.
+
+    Args:
+        seconds: duration.
+        sample_rate: sample rate in Hz.
+    """
     return 0.1 * np.random.default_rng(0).standard_normal(int(seconds * sample_rate)).astype(np.float32)
 
 
 def count_parameters(tensors):
-    """Return how many values of name → tensor are learned, and how many of these are not 0."""
+    """Return the number of learned values in a dict from name to tensor, and how many of them are not 0."""
     learned = [tensor for name, tensor in tensors.items() if name not in FRONT_END]
     num_parameters = sum(tensor.numel() for tensor in learned)
     num_nonzero = sum(int(tensor.count_nonzero()) for tensor in learned)
@@ -80,9 +85,9 @@ def _lstm(x, input_weight, state_weight, *_, **__):
 
 
 def peak_memory_mb(folder, seconds):
-    """Return the megabytes that a fresh process needs, beyond Python and torch, to load an encoder and encode audio once.
+    """Return the memory, in 10⁶ bytes, that a new process needs beyond Python and torch to load an encoder and encode audio once.
 
-    A forked process would not do: where the parent has computed already, it can wait forever for the parent's threads.
+    A forked process cannot be used: if its parent has already computed, it can wait forever for the parent's threads.
 
     Args:
         folder: folder of the encoder.
@@ -95,7 +100,7 @@ def peak_memory_mb(folder, seconds):
 
 
 def print_peak(folder, seconds):
-    """Print the memory that loading an encoder and encoding add; `peak_memory_mb` runs this in a process of its own."""
+    """Print the additional memory for loading an encoder and encoding audio; `peak_memory_mb` runs this in a new process."""
     import torchaudio.compliance.kaldi  # noqa: F401  (also imports torch; neither counts)
 
     before = provenance.process_peak_memory_mb()
@@ -105,11 +110,11 @@ def print_peak(folder, seconds):
 
 
 def interleaved_medians(calls, num_rounds):
-    """Call A, B, C, A, B, C, … and return the median seconds of each; a first round does not count.
+    """Call several functions in turn (A, B, C, A, B, C, …), and return the median seconds of each.
 
     Args:
-        calls: functions without arguments.
-        num_rounds: rounds that count.
+        calls: list of functions without arguments.
+        num_rounds: number of rounds to time. One more round comes before them and is not timed.
     """
     seconds_of_calls = [[] for _ in calls]
     for round_number in progress(range(num_rounds + 1), "rounds"):
@@ -125,13 +130,13 @@ def measure_encoders(*, models, configs, measurements, names, parents, seconds, 
     """Stage: write one row per encoder. See `MEASUREMENTS`.
 
     Args:
-        models: files model.safetensors of the encoders.
-        configs: their files config.json.
-        measurements: table to write.
-        names: names of the encoders.
-        parents: names of their parents, each among `names`; empty for an encoder without a parent.
+        models: model.safetensors of each encoder.
+        configs: config.json of each encoder.
+        measurements: table of `MEASUREMENTS` to write.
+        names: name of each encoder.
+        parents: name of each encoder's parent, which must be among `names`; empty for an encoder without a parent.
         seconds: duration of the audio to encode.
-        num_rounds: rounds of the timing.
+        num_rounds: number of rounds to time.
     """
     folders = {name: Path(model).parent for name, model in zip(names, models)}
     memory_mb = {name: peak_memory_mb(folder, seconds) for name, folder in folders.items()}

@@ -1,4 +1,4 @@
-"""Measure the units of a corpus: their bitrate, the units that never occur, and how well they match the labels."""
+"""Measure the units of a corpus: their bitrate, how many units never occur, and how well units match the labels."""
 
 from collections import Counter, defaultdict
 
@@ -13,21 +13,22 @@ from storage.schemas import SPLITS
 
 
 def label_measures(counts):
-    """Return label purity, cluster purity and PNMI of joint counts `[K, L]`; None where fewer than two labels occur."""
+    """Return label purity, cluster purity and PNMI from joint counts `[K, L]`; all are None if fewer than two labels occur."""
     if (counts.sum(0) > 0).sum() < 2:
         return dict(label_purity=None, cluster_purity=None, pnmi=None)
     return dict(label_purity=purity(counts), cluster_purity=purity(counts.T), pnmi=pnmi(counts))
 
 
 def unit_measures(run_counts, frame_counts, seconds):
-    """Return the columns of `STATISTICS` that follow from counts.
+    """Return the columns of `STATISTICS` that are computed from counts.
 
-    A bitrate is the entropy of one unit times units per second, as if units were independent of each other.
+    The bitrate is the entropy of a single unit times the number of units per second. It treats units as independent of each
+    other.
 
     Args:
-        run_counts: joint counts `[K, L]` of units and labels, where a run of equal units counts once.
-        frame_counts: the same where every frame counts.
-        seconds: duration of the speech; 0 where it is unknown, as are then the durations of the units.
+        run_counts: joint counts `[K, L]` of K units and L labels, in which a run of equal units counts once.
+        frame_counts: joint counts `[K, L]` in which every frame counts.
+        seconds: duration of the speech; 0: unknown, and then the durations of the units are unknown too.
 
     **Source:** ZeroSpeech 2019, arXiv 1904.11469, section 3.3.
     """
@@ -59,12 +60,12 @@ def joint_counts(batches, label_index, num_units, num_labels):
 
     Args:
         batches: record batches of `REDUCED_UNITS`.
-        label_index: utterance_id → index of its label; other utterances are left out.
+        label_index: dict from utterance_id to the index of its label. Other utterances are left out.
         num_units: number of units K.
         num_labels: number of labels L.
 
     Returns:
-        Split → array `[2, K, L]`: first the counts of runs, then those of frames.
+        A dict from each split to an array `[2, K, L]`: the counts of runs, then the counts of frames.
     """
     counts = defaultdict(lambda: np.zeros((2, num_units, num_labels), np.int64))
     for batch in batches:
@@ -79,10 +80,19 @@ def joint_counts(batches, label_index, num_units, num_labels):
 
 
 def measure_units(*, reduced_units, manifest, statistics, codebook, corpus, num_clusters, label_columns):
-    """Stage: write one row for each split, without copies at other speeds. See `STATISTICS`.
+    """Stage: write one row of measures for each split. See `STATISTICS`. Copies at other speeds are left out.
 
-    The label of a frame is that of its utterance: all `label_columns` together. Where the labels are a sequence, frames have
-    no label.
+    The label of a frame is that of its utterance, all `label_columns` together. If the labels are a sequence, frames have no
+    label.
+
+    Args:
+        reduced_units: table of `REDUCED_UNITS`.
+        manifest: table of `MANIFEST` of the corpus.
+        statistics: table of `STATISTICS` to write.
+        codebook: name of the codebook.
+        corpus: name of the corpus.
+        num_clusters: size of the codebook.
+        label_columns: cell of config/corpora.tsv, the comma-separated names of the label columns; `name[]` is a sequence.
     """
     rows = [row for row in tables.read(manifest, MANIFEST).to_pylist() if row["speed"] == 1]
     has_sequences = label_columns.endswith(SEQUENCE)

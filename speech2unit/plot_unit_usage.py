@@ -8,7 +8,12 @@ from storage import tables
 
 
 def usage(reduced_units, num_clusters):
-    """Return how often each unit occurs in the training split `[num_clusters]`; a run counts once: `5 5 9` is one 5 and one 9."""
+    """Return how often each unit occurs in the training split, `[num_clusters]`. A run counts once: `5 5 9` is one 5 and one 9.
+
+    Args:
+        reduced_units: path of a table of `REDUCED_UNITS`.
+        num_clusters: size of the codebook.
+    """
     counts = np.zeros(num_clusters, np.int64)
     for split, units in zip(reduced_units["split"].to_pylist(), reduced_units["units"]):
         if split == "train":
@@ -17,13 +22,13 @@ def usage(reduced_units, num_clusters):
 
 
 def perplexity(counts):
-    """Return the perplexity e^H of the distribution with the counts `[K]`: K for equally frequent units, 1 for a single one."""
+    """Return the perplexity e^H of the distribution with the counts `[K]`: K if all are equally frequent, 1 if one occurs."""
     probabilities = counts[counts > 0] / counts.sum()
     return float(np.exp(-(probabilities * np.log(probabilities)).sum()))
 
 
 def draw(counts):
-    """Return a figure with the occurrences of each unit, with dead units marked below the axis, and the same sorted."""
+    """Return a figure with two panels: the counts `[K]` by unit, with marks at units that never occur, and the sorted counts."""
     dead = np.flatnonzero(counts == 0)
     figure = new_figure(9, 5)
     summary = f"{len(counts)} units, {len(dead)} dead, perplexity {perplexity(counts):.1f} ({counts.sum()} occurrences)"
@@ -43,6 +48,12 @@ def draw(counts):
 
 
 def plot_unit_usage(*, reduced_units, figure, num_clusters):
-    """Stage: write the figure of one corpus and codebook; `num_clusters` is the size of the codebook."""
+    """Stage: draw how often each unit of a codebook occurs in a corpus.
+
+    Args:
+        reduced_units: table of `REDUCED_UNITS`.
+        figure: figure to write.
+        num_clusters: size of the codebook.
+    """
     counts = usage(tables.read(reduced_units, REDUCED_UNITS, ["split", "units"]), num_clusters)
     save(draw(counts), figure)

@@ -1,4 +1,4 @@
-"""Plot some utterances: waveform, Mel spectrogram and units, one below the other."""
+"""Plot the waveform, the Mel spectrogram and the units of some utterances, one below the other."""
 
 from collections import Counter
 from pathlib import Path
@@ -23,7 +23,13 @@ ENVELOPE_POINTS = 800
 
 
 def choose(rows, num_utterances, seed):
-    """Draw dev rows of a manifest, without copies at other speeds, with as many different labels as possible."""
+    """Choose dev rows at random, with as many different labels as possible.
+
+    Args:
+        rows: rows of `MANIFEST`. Copies at other speeds are left out.
+        num_utterances: number of rows to choose.
+        seed: seed of the choice.
+    """
     rows = [row for row in rows if row["split"] == "dev" and row["speed"] == 1]
     shuffled = [rows[i] for i in np.random.default_rng(seed).permutation(len(rows))]
     times_seen = Counter()
@@ -36,7 +42,7 @@ def choose(rows, num_utterances, seed):
 
 
 def mel_band(hz):
-    """Return the position of a frequency among the `NUM_MELS` bands, 0 at the lower edge of the lowest band.
+    """Return the position of a frequency (Hz) on an axis of `NUM_MELS` Mel bands, from the lower edge of the lowest band.
 
     **Source:** the Mel scale of Kaldi.
     """
@@ -49,7 +55,7 @@ def _mel(hz):
 
 
 def envelope(waveform, sample_rate):
-    """Return start times in s, lowest and highest samples of at most `ENVELOPE_POINTS` segments of a waveform."""
+    """Return the start time (s), lowest and highest sample of each of at most `ENVELOPE_POINTS` segments of a waveform."""
     size = max(1, -(-len(waveform) // ENVELOPE_POINTS))
     segments = [waveform[i : i + size] for i in range(0, len(waveform), size)]
     times = np.arange(len(segments)) * size / sample_rate
@@ -57,14 +63,14 @@ def envelope(waveform, sample_rate):
 
 
 def draw_waveform(axes, waveform, sample_rate):
-    """Draw the envelope of a waveform, scaled to the axes."""
+    """Draw the envelope of a waveform `[N]`, scaled to the height of the panel `axes`."""
     axes.fill_between(*envelope(waveform, sample_rate), color=SPLIT_COLOURS["train"], linewidth=0.5)
     top = 1.05 * np.abs(waveform).max()
     axes.set(ylabel="amplitude", ylim=(-top, top))
 
 
 def draw_spectrogram(axes, waveform):
-    """Draw the log-Mel energies that the log-Mel and MelHuBERT encoders read, in dB; a frame is at the middle of its window."""
+    """Draw the log-Mel energies (dB) of the log-Mel and MelHuBERT encoders. Each frame is drawn at the middle of its window."""
     decibels = log_mel(waveform).numpy().T * 10 / np.log(10)
     start = (MEL_WINDOW_SECONDS - MEL_HOP_SECONDS) / 2
     axes.imshow(
@@ -80,7 +86,15 @@ def draw_spectrogram(axes, waveform):
 
 
 def draw_units(axes, units, durations, hop_seconds, max_seconds):
-    """Draw a box for each run of units, with the number of the unit; equal units have equal colours."""
+    """Draw a box with the number of the unit for each run of units. Equal units have equal colours.
+
+    Args:
+        axes: the panel.
+        units: reduced units `[N]`.
+        durations: number of frames of each unit `[N]`.
+        hop_seconds: seconds from one frame to the next.
+        max_seconds: end of the panel in seconds.
+    """
     from matplotlib import colormaps
 
     ends = np.cumsum(durations) * hop_seconds
@@ -96,7 +110,14 @@ def draw_units(axes, units, durations, hop_seconds, max_seconds):
 
 
 def draw(examples, sample_rate, hop_length, max_seconds):
-    """Return a figure of examples (title, waveform `[N]`, units, durations), each cut off after `max_seconds`."""
+    """Return a figure with three panels per example: waveform, spectrogram and units.
+
+    Args:
+        examples: list of tuples (title, waveform `[N]`, reduced units, durations in frames).
+        sample_rate: sample rate of the waveforms in Hz.
+        hop_length: samples from one frame to the next.
+        max_seconds: examples are cut off after this time.
+    """
     longest = min(max_seconds, max(len(waveform) / sample_rate for _, waveform, _, _ in examples))
     figure = new_figure(10, 3.1 * len(examples))
     panels = figure.subplots(3 * len(examples), height_ratios=[1, 2, 0.7] * len(examples))
@@ -114,7 +135,18 @@ def draw(examples, sample_rate, hop_length, max_seconds):
 
 
 def plot_utterances(*, manifest, reduced_units, model, config, figure, root, num_utterances, max_seconds, seed):
-    """Stage: write the figure of one corpus and codebook; `model` and `config` are the files of the codebook's encoder."""
+    """Stage: draw some utterances of a corpus with their units.
+
+    Args:
+        manifest: table of `MANIFEST` of the corpus.
+        reduced_units: table of `REDUCED_UNITS` of the corpus.
+        model, config: model.safetensors and config.json of the codebook's encoder.
+        figure: figure to write.
+        root: root folder of the corpus.
+        num_utterances: number of utterances.
+        max_seconds: utterances are cut off after this time.
+        seed: seed of the choice of utterances.
+    """
     encoder = encoders.load(Path(config).parent)
     rows = choose(tables.read(manifest, MANIFEST).to_pylist(), num_utterances, seed)
     unit_rows = {row["utterance_id"]: row for row in tables.read(reduced_units, REDUCED_UNITS).to_pylist()}

@@ -1,4 +1,4 @@
-"""Probe an encoder: how well its features tell labels apart, and how well its units match labels and its parent's units."""
+"""Probe an encoder: measure how well its features separate labels, and how well its units match labels and its parent's units."""
 
 import numpy as np
 
@@ -10,19 +10,19 @@ from storage.errors import data_error
 
 
 def segment_indices(num_frames, num_segments):
-    """Return the segment of each frame `[num_frames]`, for segments of equal length: 5 frames, 2 segments → 0 0 0 1 1."""
+    """Return the number of each frame's segment, `[num_frames]`. Segments are equally long: 5 frames, 2 segments → 0 0 0 1 1."""
     return np.arange(num_frames) * num_segments // num_frames
 
 
 def pool_segments(frames, num_segments):
-    """Return the means of equal segments of an utterance as one vector.
+    """Divide an utterance into segments of equal length, and return the means of their frames as one vector.
 
     Args:
-        frames: features `[T, D]`. Where T is smaller than the number of segments, segments share frames.
+        frames: features `[T, D]`. If T is smaller than the number of segments, segments share frames.
         num_segments: number of segments S.
 
     Returns:
-        Array `[S · D]`, one mean after the other.
+        Array `[S · D]`, the concatenated means.
     """
     starts = np.arange(num_segments) * len(frames) // num_segments
     ends = np.maximum((np.arange(num_segments) + 1) * len(frames) // num_segments, starts + 1)
@@ -36,7 +36,7 @@ def probe_accuracy(vectors, labels, splits, regularisation):
         vectors: features `[N, D]`, one row per utterance.
         labels: array `[N]`.
         splits: array `[N]` of `train`, `dev` and `test`.
-        regularisation: inverse strength C.
+        regularisation: inverse strength C of the L2 regularization.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -49,19 +49,19 @@ def probe_accuracy(vectors, labels, splits, regularisation):
 
 
 def resample_units(units, num_frames):
-    """Return units `[T]` at another frame rate `[num_frames]`: at the middle of each new frame."""
+    """Return units `[T]` at another frame rate, `[num_frames]`: for each new frame, the unit at its middle."""
     return units[((np.arange(num_frames) + 0.5) * len(units) / num_frames).astype(int)]
 
 
 def read_labels(manifest, label):
-    """Return utterance_id → (split, label), without copies at other speeds.
+    """Return a dict from utterance_id to (split, label), without copies at other speeds.
 
     Args:
         manifest: path of the manifest.
         label: position of the label column.
 
     Raises:
-        ValueError: where train or test has no labelled utterance, or all labels are the same.
+        ValueError: if train or test has no utterance with a label, or all labels are the same.
     """
     rows = [row for row in tables.read(manifest, MANIFEST).to_pylist() if row["speed"] == 1]
     labelled = {row["utterance_id"]: (row["split"], row["labels"][label]) for row in rows if len(row["labels"]) > label}
@@ -79,14 +79,14 @@ def read_labels(manifest, label):
 
 
 def read_units(path, names):
-    """Return utterance_id → units `[T]` of the utterances in `names`."""
+    """Return a dict from utterance_id to units `[T]`, of the utterances in `names`."""
     table = tables.read(path, UNITS, ["utterance_id", "units"])
     columns = zip(table["utterance_id"].to_pylist(), table["units"])
     return {name: units.values.to_numpy() for name, units in columns if name in names}
 
 
 def read_pooled_features(paths, names, num_segments):
-    """Return utterance_id → features as `pool_segments` returns them, of the utterances in `names`."""
+    """Return a dict from utterance_id to the result of `pool_segments`, of the utterances in `names`."""
     pooled = {}
     for path in paths:
         for batch in tables.stream(path, FEATURES, ["utterance_id", "num_frames", "features"], batch_rows=256):
@@ -116,22 +116,26 @@ def probe_encoder(
 ):
     """Stage: compare features of one layer and units of one codebook with labels and with the units of the parent. See `PROBE`.
 
-    The class of a frame is the label of its utterance with the segment of the frame, which is roughly a phone of a word.
+    The class of a frame is a pair: the label of its utterance, and the number of the frame's segment. If labels are words, this
+    is roughly a phone of the word.
 
     Args:
-        manifest: manifest of the corpus.
+        manifest: table of `MANIFEST` of the corpus.
         features: tables of `FEATURES` of the layer, all shards of the corpus.
         units: table of `UNITS` of the codebook.
-        parent_units: the same of the parent's codebook; `units` where the encoder has no parent.
-        probe: table to write.
+        parent_units: table of `UNITS` of the parent's codebook; `units` itself if the encoder has no parent.
+        probe: table of `PROBE` to write.
         encoder: name of the encoder.
         corpus: name of the corpus.
         corpus_labels: names of the corpus's label columns.
         codebook: name of the codebook.
         layer: layer of the encoder that the codebook clusters.
-        label: the label column to probe.
-        num_segments: segments of an utterance.
-        regularisation: see `probe_accuracy`.
+        label: name of the label column to probe.
+        num_segments: number of segments of an utterance.
+        regularisation: inverse strength C of the L2 regularization of the logistic regression.
+
+    Raises:
+        ValueError: if train or test has no utterance with a label, or all labels are the same.
     """
     from sklearn.metrics import adjusted_mutual_info_score
     from sklearn.metrics.cluster import contingency_matrix

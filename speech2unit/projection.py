@@ -1,7 +1,7 @@
-"""What k-means sees of a frame: the frame with its context, projected on the principal components of the training split.
+"""The input of k-means: a frame with its context, projected on the principal components of the training split.
 
-Every component is scaled by the fourth root of its variance. This is between plain PCA, where the components with the largest
-variance dominate, and whitening, where noise dominates.
+Every component is scaled so that its standard deviation becomes the fourth root of its original variance. This is a compromise
+between plain PCA, in which the components with the largest variance dominate, and whitening, in which noise dominates.
 """
 
 import numpy as np
@@ -15,7 +15,15 @@ MIN_VARIANCE = 1e-10
 
 
 def fit_projection(frames, num_components):
-    """Return the rows of `PROJECTION`, fitted on frames with context `[N, D]`; no row for 0 components."""
+    """Fit a projection.
+
+    Args:
+        frames: frames with context `[N, D]`.
+        num_components: number of principal components; 0: no projection.
+
+    Returns:
+        Rows of `PROJECTION`, one per component.
+    """
     if not num_components:
         return []
     mean = frames.mean(0, dtype=np.float64)
@@ -29,5 +37,10 @@ def fit_projection(frames, num_components):
 
 
 def load(path, context_frames):
-    """Return the `Projection` of a codebook from its table."""
+    """Return the `Projection` of a codebook.
+
+    Args:
+        path: table of `PROJECTION`.
+        context_frames: number of frames before and after each frame.
+    """
     return Projection(context_frames, tables.read(path, PROJECTION).sort_by("component").to_pylist())

@@ -6,11 +6,11 @@ from storage.errors import data_error
 
 
 def with_context(frames, context_frames):
-    """Append to every frame its neighbours: `[T, D]` → `[T, (2c + 1) · D]`.
+    """Return every frame concatenated with its neighbours, `[T, (2c + 1) · D]`.
 
     Args:
         frames: array `[T, D]`.
-        context_frames: number c of frames before and after; the first and the last frame are repeated at the edges.
+        context_frames: number c of frames before and after each frame. At the edges, the first or the last frame is repeated.
     """
     c = context_frames
     padded = np.pad(frames, ((c, c), (0, 0)), mode="edge")
@@ -18,7 +18,10 @@ def with_context(frames, context_frames):
 
 
 class Projection:
-    """Function from frames `[T, D]` to what k-means sees, `[T, num_components]`, or the frames with context if there is none."""
+    """Function that maps frames `[T, D]` to the input of k-means.
+
+    This is `[T, num_components]`, or the frames with context if the projection has no components.
+    """
 
     def __init__(self, context_frames, rows):
         self.context_frames = context_frames
@@ -31,7 +34,7 @@ class Projection:
 
 
 def nearest_centroids(frames, centroids):
-    """Return the index of the nearest centroid of each frame; of equally near ones the first.
+    """Return the index of the nearest centroid of each frame; if several are equally near, the first of them.
 
     Args:
         frames: array `[T, dim]`.
@@ -41,7 +44,7 @@ def nearest_centroids(frames, centroids):
         Integer array `[T]`.
 
     Raises:
-        ValueError: where the dimensions differ.
+        ValueError: if frames and centroids have different dimensions.
     """
     if frames.shape[1] != centroids.shape[1]:
         raise data_error(
@@ -57,7 +60,11 @@ def nearest_centroids(frames, centroids):
 
 
 def collapse_runs(units):
-    """Return units without repetitions `[N]` and the length of each run `[N]`, from units `[T]`; the lengths sum to T."""
+    """Return the unit of each run of equal units `[N]`, and the length of each run `[N]`; the lengths sum to T.
+
+    Args:
+        units: units `[T]`, one per frame.
+    """
     units = np.asarray(units)
     starts = np.flatnonzero(np.diff(units, prepend=units[:1] - 1)) if len(units) else np.empty(0, int)
     return units[starts], np.diff(starts, append=len(units))

@@ -6,7 +6,12 @@ from storage import tables
 
 
 def reduce_units(*, units, reduced_units):
-    """Stage: collapse the runs of every utterance of a table of `UNITS`. See `REDUCED_UNITS`."""
+    """Stage: collapse the runs of equal units in every utterance.
+
+    Args:
+        units: table of `UNITS`.
+        reduced_units: table of `REDUCED_UNITS` to write.
+    """
     with tables.writer(reduced_units, REDUCED_UNITS) as out:
         for batch in tables.stream(units, UNITS):
             out.write([_reduced_row(row) for row in batch.to_pylist()])

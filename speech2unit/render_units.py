@@ -25,7 +25,7 @@ DIGITS = dict(entropy=2, units_per_second=1, bitrate=1, frame_bitrate=1, label_p
 
 
 def shown_columns(frame):
-    """Return the columns of a data frame of `STATISTICS` that a reader compares, with headings, as text; – for null."""
+    """Return the columns of a data frame of `STATISTICS` that the page shows, as text with headings. Null is shown as –."""
     texts = {name: [_text(value, digits) for value in frame[name].astype(float)] for name, digits in DIGITS.items()}
     return frame.assign(**texts).rename(columns=HEADINGS)[list(HEADINGS.values())]
 
@@ -35,5 +35,10 @@ def _text(value, digits):
 
 
 def render_units(*, statistics, page):
-    """Stage: write an HTML page with all rows of several tables of `STATISTICS`."""
+    """Stage: write an HTML page with all rows of several tables of `STATISTICS`.
+
+    Args:
+        statistics: tables of `STATISTICS`.
+        page: HTML file to write.
+    """
     save_page(shown_columns(tables.read_many(statistics, STATISTICS).to_pandas()), "Units", page)

@@ -1,4 +1,4 @@
-"""From a waveform to units in one call, without Snakemake: `encode_units`, and `UnitEncoder` for many calls.
+"""Turn audio into units from Python, without Snakemake: `encode_units` for one call, `UnitEncoder` for many.
 
     >>> from speech2unit import encode_units
     >>> result = encode_units("a.wav", codebook="results/units/melhubert_commands_100")
@@ -31,9 +31,9 @@ class EncodedUnits(NamedTuple):
     """The units of one waveform."""
 
     units: np.ndarray  # reduced units `[N]`: no unit follows itself
-    durations: np.ndarray  # frames of each of them `[N]`
+    durations: np.ndarray  # number of frames of each of these units `[N]`
     frame_units: np.ndarray  # one unit per frame `[T]`; T is the sum of the durations
-    frame_seconds: float  # s from one frame to the next
+    frame_seconds: float  # seconds from one frame to the next
 
 
 def encode_units(audio, codebook, device="cpu"):
@@ -48,10 +48,10 @@ def encode_units(audio, codebook, device="cpu"):
         device: where the encoder runs, `cpu` or a GPU such as `cuda`. Only a CPU gives the same bits every time.
 
     Returns:
-        An `EncodedUnits`, or a list of them for a list.
+        An `EncodedUnits`; for a list, a list of them.
 
     Raises:
-        ValueError: where the codebook or its encoder is missing or damaged, or audio cannot be used (`BadAudio`).
+        ValueError: if the codebook or its encoder is missing or damaged, or audio cannot be used (`BadAudio`).
 
     Example:
         >>> waveform, sample_rate = soundfile.read("a.wav")
@@ -63,11 +63,11 @@ def encode_units(audio, codebook, device="cpu"):
 
 
 class UnitEncoder:
-    """An encoder with a codebook on one of its layers, both loaded. Make one with `UnitEncoder.load`.
+    """A loaded encoder with a codebook on one of its layers. Make one with `UnitEncoder.load`.
 
     Attributes:
-        sample_rate: Hz of the audio that the encoder reads; other audio is resampled.
-        frame_seconds: s from one frame to the next.
+        sample_rate: sample rate in Hz at which the encoder reads audio. Other audio is resampled.
+        frame_seconds: seconds from one frame to the next.
         num_units: size of the codebook.
     """
 
@@ -93,14 +93,14 @@ class UnitEncoder:
 
     @classmethod
     def load(cls, codebook, device="cpu"):
-        """Load the codebook of a folder and the encoder that it was fitted on.
+        """Load a codebook and the encoder that it was fitted on.
 
         Args:
             codebook: folder `results/units/{codebook}`; the encoder is in `results/encoders/` of the same results.
             device: where the encoder runs.
 
         Raises:
-            ValueError: where a file is missing or damaged, or the encoder is not the one of the codebook.
+            ValueError: if a file is missing or damaged, or the encoder is not the one of the codebook.
         """
         import torch
 
@@ -151,7 +151,7 @@ class UnitEncoder:
 
 
 def _check_codebook(folder):
-    """Check that a codebook's files exist and are undamaged. Raises `ValueError`."""
+    """Check a codebook. Raises `ValueError` if one of its files is missing or damaged."""
     missing = [name for name in CODEBOOK_FILES if not (folder / name).is_file()]
     if missing:
         codebooks = sorted(path.parent.name for path in folder.absolute().parent.glob("*/config.json"))
@@ -167,7 +167,7 @@ def _check_codebook(folder):
 
 
 def _check_encoder(codebook_folder, encoder_folder):
-    """Check that an encoder is undamaged and, where the codebook recorded it, the same. Raises `ValueError`."""
+    """Check an encoder. Raises `ValueError` if it is damaged, or is not the encoder that the codebook's provenance records."""
     for name in ENCODER_FILES:
         provenance.check(encoder_folder / name)
     recorded = provenance.read(codebook_folder / "centroids.parquet").get("inputs", {})

@@ -23,7 +23,7 @@ def purity(counts):
 
 
 def pnmi(counts):
-    """Return phone-normalised mutual information: the fraction of the labels' entropy that the units explain."""
+    """Return phone-normalized mutual information: the fraction of the labels' entropy that the units explain."""
     from sklearn.metrics import mutual_info_score
 
     information_bits = mutual_info_score(None, None, contingency=counts) / np.log(2)

@@ -12,7 +12,7 @@ def data_error(place, rule, *, expected, got, remedy):
 
     Args:
         place: the file, table cell or setting that is wrong.
-        rule: what must hold there.
+        rule: the rule that it breaks, as a sentence.
         expected: what would be right.
         got: what is there instead.
         remedy: what the user can type or change.
@@ -21,20 +21,30 @@ def data_error(place, rule, *, expected, got, remedy):
 
 
 def notice(text):
-    """Print `text` into the stage's log and, if standard output is redirected to that, also to the user's terminal."""
+    """Print `text`, in a stage to its log. If standard output is redirected, as it is there, print it to the terminal as well."""
     print(text)
     if sys.stdout is not sys.__stdout__:
         print(text, file=sys.__stderr__)
 
 
 def nearest(name, valid):
-    """Return a hint for a message, such as `did you mean "SCR"? `; empty if no name in `valid` is similar to `name`."""
+    """Return a hint for a message, such as `did you mean "SCR"? `, or an empty text.
+
+    Args:
+        name: the wrong name.
+        valid: the valid names. If none of them is similar to `name`, the hint is empty.
+    """
     closest = _closest(name, valid)
     return f'did you mean "{closest}"? ' if closest else ""
 
 
 def one_of(name, valid):
-    """Return the valid names as text, the ones most similar to `name` first: `one of ['SCR', 'SCR_asc', … 43 more]`."""
+    """Return the valid names as text: `one of ['SCR', 'SCR_asc', … 43 more]`.
+
+    Args:
+        name: the wrong name.
+        valid: the valid names. Those most similar to `name` come first.
+    """
     closest = _closest(name, valid)
     names = sorted(map(str, valid))
     names.sort(key=lambda candidate: (candidate == closest, _similarity(candidate, name)), reverse=True)

@@ -1,8 +1,9 @@
 """Atomic file writes: a file is either whole or absent.
 
 A file is written under a temporary name in the target's folder, synced to disk and renamed. If it contains
-`CHECKSUM_PLACEHOLDER`, it gets a checksum before the rename: the SHA-256 of the whole file, zeros included, replaces the zeros of
-the placeholder. `find_damage` then detects any changed bit and any missing byte, in every file format that can contain text.
+`CHECKSUM_PLACEHOLDER`, it gets a checksum before the rename: the SHA-256 of the whole file is computed while the placeholder
+still has its zeros, and then replaces these zeros. `find_damage` detects any changed bit and any missing byte. This works for
+every file format that can contain text.
 """
 
 import contextlib
@@ -39,7 +40,7 @@ def atomic(path):
     temporary file is deleted and the target is as before. Missing folders are created.
 
     Raises:
-        ValueError: the disk is full or not writable.
+        ValueError: if the disk is full or not writable.
     """
     path = Path(path)
     name = None
@@ -67,7 +68,7 @@ def atomic_folder(path):
     After an error the temporary folder is deleted and the target is as before. The list is the file `SHA256SUMS`.
 
     Raises:
-        ValueError: the disk is full or not writable.
+        ValueError: if the disk is full or not writable.
     """
     path = Path(path)
     temporary = None
@@ -95,7 +96,8 @@ def make_readable(path):
 def remove_leftovers(path):
     """Delete temporary files and folders that a killed writer of `path` left.
 
-    Only the process that holds the lock on the job's log may call this, because other writers use such files.
+    Call this only while holding the lock on the job's log (see `workflow/scripts/stage.py`). Without the lock, another process
+    may still be writing these files.
     """
     path = Path(path)
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
@@ -103,12 +105,12 @@ def remove_leftovers(path):
 
 
 def find_damage(path):
-    """Return how a file that was written with a checksum is damaged, as text; empty if every byte is as it was written.
+    """Return a text that says how a file with a checksum is damaged; empty if every byte is as it was written.
 
-    This reads the whole file, but an undamaged file only once per process as long as it does not change.
+    The whole file is read. A process reads an undamaged file only once, unless the file changes.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: if there is no such file.
     """
     status = os.stat(path)
     identity = (status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns)
@@ -127,7 +129,7 @@ def find_damage(path):
 
 
 def damaged_files(folder):
-    """Return the names of missing or changed files below a folder that `atomic_folder` made."""
+    """Return the names of the files that are missing or changed in a folder made by `atomic_folder`."""
     lines = [line.split("  ", 1) for line in (Path(folder) / CHECKSUM_LIST).read_text().splitlines()]
     paths = {name: Path(folder) / name for _, name in lines}
     return [name for digest, name in lines if not paths[name].is_file() or sha256(paths[name]) != digest]
@@ -136,8 +138,12 @@ def damaged_files(folder):
 def write_json(path, value):
     """Write `value` as indented JSON, atomically.
 
+    Args:
+        path: file to write.
+        value: dict, list, text, number, bool or None, nested in any way.
+
     Raises:
-        ValueError: `value` contains NaN or infinity, which JSON does not have.
+        ValueError: if `value` contains NaN or infinity, which JSON does not have.
     """
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
@@ -174,7 +180,7 @@ def _report_unwritable(path):
 
 
 def _fill_in_checksum(path):
-    """Replace the zeros of `CHECKSUM_PLACEHOLDER`, if the file contains it, by the checksum."""
+    """If the file contains `CHECKSUM_PLACEHOLDER`, replace its zeros with the checksum."""
     if not os.path.getsize(path):
         return
     computed, stored, position = _checksum(path)
@@ -185,7 +191,7 @@ def _fill_in_checksum(path):
 
 
 def _checksum(path):
-    """Return a file's SHA-256 with zeros in place of its checksum, the checksum stored in it, and the position of that.
+    """Return a file's SHA-256 with zeros in place of its checksum, the checksum stored in it, and where that starts, in bytes.
 
     All three are None if the file contains no `CHECKSUM_MARK`. The file must not be empty.
     """

@@ -10,8 +10,8 @@ def progress(items, unit, total=None, done_before=0):
     """Yield the items and report the progress on standard error.
 
     Args:
-        items: iterable.
-        unit: what an item is, in the plural, such as `updates`.
+        items: iterable of the items to yield.
+        unit: name of the items in the plural, such as `updates`.
         total: number of items including `done_before`; needed if `items` has no length.
         done_before: number of items that an earlier run finished.
     """

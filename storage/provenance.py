@@ -19,7 +19,7 @@ from pathlib import Path
 from storage.errors import data_error
 from storage.files import CHECKSUM_LIST, CHECKSUM_PLACEHOLDER, find_damage, read_json, sha256
 
-KEY = "provenance"  # of the record, in a file's metadata or JSON
+KEY = "provenance"  # key of the record in a file's metadata or JSON
 FORMAT = 1  # version of the records and of the files that hold them; files of another version must be made again
 RESULTS = "results"  # folder of all results
 KINDS = (".parquet", ".safetensors", ".json")  # results that carry a record and a checksum
@@ -39,7 +39,7 @@ def running(*, job, stage, settings, inputs):
         inputs: paths that the job reads; folders are ignored.
 
     Raises:
-        ValueError: an input is not what its stage wrote; see `find_problem`.
+        ValueError: if an input is not what its stage wrote; see `find_problem`.
     """
     global _job
     for path in inputs:
@@ -55,7 +55,7 @@ def check(path):
     """Check that a result is what its stage wrote; see `find_problem`.
 
     Raises:
-        ValueError: it is not.
+        ValueError: if `find_problem` finds a problem.
     """
     if problem := find_problem(path):
         raise data_error(
@@ -68,7 +68,7 @@ def check(path):
 
 
 def find_problem(path):
-    """Return what is wrong with a result, as text; empty if nothing is, or if the file is none of the `KINDS` of results."""
+    """Return a text that says what is wrong with a result; empty if nothing is, or if its suffix is not one of `KINDS`."""
     if not result_name(path) or Path(path).suffix not in KINDS or not Path(path).is_file():
         return ""
     if in_checked_folder(path):
@@ -87,7 +87,7 @@ def in_checked_folder(path):
 
 
 def result_name(path):
-    """Return the part of a path from its last folder `results` on; empty for files elsewhere."""
+    """Return the part of a path that begins with its last folder `results`; empty for a file that is not in such a folder."""
     parts = Path(path).parts
     if RESULTS not in parts:
         return ""
@@ -141,8 +141,8 @@ def read(path):
 def digest(path):
     """Return a SHA-256 of a file's content.
 
-    Of a result, this is the digest of its rows, tensors or JSON values without the record, so that it does not depend on
-    when and by which job the file was made. Of any other file, it is the digest of its bytes.
+    For a result, this is the digest of its rows, tensors or JSON values without the record. It does not depend on the time at
+    which the file was made or on the job that made it. For any other file, it is the digest of its bytes.
     """
     if Path(path).suffix == ".parquet":
         stored = _parquet_metadata(path).get(b"digest")

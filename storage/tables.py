@@ -21,7 +21,7 @@ from storage import provenance
 from storage.errors import data_error, nearest
 from storage.files import atomic, find_damage
 
-MAX_BATCH_ROWS = 10_000  # of a row group
+MAX_BATCH_ROWS = 10_000  # rows per row group of a file
 
 
 def field(name, type, meaning, *, unit="", nullable=False):
@@ -30,8 +30,9 @@ def field(name, type, meaning, *, unit="", nullable=False):
     Args:
         name: name of the column.
         type: Arrow type.
-        meaning: what a value says, as a phrase; it contains "null" if and only if the column is nullable.
-        unit: physical unit, if there is one.
+        meaning: what a value means, as a phrase. If the column is nullable, the phrase says what null means; otherwise it does
+            not contain the word "null".
+        unit: unit of the values, such as `s` or `frames`; empty without one.
         nullable: whether values may be null.
     """
     return pa.field(name, type, nullable, metadata={"meaning": meaning, "unit": unit})
@@ -116,7 +117,7 @@ class Writer:
             rows: a table, a record batch, a dict of columns or a list of dicts, with exactly the schema's columns in any order.
 
         Raises:
-            ValueError: a column is missing or unknown, or a value is null in a column that is not nullable.
+            ValueError: if a column is missing or unknown, or a value is null in a column that is not nullable.
         """
         table = _as_table(rows, self.schema, self.path)
         for batch in table.combine_chunks().to_batches(max_chunksize=MAX_BATCH_ROWS):
@@ -134,7 +135,15 @@ class Writer:
 
 @contextlib.contextmanager
 def writer(path, schema):
-    """Yield a `Writer` whose file appears under `path` only after success."""
+    """Yield a `Writer` whose file appears at `path` only after success.
+
+    Args:
+        path: Parquet file to write.
+        schema: its schema.
+
+    Raises:
+        ValueError: if two rows have the same key, or the disk is full or not writable.
+    """
     with atomic(path) as temporary:
         out = Writer(path, schema, temporary)
         try:
@@ -146,7 +155,16 @@ def writer(path, schema):
 
 
 def write(path, rows, schema):
-    """Write a whole table; `Writer.write` says what `rows` may be and what is refused."""
+    """Write a whole table, atomically.
+
+    Args:
+        path: Parquet file to write.
+        rows: the rows, in any form that `Writer.write` takes.
+        schema: the schema of the table.
+
+    Raises:
+        ValueError: if the rows do not follow the schema, two rows have the same key, or the disk is full or not writable.
+    """
     with writer(path, schema) as out:
         out.write(rows)
 
@@ -163,7 +181,7 @@ def read(path, schema, columns=None):
         A `pyarrow.Table`.
 
     Raises:
-        ValueError: the file is missing or damaged, was not written by this module, or has other columns or a repeated key.
+        ValueError: if the file is missing or damaged, was not written by this module, or has other columns or a repeated key.
     """
     batches = list(stream(path, schema, columns))
     table = pa.Table.from_batches(batches, _subset(schema, columns))
@@ -173,7 +191,18 @@ def read(path, schema, columns=None):
 
 
 def read_many(paths, schema, columns=None):
-    """Return several files of one schema as one table, in the order of `paths`; see `read`."""
+    """Return several files of one schema as one table.
+
+    Args:
+        paths: Parquet files; their rows are concatenated in this order.
+        schema, columns: as for `read`.
+
+    Returns:
+        A `pyarrow.Table`.
+
+    Raises:
+        ValueError: if `read` refuses one of the files.
+    """
     return pa.concat_tables([read(path, schema, columns) for path in paths])
 
 
@@ -187,7 +216,7 @@ def stream(path, schema, columns=None, batch_rows=1024):
         batch_rows: largest number of rows in a batch.
 
     Raises:
-        ValueError: the file is missing or damaged, was not written by this module, or has other columns.
+        ValueError: if the file is missing or damaged, was not written by this module, or has other columns.
     """
     with _readable(path, schema):
         _check_checksum(path, schema)

@@ -15,10 +15,10 @@ from storage.files import CHECKSUM_LIST, damaged_files
 
 @cache
 def all_schemas():
-    """Return table name → schema, from every `schemas.py` of every package.
+    """Return a dict from the name of each table to its schema, from the `schemas.py` of all packages.
 
     Raises:
-        ValueError: two schemas have the same name.
+        ValueError: if two schemas have the same name.
     """
     root = Path(__file__).parents[1]
     files = sorted(file for package in root.glob("*/__init__.py") for file in package.parent.rglob("schemas.py"))
@@ -53,7 +53,7 @@ def verify(*, folder, makers):
         makers: pairs (regular expression of an output's path, rule that makes it).
 
     Raises:
-        ValueError: at least one file is wrong; the message lists each with the command that makes it again.
+        ValueError: if at least one file is wrong; the message lists each with the command that makes it again.
     """
     digests = {}
     wrong = []
@@ -114,8 +114,8 @@ def _source_problem(record, digests):
 
     Args:
         record: the result's provenance.
-        digests: path → digest of the files looked at so far, None for damaged ones, which are reported themselves. New ones
-            are added.
+        digests: dict from the path of each file checked so far to its digest, or to None if it is damaged (which is reported
+            as a problem of that file). This function adds the files that it checks.
     """
     for source, digest in record.get("inputs", {}).items():
         if Path(source).is_file():

@@ -1,4 +1,4 @@
-"""CTC decoding with a language model: a beam search over prefixes, each with the sum of its paths.
+"""CTC decoding with a language model: a beam search over prefixes, which sums the probabilities of all paths of a prefix.
 
 **Source:** Hannun et al. 2014, arXiv 1408.2873, algorithm 1. SUPERB decodes with flashlight and the lexicon and 4-gram of
 LibriSpeech. Here any word is possible, and the n-grams are those of the training transcripts.
@@ -19,15 +19,15 @@ from superb.language_model import SENTENCE_END, NGram
 class Fusion:
     """The score that a language model gives to a sequence of symbols.
 
-    The score is `lm_weight` times the log probability of the words, plus `word_score` for each word. A state of a sequence is
-    (score of its words, last words, letters of the word that has begun).
+    The score is `lm_weight` times the log probability of the words, plus `word_score` for each word. The state of a sequence is a
+    tuple (score of its complete words, its last words, letters of its last, incomplete word).
 
     Attributes:
         language_model: n-grams of words.
-        symbols: labels in the order of the outputs, from output 1. If `|` is one of them, it separates words, and the others are
-            letters; otherwise each symbol is a word.
+        symbols: list of labels in the order of the model's outputs, of which the first one is output 1. If `|` is one of them,
+            it separates words, and the others are letters. Otherwise each symbol is a word.
         lm_weight: factor of the log probability.
-        word_score: added for each word.
+        word_score: number that is added for each word.
     """
 
     language_model: NGram
@@ -64,13 +64,19 @@ class Fusion:
 
 
 def build_fusion(transcripts, symbols, *, order, lm_weight, word_score):
-    """Return a `Fusion` with n-grams of up to `order` words of the training transcripts, which are lists of `symbols`."""
+    """Return a `Fusion` whose language model is made of the n-grams of the training transcripts.
+
+    Args:
+        transcripts: list of transcripts, each a list of `symbols`.
+        symbols, lm_weight, word_score: see `Fusion`.
+        order: number of words of the longest n-gram.
+    """
     sequences = [text(labels, WORD_SEPARATOR in symbols).split() for labels in transcripts]
     return Fusion(NGram(sequences, order), tuple(symbols), lm_weight, word_score)
 
 
 class Prefixes:
-    """A tree of sequences of symbols. A prefix is a number; 0 is the empty sequence.
+    """A tree of sequences of symbols (prefixes). Each prefix is represented by a number; 0 is the empty one.
 
     Attributes:
         lasts: the last symbol of each prefix.
@@ -103,13 +109,14 @@ class Prefixes:
 
 
 def decode(log_probabilities, fusion, *, beam_size, min_log_probability):
-    """Return the symbols, from 1, that CTC and a language model together score highest.
+    """Return the sequence of symbols (numbers from 1) with the highest score of CTC and language model together.
 
     Args:
-        log_probabilities: of one utterance, `[T, 1 + symbols]`.
-        fusion: the language model.
+        log_probabilities: log probabilities of one utterance in nats, `[T, 1 + symbols]`; output 0 is the blank.
+        fusion: a `Fusion`, the score of the language model.
         beam_size: number of prefixes that are kept after each frame.
-        min_log_probability: outputs below it (nats) are not tried at a frame, except the most probable one.
+        min_log_probability: in each frame, outputs with a lower log probability (nats) are not tried, except the most probable
+            output.
     """
     prefixes = Prefixes(fusion)
     beam = {0: (0.0, -inf)}

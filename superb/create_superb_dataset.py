@@ -21,7 +21,16 @@ LETTERS = "letters"  # the lexicon in which each word is spelled with its own le
 
 
 def read_lexicon(path):
-    """Return word → symbols from a file with lines such as `ZERO Z IH1 R OW0`. The first line of a word counts."""
+    """Return a dict from each word to its symbols, from a file with lines such as `ZERO Z IH1 R OW0`.
+
+    If a word has several lines, the first one counts.
+
+    Args:
+        path: path of the lexicon.
+
+    Raises:
+        ValueError: if the file does not exist.
+    """
     if not Path(path).exists():
         raise data_error(
             path,
@@ -43,12 +52,12 @@ def spell_words(words, lexicon, separator, place):
 
     Args:
         words: list of words.
-        lexicon: word → symbols, or `LETTERS`.
+        lexicon: dict from each word to its symbols, or `LETTERS`.
         separator: list of symbols to put between words.
-        place: of the words, for messages.
+        place: where the words come from, for the error message.
 
     Raises:
-        ValueError: the lexicon does not have a word.
+        ValueError: if the lexicon does not have a word.
     """
     spelled = []
     for word in words:
@@ -69,10 +78,10 @@ def task_labels(row, kind, positions, lexicon):
     """Return the labels of a manifest row in the form of `DATASET`.
 
     Args:
-        row: of the manifest.
-        kind: of the task.
-        positions: which of the row's labels the task uses, for kinds with classes.
-        lexicon: word → symbols, `LETTERS`, or empty if the labels are symbols already.
+        row: row of the manifest.
+        kind: kind of the task, such as `KS`.
+        positions: for tasks with classes, the positions of the labels that the task uses.
+        lexicon: dict from each word to its symbols, or `LETTERS`; empty if the labels are symbols already.
     """
     if kind == "SD":
         return segments_of(row["labels"])
@@ -87,9 +96,9 @@ def class_rows(all_labels, used_labels, kind):
     """Return the rows of `CLASSES`.
 
     Args:
-        all_labels: lists of labels of all training rows, which determine the classes.
-        used_labels: those of the training rows that are used, in which classes are counted.
-        kind: of the task.
+        all_labels: labels of each training row, a list of lists; they determine the classes.
+        used_labels: labels of the training rows that are used, in which the classes are counted.
+        kind: kind of the task, such as `KS`.
     """
     if kind == "SD":
         speakers = {str(number) for number in range(1, NUM_SPEAKERS + 1)}
@@ -109,13 +118,13 @@ def class_rows(all_labels, used_labels, kind):
 
 
 def sample_rows(labels, fraction, by_class, seed):
-    """Return rising positions of a random fraction of the rows, rounded up.
+    """Return the positions, in rising order, of a random fraction of the rows. Their number is rounded up.
 
     Args:
-        labels: lists of labels, one per row.
-        fraction: from 0 to 1.
-        by_class: whether the fraction is taken of every class, so that no class is lost.
-        seed: of the random order.
+        labels: labels of each row, a list of lists.
+        fraction: fraction of the rows, from 0 to 1.
+        by_class: whether to draw this fraction from every class, so that no class is lost.
+        seed: seed of the random choice.
     """
     groups = {}
     for position in np.random.default_rng(seed).permutation(len(labels)):
@@ -128,16 +137,19 @@ def create_superb_dataset(*, manifest, dataset, classes, kind, labels, corpus_la
     """Stage: write the rows of a task and the classes of its training split.
 
     Args:
-        manifest: the corpus.
-        dataset: output, see `DATASET`.
-        classes: output, see `CLASSES`.
-        kind: of the task.
-        labels: the label columns that the task uses.
+        manifest: manifest of the corpus, a table of `MANIFEST`.
+        dataset: table of `DATASET` to write, the rows of the task.
+        classes: table of `CLASSES` to write, the classes, symbols or speakers that the head predicts.
+        kind: kind of the task, such as `KS`.
+        labels: label columns that the task uses.
         corpus_labels: all label columns of the corpus.
-        lexicon: path, `LETTERS`, or empty if the labels are symbols already.
-        fraction: of the training rows that is used.
-        seed: of their choice.
-        source: the lexicon as an input of the rule; not used here.
+        lexicon: path of the lexicon, or `LETTERS`; empty if the labels are symbols already.
+        fraction: fraction of the training rows to use, from 0 to 1.
+        seed: seed of the random choice of these rows.
+        source: the lexicon as an input of the rule, so that a change of it reruns the stage; not read here.
+
+    Raises:
+        ValueError: if the lexicon does not exist or lacks a word.
     """
     words = read_lexicon(lexicon) if lexicon not in ("", LETTERS) else lexicon
     positions = [corpus_labels.index(name) for name in labels]

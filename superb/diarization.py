@@ -20,7 +20,14 @@ def parse_segments(labels):
 
 
 def frames_of_segments(labels, num_frames, hop_seconds, num_speakers):
-    """Return float32 `[num_frames, num_speakers]`: 1 where a speaker is heard in the middle of a frame."""
+    """Return a float32 array `[num_frames, num_speakers]`, which is 1 if the speaker speaks in the middle of the frame.
+
+    Args:
+        labels: segments as labels, such as `1 0.00 0.42`.
+        num_frames: number of frames.
+        hop_seconds: seconds from one frame to the next.
+        num_speakers: number of speakers.
+    """
     active = np.zeros((num_frames, num_speakers), np.float32)
     for speaker, start, end in parse_segments(labels):
         first = max(_first_frame_from(start, hop_seconds), 0)
@@ -35,12 +42,12 @@ def _first_frame_from(seconds, hop_seconds):
 
 
 def segments_of_frames(active, hop_seconds, median_frames):
-    """Return segments as labels, by speaker and start, of the frames in which speakers are active.
+    """Return the segments in which speakers are active, as labels sorted by speaker and start.
 
     Args:
         active: booleans `[T, speakers]`.
         hop_seconds: seconds from one frame to the next.
-        median_frames: width of the median filter over the frames that comes first; 1: none.
+        median_frames: width in frames of the median filter that is applied first; 1: no filter.
     """
     from scipy.ndimage import median_filter
 
@@ -55,10 +62,10 @@ def segments_of_frames(active, hop_seconds, median_frames):
 def diarization_error_rate(collar_seconds):
     """Return the diarization error rate as a `Metric` of `evaluation.metrics`.
 
-    It is the time that is missed, invented or given to the wrong speaker, divided by the time that speakers speak.
+    It is the time of missed speech, false alarms and confused speakers, divided by the time of speech in the reference.
 
     Args:
-        collar_seconds: time before and after each start and end of a reference segment that does not count.
+        collar_seconds: the time up to this distance from each start and end of a reference segment does not count.
     """
     return Metric(lambda frame: error_statistics(frame, collar_seconds), ratio, False, True)
 
@@ -66,7 +73,7 @@ def diarization_error_rate(collar_seconds):
 def error_statistics(frame, collar_seconds):
     """Return `[N, 2]`: seconds of errors and seconds of speech of each row, summed over speakers.
 
-    The speakers of the hypothesis are matched to those of the reference in the way that is best for the row.
+    In each row, the speakers of the hypothesis are matched with those of the reference so that the error is smallest.
     """
     from pyannote.metrics.diarization import DiarizationErrorRate
 

@@ -1,7 +1,7 @@
-"""Hidden states of one shard of a corpus, for the tasks that train nothing in the encoder.
+"""Compute the hidden states of one shard of a corpus, for the tasks that train nothing in the encoder.
 
-They are computed once and serve all of these tasks. Every utterance is computed alone, so shards change nothing. Copies at
-other speeds are left out, as in the datasets.
+They are computed once for all of these tasks. Every utterance is computed alone, so the result does not depend on the number of
+shards. Copies at other speeds are left out, as in the datasets.
 """
 
 from pathlib import Path
@@ -39,10 +39,10 @@ def extract_hidden_states(*, manifest, model, config, hidden_states, root, shard
     """Stage: write the hidden states of all layers for one shard of a corpus. See `HIDDEN_STATES`.
 
     Args:
-        manifest: the corpus.
-        model, config: the encoder.
-        hidden_states: output.
-        root: folder of the audio.
+        manifest: manifest of the corpus, a table of `MANIFEST`.
+        model, config: safetensors and JSON file of the encoder.
+        hidden_states: table of `HIDDEN_STATES` to write.
+        root: root folder of the corpus.
         shard: number of the shard, from 1.
         num_shards: number of shards.
     """

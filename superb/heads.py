@@ -5,14 +5,15 @@
     dim: dimension D of the frames.
     num_outputs: list with the number of classes of each slot, or `[symbols]` without the blank of CTC, or `[speakers]`.
     hop_seconds: seconds from one frame to the next.
-    settings: of the architecture.
+    settings: the settings of the architecture, which its class explains.
 
 A head has three methods:
 
-    forward(x, lengths): frames `[B, T, D]` and their numbers `[B]` → logits, and the number of logits per utterance or None.
-    loss(logits, lengths, targets): the sum of the losses, and over how many utterances (in diarization, frames) it is. Their
-        ratio is s3prl's loss of the batch.
-    answers(logits, lengths): a list with one answer per utterance, in the form of its target.
+    forward(x, lengths): takes frames `[B, T, D]` and the number of frames of each utterance `[B]`. Returns the logits, and the
+        number of logits per utterance `[B]` or None.
+    loss(logits, lengths, targets): returns the sum of the losses, and the number of utterances (in diarization, frames) that it
+        sums over. Their ratio is s3prl's loss of the batch.
+    answers(logits, lengths): returns a list with one answer per utterance, in the form of its target.
 
 **Source:** SUPERB, arXiv 2105.01051, section 3, with the settings of s3prl 0.4.18.
 """
@@ -26,7 +27,7 @@ from torch import nn
 from storage.errors import data_error
 from superb.diarization import frames_of_segments, segments_of_frames
 
-CTC_BLANK = 0  # output number
+CTC_BLANK = 0  # number of the output that is the blank
 
 
 class MeanPooling(nn.Module):
@@ -48,7 +49,13 @@ class MeanPooling(nn.Module):
         return self.linear(pooled), None
 
     def loss(self, logits, lengths, targets):
-        """Return the cross entropy, summed over slots and utterances, and the number of utterances; targets `[B, slots]`."""
+        """Return the cross entropy in nats, summed over slots and utterances, and the number of utterances.
+
+        Args:
+            logits: `[B, sum(num_outputs)]`.
+            lengths: not used.
+            targets: B lists with the number of the class in each slot.
+        """
         targets = torch.as_tensor(targets, device=logits.device)
         slots = zip(logits.split(self.num_outputs, -1), targets.unbind(-1))
         return sum(F.cross_entropy(part, target, reduction="sum") for part, target in slots), len(logits)
@@ -64,7 +71,7 @@ class CTC(nn.Module):
     def loss(self, logits, lengths, targets):
         """Return the negative log probability of each target per symbol, summed, and the number of utterances.
 
-        A target that has too many symbols for its frames counts 0.
+        The loss is 0 for a target that has too many symbols for the number of frames.
         """
         sizes = torch.tensor([len(target) for target in targets], device=logits.device)
         symbols = torch.tensor([symbol for target in targets for symbol in target], dtype=torch.long, device=logits.device)
@@ -111,10 +118,10 @@ class RecurrentCTC(CTC):
             dim, num_outputs, hop_seconds: see the module.
             projection_dim: dimension of the projected frames.
             hidden_dim: units of an LSTM in each direction.
-            num_layers: number of LSTMs.
+            num_layers: number of LSTM layers.
             dropout: dropout probability after each LSTM.
-            downsampling: number of neighbouring frames that become one.
-            concatenate: whether these frames are concatenated; otherwise the first of them is kept.
+            downsampling: number of neighbouring frames that become one frame; 1: all frames are kept.
+            concatenate: True: these frames are concatenated. False: only the first of them is kept.
         """
         super().__init__()
         (num_symbols,) = num_outputs
@@ -132,7 +139,7 @@ class RecurrentCTC(CTC):
         """Return logits `[B, T // downsampling, 1 + symbols]` and lengths `[B]`.
 
         Raises:
-            ValueError: an utterance has no frame left.
+            ValueError: if downsampling leaves no frame of an utterance.
         """
         x, lengths = self._downsample(self.projection(x), lengths)
         for layer in self.layers:
@@ -168,8 +175,8 @@ class Diarization(nn.Module):
         Args:
             dim, num_outputs, hop_seconds: see the module.
             hidden_dim: units of the LSTM.
-            num_layers: its layers.
-            median_frames: width of the median filter over the answers, odd; 1: none.
+            num_layers: number of its layers.
+            median_frames: width in frames of the median filter over the answers, an odd number; 1: no filter.
         """
         super().__init__()
         (self.num_speakers,) = num_outputs
@@ -185,7 +192,8 @@ class Diarization(nn.Module):
     def loss(self, logits, lengths, targets):
         """Return the permutation-invariant binary cross entropy, summed over frames, and the number of frames.
 
-        It is the mean over the speakers, in the order of the speakers that has the lowest loss for the utterance.
+        The loss of a frame is the mean over the speakers. For each utterance, the order of the speakers is the one with the
+        lowest loss.
         **Source:** EEND, arXiv 1909.05952, equation 5.
         """
         total = 0

@@ -1,7 +1,7 @@
-"""Hidden states of an encoder, with or without something that tuning adds to it.
+"""Compute the hidden states of an encoder, with or without the modules that a way of tuning adds to it.
 
 State 0 is the input of the first block, and state i is the output of block i, as in s3prl's upstreams. There is one difference:
-for encoders with layer norms before attention, s3prl normalises the last state once more.
+for encoders with layer norms before attention, s3prl normalizes the last state once more.
 """
 
 import torch
@@ -9,22 +9,23 @@ from torch import nn
 
 
 class EncoderTuning(nn.Module):
-    """Base class of what tuning adds to an encoder; it adds nothing itself.
+    """What a way of tuning adds to an encoder: the base class, which adds nothing.
 
-    Subclasses must not register the trunk as a submodule, since `TaskModel` does.
+    Subclasses add prompts, low-rank updates or adapters. They must not register the trunk as a submodule, because `TaskModel`
+    does.
 
     Attributes:
-        length: number of vectors before the frames.
+        length: number of prompt vectors before the frames; 0 without a prompt.
     """
 
     length = 0
 
     def prepend(self, x, valid_mask):
-        """Return the input of the encoder with vectors before the frames.
+        """Put the vectors of a prompt before the frames at the input of the encoder.
 
         Args:
             x: projected frames `[B, T, D]`.
-            valid_mask: boolean `[B, T]`, the frames that are not padding, or None if there is no padding.
+            valid_mask: boolean `[B, T]`, True for frames that are not padding; None: there is no padding.
 
         Returns:
             The input `[B, length + T, D]` and its mask `[B, length + T]` or None.
@@ -32,15 +33,25 @@ class EncoderTuning(nn.Module):
         return x, valid_mask
 
     def replace_input(self, layer, x):
-        """Return what block number `layer`, from 0, takes instead of its input `x` `[B, length + T, D]`."""
+        """Return the input that a block gets in place of `x`.
+
+        Args:
+            layer: number of the block, from 0.
+            x: input of the block, `[B, length + T, D]`, with the vectors of the prompt first.
+        """
         return x
 
     def initialize(self, trunk, waveforms):
-        """Initialize parameters that start from the encoder's own activations, by a list of waveforms `[N_i]`."""
+        """Initialize the parameters that start from the encoder's own activations.
+
+        Args:
+            trunk: the encoder, see `speech2unit.encoders.Trunk`.
+            waveforms: list of waveforms `[N_i]` for which the activations are computed.
+        """
 
 
 def batch_hidden_states(trunk, tuning_module, waveforms):
-    """Return the hidden states of a batch. Padding changes no frame.
+    """Return the hidden states of a batch. They do not depend on padding.
 
     Args:
         trunk: an encoder, see `speech2unit.encoders.Trunk`.
@@ -48,7 +59,8 @@ def batch_hidden_states(trunk, tuning_module, waveforms):
         waveforms: list of waveforms `[N_i]`.
 
     Returns:
-        States `[L + 1, B, T, D]`, float32, without the vectors before the frames, and the numbers of frames `[B]`.
+        Hidden states `[L + 1, B, T, D]` of the frames, float32 and without those of a prompt, and the number of frames of each
+        waveform `[B]`.
     """
     device = next(trunk.parameters()).device
     frames = [trunk.frames(torch.as_tensor(waveform, device=device)) for waveform in waveforms]

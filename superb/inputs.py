@@ -1,4 +1,4 @@
-"""Inputs and targets of a task's model, for rows of the dataset, and batches of rows."""
+"""Read the inputs and targets of a task's model for rows of its dataset, and group rows into batches."""
 
 from pathlib import Path
 
@@ -9,11 +9,15 @@ from speech2unit.corpora.audio import read_utterance
 from storage import tables
 from superb.schemas import CLASSES, HIDDEN_STATES
 
-POOL_BATCHES = 8  # batches that are sorted by length together
+POOL_BATCHES = 8  # number of batches whose rows are sorted by length together
 
 
 def load_hidden_states(paths):
-    """Return utterance_id → float16 array `[L + 1, T, D]` for all utterances in shards of hidden states."""
+    """Return a dict from each utterance_id to its hidden states, a float16 array `[L + 1, T, D]`.
+
+    Args:
+        paths: tables of `HIDDEN_STATES`, the shards of a corpus.
+    """
     arrays = {}
     for path in paths:
         for batch in tables.stream(path, HIDDEN_STATES, batch_rows=64):
@@ -24,12 +28,12 @@ def load_hidden_states(paths):
 
 
 def input_reader(hidden_states, root, sample_rate):
-    """Return a function from rows of `DATASET` to inputs of a `TaskModel`, float32 tensors.
+    """Return a function that maps a list of rows of `DATASET` to a list of inputs of a `TaskModel`, float32 tensors.
 
     Args:
-        hidden_states: shards of hidden states, which are the inputs then; if there are none, waveforms are.
-        root: folder of the audio.
-        sample_rate: of the waveforms, in Hz.
+        hidden_states: tables of `HIDDEN_STATES`, from which the inputs are read; empty: the inputs are waveforms.
+        root: root folder of the corpus, for waveforms.
+        sample_rate: sample rate of the waveforms in Hz.
     """
     states = load_hidden_states(hidden_states)
 
@@ -50,18 +54,18 @@ def read_classes(path):
 
 
 def sorted_batches(lengths, batch_size):
-    """Return arrays of positions, `batch_size` at a time, from the shortest row to the longest."""
+    """Return a list of arrays, each with the positions of `batch_size` rows, from the shortest row to the longest."""
     order = np.argsort(lengths, kind="stable")
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 
 def shuffled_batches(lengths, batch_size, rng):
-    """Yield arrays of positions of rows with similar lengths, epoch after epoch in another order, without end.
+    """Yield batches without end, as arrays of positions of rows with similar lengths. Each epoch has another order.
 
     Args:
         lengths: length of each row.
-        batch_size: rows per batch.
-        rng: NumPy generator of the orders.
+        batch_size: number of rows per batch.
+        rng: `numpy.random.Generator` that draws the orders.
     """
     lengths = np.asarray(lengths)
     pool_size = batch_size * POOL_BATCHES

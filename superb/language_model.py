@@ -1,4 +1,4 @@
-"""A language model of the training transcripts of a task, for decoding: n-grams of words."""
+"""The language model for decoding: n-grams of the words in a task's training transcripts."""
 
 from collections import Counter, defaultdict
 from functools import lru_cache
@@ -12,8 +12,9 @@ UNKNOWN_WORD = "<unk>"
 class NGram:
     """The probability of a word after a history, interpolated between longer and shorter histories.
 
-    The weight of a history grows with its count and falls with the number of different words that follow it. The shortest
-    model is the uniform distribution over the words of the training sequences, the end and all unknown words as one.
+    The weight of a history grows with its count and falls with the number of different words that follow it. Below the unigrams
+    is a uniform distribution over the words of the training sequences, the end of a sequence, and one entry for all unknown
+    words.
 
     **Source:** Witten and Bell 1991, as interpolated by Chen and Goodman, arXiv cmp-lg/9606011, equation 14.
     """
@@ -37,7 +38,7 @@ class NGram:
         self.score = lru_cache(1 << 16)(self.score)
 
     def history(self, words):
-        """Return the words on which the word after `words` depends, as a tuple; `<s>` comes before the first word."""
+        """Return the history of the word after `words`: a tuple of the last words, or of `<s>` before the first word."""
         return tuple([SENTENCE_START, *words][-(self.order - 1) :]) if self.order > 1 else ()
 
     def score(self, history, word):

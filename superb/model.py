@@ -1,4 +1,4 @@
-"""A model that solves a task: an encoder, what tuning adds to it, the weighted sum of its hidden states, and a head."""
+"""The model that solves a task: an encoder, the modules that tuning adds to it, a weighted sum of hidden states, and a head."""
 
 import torch
 from torch import nn
@@ -10,14 +10,14 @@ from superb.hidden_states import batch_hidden_states
 from superb.tuning import prepare
 from training.fit import trained_state
 
-NOT_IN_ENCODER = ("head.", "layer_weights")  # beginnings of the names of parameters that do not change the encoder
+NOT_IN_ENCODER = ("head.", "layer_weights")  # first part of the names of parameters that do not change the encoder
 
 
 class TaskModel(nn.Module):
     """An encoder with a head.
 
-    The inputs of all methods are a list: mono waveforms `[N_i]` at `trunk.sample_rate`, as float32 tensors or arrays. If nothing in
-    the encoder is trained, they may also be hidden states `[L + 1, T_i, D]`, see `superb.hidden_states.plain_hidden_states`.
+    The inputs of all methods are a list: mono waveforms `[N_i]` at `trunk.sample_rate`, as float32 tensors or arrays. If nothing
+    in the encoder is trained, they may also be hidden states `[L + 1, T_i, D]`, see `superb.hidden_states.plain_hidden_states`.
 
     The target of an utterance depends on the head. For one class per slot, it is their numbers, such as `[3]` or `[0, 4, 1]`. For
     sequences, it is the numbers of the symbols, from 1. For diarization, it is segments as labels, such as `1 0.00 0.42`.
@@ -26,7 +26,8 @@ class TaskModel(nn.Module):
 
     Attributes:
         trunk: the encoder, see `speech2unit.encoders.Trunk`.
-        tuning_module: what tuning adds to it, an `EncoderTuning`.
+        tuning_module: an `EncoderTuning`, what the way of tuning adds to the encoder. In saved files, the names of its tensors
+            begin with `inside.`, because the submodule is registered as `inside`; both names mean the same module.
         layer_weights: parameter `[L + 1]`; its softmax weights the hidden states.
         head: one of `superb.heads`.
     """
@@ -34,23 +35,23 @@ class TaskModel(nn.Module):
     def __init__(self, trunk, tuning_module, head):
         super().__init__()
         self.trunk = trunk
-        self.inside = tuning_module  # in files, its tensors are named `inside.…`
+        self.inside = tuning_module  # saved files use this name (`inside.…`); code reads the property `tuning_module`
         self.head = head
         self.layer_weights = nn.Parameter(torch.zeros(trunk.num_layers + 1))
 
     @property
     def tuning_module(self):
-        """What tuning adds to the encoder."""
+        """The `EncoderTuning`, what the way of tuning adds to the encoder."""
         return self.inside
 
     def train(self, mode=True):
-        """See `nn.Module.train`."""
+        """Switch the mode as `nn.Module.train` does, except for the trunk, which stays in evaluation mode."""
         super().train(mode)
         self.trunk.eval()
         return self
 
     def forward(self, inputs):
-        """Return logits and their lengths, as the head does. The head computes in float32, whatever the encoder computes in."""
+        """Return the logits and their lengths, as the head does. The head always computes in float32."""
         states, lengths = self._hidden_states(inputs)
         with torch.autocast(states.device.type, enabled=False):
             return self.head(torch.einsum("l,lbtd->btd", self.layer_weights.softmax(0), states), lengths)
@@ -65,7 +66,7 @@ class TaskModel(nn.Module):
         return padded.permute(2, 0, 1, 3), torch.tensor([len(state) for state in states], device=device)
 
     def loss(self, batch):
-        """Return the sum of the losses of a batch (inputs, targets), and over how many utterances or frames it is."""
+        """Return the sum of the losses of a batch (inputs, targets), and the number of utterances or frames summed over."""
         inputs, targets = batch
         return self.head.loss(*self(inputs), targets)
 
@@ -82,7 +83,7 @@ class TaskModel(nn.Module):
 
     @torch.no_grad()
     def log_probabilities(self, inputs):
-        """Return a list of arrays `[T_i, 1 + symbols]`; only for heads with CTC."""
+        """Return log probabilities in nats for each input, as a list of arrays `[T_i, 1 + symbols]`; only for heads with CTC."""
         logits, lengths = self(inputs)
         return [row[:length].cpu().numpy() for row, length in zip(logits.log_softmax(-1), lengths.tolist())]
 
@@ -97,13 +98,13 @@ def build_model(encoder, *, tuning, head, num_outputs):
     """Return a `TaskModel` in evaluation mode, ready to be tuned.
 
     Args:
-        encoder: folder of the encoder, in results/encoders/.
-        tuning: `method`, a name of `superb.tuning.METHODS`, and the settings of that method.
-        head: `architecture`, a name of `superb.heads.HEADS`, and the settings of that head.
+        encoder: folder of the encoder, such as results/encoders/NAME.
+        tuning: dict with `method`, a key of `superb.tuning.METHODS`, and the settings of that method.
+        head: dict with `architecture`, a key of `superb.heads.HEADS`, and the settings of that head.
         num_outputs: list with the number of classes of each slot, or `[symbols]`, or `[speakers]`; see `superb.heads`.
 
     Raises:
-        ValueError: the method or the architecture is unknown.
+        ValueError: if the method or the architecture is unknown.
     """
     trunk = load_trunk(encoder)
     settings = dict(head)
@@ -122,16 +123,20 @@ def build_model(encoder, *, tuning, head, num_outputs):
 
 
 def tensors_of_seed(tensors, seed):
-    """Return the tensors of one seed under the names that the model has for them: `seed1.head.weight` → `head.weight`."""
+    """Return the tensors of one seed by their names in the model: `seed1.head.weight` becomes `head.weight`."""
     prefix = f"seed{seed}."
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def restore(model, tensors):
-    """Load the tensors that were trained in another model of the same kind, see `training.fit.trained_state`.
+    """Load trained tensors into a new model.
+
+    Args:
+        model: a `TaskModel` with the settings of the trained one.
+        tensors: dict from name to tensor, the result of `training.fit.trained_state` for the trained model.
 
     Raises:
-        ValueError: the model trains other tensors, or tensors of other shapes.
+        ValueError: if the model trains other tensors, or tensors of other shapes.
     """
     expected = _shapes(trained_state(model))
     given = _shapes(tensors)
@@ -147,14 +152,14 @@ def restore(model, tensors):
 
 
 def start_from(model, tensors):
-    """Load the head and the layer weights, and nothing else, of another model that was trained.
+    """Load only the head and the layer weights of another trained model.
 
     Args:
         model: a `TaskModel`.
-        tensors: of the other model, see `training.fit.trained_state`.
+        tensors: dict from name to tensor, the result of `training.fit.trained_state` for the other model.
 
     Raises:
-        ValueError: the other model has another head.
+        ValueError: if the heads have different tensors, or tensors of different shapes.
     """
     expected = _without_encoder(model.state_dict())
     given = _without_encoder(tensors)

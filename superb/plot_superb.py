@@ -23,7 +23,13 @@ def task_label(row):
 
 
 def draw_panel(axes, title, rows):
-    """Draw one line per task: a dot for each seed, a diamond for the mean, and its interval."""
+    """Draw one line per task: a dot for each seed, a diamond for the mean, and its interval.
+
+    Args:
+        axes: the panel.
+        title: title of the panel.
+        rows: data frame with the rows of `SUPERB_SUMMARY` to draw.
+    """
     ordered = rows.sort_values(["fraction", "trained_parameters"], ascending=[False, True])
     labels = []
     for place, name in enumerate(dict.fromkeys(ordered.superb_task)):
@@ -53,5 +59,10 @@ def draw(frame):
 
 
 def plot_superb(*, summary, figure):
-    """Stage: plot the summary of SUPERB tasks."""
+    """Stage: plot the summary of SUPERB tasks.
+
+    Args:
+        summary: table of `SUPERB_SUMMARY`.
+        figure: figure to write.
+    """
     save(draw(tables.read(summary, SUPERB_SUMMARY).to_pandas()), figure)

@@ -6,7 +6,10 @@ from superb.schemas import SWEEP
 
 
 def draw(frame):
-    """Return the figure of `SWEEP`, given as a data frame: a dot per seed, a line through the means, the best rate dashed."""
+    """Return the figure of a data frame of `SWEEP`.
+
+    It has a dot for each seed, a line through the means, and a dashed line at the best learning rate.
+    """
     figure = new_figure(5.5, 3.5)
     axes = figure.subplots()
     for split, column in (("dev", "dev_value"), ("test", "value")):
@@ -22,5 +25,10 @@ def draw(frame):
 
 
 def plot_sweep(*, sweep, figure):
-    """Stage: plot the sweep of a task."""
+    """Stage: plot the sweep of a task.
+
+    Args:
+        sweep: table of `SWEEP`.
+        figure: figure to write.
+    """
     save(draw(tables.read(sweep, SWEEP).to_pandas()), figure)

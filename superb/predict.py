@@ -21,11 +21,12 @@ def predict_rows(model, rows, *, read_inputs, slots, kind, batch_size, decode_lo
     Args:
         model: a trained `TaskModel`.
         rows: rows of `DATASET`.
-        read_inputs: function from rows to the inputs of the model.
-        slots: the labels of each slot, from `read_classes`.
-        kind: of the task.
-        batch_size: utterances per batch.
-        decode_logits: function from log probabilities `[T, 1 + symbols]` to symbols, or None without a language model.
+        read_inputs: function that maps a list of rows to the inputs of the model, see `input_reader`.
+        slots: the result of `read_classes`.
+        kind: kind of the task, such as `KS`.
+        batch_size: number of utterances per batch.
+        decode_logits: function that maps log probabilities `[T, 1 + symbols]` to numbers of symbols, from 1, with a language
+            model; None: no language model.
     """
     for positions in progress(sorted_batches([row["num_samples"] for row in rows], batch_size), "batches"):
         batch_rows = [rows[position] for position in positions]
@@ -69,12 +70,16 @@ def predict(
 
     Args:
         dataset, classes, hidden_states, model, config, root, kind, tuning, head, seeds, batch_size: as in `tune_encoder`.
-        tuned: the trained tensors of all seeds.
-        predictions: output.
-        ngram_order: words of the longest n-gram of the language model; 0: no language model.
-        lm_weight, word_score: see `superb.beam_search.Fusion`.
-        beam_size: see `superb.beam_search.decode`.
-        prune_nats: symbols with a log probability below −`prune_nats` are not tried at a frame.
+        tuned: safetensors file with the trained tensors of all seeds, which `tune_encoder` wrote.
+        predictions: table of `PREDICTIONS` to write.
+        ngram_order: for ASR, number of words of the longest n-gram of the language model; 0: no language model.
+        lm_weight: factor of the language model's log probability.
+        word_score: number that is added to the score for each word.
+        beam_size: number of prefixes that the beam search keeps after each frame.
+        prune_nats: in each frame, the beam search does not try symbols whose log probability is below −`prune_nats`.
+
+    Raises:
+        ValueError: if the trained tensors do not belong to a model with these settings.
     """
     folder = Path(model).parent
     device = choose_device()

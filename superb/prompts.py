@@ -18,7 +18,10 @@ INITIALIZATIONS = ("normal", "mean", "ones")
 
 
 class InputPrompt(EncoderTuning):
-    """Vectors `[length, D]` before the frames, ahead of the positional convolution. Trained parameters: length · D."""
+    """Vectors `[length, D]` before the frames at the input, ahead of the positional convolution.
+
+    Trained parameters: length · D.
+    """
 
     def __init__(self, trunk, *, length, initialization, init_scale):
         """Create the vectors.
@@ -26,12 +29,12 @@ class InputPrompt(EncoderTuning):
         Args:
             trunk: the encoder.
             length: number of vectors.
-            initialization: `normal`: N(0, init_scale²); `mean`: the same, moved by `initialize` to the mean input of the encoder;
-                `ones`: all ones, as in the code of the paper, for comparison.
-            init_scale: standard deviation.
+            initialization: how the vectors start. `normal`: from N(0, init_scale²). `mean`: the same, but `initialize` then adds
+                the mean input of the encoder. `ones`: all ones, as in the code of the paper, for comparison.
+            init_scale: standard deviation of the random numbers.
 
         Raises:
-            ValueError: the initialization is unknown.
+            ValueError: if the initialization is unknown.
         """
         super().__init__()
         if initialization not in INITIALIZATIONS:
@@ -60,7 +63,7 @@ class InputPrompt(EncoderTuning):
         return x, valid_mask
 
     def initialize(self, trunk, waveforms):
-        """Move the vectors to the means of the inputs that they are next to, if `initialization` is `mean`."""
+        """If `initialization` is `mean`, add the mean input of the encoder, or of their block, to the vectors."""
         if self.initialization == "mean":
             self._move(*average_inputs(trunk, waveforms))
 
@@ -70,11 +73,11 @@ class InputPrompt(EncoderTuning):
 
 
 class DeepPrompt(InputPrompt):
-    """Vectors before the frames in every layer: those of the input, and vectors `[blocks, length, D]` of each block.
+    """Vectors before the frames in every layer: `[length, D]` at the input, and `[blocks, length, D]` for the blocks.
 
-    In each block, its own vectors replace what the block before made of the prompt. The vectors of the input therefore act on
-    the frames through the positional convolution alone. Trained parameters: (blocks + 1) · length · D; for 12 blocks, length 10
-    and D = 768: 99,840.
+    At the input of each block, its own vectors replace the outputs of the previous block at these positions. Therefore the
+    vectors at the input act on the frames only through the positional convolution. Trained parameters: (blocks + 1) · length · D,
+    which is 99,840 for 12 blocks, length 10 and D = 768.
     """
 
     def __init__(self, trunk, **settings):
@@ -93,7 +96,7 @@ class DeepPrompt(InputPrompt):
 
 
 class _InputRecorder(EncoderTuning):
-    """Keeps the frames that enter an encoder."""
+    """Record the frames at the input of an encoder, and change nothing."""
 
     def prepend(self, x, valid_mask):
         self.frames = x
@@ -102,7 +105,7 @@ class _InputRecorder(EncoderTuning):
 
 @torch.no_grad()
 def average_inputs(trunk, waveforms):
-    """Return means over all frames of a batch of waveforms: of the encoder's input `[D]`, and of each block's input `[L, D]`."""
+    """Return the mean input of the encoder `[D]` and of each block `[L, D]`, over all frames of a batch of waveforms."""
     recorder = _InputRecorder()
     states, lengths = batch_hidden_states(trunk, recorder, waveforms)
     valid_mask = torch.arange(states.shape[2], device=states.device) < lengths[:, None]

@@ -12,7 +12,7 @@ from storage.schemas import TRAINING
 from superb.diarization import diarization_error_rate
 from superb.schemas import DATASET, PREDICTIONS
 
-METRICS_OF = dict(  # kind → names of its metrics, first the one in the tables of SUPERB
+METRICS_OF = dict(  # kind of task → names of its metrics; the first one is that of SUPERB's tables
     ASR=("wer", "cer"),
     PR=("per",),
     KS=("accuracy",),
@@ -25,7 +25,13 @@ CLASS_KINDS = ("KS", "IC", "SID")  # kinds whose baseline is the most frequent a
 
 
 def superb_metrics(collar_seconds):
-    """Return name → metric: those of `evaluation.metrics`, `per` (word error rate, with phonemes as words) and `der`."""
+    """Return a dict from name to `Metric`: those of `evaluation.metrics`, `per` and `der`.
+
+    `per` is the phoneme error rate, the word error rate with phonemes as words.
+
+    Args:
+        collar_seconds: see `superb.diarization.diarization_error_rate`.
+    """
     return METRICS | dict(per=METRICS["wer"], der=diarization_error_rate(collar_seconds))
 
 
@@ -47,9 +53,9 @@ def score_split(frame, names, metrics, **bootstrap):
 
     Args:
         frame: rows of `PREDICTIONS` as a data frame.
-        names: of the metrics; the first is the metric of the report.
-        metrics: name → metric.
-        bootstrap: see `evaluation.metrics.metric_values`.
+        names: names of the metrics; the first one is the metric of the report.
+        metrics: dict from name to `Metric`.
+        bootstrap: `num_resamples` and `seed`, see `evaluation.metrics.metric_values`.
     """
 
     def score(frame, name):
@@ -71,14 +77,18 @@ def score_superb(
     """Stage: write the report on a task as JSON.
 
     Args:
-        predictions, dataset, training, sizes: what the other stages of the task wrote.
-        score: output.
+        predictions: table of `PREDICTIONS`.
+        dataset: table of `DATASET`.
+        training: table of `TRAINING`, the learning curves.
+        sizes: JSON file with numbers of parameters, which `tune_encoder` wrote.
+        score: JSON report to write.
         superb_task: name of the task.
-        kind: of the task.
-        names: corpus, encoder, tuning, head and fraction of the task, for the report.
-        presets: how the task was trained, for the report.
-        collar_seconds: see `superb.diarization.diarization_error_rate`.
-        num_resamples, seed: of the bootstrap.
+        kind: kind of the task, such as `KS`.
+        names: dict with corpus, encoder, tuning, head and fraction of the task, for the report.
+        presets: dict with the settings of the training, for the report.
+        collar_seconds: the time up to this distance from each start and end of a reference segment does not count (for SD).
+        num_resamples: number of resamples of the bootstrap.
+        seed: seed of the bootstrap.
     """
     frame = tables.read(predictions, PREDICTIONS).to_pandas()
     metrics = superb_metrics(collar_seconds)

@@ -6,7 +6,7 @@ from superb.schemas import SUPERB_SUMMARY
 
 
 def summary_rows(report):
-    """Return the rows of `SUPERB_SUMMARY`, one per seed, for the content of a score.json."""
+    """Return the rows of `SUPERB_SUMMARY`, one per seed, from the content of a score.json."""
     common = {name: report[name] for name in SUPERB_SUMMARY.names if name in report} | report["names"]
     common |= dict(
         mean=report["value"],
@@ -21,5 +21,10 @@ def summary_rows(report):
 
 
 def summarize_superb(*, scores, summary):
-    """Stage: write one table from the score.json of several tasks. See `SUPERB_SUMMARY`."""
+    """Stage: write one table from the reports of several tasks.
+
+    Args:
+        scores: JSON reports that `score_superb` wrote.
+        summary: table of `SUPERB_SUMMARY` to write.
+    """
     tables.write(summary, [row for path in scores for row in summary_rows(read_json(path))], SUPERB_SUMMARY)

@@ -13,7 +13,7 @@ def sweep_rows(reports, factors):
 
     Args:
         reports: content of the score.json of each run.
-        factors: factor of the learning rates of each run.
+        factors: factor of the learning rates in each run, in the same order.
     """
     sign = 1 if reports[0]["higher_is_better"] else -1
     best = int(np.argmax([sign * report["dev"]["value"] for report in reports]))
@@ -36,9 +36,9 @@ def sweep_learning_rates(*, scores, sweep, factors):
     """Stage: write one table from the score.json of each run. See `SWEEP`.
 
     Args:
-        scores: one file per factor.
-        sweep: output.
-        factors: of the learning rates, as text.
+        scores: JSON reports that `score_superb` wrote, one per factor.
+        sweep: table of `SWEEP` to write.
+        factors: factor of the learning rates in each run, as text, such as `0.3`.
     """
     rows = sweep_rows([read_json(path) for path in scores], [float(factor) for factor in factors])
     tables.write(sweep, rows, SWEEP)

@@ -1,4 +1,4 @@
-"""Training of a `TaskModel` with two learning rates: one for the head and the layer weights, one for what is in the encoder."""
+"""Train a `TaskModel` with two learning rates: one for the head and the layer weights, one for all that changes the encoder."""
 
 from training.fit import fit
 
@@ -8,12 +8,12 @@ def tune(model, *, batches, dev_batches, num_updates, encoder_learning_rate, opt
 
     Args:
         model: a `TaskModel`. Its tuning module is initialized from the inputs of the first training batch.
-        batches: function from a number, from 0, to an endless iterator of (inputs, targets); see `training.fit.fit`.
+        batches: function that maps a number, from 0, to an endless iterator over (inputs, targets); see `training.fit.fit`.
         dev_batches: list of (inputs, targets).
         num_updates: number of updates.
         encoder_learning_rate: peak learning rate of the tuning module and of the encoder's own parameters.
-        optimization: settings of `training.fit.fit`; their `learning_rate` is that of the head and the layer weights.
-        seed: of the random numbers.
+        optimization: arguments of `training.fit.fit`. Their `learning_rate` is that of the head and the layer weights.
+        seed: seed of the random numbers.
 
     Returns:
         The training curve, rows of `storage.schemas.TRAINING`.

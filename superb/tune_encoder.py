@@ -51,19 +51,37 @@ def tune_encoder(
     """Stage: train the task once for each seed.
 
     Args:
-        dataset, classes: rows and classes of the task.
-        hidden_states: shards of hidden states to train on; if there are none, the waveforms are read.
-        warm_start: the `tuned` of another task, whose head and layer weights this one starts from, as a list of one; or empty.
-        model, config: the encoder.
-        tuned: output, the trained tensors of all seeds, such as `seed1.head.linear.weight`.
-        training: output, the training curves.
-        sizes: output, numbers of parameters.
-        root: folder of the audio.
-        kind: of the task, such as KS.
-        tuning, head: see `superb.model.build_model`.
-        seeds: list of seeds.
-        batch_size: utterances per batch.
-        num_updates, encoder_learning_rate, optimization: see `superb.tune.tune`.
+        dataset: table of `DATASET`, the rows of the task.
+        classes: table of `CLASSES`.
+        hidden_states: tables of `HIDDEN_STATES` to train on; empty: the model reads waveforms.
+        warm_start: list with the file `tuned` of another task, whose head and layer weights this task starts from; empty: none.
+        model, config: safetensors and JSON file of the encoder.
+        tuned: safetensors file to write, with the trained tensors of all seeds, such as `seed1.head.linear.weight`.
+        training: table of `TRAINING` to write, the learning curves.
+        sizes: JSON file to write, with the numbers of trained parameters, of those that change the encoder, and of all.
+        root: root folder of the corpus.
+        kind: kind of the task, such as `KS`.
+        tuning: what is trained in the encoder. `method` is a key of `superb.tuning.METHODS`; the other keys depend on it:
+            length, initialization, init_scale: of a prompt, see `superb.prompts.InputPrompt`.
+            rank: rank of the low-rank updates (`lora`).
+            bottleneck, both: of adapters, see `superb.tuning.Adapters`.
+        head: the head. `architecture` is a key of `superb.heads.HEADS`; the other keys are the settings of that class:
+            projection_dim, hidden_dim, num_layers, dropout, downsampling, concatenate, median_frames.
+        seeds: list of seeds. The task is trained once per seed.
+        batch_size: number of utterances per batch.
+        num_updates: number of optimizer updates per seed.
+        encoder_learning_rate: peak learning rate of all that is trained in the encoder.
+        optimization: arguments of `training.fit.fit`:
+            batches_per_update: number of batches whose gradients are summed.
+            learning_rate: peak learning rate of the head and the layer weights.
+            warmup_updates: number of updates until the peak.
+            clip_norm: largest L2 norm of the gradient.
+            betas: AdamW's two decay rates.
+            weight_decay: AdamW's weight decay of the head and the layer weights.
+            evaluate_every: number of updates between two measurements of the dev loss.
+
+    Raises:
+        ValueError: if the method or the architecture is unknown, the warm start has another head, or a loss is not finite.
     """
     folder = Path(model).parent
     device = choose_device()

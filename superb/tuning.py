@@ -1,7 +1,7 @@
-"""Ways of tuning an encoder for a task: what is added to it, and which of its own parameters are trained.
+"""Ways of tuning an encoder for a task: what is added to the encoder, and which of its own parameters are trained.
 
-`METHODS[method](trunk, **settings)` makes the parameters of the trunk trainable that the method trains, and returns the
-`EncoderTuning` that it adds. Numbers of trained parameters are those for 12 blocks of 768 dimensions.
+`METHODS[method](trunk, **settings)` makes those parameters of the trunk trainable that the method trains, and returns the
+`EncoderTuning` that the method adds. The numbers of trained parameters below are for 12 blocks of 768 dimensions.
 """
 
 import torch
@@ -16,16 +16,16 @@ from superb.prompts import DeepPrompt, InputPrompt
 class LoRAUpdate(nn.Module):
     """Forward hook that adds B A x to some outputs of a linear map of x.
 
-    A `[rank, in_dim]` starts random and B `[rows, rank]` starts from zero, so that nothing changes at first.
+    A `[rank, in_dim]` starts at random and B `[rows, rank]` starts at zero, so that nothing changes at first.
     """
 
     def __init__(self, in_dim, out_dim, rows, rank):
         """Create the update.
 
         Args:
-            in_dim: inputs of the linear map.
-            out_dim: its outputs.
-            rows: slice of the outputs that are updated.
+            in_dim: number of inputs of the linear map.
+            out_dim: number of its outputs.
+            rows: slice of the outputs to update.
             rank: rank of the update.
         """
         super().__init__()
@@ -39,7 +39,7 @@ class LoRAUpdate(nn.Module):
 
 
 class Adapter(nn.Module):
-    """Forward hook that adds a function of a module's output, through a narrow layer; it starts from zero."""
+    """Forward hook that passes a module's output through a narrow layer and adds the result to it; the result starts at zero."""
 
     def __init__(self, dim, bottleneck):
         super().__init__()
@@ -49,7 +49,7 @@ class Adapter(nn.Module):
         nn.init.zeros_(self.up.bias)
 
     def forward(self, module, args, output):
-        """Return the module's output with the function of it added."""
+        """Return the module's output plus the output of the narrow layer."""
         return output + self.up(F.gelu(self.down(output)))
 
 
@@ -85,7 +85,7 @@ class Adapters(EncoderTuning):
         Args:
             trunk: the encoder.
             bottleneck: dimension of the narrow layer.
-            both: whether there is an adapter after the attention too, and not only after the feed-forward part.
+            both: True: one adapter after the attention and one after the feed-forward part. False: only the latter.
         """
         super().__init__()
         layers = [block.fc2 for block in trunk.blocks]
@@ -102,7 +102,7 @@ def tune_nothing(trunk):
 
 
 def tune_biases(trunk):
-    """Train the biases of the blocks, with those of layer norms: 101,376. **Source:** BitFit, arXiv 2106.10199."""
+    """Train the biases of the blocks, including layer norms: 101,376 parameters. **Source:** BitFit, arXiv 2106.10199."""
     for block in trunk.blocks:
         for name, parameter in block.named_parameters():
             parameter.requires_grad_(name.rpartition(".")[2] == "bias")
@@ -110,7 +110,7 @@ def tune_biases(trunk):
 
 
 def tune_everything(trunk):
-    """Train all parameters of the encoder, with those of the convolutions."""
+    """Train all parameters of the encoder, including those of the convolutions."""
     trunk.requires_grad_(True)
     return EncoderTuning()
 
@@ -131,11 +131,11 @@ def prepare(trunk, *, method, **settings):
 
     Args:
         trunk: the encoder.
-        method: a name of `METHODS`.
-        settings: of the method.
+        method: a key of `METHODS`.
+        settings: settings of the method, see its class.
 
     Raises:
-        ValueError: the method is unknown.
+        ValueError: if the method is unknown.
     """
     if method not in METHODS:
         raise data_error(

@@ -86,7 +86,7 @@ class CheckpointSlot:
         """Return the last checkpoint with its tensors on the CPU, or None if there is none.
 
         Raises:
-            ValueError: the file cannot be read.
+            ValueError: if the file cannot be read.
         """
         import torch
 

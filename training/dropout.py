@@ -1,4 +1,4 @@
-"""Dropout that takes a third of the time of PyTorch's on a CPU, where that was a fifth of a step of masked pre-training."""
+"""Dropout that takes a third of the time of PyTorch's dropout on a CPU, which took a fifth of a step of masked pre-training."""
 
 import torch
 from torch import nn
@@ -7,7 +7,7 @@ NUM_LEVELS = 1 << 16  # values of the 16 random bits per element
 
 
 class Dropout(nn.Dropout):
-    """`nn.Dropout` that on a CPU draws one random number of 64 bits for four elements.
+    """`nn.Dropout` which, on a CPU, draws one random number of 64 bits for every four elements.
 
     `p` is rounded to a multiple of 2⁻¹⁶. The random numbers come from PyTorch's default generator.
     **Source:** Srivastava et al. 2014 (JMLR 15), section 4.

@@ -31,8 +31,8 @@ def learning_rate_factor(update, num_updates, warmup_updates, decay="cosine"):
 
     Args:
         update: number of the update, from 0.
-        num_updates: number of updates in all.
-        warmup_updates: number of updates of the warm-up.
+        num_updates: number of updates of the whole training.
+        warmup_updates: number of updates during which the factor rises linearly to 1.
         decay: name of one of `DECAYS`.
     """
     if update < warmup_updates:
@@ -44,8 +44,8 @@ class SeededBatches:
     """Endless batches, each made with random numbers of its own, so that batches can be skipped without making them.
 
     Args:
-        choices: endless iterator over what a batch is made from, such as the positions of rows.
-        make: function (choice, `numpy.random.Generator`) → batch.
+        choices: endless iterator over what a batch is made from, such as the positions of its rows.
+        make: function that makes a batch from such a choice and a `numpy.random.Generator`.
         seed: list of integers; the random numbers of a batch depend on it and on the batch's position.
     """
 
@@ -69,7 +69,7 @@ class SeededBatches:
 
 
 class Run:
-    """One training run: model, optimiser and schedule after some update, the learning curve up to it, the best parameters.
+    """One training run: model, optimizer and schedule after some update, the learning curve up to it, the best parameters.
 
     Attributes:
         update: number of the last update, from 1; 0 before the first one.
@@ -142,7 +142,7 @@ class Run:
         """Add the mean training loss since the last evaluation and the measures of `evaluate` to the curve; keep the best.
 
         Raises:
-            ValueError: a loss is not finite.
+            ValueError: if a loss is not finite.
         """
         self.add_to_curve("train", dict(loss=_finite(float(self.sums[0] / self.sums[1]), self.update)))
         self.sums.zero_()
@@ -190,18 +190,20 @@ def fit(
 
     Args:
         model: `torch.nn.Module`. After the call it has the best parameters and is in evaluation mode.
-        loss: function batch → (sum of the losses in nats, number of targets). It may draw random numbers only from PyTorch.
-        batches: function number → endless iterator over batches, for the numbers from 0 to `batches_per_update` - 1. An
-            interrupted run resumes without making the earlier batches again if the iterator has a method `skip`, see
-            `SeededBatches`.
+        loss: function that maps a batch to the sum of its losses in nats and its number of targets. It may draw random numbers
+            only from PyTorch.
+        batches: function that maps a number from 0 to `batches_per_update` - 1 to an endless iterator over batches. If the
+            iterator has a method `skip` (see `SeededBatches`), a resumed run does not make the earlier batches again.
         batches_per_update: number of batches whose gradients are summed in an update, one from each iterator. On a CPU each
             iterator runs in a process of its own.
-        evaluate: function () → measures (name → number) on the dev split. The measure `loss` chooses the best parameters.
+        evaluate: function without arguments that returns measures on the dev split, a dict from name to number. The parameters
+            with the lowest `loss` are kept.
         num_updates: number of updates.
         learning_rate: peak learning rate.
-        rate_factors: prefix of parameter names → factor of the learning rate. These parameters have no weight decay.
+        rate_factors: dict from a prefix of parameter names to a factor of their learning rate. These parameters have no weight
+            decay.
         warmup_updates: number of updates until the learning rate is at its peak.
-        clip_norm: largest norm of the gradient; longer ones are scaled down.
+        clip_norm: largest L2 norm of the gradient; a longer gradient is scaled down to it.
         betas: decay rates of AdamW's two moving averages.
         weight_decay: weight decay of AdamW.
         evaluate_every: number of updates between two evaluations; there is also one at the end.
@@ -212,7 +214,7 @@ def fit(
         The learning curve, rows of `storage.schemas.TRAINING`.
 
     Raises:
-        ValueError: a training or dev loss is not finite.
+        ValueError: if a training or dev loss is not finite.
     """
 
     def rate_factor(update):
@@ -255,7 +257,7 @@ def fit(
 
 
 def trained_state(model):
-    """Return name → tensor of everything in a model that training changes: parameters that require gradients, and buffers."""
+    """Return what training changes in a model, as a dict from name to tensor: parameters that require gradients, and buffers."""
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     return {name: tensor.detach() for name, tensor in model.state_dict().items() if name not in frozen}
 
@@ -285,9 +287,9 @@ def _compute_gradients(trained, loss, iterators, workers, seed):
     Args:
         trained: parameters.
         loss: see `fit`.
-        iterators: number → iterator over batches, those of this process.
+        iterators: dict from the number of each iterator of this process to the iterator over batches.
         workers: the `Team`.
-        seed: list of integers; the random numbers in the loss of a batch depend on it and on the number.
+        seed: list of integers. The random numbers in the loss of a batch depend on it and on the number of the iterator.
 
     Returns:
         The sums of the losses and of the targets over the team, `[2]`, on the CPU.
@@ -311,7 +313,7 @@ def _compute_gradients(trained, loss, iterators, workers, seed):
 
 
 def _groups(model, learning_rate, weight_decay, rate_factors):
-    """Return the optimiser's parameter groups: one for each factor, and one for all other parameters."""
+    """Return the optimizer's parameter groups: one for each factor, and one for all other parameters."""
     groups = {prefix: dict(params=[], lr=learning_rate * factor, weight_decay=0.0) for prefix, factor in rate_factors.items()}
     groups[""] = dict(params=[], lr=learning_rate, weight_decay=weight_decay)
     for name, parameter in model.named_parameters():

@@ -59,7 +59,7 @@ def launched_rank():
 
 @contextmanager
 def team(size):
-    """Run the body in several processes, this one and forks of it; the forks end with the body.
+    """Run the body of a `with` statement in several processes: this one and its forks, which end after the body.
 
     Each process computes with one thread. This also makes forking safe, because a fork has none of its parent's threads.
     Under torchrun, the processes that it started are the team.
@@ -71,7 +71,7 @@ def team(size):
         The `Team` of this process.
 
     Raises:
-        RuntimeError: a fork failed. Its own error is on standard error.
+        RuntimeError: if a fork failed. Its own error is on standard error.
     """
     if launched_rank() is not None:
         yield _launched_team()
@@ -118,7 +118,7 @@ def _launched_team():
 def _fork(size):
     """Fork this process; return its number, from 0, and the process ids of the forks (an empty list in a fork)."""
     if sys.platform == "linux":
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # because the machine's own name may not resolve
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # because the host name may not resolve
     sys.stdout.flush()
     children = []
     for worker in range(1, size):

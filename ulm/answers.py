@@ -1,10 +1,12 @@
-"""The answers that may be decoded for a task: the tokens that may follow each prefix, and tokens back to labels.
+"""The answers that may be decoded for a task: which tokens may follow a prefix, and which labels the decoded tokens mean.
 
 `ListedAnswers` and `OpenAnswers` have the same interface:
 
 * `answers[prefix]`: the set of tokens that may follow a tuple of tokens, as in the result of `legal_continuations`;
 * `answers.max_steps`: the maximum number of tokens of an answer, `</s>` included;
 * `answers.labels(tokens)`: the labels of decoded tokens without `</s>`, or None if they are no answer.
+
+The notation of rows, such as `u1 … uN`, is explained in `ulm/__init__.py`.
 """
 
 import math
@@ -15,7 +17,7 @@ from ulm.vocabulary import EOS
 
 
 class ListedAnswers:
-    """The answers of the training rows, and no others."""
+    """Only the answers of the training rows may be decoded."""
 
     def __init__(self, rows):
         """Collect the answers from rows of `BINARIZED`."""
@@ -43,17 +45,17 @@ class ListedAnswers:
 
 
 class OpenAnswers:
-    """All sequences of 1 to `max_labels` known labels. `</s>` may come only after a whole label."""
+    """All sequences of 1 to `max_labels` known labels may be decoded. `</s>` may come only after a complete label."""
 
     def __init__(self, label_tokens, max_labels):
         """Check that decoded tokens can be split into labels.
 
         Args:
-            label_tokens: dict from each label to its tokens, equally many for all labels.
+            label_tokens: dict from each label to its tokens. All labels must have the same number of tokens.
             max_labels: maximum number of labels per answer.
 
         Raises:
-            ValueError: Labels share their tokens, or have different numbers of tokens.
+            ValueError: if two labels have the same tokens, or two labels have different numbers of tokens.
         """
         self.label_of = {tuple(tokens): label for label, tokens in label_tokens.items()}
         widths = {len(tokens) for tokens in self.label_of}
@@ -87,13 +89,13 @@ class OpenAnswers:
 
 
 def open_answers(rows, label_map, index_of, max_length_factor):
-    """Return `OpenAnswers` that are at most `max_length_factor` times as long as the longest training answer.
+    """Return `OpenAnswers` with at most `max_length_factor` times as many labels as the longest training answer.
 
     Args:
         rows: rows of `BINARIZED`.
         label_map: dict from each label to its units.
         index_of: dict from each unit to its vocabulary index.
-        max_length_factor: factor of the number of labels; at least one label is allowed.
+        max_length_factor: the product is rounded down, but at least one label is allowed.
     """
     longest = max(len(row["labels"]) for row in rows if row["split"] == "train")
     label_tokens = {label: [index_of[unit] for unit in units] for label, units in label_map.items()}

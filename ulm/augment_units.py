@@ -1,4 +1,7 @@
-"""Augmentation of units: random deletion, substitution by similar units, cropping."""
+"""Augmentation of units: random deletion, substitution by similar units, cropping.
+
+The notation of rows, such as `u1 … uN`, is explained in `ulm/__init__.py`.
+"""
 
 from dataclasses import dataclass
 
@@ -12,23 +15,26 @@ MIN_UNITS = 4  # a row is never made shorter than this
 
 @dataclass(frozen=True)
 class UnitAugmentation:
-    """How rows are changed. With probability 0 they stay as they are."""
+    """How strongly rows are changed at random. With probability 0 they stay as they are."""
 
     probability: float  # that a row is changed
     drop: float  # largest probability of deleting a unit
     substitute: float  # largest probability of replacing a unit by a similar one
-    crop: float  # largest fraction of the row that is cut off at its two ends together
+    crop: float  # largest fraction of the row that is cut off, counting both ends together
 
 
 def substitution_table(rows, vocabulary_size):
-    """Return the cumulative probabilities `[V, V]` of the substitutes of each token, without the use of labels.
+    """Return the cumulative probabilities with which each token is replaced by each other one. No labels are used.
 
-    Tokens are similar if they have similar neighbours: by the cosine between vectors of their positive pointwise mutual
-    information with left and right neighbours.
+    Tokens are similar if they have similar neighbours. The similarity is the cosine between two vectors, which hold the positive
+    pointwise mutual information of a token with its left and right neighbours.
 
     Args:
-        rows: token rows `u1 … uN` of the training split.
-        vocabulary_size: V.
+        rows: sources `u1 … uN` of the training split.
+        vocabulary_size: number V of tokens in the vocabulary.
+
+    Returns:
+        Array `[V, V]`, one row per token to replace.
     """
     counts = np.zeros((vocabulary_size, 2 * vocabulary_size))
     for row in rows:
@@ -46,13 +52,13 @@ def substitution_table(rows, vocabulary_size):
 
 
 def augment(row, augmentation, table, rng):
-    """Return tokens `[N]` with random changes, runs of equal tokens collapsed again.
+    """Return tokens `[N]` with random changes. Runs of equal tokens are collapsed again afterwards.
 
     Args:
         row: tokens `[N]`, which are not changed in place.
         augmentation: a `UnitAugmentation`.
         table: the result of `substitution_table`.
-        rng: NumPy generator.
+        rng: `numpy.random.Generator`.
 
     Returns:
         The changed tokens, or the row itself if fewer than `MIN_UNITS` would be left.

@@ -1,6 +1,9 @@
-"""Rows in fairseq's binary format (`train|valid|test.bin|.idx`, `dict.txt`), and the same rows as a Parquet table.
+"""Write rows in fairseq's binary format, and the same rows as a Parquet table.
 
-This is the only module that imports fairseq, which takes 5 seconds and 0.9 GB. All other modules read the table.
+fairseq's files are `train`, `valid` and `test`, each as `.bin` and `.idx`, and `dict.txt`. This is the only module that imports
+fairseq, which takes 5 seconds and 0.9 GB. All other modules read the table.
+
+The notation of rows, such as `u1 … uN`, is explained in `ulm/__init__.py`.
 """
 
 from storage import tables
@@ -15,11 +18,11 @@ FAIRSEQ_SPLITS = dict(train="train", dev="valid", test="test")
 
 
 def token_row(units, target_units, index_of):
-    """Return the vocabulary indices `u1 … uN <s> y1 … yk </s>` of units and target units.
+    """Return the row `u1 … uN <s> y1 … yk </s>` as a list of vocabulary indices.
 
     Args:
-        units: units of the source.
-        target_units: units of the labels.
+        units: units of the source, N integers.
+        target_units: units of the labels, k integers.
         index_of: dict from each unit to its vocabulary index.
     """
     source = [index_of[unit] for unit in units]
@@ -31,7 +34,7 @@ def fairseq_dictionary(vocabulary):
     """Return fairseq's `Dictionary` with the symbols and counts of a table of `VOCABULARY`, in its order.
 
     Raises:
-        ValueError: fairseq orders the symbols differently.
+        ValueError: if fairseq orders the symbols differently.
     """
     from fairseq.data import Dictionary
 
@@ -52,7 +55,12 @@ def fairseq_dictionary(vocabulary):
 
 
 def open_indexed(prefix, vocabulary_size):
-    """Return a builder of fairseq's memory-mapped `prefix.bin`, which has the token type that fairseq would choose."""
+    """Return a builder of fairseq's memory-mapped file `prefix.bin`.
+
+    Args:
+        prefix: path of the file without `.bin`.
+        vocabulary_size: number of tokens, from which fairseq chooses the integer type of the file.
+    """
     from fairseq.data import indexed_dataset
 
     return indexed_dataset.make_builder(f"{prefix}.bin", impl="mmap", vocab_size=vocabulary_size)
@@ -65,8 +73,11 @@ def binarize(*, verbalized, vocabulary, binarized, rows, codebook):
         verbalized: table of `VERBALIZED`.
         vocabulary: table of `VOCABULARY`.
         binarized: folder of fairseq's files to write.
-        rows: table to write.
-        codebook: name of the codebook whose units the rows must have.
+        rows: table of `BINARIZED` to write, with the same rows.
+        codebook: name of the codebook that the units must belong to.
+
+    Raises:
+        ValueError: if units belong to another codebook, or fairseq orders the symbols of the vocabulary differently.
     """
     import torch
 

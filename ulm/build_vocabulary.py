@@ -17,7 +17,7 @@ def vocabulary_rows(counts, num_units):
 
 
 def index_of_unit(vocabulary):
-    """Return a dict from each unit to its vocabulary index, the row of the embedding.
+    """Return a dict from each unit to its vocabulary index, that is its row in the embedding matrix.
 
     Always use this dict instead of `index = unit + 4`: some published unit LMs order their units by frequency.
     """
@@ -29,12 +29,12 @@ def check_codebook(codebooks, expected, place):
     """Check that the units of rows belong to the codebook of the unit LM.
 
     Args:
-        codebooks: the codebook of each row.
-        expected: the codebook of the unit LM.
-        place: table of the rows, for the error.
+        codebooks: name of the codebook of each row.
+        expected: name of the codebook of the unit LM.
+        place: path of the table of the rows, for the error message.
 
     Raises:
-        ValueError: They belong to another codebook.
+        ValueError: if the units of a row belong to another codebook.
     """
     wrong = set(codebooks) - {expected}
     if wrong:
@@ -52,9 +52,12 @@ def build_vocabulary(*, reduced_units, vocabulary, codebook, num_units):
 
     Args:
         reduced_units: tables of `REDUCED_UNITS`, one per corpus.
-        vocabulary: table to write.
-        codebook: name of the codebook whose units the tables must have.
+        vocabulary: table of `VOCABULARY` to write.
+        codebook: name of the codebook that the units of the tables must belong to.
         num_units: size of this codebook.
+
+    Raises:
+        ValueError: if units belong to another codebook.
     """
     counts = Counter()
     for path in reduced_units:

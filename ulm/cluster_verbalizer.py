@@ -12,11 +12,14 @@ from verbalizer.fit_verbalizer import training_counts, write_label_map
 
 
 def order_by_clusters(embeddings, num_labels, seed):
-    """Return all units 0 … K-1, first one per cluster: the unit nearest to its centre that no earlier cluster took.
+    """Return all units 0 … K-1 in an order of their clusters.
+
+    First comes one unit per cluster: the unit nearest to the centre of the cluster among those that no earlier cluster took.
+    Then come all other units.
 
     Args:
-        embeddings: `[K, D]`, of the units in numeric order.
-        num_labels: number of clusters. With K or more, the units stay in numeric order.
+        embeddings: array `[K, D]`, the embeddings of the units in numeric order.
+        num_labels: number of clusters. If this is K or more, the units stay in numeric order.
         seed: seed of k-means.
     """
     from sklearn.cluster import KMeans
@@ -32,13 +35,13 @@ def order_by_clusters(embeddings, num_labels, seed):
 
 
 def cluster_verbalizer(*, lm_dataset, model, vocabulary, verbalizer, seed):
-    """Stage: write a label map by clusters of the unit LM's embeddings. See `verbalizer.schemas.VERBALIZER`.
+    """Stage: choose the unit of each label by clusters of the unit LM's embeddings.
 
     Args:
         lm_dataset: table of `LM_DATASET`.
-        model: tensors of the unit LM.
+        model: model.safetensors of the unit LM.
         vocabulary: table of `VOCABULARY`.
-        verbalizer: table to write.
+        verbalizer: table of `verbalizer.schemas.VERBALIZER` to write.
         seed: seed of k-means.
     """
     from safetensors.numpy import load_file

@@ -15,13 +15,13 @@ from ulm.schemas import BASELINES, DIFFERENCES, SAMPLES
 
 @dataclass
 class System:
-    """What predicts labels of test rows: the tuned unit LM of a task, or a baseline."""
+    """Something that predicts the labels of test rows: the tuned unit LM of a task, or a baseline."""
 
     name: str
     metric: str  # name of one of `METRICS`
     test_rows: list  # (utterance_id, labels) of each row
     value: float  # of the metric, mean over seeds
-    means: np.ndarray  # [R]: the same for each resample, see `resample`
+    means: np.ndarray  # [R]: mean of the metric over seeds in each resample, see `resample`
 
 
 def system(name, metric, frames, **bootstrap):
@@ -66,7 +66,7 @@ def compare_tasks(*, acc, samples, baselines, differences, num_resamples, seed):
         acc: JSON reports of the tasks.
         samples: tables of `SAMPLES` of the same tasks in the same order.
         baselines: tables of `BASELINES` of the same tasks in the same order.
-        differences: table to write.
+        differences: table of `DIFFERENCES` to write.
         num_resamples, seed: number of resamples and seed of the bootstrap.
     """
     bootstrap = dict(num_resamples=num_resamples, seed=seed)

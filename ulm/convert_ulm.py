@@ -1,4 +1,4 @@
-"""Conversion of a published unit LM: fairseq's checkpoint_best.pt and dict.txt in a .tgz, as GSLM published them.
+"""Convert a published unit LM: fairseq's checkpoint_best.pt and dict.txt in a .tgz, as GSLM published them.
 
 The vocabulary has the order of dict.txt, which need not be that of the units: it is numeric for GSLM's HuBERT unit LM with 100
 units, and by frequency for its CPC unit LM with 100 units.
@@ -24,7 +24,7 @@ from ulm.vocabulary import SPECIALS
 PREFIX = "decoder."
 LEFT_OUT = ("version", "embed_positions._float_tensor", "output_projection.weight")  # two buffers and the tied embedding
 FILLER = "madeupword"  # fairseq adds these to make the vocabulary size a multiple of 8
-MAX_SHOWN = 9  # misfits that an error lists
+MAX_SHOWN = 9  # wrong tensors that an error message lists
 
 
 def dictionary_rows(text, num_units, place):
@@ -33,10 +33,10 @@ def dictionary_rows(text, num_units, place):
     Args:
         text: content of the file.
         num_units: size of the codebook; the units 0 … num_units-1 must each occur once.
-        place: the file, for errors.
+        place: path of the file, for error messages.
 
     Raises:
-        ValueError: The file is no dictionary of these units.
+        ValueError: if the file does not list exactly these units.
     """
     rows = [dict(index=i, symbol=symbol, unit=None, count=0) for i, symbol in enumerate(SPECIALS)]
     for line in text.splitlines():
@@ -68,13 +68,13 @@ def convert(tensors, config, place):
     Args:
         tensors: dict from fairseq's name to the tensor.
         config: `UnitLMConfig` of the sizes that the tensors must have.
-        place: the checkpoint, for errors.
+        place: path of the checkpoint, for error messages.
 
     Returns:
         A dict from our name to the tensor in float32, and rows of `LOAD_REPORT`.
 
     Raises:
-        ValueError: Tensors are missing, unknown or of other shapes, which the message names.
+        ValueError: if tensors are missing, unknown or have other shapes (the message names them), or the embeddings are not tied.
     """
     names = {source: source.removeprefix(PREFIX) for source in tensors}
     converted = {name: tensors[source] for source, name in names.items() if name not in LEFT_OUT}
@@ -120,14 +120,21 @@ def convert_ulm(*, checkpoint, model, config, vocabulary, task_prompts, load_rep
     """Stage: convert a published unit LM. It has no pseudo-tasks. See `VOCABULARY` and `LOAD_REPORT`.
 
     Args:
-        checkpoint: list with the archive.
-        model, config: files to write, which `model.load` reads.
-        vocabulary: table to write.
-        task_prompts: file to write, with tensors of 0 pseudo-tasks.
-        load_report: table to write.
-        sha256: list with the expected hash of the archive.
+        checkpoint: list with the path of the archive.
+        model, config: safetensors and JSON file to write, which `ulm.model.load` reads.
+        vocabulary: table of `VOCABULARY` to write.
+        task_prompts: safetensors file to write, with the (empty) tensors of 0 pseudo-tasks.
+        load_report: table of `LOAD_REPORT` to write.
+        sha256: list with the expected SHA-256 of the archive; `-` accepts any.
         num_units: size of the codebook.
-        sizes: see config/presets/unit_lms.yaml.
+        sizes: sizes of the unit LM:
+            num_layers: number of transformer blocks.
+            dim: width of the hidden states.
+            ffn_dim: width of the feed-forward layers.
+            num_heads: attention heads per block; divides `dim`.
+
+    Raises:
+        ValueError: if the archive has another hash, or its files do not fit the codebook or the sizes.
     """
     check_hashes(checkpoint, sha256)
     (archive,) = checkpoint

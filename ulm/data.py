@@ -1,4 +1,4 @@
-"""Padded batches of token rows."""
+"""Group rows of tokens into batches, and pad them."""
 
 import numpy as np
 import torch
@@ -7,7 +7,7 @@ from ulm.vocabulary import PAD
 
 
 def pad_rows(rows, device="cpu"):
-    """Return lists of vocabulary indices as a tensor `[B, T]`, padded on the right with `<pad>`."""
+    """Return B lists of vocabulary indices as an integer tensor `[B, T]`, padded on the right with `<pad>`."""
     return torch.nn.utils.rnn.pad_sequence([torch.as_tensor(row) for row in rows], True, PAD).to(device)
 
 
@@ -17,7 +17,7 @@ def length_batches(lengths, max_tokens, rng=None):
     Args:
         lengths: number of tokens of each row.
         max_tokens: maximum number of tokens per batch, padding included. A longer row is a batch of its own.
-        rng: generator that shuffles the batches and rows of the same length; None: the order is fixed.
+        rng: `numpy.random.Generator` that shuffles the batches, and rows of equal length; None: the order is fixed.
 
     Returns:
         A list of arrays with the positions of the rows of each batch.
@@ -35,11 +35,12 @@ def length_batches(lengths, max_tokens, rng=None):
 
 
 def endless_batches(lengths, max_tokens, rng, classes=None):
-    """Yield `length_batches` epoch after epoch, each epoch in another order.
+    """Yield the batches of `length_batches` without end, in another order in each epoch.
 
     Args:
         lengths, max_tokens, rng: as for `length_batches`.
-        classes: None, or the class of each row. With classes, an epoch holds about as many rows, but all classes equally often.
+        classes: class of each row, or None. If classes are given, each epoch draws all classes equally often; it has about as
+            many rows as otherwise.
     """
     lengths = np.asarray(lengths)
     while True:

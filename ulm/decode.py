@@ -1,7 +1,11 @@
-"""Decoding of answers. The source is read once under the prompt; then each step adds one token to the cached keys and values.
+"""Decode answers with a tuned unit LM.
 
-`following` restricts what may be decoded: an object whose item `following[prefix]` is the set of tokens that may come after a
-tuple of tokens, such as `legal_continuations(…)` or the classes of `answers`. Without it, any token may come.
+The source is read once, with the prompt. Then each step adds one token to the cached keys and values.
+
+The argument `following` restricts what may be decoded: `following[prefix]` is the set of tokens that may come after a tuple of
+tokens. It is the result of `legal_continuations`, or an object of a class in `ulm.answers`. Without it, any token may come.
+
+The notation of rows, such as `u1 … uN`, is explained in `ulm/__init__.py`.
 """
 
 import math
@@ -15,9 +19,10 @@ from ulm.vocabulary import EOS, PAD, SEPARATOR
 
 
 def legal_continuations(sequences):
-    """Return a dict from each prefix of the sequences, which end in `</s>`, to the set of tokens that may follow.
+    """Return a dict from each prefix of some sequences to the set of tokens that may follow it.
 
-    Example: `[(12, 2), (7, 5, 2)]` → `{(): {12, 7}, (12,): {2}, (7,): {5}, (7, 5): {2}}`.
+    The sequences are tuples of tokens that end in `</s>` (token 2). Example:
+    `[(12, 2), (7, 5, 2)]` → `{(): {12, 7}, (12,): {2}, (7,): {5}, (7, 5): {2}}`.
     """
     following = {}
     for sequence in sequences:
@@ -42,7 +47,7 @@ class DecoderState(NamedTuple):
 
 @torch.no_grad()
 def read_sources(tuned, sources):
-    """Return the `DecoderState` after a `TunedLM` has read sources `u1 … uN`; the next token to read is `<s>`."""
+    """Return the `DecoderState` after a `TunedLM` has read a list of sources `u1 … uN`; the next token to read is `<s>`."""
     tokens = pad_rows([[EOS, *source] for source in sources], tuned.prompt.separator.device)
     past_key_values, attention_mask = read_source(tuned.lm, tuned.prompt, tokens, tuned.scope)
     positions = (tokens != PAD).sum(1, keepdim=True)
@@ -55,15 +60,16 @@ def greedy(tuned, sources, *, max_steps, following=None, state=None, sources_per
 
     Args:
         tuned: a `TunedLM`.
-        sources: rows of units `u1 … uN`.
+        sources: list of sources `u1 … uN`.
         max_steps: maximum number of tokens per output, `</s>` included.
         following: see the docstring of the module.
         state: the result of `read_sources(tuned, sources)`, if it has been computed already.
-        sources_per_row: number of successive sources that are variants of one utterance. They get one output, by the mean of
-            their probabilities.
+        sources_per_row: number of successive sources that are variants of one utterance. They get one output together, which
+            is decoded from the mean of their probabilities.
 
     Returns:
-        The tokens of each output without `</s>`, and their log probabilities, among the tokens that `following` allows.
+        The tokens of each output without `</s>`, and the log probability of each output (in nats, normalized over the tokens
+        that `following` allows at each step).
     """
     state = state or read_sources(tuned, sources)
     num_rows = len(sources) // sources_per_row
@@ -96,7 +102,7 @@ class Hypothesis(NamedTuple):
     ended: bool = False  # whether </s> has been decoded
 
     def rank(self, length_penalty):
-        """Return the number by which hypotheses are compared: log probability / tokens^length_penalty, `</s>` included."""
+        """Return the number by which hypotheses are compared: log probability / (tokens, `</s>` included)^length_penalty."""
         return self.score / (len(self.tokens) + 1) ** length_penalty
 
 
@@ -154,13 +160,15 @@ def n_best(tuned, sources, *, num_best, beam_size, max_steps, following=None, le
 
 
 def expand(live, log_probabilities, beam_size, finished):
-    """Return the best hypotheses with one more token: for each source as many as its beam still holds, the best first.
+    """Return the best hypotheses after one more token, the best first.
+
+    Each source gets as many as `beam_size` minus its number of finished hypotheses.
 
     Args:
-        live: N hypotheses.
-        log_probabilities: `[N, V]`, of the tokens after each of them; -inf: the token is not allowed.
+        live: list of N unfinished hypotheses.
+        log_probabilities: `[N, V]`, log probabilities of the next token of each; -inf if the token is not allowed.
         beam_size: number of hypotheses per source.
-        finished: the finished hypotheses of each source.
+        finished: list of the finished hypotheses of each source.
 
     Returns:
         Pairs of a hypothesis and the position of its parent in `live`.
@@ -182,7 +190,7 @@ def expand(live, log_probabilities, beam_size, finished):
 
 
 def finish(expanded, finished, following):
-    """Move the hypotheses that have ended, or can only end, from the result of `expand` to `finished`; return the others."""
+    """Move hypotheses that have ended, or can only end, to the lists `finished`; return the other results of `expand`."""
     unfinished = []
     for hypothesis, parent in expanded:
         if hypothesis.ended or must_end(hypothesis.tokens, following):

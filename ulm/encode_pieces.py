@@ -1,4 +1,4 @@
-"""Encoding of reduced units as pieces: `17 4 99 4` → `502 31`. The duration of a piece is the sum of those of its units."""
+"""Encode reduced units as pieces: `17 4 99 4` → `502 31`. The duration of a piece is the sum of the durations of its units."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ def encode_row(row, encoder, codebook):
 
     Args:
         row: row of `REDUCED_UNITS`.
-        encoder: `Pieces`.
-        codebook: name of the pieces, which replaces that of the codebook.
+        encoder: a `Pieces`.
+        codebook: name of the pieces, for the column `codebook`.
     """
     pieces = encoder.encode(row["units"])
     lengths = [len(encoder.units_of[piece]) for piece in pieces]
@@ -30,9 +30,9 @@ def encode_pieces(*, reduced_units, model, pieces, encoded_units, codebook):
 
     Args:
         reduced_units: table of `REDUCED_UNITS`.
-        model, pieces: files that `fit_pieces` has written.
-        encoded_units: table to write.
-        codebook: name of the pieces.
+        model, pieces: files that `fit_pieces` wrote: sentencepiece's model and the table of `PIECES`.
+        encoded_units: table of `REDUCED_UNITS` to write.
+        codebook: name of the pieces, for the column `codebook`.
     """
     encoder = Pieces(Path(model).read_bytes(), tables.read(pieces, PIECES).to_pylist())
     with tables.writer(encoded_units, REDUCED_UNITS) as out:

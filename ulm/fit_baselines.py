@@ -1,7 +1,7 @@
 """Baselines on a task's units without a language model: the most frequent answer, and n-grams of units.
 
-If the answers are classes, the n-gram baseline is a linear SVM. If any sequence may be an answer, it answers as the training
-row with the most similar n-grams.
+If the answers are classes, the n-gram baseline is a linear SVM. If any sequence may be an answer, the baseline predicts the
+labels of the training row with the most similar n-grams.
 """
 
 from collections import Counter
@@ -13,11 +13,15 @@ from storage import tables
 from ulm.schemas import BASELINES
 from verbalizer.schemas import LM_DATASET
 
-BLOCK_ROWS = 256  # rows that are compared with all training rows at a time
+BLOCK_ROWS = 256  # number of rows that are compared with all training rows at once
 
 
 def majority(train):
-    """Return the function rows → (most frequent label sequence of the training rows, 0) for each row."""
+    """Return a function that maps a list of rows to one pair per row: the most frequent labels of the training rows, and score 0.
+
+    Args:
+        train: training rows of `LM_DATASET`.
+    """
     most_frequent = Counter(tuple(row["labels"]) for row in train).most_common(1)[0][0]
     return lambda rows: [(list(most_frequent), 0.0) for _ in rows]
 
@@ -30,13 +34,15 @@ def ngram_vectorizer(max_ngram):
 
 
 def ngram_svm(train, *, max_ngram, regularisation, seed):
-    """Return the function rows → (labels, distance from the nearest boundary) for each row, by a linear SVM on n-grams.
+    """Return a function that maps a list of rows to one pair per row, by a linear SVM on n-grams of units.
+
+    A pair has the predicted labels and, as a score, the distance from the nearest decision boundary.
 
     Args:
         train: training rows of `LM_DATASET`.
-        max_ngram: longest n-gram.
-        regularisation: C of the SVM.
-        seed: seed of its solver.
+        max_ngram: number of units of the longest n-gram.
+        regularisation: inverse strength C of the SVM's regularization.
+        seed: seed of the SVM's solver.
     """
     from sklearn.pipeline import make_pipeline
     from sklearn.svm import LinearSVC
@@ -55,13 +61,14 @@ def ngram_svm(train, *, max_ngram, regularisation, seed):
 
 
 def ngram_nearest(train, *, max_ngram):
-    """Return the function rows → (labels of the training row with the most similar n-grams, their cosine) for each row.
+    """Return a function that maps a list of rows to one pair per row, by the training row with the most similar n-grams.
 
-    The first of several equally similar training rows counts.
+    A pair has the labels of this training row and, as a score, the cosine similarity. Of several equally similar training rows,
+    the first one counts.
 
     Args:
         train: training rows of `LM_DATASET`.
-        max_ngram: longest n-gram.
+        max_ngram: number of units of the longest n-gram.
     """
     vectorizer = ngram_vectorizer(max_ngram)
     train_vectors = vectorizer.fit_transform(map(unit_text, train))
@@ -89,8 +96,8 @@ def fit_baselines(*, lm_dataset, baselines, metric, max_ngram, regularisation, s
 
     Args:
         lm_dataset: table of `LM_DATASET`.
-        baselines: table to write.
-        metric: name of one of `METRICS`, which says whether the answers are classes or sequences.
+        baselines: table of `BASELINES` to write.
+        metric: name of one of `METRICS`; it decides whether the answers are classes or sequences.
         max_ngram, regularisation, seed: see `ngram_svm`.
     """
     rows = tables.read(lm_dataset, LM_DATASET).to_pylist()

@@ -1,7 +1,7 @@
-"""Acoustic BPE: pieces, each of one or more units, which a unit LM reads instead of units. They are learned by sentencepiece.
+"""Acoustic BPE: learn pieces, each of one or more units, which a unit LM reads instead of units.
 
-For sentencepiece, a unit is a character from a private-use plane of Unicode, and an utterance is a sentence without spaces.
-Encoding loses nothing.
+sentencepiece learns them. For this, a unit becomes a character from a private-use plane of Unicode, and an utterance becomes a
+sentence without spaces. Encoding is lossless: the pieces determine the units.
 
 **Source:** Shen et al. 2023, arXiv 2310.14580; byte-pair encoding by Sennrich et al. 2016, arXiv 1508.07909.
 """
@@ -35,11 +35,11 @@ SENTENCEPIECE = dict(
 
 
 def learn(rows, *, num_pieces, num_units, max_piece_units):
-    """Train a sentencepiece model whose merges together with the units 0 … num_units-1 are `num_pieces` pieces.
+    """Train a sentencepiece model with `num_pieces` pieces: the units 0 … num_units-1, and merges of several units.
 
     Args:
-        rows: units of the training utterances.
-        num_pieces: number of pieces, above `num_units`.
+        rows: list with the units of each training utterance.
+        num_pieces: number of pieces, more than `num_units`.
         num_units: size of the codebook.
         max_piece_units: maximum number of units per piece.
 
@@ -47,7 +47,7 @@ def learn(rows, *, num_pieces, num_units, max_piece_units):
         The model as bytes.
 
     Raises:
-        ValueError: The number of pieces is impossible.
+        ValueError: if `num_pieces` is not above `num_units`, or is more than can be learned from the rows.
     """
     import sentencepiece
 
@@ -90,8 +90,8 @@ def fit_pieces(*, reduced_units, model, pieces, num_pieces, num_units, max_piece
 
     Args:
         reduced_units: tables of `REDUCED_UNITS`, one per corpus.
-        model: file to write: sentencepiece's model.
-        pieces: table to write: the units of each piece.
+        model: file to write, sentencepiece's model.
+        pieces: table of `PIECES` to write, with the units of each piece.
         num_pieces, num_units, max_piece_units: see `learn`.
     """
     train = []

@@ -36,7 +36,7 @@ class UnitLMConfig:
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention. Past keys and values (of a prompt or of earlier tokens) may precede those of the input."""
+    """Multi-head self-attention. Keys and values of the past (a prompt or earlier tokens) may precede those of the input."""
 
     def __init__(self, dim, num_heads):
         super().__init__()
@@ -114,8 +114,8 @@ class UnitLM(nn.Module):
 
         Args:
             tokens: vocabulary indices `[B, T]`.
-            start: position of the first token, a number or `[B, 1]`.
-            separator: None, or an index and a vector `[D]` that replaces the embedding of this index.
+            start: position of the first token, an integer or `[B, 1]`.
+            separator: None, or a pair of a vocabulary index and the vector `[D]` that replaces its embedding.
         """
         vectors = self.embed_tokens(tokens)
         if separator is not None:
@@ -137,7 +137,7 @@ class UnitLM(nn.Module):
         return self.layer_norm(x), key_values
 
     def key_values(self, inputs, past_key_values=None):
-        """Return only the keys and values of `hidden`. Of the last layer, nothing else is computed."""
+        """Return only the keys and values of `hidden`. In the last layer, nothing else is computed."""
         x, key_values = self._through(self.layers[:-1], inputs, past_key_values, None)
         last = self.layers[-1]
         last_past = past_key_values and past_key_values[-1]
@@ -164,12 +164,15 @@ class UnitLM(nn.Module):
 
 
 def causal_mask(length, past_length, device):
-    """Return a boolean mask `[1, 1, T, P + T]` that allows attention to the whole past and to tokens up to itself."""
+    """Return a boolean mask `[1, 1, T, P + T]`: each token attends to the whole past, to earlier tokens and to itself."""
     return torch.ones(length, past_length + length, dtype=torch.bool, device=device).tril(past_length)[None, None]
 
 
 def sinusoids(positions, dim):
-    """Return `[…, dim]` for positions `[…]` from 0: sines, then cosines, of position + 2 at geometric wavelengths, as fairseq."""
+    """Return the embeddings `[…, dim]` of positions `[…]`, which count from 0, as in fairseq.
+
+    They are sines, then cosines, of position + 2 at wavelengths that form a geometric series.
+    """
     half = dim // 2
     rates = torch.exp(torch.arange(half, device=positions.device) * -(math.log(10_000) / (half - 1)))
     angles = (positions[..., None] + FIRST_POSITION).float() * rates
@@ -182,7 +185,16 @@ def num_parameters(module):
 
 
 def load(model, config, device="cpu"):
-    """Load a unit LM from `model` (safetensors) and `config` (JSON). It is frozen and in evaluation mode."""
+    """Load a unit LM, frozen and in evaluation mode.
+
+    Args:
+        model: safetensors file of its weights.
+        config: JSON file of its sizes.
+        device: device to load it to.
+
+    Returns:
+        A `UnitLM`.
+    """
     from safetensors.torch import load_file
 
     sizes = {name: value for name, value in read_json(config).items() if name in UnitLMConfig.__dataclass_fields__}
@@ -192,7 +204,7 @@ def load(model, config, device="cpu"):
 
 
 def _initialise(module):
-    """Initialise a linear layer as fairseq does."""
+    """Initialize a linear layer as fairseq does."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         nn.init.zeros_(module.bias)

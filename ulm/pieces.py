@@ -14,7 +14,7 @@ def as_units(text):
 
 
 class Pieces:
-    """Encoder of units as pieces, and back."""
+    """Encode units as pieces, and decode pieces to units."""
 
     def __init__(self, model, rows):
         """Load the sentencepiece `model` (bytes) and the rows of `PIECES` that `fit_pieces` has written."""

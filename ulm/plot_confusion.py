@@ -12,11 +12,11 @@ DARK_BELOW = 55  # percent; cells below have white numbers
 
 
 def matrix(frame, max_classes):
-    """Return the classes and the counts `[C, C]` (row: reference, column: prediction) over all seeds.
+    """Return the names of C classes and an array of counts `[C, C]` over all seeds; row: reference, column: prediction.
 
     Args:
         frame: rows of `CONFUSION`.
-        max_classes: maximum number of classes. If there are more, the rarest references are combined into one class, `other`.
+        max_classes: maximum number of classes. If there are more, the rarest references become one class, `other`.
     """
     frequency = frame.groupby("label")["count"].sum()
     names = sorted(set(frame.label) | set(frame.predicted_label), key=lambda name: (-frequency.get(name, 0), name))
@@ -33,7 +33,7 @@ def matrix(frame, max_classes):
 
 
 def percent_of_rows(counts):
-    """Return counts `[C, C]` in percent of their row, the reference; 0 in empty rows."""
+    """Return counts `[C, C]` in percent of the sum of their row (reference); 0 in empty rows."""
     return 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
 
 
@@ -61,7 +61,7 @@ def draw(names, counts, num_seeds):
 
 
 def print_numbers(axes, percents):
-    """Write whole percents into the cells that do not round to 0."""
+    """Write rounded percentages into the cells, except into those that round to 0."""
     for (row, column), percent in np.ndenumerate(percents):
         if percent >= 0.5:
             colour = "black" if percent > DARK_BELOW else "white"
@@ -73,7 +73,7 @@ def plot_confusion(*, confusion, figure, max_classes):
 
     Args:
         confusion: table of `CONFUSION`.
-        figure: file to write.
+        figure: figure to write.
         max_classes: maximum number of rows and columns.
     """
     frame = tables.read(confusion, CONFUSION).to_pandas()

@@ -22,14 +22,23 @@ MARKERS = "osD^vP*X"
 
 
 def cost_values(frame, cost):
-    """Return the values `[N]` of a column of `COSTS` in the unit of its axis. Zeros of a sparse encoder are no parameters."""
+    """Return the values `[N]` of a column of `COSTS` in the unit of its axis. Weights that are 0 do not count as parameters."""
     _, factor = COSTS[cost]
     density = frame.density if cost == "parameters" else 1
     return frame[cost] * density * factor
 
 
 def errors(frame, column, factor=1):
-    """Return the lengths `[2, N]` of the interval of a column below and above its value; NaN if it has no interval."""
+    """Return the lengths of intervals for error bars.
+
+    Args:
+        frame: data frame with N rows of `ENCODERS_SUMMARY`.
+        column: name of the column of values.
+        factor: factor of the unit of the axis.
+
+    Returns:
+        Array `[2, N]`: the lengths below and above each value; NaN if the value has no interval.
+    """
     if f"{column}_low" not in frame:
         return np.full((2, len(frame)), np.nan)
     value = frame[column].astype(float) * factor
@@ -39,14 +48,14 @@ def errors(frame, column, factor=1):
 
 
 def draw_costs(panels, frame, styles):
-    """Draw accuracy against each cost, with a dash per unit LM and a line to the parent.
+    """Draw the accuracy against each cost, with a dash for each unit LM and a line from each encoder to its parent.
 
-    If no encoder has a task, the accuracy is that of the linear probe.
+    If no encoder has a task, the accuracy of the linear probe is drawn.
 
     Args:
-        panels: an axes per cost.
+        panels: one panel (matplotlib `Axes`) per cost.
         frame: rows of `ENCODERS_SUMMARY`.
-        styles: keyword arguments of `errorbar` for each encoder.
+        styles: list of keyword arguments of `errorbar`, one dict per encoder.
     """
     column = "accuracy" if frame.accuracy.notna().any() else "probe_accuracy"
     index_of = {name: i for i, name in enumerate(frame.encoder)}
@@ -99,6 +108,6 @@ def plot_encoders(*, summary, figure):
 
     Args:
         summary: table of `ENCODERS_SUMMARY`.
-        figure: file to write.
+        figure: figure to write.
     """
     save(draw(tables.read(summary, ENCODERS_SUMMARY).to_pandas()), figure)

@@ -1,4 +1,7 @@
-"""Pre-training of a unit LM: it learns to predict the next unit, and to answer pseudo-tasks after `<s>` (see `pseudo_tasks`)."""
+"""Pre-train a unit LM: it learns to predict the next unit, and to answer pseudo-tasks after `<s>` (see `ulm.pseudo_tasks`).
+
+The notation of rows, such as `u1 … uN`, is explained in `ulm/__init__.py`.
+"""
 
 from typing import NamedTuple
 
@@ -26,10 +29,10 @@ from ulm.vocabulary import EOS, PAD, SEPARATOR
 class PretrainingBatch(NamedTuple):
     """B rows, each with M pseudo-tasks."""
 
-    rows: list  # augmented rows `u1 … uN`
-    tasks: np.ndarray  # [B, M]: pseudo-tasks of each row
+    rows: list  # augmented sources `u1 … uN`
+    tasks: np.ndarray  # [B, M]: numbers of the pseudo-tasks of each row
     answers: np.ndarray  # [B, M]: vocabulary indices of the answers
-    prompted_source: bool  # whether each source is read under the prompt of its pseudo-task; then M is 1
+    prompted_source: bool  # whether each source is read after the prompt of its pseudo-task; then M is 1
 
 
 class Pretraining(nn.Module):
@@ -41,11 +44,11 @@ class Pretraining(nn.Module):
         self.prompts = prompts
 
     def unit_loss(self, rows, prompt_key_values=None):
-        """Compute the loss of every unit and of the `<s>` after the last one, given the prompt and the units before.
+        """Compute the loss of predicting every unit, and `<s>` after the last one, from the prompt and the units before.
 
         Args:
-            rows: token rows `u1 … uN`.
-            prompt_key_values: None, or one pair `[B, H, P, D / H]` per layer.
+            rows: B sources `u1 … uN`.
+            prompt_key_values: keys and values of the prompts, one pair `[B, H, P, D / H]` per layer; None: no prompt.
 
         Returns:
             The summed loss, the number of predicted tokens, the keys and values of prompt and rows per layer, and the boolean
@@ -59,14 +62,14 @@ class Pretraining(nn.Module):
         return loss, int((expected != PAD).sum()), key_values, inputs != PAD
 
     def prompted_source_logits(self, tasks, prompt_length, key_values, valid_mask):
-        """Return the logits `[B, 1, V]` after `<s>` for tasks `[B, 1]` whose prompts and sources are both in `key_values`."""
+        """Return the logits `[B, 1, V]` after `<s>` for tasks `[B, 1]`; `key_values` has prompts, then sources."""
         starts = valid_mask.sum(1, keepdim=True)
         attention_mask = F.pad(valid_mask, (prompt_length, 0), value=True)
         tokens = torch.full_like(tasks, SEPARATOR)
         return target_logits(self.lm, self.prompts.separators[tasks], tokens, starts, key_values, attention_mask)[0]
 
     def loss(self, batch, task_weight):
-        """Return the loss of a `PretrainingBatch`, multiplied by the number of predicted units, and this number.
+        """Return the loss of a `PretrainingBatch` times its number of predicted units, and this number.
 
         The loss is the mean over the units plus `task_weight` times the mean over the answers to the pseudo-tasks.
         """
@@ -88,14 +91,15 @@ class Pretraining(nn.Module):
 
 
 def read_rows(paths, index_of):
-    """Read the token rows of the training and dev splits of several corpora.
+    """Read the sources of the training and dev splits of several corpora.
 
     Args:
         paths: tables of `REDUCED_UNITS`.
         index_of: dict from a unit to its vocabulary index.
 
     Returns:
-        A dict from `train` and `dev` to arrays `u1 … uN` in the order of their utterance_id. Equal rows occur once.
+        A dict from `train` and from `dev` to a list of arrays `u1 … uN`, in the order of their utterance_id. Of equal sources,
+        only one is kept.
     """
     name_of = {"train": {}, "dev": {}}
     for path in paths:
@@ -110,9 +114,16 @@ def read_rows(paths, index_of):
 
 
 def draw_answers(rows, vocabulary, num_tasks, rng):
-    """Draw pseudo-tasks and return the answers `[N, num_tasks]` of token rows to them; see `pseudo_labels`.
+    """Draw pseudo-tasks, and return their answer for each row; see `pseudo_labels`.
 
-    `vocabulary` are rows of `VOCABULARY`, whose counts make the frequent units more probable answers.
+    Args:
+        rows: R sources `u1 … uN`.
+        vocabulary: rows of `VOCABULARY`. The counts say which units are frequent, and frequent units come first as answers.
+        num_tasks: number of pseudo-tasks.
+        rng: `numpy.random.Generator`.
+
+    Returns:
+        Vocabulary indices `[R, num_tasks]`.
     """
     if not num_tasks:
         return np.zeros((len(rows), 0), np.int64)
@@ -121,13 +132,16 @@ def draw_answers(rows, vocabulary, num_tasks, rng):
 
 
 def batch_maker(rows, answers, augmentation, table, *, tasks_per_row, prompted_source_fraction):
-    """Return a function (positions, rng) → `PretrainingBatch` of augmented rows, each with sampled pseudo-tasks.
+    """Return a function that makes a `PretrainingBatch` from positions of rows and a `numpy.random.Generator`.
+
+    The rows of a batch are augmented, and pseudo-tasks are sampled for each of them.
 
     Args:
-        rows: training rows.
-        answers: their answers `[N, tasks]` to the pseudo-tasks.
+        rows: R training sources `u1 … uN`.
+        answers: their answers to the pseudo-tasks, `[R, tasks]`.
         augmentation, table: see `augment`.
-        tasks_per_row, prompted_source_fraction: see config/presets/unit_lms.yaml.
+        tasks_per_row: number of pseudo-tasks that are sampled for each row.
+        prompted_source_fraction: fraction of the batches, from 0 to 1, whose sources are read after the prompt of a pseudo-task.
     """
     num_tasks = answers.shape[1]
 
@@ -157,15 +171,43 @@ def pretrain_ulm(
     optimization,
     seed,
 ):
-    """Stage: pre-train a unit LM on the training splits of corpora. The model with the lowest loss of units on dev is kept.
+    """Stage: pre-train a unit LM on the training splits of corpora, and keep the model with the lowest loss of units on dev.
 
     Args:
         reduced_units: tables of `REDUCED_UNITS`, one per corpus.
         vocabulary: table of `VOCABULARY`.
-        model, config: files to write, which `model.load` reads.
-        task_prompts: file to write: the tensors of `TaskPrompts`.
-        training: file to write: the learning curve, a table of `TRAINING`.
-        sizes, dropout, pseudo_tasks, data, num_updates, optimization, seed: see config/presets/unit_lms.yaml.
+        model, config: safetensors and JSON file to write, which `ulm.model.load` reads.
+        task_prompts: safetensors file to write, with the tensors of `TaskPrompts`.
+        training: table of `TRAINING` to write, the learning curve.
+        sizes: sizes of the unit LM:
+            num_layers: number of transformer blocks.
+            dim: width of the hidden states.
+            ffn_dim: width of the feed-forward layers.
+            num_heads: attention heads per block; divides `dim`.
+        dropout: dropout probability, from 0 to 1.
+        pseudo_tasks: the pseudo-tasks:
+            num_tasks: number of pseudo-tasks; 0: none.
+            tasks_per_row: number of them that are sampled for each row of a batch.
+            prompted_source_fraction: fraction of the batches whose sources are read after the prompt of a pseudo-task.
+            prompt_length: number of vectors per layer in the prompt of a pseudo-task.
+            weight: weight of their loss; the loss of the next unit has weight 1.
+            prompt_rate_factor: factor of the learning rate for their prompts.
+        data: the batches:
+            augmentation: fields of `UnitAugmentation`.
+            max_tokens: maximum number of tokens per batch, padding included.
+        num_updates: number of optimizer updates.
+        optimization: arguments of `training.fit.fit`:
+            batches_per_update: number of batches whose gradients are summed.
+            learning_rate: peak learning rate.
+            warmup_updates: number of updates until the peak.
+            clip_norm: largest L2 norm of the gradient.
+            betas: AdamW's two decay rates.
+            weight_decay: AdamW's weight decay.
+            evaluate_every: number of updates between two evaluations.
+        seed: seed of all random numbers.
+
+    Raises:
+        ValueError: if a loss is not finite.
     """
     torch.manual_seed(seed)
     symbols = tables.read(vocabulary, VOCABULARY)

@@ -1,8 +1,10 @@
 """Prompts of a frozen unit LM: learned keys and values that precede the tokens in every layer.
 
-A prompt is a module that returns keys and values; the unit LM takes them as `past_key_values` and is not changed for it.
-SpeechPrompt instead overwrites the first rows of the key and value inputs of every layer. The logits are equal, because
-nothing reads the hidden states of these rows.
+A prompt is a module that returns keys and values. The unit LM takes them as `past_key_values`, so it needs no change.
+SpeechPrompt instead overwrites the first rows of the key and value inputs of every layer. The logits are equal, because nothing
+reads the hidden states of these rows.
+
+The notation of rows, such as `u1 … uN`, is explained in `ulm/__init__.py`.
 
 **Source:** SpeechPrompt, arXiv 2203.16773, section 3; prefix tuning, arXiv 2101.00190.
 """
@@ -16,7 +18,7 @@ from ulm.vocabulary import PAD, SEPARATOR
 class DeepPrompt(nn.Module):
     """Vectors `[layers, length, D]` for keys and for values, and the input vector `[D]` of the separator `<s>`.
 
-    It has (2 · layers · length + 1) · D parameters: 7,872 with 4 layers, length 5 and D = 192.
+    The prompt has (2 · layers · length + 1) · D parameters: 7,872 with 4 layers, length 5 and D = 192.
     """
 
     def __init__(self, config, length, dropout=0.0):
@@ -43,7 +45,8 @@ class DeepPrompt(nn.Module):
 class InputPrompt(nn.Module):
     """Vectors `[length, D]` that precede the tokens at the input alone, and the input vector `[D]` of the separator `<s>`.
 
-    They have no position and no embedding scale, and pass through every layer. It has (length + 1) · D parameters.
+    The vectors get no position and are not scaled as embeddings are, and they pass through every layer. The prompt has
+    (length + 1) · D parameters.
 
     **Source:** prompt tuning, arXiv 2104.08691; SpeechPrompt, arXiv 2203.16773, without its deep prompts.
     """
@@ -83,15 +86,15 @@ def read_without_prompt(lm, sources):
 
 
 def read_source(lm, prompt, sources, scope, source_key_values=None):
-    """Return what the targets may attend to after the sources: keys and values of prompt and source, and a mask over them.
+    """Read the sources, and return what the targets attend to: keys and values of prompt and source, and a mask over them.
 
     Args:
         lm: the unit LM.
         prompt: a `DeepPrompt` or an `InputPrompt`.
         sources: `</s> u1 … uN` `[B, T]`, padded on the right.
-        scope: `all`: the source is read under the prompt, as in the papers. `target`: the source is read without the prompt,
-            to which only `<s>` and the tokens after it attend. Then no gradient passes through the source, and its keys and
-            values are the same for every prompt.
+        scope: which tokens attend to the prompt. `all`: the source and the target, as in the papers. `target`: only the target,
+            that is `<s>` and the tokens after it. Then the source is read without the prompt, no gradient passes through it,
+            and its keys and values are the same for every prompt.
         source_key_values: the result of `read_without_prompt`, if it has been computed already; for scope `target`.
 
     Returns:
@@ -115,8 +118,8 @@ def target_logits(lm, separator, targets, starts, past_key_values, attention_mas
         lm: the unit LM.
         separator: input vector of `<s>`, `[D]` or `[B, 1, D]`.
         targets: tokens `[B, L]`: `<s> y1 …` or a later part of it.
-        starts: positions `[B, 1]` of the first target.
-        past_key_values: those of prompt and source, as from `read_source`.
+        starts: position of the first token of each target, `[B, 1]`.
+        past_key_values: keys and values of prompt and source, as `read_source` returns them.
         attention_mask: boolean `[B, P + T]` over the past.
     """
     size, length = targets.shape
@@ -128,9 +131,9 @@ def target_logits(lm, separator, targets, starts, past_key_values, attention_mas
 
 
 def parallel_separator_logits(lm, prompt_key_values, separators, source_key_values, valid_mask):
-    """Return the logits `[B, M, V]` after M different separators `<s>` of each source, computed in parallel.
+    """Return the logits `[B, M, V]` after M different separators `<s>` for each source, computed in parallel.
 
-    Each separator attends to the source, to a prompt of its own and to itself, but not to the other separators.
+    Each separator attends to the source, to its own prompt and to itself, but not to the other separators and their prompts.
 
     Args:
         lm: the unit LM.

@@ -1,8 +1,9 @@
 """Pseudo-tasks: classifications without human labels, which a unit LM learns to answer after `<s>`.
 
-A unit LM that only continues speech has no reason to summarise an utterance at `<s>`, and a prompt cannot teach it to. So it
-is also pre-trained on many made-up classifications. Each asks to which of k clusters the utterance belongs, by the n-grams
-of its units, and has a deep prompt of its own, which is trained together with the LM. No label of any task is used.
+A unit LM that only continues speech has no reason to summarize an utterance at `<s>`, and a prompt cannot teach it to. Therefore
+it is also pre-trained on many made-up classifications. Each of them asks which of several clusters an utterance belongs to; the
+clusters come from the n-grams of its units. Each has its own deep prompt, which is trained together with the LM. No label of any
+task is used.
 """
 
 import numpy as np
@@ -10,23 +11,23 @@ import torch
 from torch import nn
 
 CLUSTERS = (12, 12, 16, 20, 24, 32, 48, 64, 80, 100)  # each pseudo-task draws its number of clusters from these
-FINE_CLUSTERS = (100, 200, 300)  # likewise for every third pseudo-task, which then merges its clusters at random
+FINE_CLUSTERS = (100, 200, 300)  # every third pseudo-task draws from these instead, and then merges its clusters at random
 MERGED_CLUSTERS = CLUSTERS[:5]  # numbers of clusters after merging
 TASKS_PER_VIEW = 4
 
 
 def pseudo_labels(texts, num_tasks, answers, rng):
-    """Draw pseudo-tasks and return the answer of each utterance to each of them.
+    """Draw pseudo-tasks, and return the right answer of each of them for each utterance.
 
     Every pseudo-task clusters a view of the utterances by k-means. A view is a random subset of the columns of TF-IDF vectors
-    of 1- to 4-grams, reduced by a truncated SVD. Each cluster gets an answer of its own at random. If there are few
-    clusters, only the most frequent answers are used.
+    of 1- to 4-grams, reduced by a truncated SVD. Each cluster gets a different answer, drawn at random; if there are few
+    clusters, only from the most frequent answers.
 
     Args:
         texts: N utterances as text, `u1 u2 …`.
         num_tasks: number of pseudo-tasks.
         answers: vocabulary indices of the possible answers, the most frequent first.
-        rng: NumPy generator.
+        rng: `numpy.random.Generator`.
 
     Returns:
         Vocabulary indices `[N, num_tasks]`.
@@ -47,7 +48,7 @@ def pseudo_labels(texts, num_tasks, answers, rng):
 
 
 def _clusters(view, merge, num_answers, rng):
-    """Cluster the rows of a view and return their clusters and the number of clusters, at random by `rng`."""
+    """Cluster the rows of a view, with a random number of clusters. Return the cluster of each row, and this number."""
     from sklearn.cluster import MiniBatchKMeans
 
     size = int(rng.choice(FINE_CLUSTERS if merge else CLUSTERS))
@@ -83,7 +84,7 @@ class TaskPrompts(nn.Module):
         self.separators = nn.Parameter(torch.randn(num_tasks, config.dim) * config.dim**-0.5)
 
     def key_values(self, lm, tasks):
-        """Return the keys and values `[B, H, M · length, D / H]` per layer of the prompts of tasks `[B, M]`, one after another."""
+        """Return keys and values `[B, H, M · length, D / H]` per layer: the M prompts of tasks `[B, M]`, one after another."""
         pairs = []
         for i, layer in enumerate(lm.layers):
             attention = layer.self_attn

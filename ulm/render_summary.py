@@ -55,6 +55,6 @@ def render_summary(*, summary, page):
 
     Args:
         summary: table of `SUMMARY`.
-        page: file to write.
+        page: HTML file to write.
     """
     save_page(shown_columns(tables.read(summary, SUMMARY).to_pandas()), "Results", page)

@@ -1,4 +1,7 @@
-"""Decoding of every dev and test row by the tuned unit LM."""
+"""Decode every dev and test row with the tuned unit LM.
+
+The notation of rows, such as `u1 … uN`, is explained in `ulm/__init__.py`.
+"""
 
 import numpy as np
 
@@ -21,7 +24,7 @@ def sample_rows(tuned, rows, answers, symbols, variants, *, max_tokens, beam_siz
 
     Args:
         tuned: a `TunedLM`.
-        rows: rows of `BINARIZED`.
+        rows: rows of `BINARIZED` to decode.
         answers: `ListedAnswers` or `OpenAnswers`.
         symbols: dict from a vocabulary index to its symbol.
         variants: `Variants` of each source.
@@ -50,7 +53,7 @@ def task_variants(rows, vocabulary_size, *, num_variants, augmentation):
     """Return the `Variants` of a task.
 
     Args:
-        rows: rows of `BINARIZED`; the training rows say which units are similar (see `substitution_table`).
+        rows: rows of `BINARIZED`; the training rows determine which units are similar (see `substitution_table`).
         vocabulary_size: number of vocabulary indices.
         num_variants, augmentation: see `Variants`.
     """
@@ -66,11 +69,11 @@ def source_of(row):
 
 
 def answers_of(rows, metric, label_map, index_of, max_length_factor):
-    """Return the answers that may be decoded: sequences of any known labels, or the answers of the training rows alone.
+    """Return the answers that may be decoded: an `OpenAnswers` or a `ListedAnswers`.
 
     Args:
         rows: rows of `BINARIZED`.
-        metric: name of one of `METRICS`; its `open_answers` decides which of the two.
+        metric: name of one of `METRICS`; its attribute `open_answers` decides which of the two.
         label_map, index_of, max_length_factor: see `open_answers`.
     """
     if METRICS[metric].open_answers:
@@ -95,19 +98,25 @@ def sample(
     max_length_factor,
     test_time_augmentation,
 ):
-    """Stage: decode the dev and test rows under the prompt of every seed. See `SAMPLES`.
+    """Stage: decode the dev and test rows with the prompt of every seed. See `SAMPLES`.
 
     Matrix products are in bfloat16 if the device computes with it, as during prompt tuning.
 
     Args:
         rows: table of `BINARIZED`.
         verbalizer, vocabulary: tables of `VERBALIZER` and `VOCABULARY`.
-        model, config: files of the unit LM.
-        tuned_weights: file that `tune_prompt` has written.
-        samples: table to write.
+        model, config: safetensors and JSON file of the unit LM.
+        tuned_weights: safetensors file that `tune_prompt` wrote.
+        samples: table of `SAMPLES` to write.
         metric: name of one of `METRICS`, see `answers_of`.
-        scope: see `read_source`.
-        max_tokens, beam_size, length_penalty, max_length_factor, test_time_augmentation: see config/presets/prompts.yaml.
+        scope: scope of the prompt, `all` or `target`, see `read_source`.
+        max_tokens: maximum number of tokens per batch, counting all hypotheses and variants.
+        beam_size: number of hypotheses per utterance; 1: greedy decoding.
+        length_penalty: exponent of the length normalization in beam search.
+        max_length_factor: maximum number of labels of an open answer, relative to the longest training answer.
+        test_time_augmentation: the variants whose probabilities are averaged with those of the source:
+            num_variants: number of variants per source; 0: none.
+            augmentation: fields of `UnitAugmentation`.
     """
     binarized = tables.read(rows, BINARIZED).to_pylist()
     vocabulary_table = tables.read(vocabulary, VOCABULARY)

@@ -1,4 +1,4 @@
-"""Scoring of a task: metrics with intervals, baselines, confusion matrix and provenance."""
+"""Score a task: metrics with intervals, baselines, confusion matrix and provenance."""
 
 from collections import Counter
 from itertools import zip_longest
@@ -12,22 +12,26 @@ from storage.files import read_json, write_json
 from storage.schemas import TRAINING
 from ulm.schemas import BASELINES, CONFUSION, SAMPLES
 
-NO_LABEL = "∅"  # aligned with a label that was deleted from a sequence, or inserted
+NO_LABEL = "∅"  # what a label is aligned with if the hypothesis lacks it (deletion) or adds it (insertion)
 
 
 def accuracy(frame, column="predicted_labels"):
-    """Return the fraction of rows whose labels are all right. Illegal outputs (null) count as wrong.
+    """Return the fraction of rows whose labels are all right. Outputs that are no answer (null) count as wrong.
 
     Args:
         frame: rows of `SAMPLES` or `BASELINES`.
-        column: the predictions.
+        column: name of the column of predictions.
     """
     pairs = zip(frame.labels, frame[column])
     return float(np.mean([hypothesis is not None and list(reference) == list(hypothesis) for reference, hypothesis in pairs]))
 
 
 def accuracy_report(frame):
-    """Return the accuracy of a split's rows of `SAMPLES`, with interval, by seed, and of free decoding, for acc.json."""
+    """Return the part of acc.json about the accuracy of one split: with interval, by seed, and of free decoding.
+
+    Args:
+        frame: rows of `SAMPLES` of the split.
+    """
     by_seed = {int(seed): accuracy(rows) for seed, rows in frame.groupby("seed")}
     free_accuracies = [accuracy(rows, "free_labels") for _, rows in frame.groupby("seed")]
     values = list(by_seed.values())
@@ -46,7 +50,7 @@ def accuracy_report(frame):
 
 
 def baseline_values(frame, metric, **bootstrap):
-    """Return a dict from each method to a metric and its interval, from rows of `BASELINES`."""
+    """Return a dict from each method in rows of `BASELINES` to the value of a metric with its interval."""
     by_method = {}
     for method, rows in frame.groupby("method"):
         values = metric_values(rows.assign(seed=0), metric, **bootstrap)
@@ -123,10 +127,10 @@ def confusion_rows(pairs):
 
 
 def count_parameters(tuned_weights, num_seeds):
-    """Return the number of trained parameters, and how many of them the unit LM did not have before.
+    """Return the number of trained parameters per seed, and how many of these were added to the unit LM.
 
     Args:
-        tuned_weights: file of `tune_prompt`, with the tensors of all seeds.
+        tuned_weights: safetensors file that `tune_prompt` wrote, with the tensors of all seeds.
         num_seeds: number of seeds.
     """
     from safetensors import safe_open
@@ -142,13 +146,13 @@ def score(*, samples, baselines, training, tuned_weights, config, acc, confusion
 
     Args:
         samples, baselines, training: tables of `SAMPLES`, `BASELINES` and `TRAINING`.
-        tuned_weights: file that `tune_prompt` has written.
+        tuned_weights: safetensors file that `tune_prompt` wrote.
         config: config.json of the unit LM.
         acc: JSON report to write; docs/acc_json.md explains it.
         confusion: table of `CONFUSION` to write.
         task: name of the task.
         names: the rows and presets that the task is made of, for the report.
-        metrics: names of `METRICS`; the first is the `value` of the report.
+        metrics: names of `METRICS`; the first one is the `value` of the report.
         num_resamples, seed: number of resamples and seed of the bootstrap.
     """
     frame = tables.read(samples, SAMPLES).to_pandas()

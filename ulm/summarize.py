@@ -20,10 +20,10 @@ def summary_row(report):
 
 
 def summarize(*, acc, summary):
-    """Stage: write a row per task. See `SUMMARY`.
+    """Stage: write one row per task. See `SUMMARY`.
 
     Args:
         acc: JSON reports of the tasks.
-        summary: table to write.
+        summary: table of `SUMMARY` to write.
     """
     tables.write(summary, [summary_row(read_json(path)) for path in acc], SUMMARY)

@@ -12,7 +12,7 @@ NO_TASK = {field.name: None if field.nullable else [] for field in TASK_COLUMNS}
 
 
 def encoder_systems(acc, samples, **bootstrap):
-    """Return a dict from each encoder to the reports of its tasks and the `System` that is the mean over them.
+    """Return a dict from each encoder to a pair: the reports of its tasks, and a `System` that is the mean over them.
 
     Args:
         acc: JSON reports of tasks.
@@ -35,7 +35,7 @@ def task_columns(reports, tasks, parent_tasks):
     Args:
         reports: reports of its tasks.
         tasks: `System` of its tasks.
-        parent_tasks: `System` of the tasks of its parent, or None. It is not compared if its test rows are others.
+        parent_tasks: `System` of the tasks of its parent, or None. The two are compared only if they have the same test rows.
     """
     num_rows = len(tasks.test_rows)
     low, high = wilson_interval(tasks.value * num_rows, num_rows)
@@ -54,16 +54,16 @@ def task_columns(reports, tasks, parent_tasks):
 
 
 def summarize_encoders(*, measurements, probes, acc, samples, summary, confounders, num_resamples, seed):
-    """Stage: write a row per encoder. See `ENCODERS_SUMMARY`.
+    """Stage: write one row per encoder. See `ENCODERS_SUMMARY`.
 
     Args:
         measurements: table of `MEASUREMENTS` of the encoders and of their parents.
         probes: tables of `PROBE`, one per encoder. Encoders without one get no row.
         acc: JSON reports of the tasks on the encoders' units. The tasks of an encoder differ only in the seed of the unit LM.
         samples: tables of `SAMPLES` of the same tasks in the same order.
-        summary: table to write.
+        summary: table of `ENCODERS_SUMMARY` to write.
         confounders: dict from an encoder to the settings, other than the units, in which its tasks differ from those of its
-            parent. If there are any, the two are not compared.
+            parent. An encoder with such settings is not compared with its parent.
         num_resamples, seed: number of resamples and seed of the bootstrap.
     """
     probe_of = {row["encoder"]: row for row in tables.read_many(probes, PROBE).to_pylist()}

@@ -1,4 +1,7 @@
-"""Prompt tuning: the vectors of a prompt are trained, while the unit LM stays frozen (or is trained as well, see `unfreeze`)."""
+"""Prompt tuning: train the vectors of a prompt. The unit LM stays frozen, unless `unfreeze` trains it as well.
+
+The notation of rows, such as `u1 … uN`, is explained in `ulm/__init__.py`.
+"""
 
 import numpy as np
 import torch
@@ -19,18 +22,20 @@ from ulm.tuned import CachedSourceBatches, LinearVerbalizer, TunedLM, answer_tok
 
 
 def initial_prompt(config, task_prompts, *, kind, length, dropout, initialization):
-    """Return a new prompt, drawn with PyTorch's random numbers.
+    """Return a new prompt. PyTorch's default generator draws it.
 
     Args:
         config: `UnitLMConfig` of the unit LM.
-        task_prompts: tensors of `TaskPrompts`: `keys`, `values` and `separators` of the pseudo-tasks.
+        task_prompts: dict with the tensors of `TaskPrompts`: `keys`, `values` and `separators` of the pseudo-tasks.
         kind: `deep` for a `DeepPrompt`, `input` for an `InputPrompt`.
-        length, dropout: length and dropout probability of the prompt. An `InputPrompt` has no dropout.
-        initialization: `normal`: all vectors as the classes draw them. `pseudo_separator`: the separator is the mean of those
-            of the pseudo-tasks. `pseudo_task`: the keys and values of a deep prompt also come from random pseudo-tasks.
+        length: number of vectors (per layer in a deep prompt).
+        dropout: dropout probability of a deep prompt. An `InputPrompt` has no dropout.
+        initialization: how the vectors start. `normal`: at random, as the classes draw them. `pseudo_separator`: the same, but
+            the separator is the mean of the pseudo-tasks' separators. `pseudo_task`: moreover, the keys and values of a deep
+            prompt come from random pseudo-tasks.
 
     Raises:
-        ValueError: The unit LM has no pseudo-tasks to start from.
+        ValueError: if `initialization` needs pseudo-tasks and the unit LM has none.
     """
     prompt = DeepPrompt(config, length, dropout) if kind == "deep" else InputPrompt(config, length)
     if initialization == "normal":
@@ -76,11 +81,38 @@ def tune_prompt(
     Args:
         rows: table of `BINARIZED`. Its dev split selects the best update.
         model, config, task_prompts: files of the unit LM, as `pretrain_ulm` writes them.
-        tuned_weights: file to write: the trained tensors of all seeds, named `seed1.prompt.keys` and so on.
-        training: file to write: the learning curves, a table of `TRAINING`.
-        seeds: one `TunedLM` is trained per seed.
+        tuned_weights: safetensors file to write, with the trained tensors of all seeds, named `seed1.prompt.keys` and so on.
+        training: table of `TRAINING` to write, the learning curves.
+        seeds: list of seeds. One `TunedLM` is trained per seed.
         learn_verbalizer: whether to train a `LinearVerbalizer` too.
-        prompt, lora_rank, train_lm, data, label_smoothing, num_updates, optimization: see config/presets/prompts.yaml.
+        prompt: the prompt:
+            kind: `deep` or `input`, see `initial_prompt`.
+            length: number of vectors (per layer in a deep prompt); 0: only the vector of `<s>` is trained.
+            scope: which tokens attend to the prompt, `all` or `target`, see `read_source`.
+            dropout: dropout probability of a deep prompt, from 0 to 1.
+            initialization: `normal`, `pseudo_separator` or `pseudo_task`, see `initial_prompt`.
+            separator_rate_factor: factor of the learning rate for the vector of `<s>`.
+        lora_rank: rank of trained updates of every query and value projection; 0: none.
+        train_lm: whether all weights of the unit LM are trained too.
+        data: the batches:
+            augmentation: fields of `UnitAugmentation`.
+            balanced: whether the rows of all classes are drawn equally often.
+            max_tokens: maximum number of tokens per batch, padding included.
+            reuse_batches: with scope `target`, number of times that each batch is used, see `CachedSourceBatches`.
+        label_smoothing: part of the target probability that is spread evenly over the vocabulary, from 0 to 1.
+        num_updates: number of optimizer updates per seed.
+        optimization: arguments of `training.fit.fit`:
+            batches_per_update: number of batches whose gradients are summed.
+            learning_rate: peak learning rate.
+            warmup_updates: number of updates until the peak.
+            clip_norm: largest L2 norm of the gradient.
+            betas: AdamW's two decay rates.
+            weight_decay: AdamW's weight decay.
+            evaluate_every: number of updates between two evaluations on the dev split.
+
+    Raises:
+        ValueError: if `initialization` needs pseudo-tasks and the unit LM has none, if `lora_rank` or `train_lm` is set with
+            scope `target`, or if a loss is not finite.
     """
     device = choose_device()
     pseudo_prompts = load_file(task_prompts)
@@ -145,7 +177,7 @@ def tune_prompt(
 
 
 def _source_target_pairs(rows, split):
-    """Return pairs `u1 … uN`, `<s> y1 … yk </s>` of the rows of a split."""
+    """Return the pairs (source `u1 … uN`, target `<s> y1 … yk </s>`) of the rows of a split."""
     pairs = []
     for row in rows:
         if row["split"] == split:
@@ -154,5 +186,5 @@ def _source_target_pairs(rows, split):
 
 
 def _columns(pairs):
-    """Return a tuple of all sources and one of all targets."""
+    """Turn an iterable of pairs (source, target) into two tuples: all sources, all targets."""
     return tuple(zip(*pairs))

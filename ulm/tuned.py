@@ -1,4 +1,7 @@
-"""What is trained for a task on top of a unit LM: a prompt, and optionally low-rank updates, all weights or a verbalizer."""
+"""What is trained for a task on top of a unit LM: a prompt, and optionally low-rank updates, all weights or a verbalizer.
+
+The notation of rows, such as `u1 … uN`, is explained in `ulm/__init__.py`.
+"""
 
 from itertools import islice
 
@@ -19,7 +22,7 @@ MASKED_LOGIT = -30.0  # logit of tokens that no answer contains; finite, because
 
 
 class LoRAUpdate(nn.Module):
-    """Parametrisation of a weight `[out, in]` as weight + B A, with A `[rank, in]` random and B `[out, rank]` zero at first.
+    """Parametrization of a weight `[out, in]` as weight + B A, with A `[rank, in]` random and B `[out, rank]` zero at first.
 
     **Source:** LoRA, arXiv 2106.09685, equation 3, with α = r.
     """
@@ -55,14 +58,23 @@ class LinearVerbalizer(nn.Module):
 
 
 class TunedLM(nn.Module):
-    """A frozen unit LM under a prompt. `unfreeze` trains more than the prompt.
+    """A unit LM with a prompt. Only the prompt is trained, unless `unfreeze` makes more of it trainable.
 
-    Batches are tuples (sources, targets) or (sources, targets, source_key_values): rows `u1 … uN`, rows `<s> y1 … yk </s>`,
-    and optionally what `read_without_prompt` returns for the sources.
+    A batch is a tuple (sources, targets) or (sources, targets, source_key_values). `sources` is a list of B sources `u1 … uN`,
+    `targets` a list of B targets `<s> y1 … yk </s>`, and `source_key_values` is what `read_without_prompt` returns for the
+    sources.
     """
 
     def __init__(self, lm, prompt, scope, label_smoothing, verbalizer=None):
-        """See `read_source` for `scope`."""
+        """Combine a unit LM with what is trained on it.
+
+        Args:
+            lm: a `UnitLM`, which this freezes.
+            prompt: a `DeepPrompt` or an `InputPrompt`.
+            scope: which tokens attend to the prompt, `all` or `target`, see `read_source`.
+            label_smoothing: part of the target probability that is spread evenly over the vocabulary, from 0 to 1.
+            verbalizer: a `LinearVerbalizer`, or None.
+        """
         super().__init__()
         self.lm = lm.requires_grad_(False)
         self.prompt = prompt
@@ -77,11 +89,11 @@ class TunedLM(nn.Module):
         return self
 
     def pad_sources(self, sources):
-        """Return rows `u1 … uN` as tokens `</s> u1 … uN` `[B, T]`."""
+        """Return B sources `u1 … uN` as padded tokens `</s> u1 … uN`, `[B, T]`."""
         return pad_rows([[EOS, *row] for row in sources], self.prompt.separator.device)
 
     def target_logits(self, sources, targets, source_key_values=None):
-        """Return the logits `[B, L, V]` after `<s> y1 … yk`, and the expected tokens `[B, L]`, which are `<pad>` at padding."""
+        """Return the logits `[B, L, V]` after the tokens `<s> y1 … yk`, and the expected tokens `[B, L]`, `<pad>` in padding."""
         sources = self.pad_sources(sources)
         targets = pad_rows(targets, sources.device)
         past_key_values, attention_mask = read_source(self.lm, self.prompt, sources, self.scope, source_key_values)
@@ -102,8 +114,8 @@ class TunedLM(nn.Module):
     def measures(self, batches):
         """Return loss and accuracy over batches.
 
-        The loss is in nats per token, without label smoothing. The accuracy counts the rows whose tokens are all right, each
-        predicted from the correct tokens before it.
+        The loss is in nats per token, without label smoothing. The accuracy is the fraction of rows whose tokens are all
+        predicted correctly, each of them from the correct tokens before it (teacher forcing).
         """
         loss = num_targets = num_right = num_rows = 0
         for batch in batches:
@@ -124,7 +136,7 @@ def unfreeze(tuned, *, lora_rank, train_lm):
         train_lm: whether all weights of the unit LM are trained.
 
     Raises:
-        ValueError: The scope is `target`, under which the sources would be read without the trained weights.
+        ValueError: if the scope is `target`, because the sources would then be read without the trained weights.
     """
     if (lora_rank or train_lm) and tuned.scope != "all":
         raise data_error(
@@ -145,8 +157,9 @@ def unfreeze(tuned, *, lora_rank, train_lm):
 class CachedSourceBatches:
     """Endless batches (sources, targets, source_key_values), each yielded `reuse_batches` times.
 
-    Reading the sources takes most of the time of an update. Under scope `target`, their keys and values do not depend on the
-    prompt, so they are computed once for a pool of batches, which then come several times in random order.
+    Reading the sources takes most of the time of an update. With scope `target`, their keys and values do not depend on the
+    prompt. Therefore they are computed once for a pool of batches, and each batch of the pool is then yielded several times, in
+    random order.
     """
 
     def __init__(self, tuned, batches, reuse_batches, seed):
@@ -182,7 +195,11 @@ class CachedSourceBatches:
 
 
 def answer_tokens(rows):
-    """Return the sorted tokens, `</s>` among them, of the answers of the training rows among rows of `BINARIZED`."""
+    """Return the sorted tokens that occur in answers of training rows, `</s>` included.
+
+    Args:
+        rows: rows of `BINARIZED`, of any split.
+    """
     answers = [row["tokens"][row["num_source"] + 1 :] for row in rows if row["split"] == "train"]
     return sorted({token for answer in answers for token in answer})
 
@@ -191,9 +208,9 @@ def load_tuned(path, model, config, *, scope, answers, device, seeds=None):
     """Load what `tune_prompt` has written.
 
     Args:
-        path: its file of tensors.
+        path: safetensors file that `tune_prompt` wrote.
         model, config: files of the unit LM that it tuned.
-        scope: see `read_source`.
+        scope: scope of the prompt, see `read_source`.
         answers: the result of `answer_tokens` for the rows that it was trained on.
         device: where to put the models.
         seeds: seeds to load; None: all.
@@ -215,7 +232,7 @@ def load_tuned(path, model, config, *, scope, answers, device, seeds=None):
 
 
 def _restored(lm, tensors, scope, answers):
-    """Return a `TunedLM` with the tensors of one seed, whose names and shapes tell what was trained."""
+    """Return a `TunedLM` with the tensors of one seed. Their names and shapes tell what was trained."""
     if "prompt.vectors" in tensors:
         prompt = InputPrompt(lm.config, len(tensors["prompt.vectors"]))
     else:
@@ -229,6 +246,6 @@ def _restored(lm, tensors, scope, answers):
 
 
 def _cross_entropy(logits, expected, label_smoothing):
-    """Return the summed cross entropy of the expected tokens `[B, L]`, padding left out."""
+    """Return the cross entropy of the expected tokens `[B, L]`, summed over all but padding."""
     flat = logits.flatten(0, 1).float()
     return F.cross_entropy(flat, expected.flatten(), ignore_index=PAD, reduction="sum", label_smoothing=label_smoothing)

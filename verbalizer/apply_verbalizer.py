@@ -1,4 +1,4 @@
-"""Translation of the labels of every row into units."""
+"""Write the labels of every row as units, as the label map says."""
 
 from storage import tables
 from storage.errors import data_error, one_of
@@ -6,7 +6,7 @@ from verbalizer.schemas import LM_DATASET, VERBALIZED, VERBALIZER
 
 
 def verbalize(labels, units_of, place):
-    """Return the units of labels, one label after another.
+    """Return the concatenated units of a row's labels.
 
     Args:
         labels: labels of a row.
@@ -14,7 +14,7 @@ def verbalize(labels, units_of, place):
         place: table of the row, for the error.
 
     Raises:
-        ValueError: A label does not occur in the training split.
+        ValueError: if a label does not occur in the training split.
     """
     for label in labels:
         if label not in units_of:
@@ -34,7 +34,7 @@ def apply_verbalizer(*, lm_dataset, verbalizer, verbalized):
     Args:
         lm_dataset: table of `LM_DATASET`.
         verbalizer: table of `VERBALIZER`.
-        verbalized: table to write.
+        verbalized: table of `VERBALIZED` to write.
     """
     units_of = {row["label"]: row["units"] for row in tables.read(verbalizer, VERBALIZER).to_pylist()}
     with tables.writer(verbalized, VERBALIZED) as out:

@@ -21,13 +21,13 @@ def label_positions(labels, corpus_labels, place):
     Args:
         labels: label columns of the task.
         corpus_labels: label columns of the corpus, in the order of the manifest's labels.
-        place: the manifest, for the error.
+        place: path of the manifest, for the error message.
 
     Returns:
-        A list of positions, or a slice of all labels if the column is a sequence (`name[]`).
+        A list of positions; for a column that holds a sequence (`name[]`), a slice of all labels.
 
     Raises:
-        ValueError: The corpus has no such column.
+        ValueError: if the corpus has no such column.
     """
     for name in labels:
         if name not in corpus_labels:
@@ -50,10 +50,10 @@ def join(units, manifest, positions, place):
         units: table of `REDUCED_UNITS`.
         manifest: table of `MANIFEST`.
         positions: the result of `label_positions`.
-        place: the table of units, for the error.
+        place: path of the table of units, for the error message.
 
     Raises:
-        ValueError: An utterance is in only one of the two tables.
+        ValueError: if an utterance is in only one of the two tables.
     """
     labels_of = dict(zip(manifest["utterance_id"].to_pylist(), manifest["labels"].to_pylist()))
     names = units["utterance_id"].to_pylist()
@@ -79,7 +79,7 @@ def few_examples(rows, examples_per_class, seed):
     Args:
         rows: table of `LM_DATASET`.
         examples_per_class: maximum number of training rows per class.
-        seed: seed of the choice.
+        seed: seed of the random choice.
     """
     classes = [(split, tuple(labels)) for split, labels in zip(rows["split"].to_pylist(), rows["labels"].to_pylist())]
     mask = np.array([split != SPLITS[0] for split, _ in classes])
@@ -92,7 +92,13 @@ def few_examples(rows, examples_per_class, seed):
 
 
 def report_scarce(rows, examples_per_class, place):
-    """Notify the user of classes that have fewer training rows than `examples_per_class`."""
+    """Notify the user of classes with few training rows.
+
+    Args:
+        rows: table of `LM_DATASET`.
+        examples_per_class: classes with fewer training rows are reported.
+        place: path of the table, for the message.
+    """
     train = rows.filter(pc.field("split") == SPLITS[0])
     class_counts = Counter(" ".join(labels) for labels in train["labels"].to_pylist())
     scarce = {name: count for name, count in class_counts.items() if count < examples_per_class}
@@ -109,12 +115,16 @@ def create_lm_dataset(*, reduced_units, manifest, lm_dataset, labels, corpus_lab
     Args:
         reduced_units: table of `REDUCED_UNITS`.
         manifest: table of `MANIFEST`.
-        lm_dataset: table to write.
+        lm_dataset: table of `LM_DATASET` to write.
         labels: label columns of the task.
         corpus_labels: label columns of the corpus, in the order of the manifest's labels.
         needs_two_classes: whether each split must have exactly two classes, for an equal error rate.
-        examples_per_class: maximum number of training rows per class; 0: all.
-        seed: seed of the choice of these rows.
+        examples_per_class: maximum number of training rows per class; 0: no limit.
+        seed: seed of the random choice of these rows.
+
+    Raises:
+        ValueError: if units and manifest do not have the same utterances, the corpus does not have the label columns, or a
+            split does not have two classes although `needs_two_classes` is set.
     """
     units = tables.read(reduced_units, REDUCED_UNITS)
     rows = join(units, tables.read(manifest, MANIFEST), label_positions(labels, corpus_labels, manifest), reduced_units)

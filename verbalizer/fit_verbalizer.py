@@ -1,4 +1,4 @@
-"""Fitting of a task's label map on its training split."""
+"""Fit the label map of a task, from labels to units, on its training split."""
 
 from storage import tables
 from storage.schemas import SPLITS
@@ -13,7 +13,13 @@ def training_counts(lm_dataset):
 
 
 def write_label_map(verbalizer, label_counts, unit_counts, units):
-    """Write the table of `VERBALIZER` that pairs labels with `units`, the preferred ones first; see `label_map`."""
+    """Write the table of `VERBALIZER` that pairs labels with units.
+
+    Args:
+        verbalizer: table of `VERBALIZER` to write.
+        label_counts, unit_counts: the result of `training_counts`.
+        units: all units, the preferred ones first, as a method returns them; see `label_map`.
+    """
     units_of = label_map(label_counts, units)
     rows = [
         dict(label=label, units=units_of[label], label_count=count, unit_count=unit_counts[units_of[label][0]])
@@ -27,10 +33,10 @@ def fit_verbalizer(*, lm_dataset, verbalizer, method, num_units, seed):
 
     Args:
         lm_dataset: table of `LM_DATASET`.
-        verbalizer: table to write.
+        verbalizer: table of `VERBALIZER` to write.
         method: name of one of `METHODS`.
         num_units: size of the codebook.
-        seed: seed of the method.
+        seed: seed of the method, for methods that draw at random.
     """
     label_counts, unit_counts = training_counts(lm_dataset)
     write_label_map(verbalizer, label_counts, unit_counts, METHODS[method](unit_counts, num_units, seed))

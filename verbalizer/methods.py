@@ -2,7 +2,8 @@
 
 A method is a function that puts the units of the codebook in order. `label_map` then gives the most frequent label the first
 unit, the second label the second unit, and so on. To add a method, write a function with these arguments and add it to
-`METHODS` under the name that `verbalizer` in config/tasks.tsv shall have. For example, this method prefers rare units:
+`METHODS`. Its key there is the name to write in the column `verbalizer` of config/tasks.tsv. For example, this method prefers
+rare units:
 
     def rare(unit_counts, num_units, seed):
         return freq(unit_counts, num_units, seed)[::-1]
@@ -50,7 +51,7 @@ METHODS = dict(
 
 
 def label_map(label_counts, units):
-    """Pair labels, by falling count, with units. Ties keep the order of first appearance.
+    """Pair the labels, the most frequent first, with units. Ties keep the order of first appearance.
 
     If there are more labels than units, each label gets a sequence of units. All sequences have the same length, which is as
     short as possible: with 1251 labels and 100 units, they are `[17, 17]`, `[17, 4]` and so on.
@@ -63,7 +64,7 @@ def label_map(label_counts, units):
         A dict from each label to its units, which no other label has: `{"yes": [17], "no": [4]}`.
 
     Raises:
-        ValueError: There is one unit for several labels.
+        ValueError: if there are several labels but only one unit.
     """
     if len(units) == 1 < len(label_counts):
         raise data_error(

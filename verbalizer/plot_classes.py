@@ -16,7 +16,7 @@ def class_counts(rows, max_classes, sequences):
     Args:
         rows: rows of `LM_DATASET`.
         max_classes: maximum number of classes. Further classes are combined into one, `other`.
-        sequences: whether each label of a row counts as a class; else all labels of a row together are its class.
+        sequences: True: each label of a row counts as a class. False: all labels of a row together are its class.
     """
     counts = {}
     for row in rows:
@@ -35,7 +35,7 @@ def draw(counts, counted="utterances"):
 
     Args:
         counts: the result of `class_counts`.
-        counted: what is counted, for the axis.
+        counted: name of what is counted, for the label of the axis.
     """
     names = list(counts)
     figure = new_figure(8, 1.2 + 0.2 * len(names))
@@ -55,7 +55,7 @@ def plot_classes(*, lm_dataset, figure, max_classes, sequences):
 
     Args:
         lm_dataset: table of `LM_DATASET`.
-        figure: file to write.
+        figure: figure to write.
         max_classes: maximum number of bars per split.
         sequences: whether the labels of a row are a sequence.
     """

@@ -1,1 +1,1 @@
-"""What the benchmarks compare with: other ways to compute the same."""
+"""Peers of the benchmarks: other implementations of the same computations, such as fairseq's."""

@@ -1,7 +1,9 @@
 """fairseq's unit LM with SpeechPrompt's prompts, and our unit LM with the same weights.
 
-**Source:** SpeechPrompt, arXiv 2203.16773. l rows come before the tokens. In every layer, after the LayerNorm, learned vectors
-overwrite these rows of the key and value inputs.
+In SpeechPrompt, a prompt of length l adds l rows before the tokens. In every layer, after the LayerNorm, learned vectors
+overwrite these rows in the inputs of the keys and of the values.
+
+**Source:** SpeechPrompt, arXiv 2203.16773.
 """
 
 from types import SimpleNamespace
@@ -29,7 +31,12 @@ def dictionary(num_units):
 
 
 def fairseq_unit_lm(config, seed):
-    """Return fairseq's language model with the sizes of a `UnitLMConfig`, frozen, with random weights."""
+    """Return fairseq's language model with random weights, frozen.
+
+    Args:
+        config: a `UnitLMConfig`, the sizes.
+        seed: seed of the weights.
+    """
     settings = TransformerLanguageModelConfig(
         decoder_embed_dim=config.dim,
         decoder_input_dim=config.dim,
@@ -52,7 +59,7 @@ def fairseq_unit_lm(config, seed):
 
 
 def our_unit_lm(theirs, config):
-    """Return our unit LM on the tensors of fairseq's: both share them."""
+    """Return our `UnitLM` with the tensors of fairseq's model `theirs`. Both share the memory of these tensors."""
     with torch.device("meta"):
         ours = UnitLM(config)
     names = ours.state_dict().keys()
@@ -62,14 +69,19 @@ def our_unit_lm(theirs, config):
 
 
 class OverwrittenRows(nn.Module):
-    """SpeechPrompt's way to compute logits, on fairseq's layers.
+    """fairseq's layers with the prompts of SpeechPrompt, which overwrite rows.
 
-    Trained parameters: (2 · layers + 1) · length · D + D; for the published unit LM and length 6: 154,624. The rows before the
-    tokens (`inputs`) are trained too, although nothing reads what the layers make of them.
+    Trained parameters: (2 · layers + 1) · length · D + D, which is 154,624 for the published unit LM and length 6. The inputs of
+    the rows before the tokens (`inputs`) are trained too, although nothing reads the outputs of these rows.
     """
 
     def __init__(self, lm, prompt):
-        """Take fairseq's model `lm`, and copy the vectors of a `DeepPrompt`."""
+        """Create the model.
+
+        Args:
+            lm: fairseq's model.
+            prompt: a `DeepPrompt`, whose vectors are copied.
+        """
         super().__init__()
         self.lm = lm
         self.keys = nn.Parameter(prompt.keys.detach().clone())
@@ -101,13 +113,18 @@ class OverwrittenRows(nn.Module):
 
 
 class CachedDecoder(FairseqIncrementalDecoder):
-    """fairseq's decoder with its cache, which starts from the keys and values of a prompt.
+    """fairseq's decoder with its cache, which initially has the keys and values of a prompt.
 
-    The separator keeps the LM's own embedding, because fairseq's decoder cannot use another one.
+    The separator `<s>` has the embedding of the LM, because fairseq's decoder cannot replace it.
     """
 
     def __init__(self, lm, past):
-        """Take fairseq's model `lm`, and per layer the keys and values `[1, H, P, D / H]` of a prompt."""
+        """Create the decoder.
+
+        Args:
+            lm: fairseq's model.
+            past: keys and values of a prompt, one pair `[1, H, P, D / H]` per layer.
+        """
         super().__init__(None)
         self.inner = lm.decoder
         self.past = past
@@ -121,7 +138,7 @@ class CachedDecoder(FairseqIncrementalDecoder):
 
 
 class Cached(nn.Module):
-    """A model that fairseq's generator decodes with a cache, since it has a `decoder`."""
+    """A model that fairseq's generator decodes with a cache, because its attribute `decoder` supports one."""
 
     def __init__(self, lm, past):
         super().__init__()
@@ -136,13 +153,13 @@ class Cached(nn.Module):
 def generate(model, words, sources, num_labels):
     """Return the unit that fairseq's generator predicts after each source.
 
-    The generator is greedy and is forced through the source token by token. It may predict exactly one of the first
-    `num_labels` units, then `</s>`.
+    The generator is greedy, and is forced through the source token by token. After the source it must predict one of the first
+    `num_labels` units, and then `</s>`.
 
     Args:
-        model: of fairseq.
+        model: model of fairseq.
         words: fairseq's dictionary.
-        sources: lists of tokens, all of the same length.
+        sources: list of sources, lists of tokens of the same length.
         num_labels: number of allowed units.
     """
     prefixes = torch.tensor([[*source, SEPARATOR] for source in sources])
@@ -164,7 +181,7 @@ def generate(model, words, sources, num_labels):
 
 
 def prompt_of(lm, length, seed):
-    """Return a random `DeepPrompt` for our unit LM. Its separator is the LM's own embedding."""
+    """Return a random `DeepPrompt` for our unit LM. Its separator is the embedding of `<s>` in the LM."""
     torch.manual_seed(seed)
     prompt = DeepPrompt(lm.config, length).eval()
     prompt.separator.data = lm.embed_tokens.weight[SEPARATOR].clone()

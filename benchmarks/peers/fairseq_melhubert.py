@@ -1,6 +1,8 @@
-"""MelHuBERT as in its authors' code: a projection, fairseq's layers, and a head on the masked frames only.
+"""MelHuBERT as in its authors' code: a projection, fairseq's layers, and a head that reads only the masked frames.
 
-**Source:** https://github.com/nervjack2/MelHuBERT. The state dict has the names of its checkpoints.
+The names in the state dict are those of the authors' checkpoints.
+
+**Source:** https://github.com/nervjack2/MelHuBERT.
 """
 
 import torch
@@ -15,9 +17,9 @@ class FairseqMelHuBERT(nn.Module):
         """Create the model.
 
         Args:
-            sizes: fields of `speech2unit.encoders.models.melhubert.MelHuBERTConfig`, as a dict.
+            sizes: dict of the fields of `speech2unit.encoders.models.melhubert.MelHuBERTConfig`.
             dropout: dropout probability.
-            seed: of the weights.
+            seed: seed of the weights.
         """
         from fairseq.models.wav2vec.wav2vec2 import TransformerEncoder, Wav2Vec2Config
 
@@ -44,16 +46,16 @@ class FairseqMelHuBERT(nn.Module):
                     parameter.add_(0.1 * torch.randn(parameter.shape))
 
     def forward(self, frames, lengths=None):
-        """Return the last hidden states `[B, T, D]` for frames `[B, T, 80]`, and a list with those of each layer."""
+        """Return the last hidden states `[B, T, D]` for frames `[B, T, 80]`, and a list with the hidden states of each layer."""
         padding = None if lengths is None else torch.arange(frames.shape[1])[None] >= lengths[:, None]
         last, layers = self.encoder(self.pre_extract_proj(frames), padding)
         return last, [states[0].transpose(0, 1)[:, : frames.shape[1]] for states in layers]
 
     def loss(self, batch):
-        """Return the cross entropy of the masked frames in nats, summed, and their number.
+        """Return the summed cross entropy of the masked frames in nats, and the number of these frames.
 
         Args:
-            batch: see `speech2unit.recipes.masked_frames.collate`.
+            batch: the result of `speech2unit.recipes.masked_frames.collate`.
         """
         frames, lengths, targets, mask = batch
         logits = self.final_proj(self(frames, lengths)[0][mask])

@@ -1,7 +1,9 @@
-"""HuBERT up to block 6 in three ways: GSLM's, ours with the same weights, and transformers' with the same sizes; and clips.
+"""HuBERT up to block 6 in three implementations, and clips to encode.
 
-**Source:** fairseq, examples/textless_nlp/gslm/speech2unit/pretrained/hubert_feature_reader.py. It computes one utterance at a
-time and then calls scikit-learn's `predict`.
+The implementations are GSLM's, ours with the same weights, and that of transformers with the same sizes. GSLM's code computes one
+utterance at a time and then calls scikit-learn's `predict`.
+
+**Source:** fairseq, examples/textless_nlp/gslm/speech2unit/pretrained/hubert_feature_reader.py.
 """
 
 from pathlib import Path
@@ -17,17 +19,17 @@ NUM_CLUSTERS = 100
 SAMPLE_RATE_HZ = 16_000
 ROOT = Path(__file__).parents[2]
 CLIPS = (("speech_unlabelled", "libri_long", 6), ("speech", "libri", 4), ("speech", "asc", 4))  # folder, dataset, number of clips
-SECONDS = (2, 9, 12, 14, 15, 16, 4, 4, 4, 4, 1, 1, 1, 1)  # lengths of noise, similar to those of the clips
+SECONDS = (2, 9, 12, 14, 15, 16, 4, 4, 4, 4, 1, 1, 1, 1)  # lengths of the noise that is used without the clips, similar to theirs
 
 
 def sizes():
-    """Return the published sizes of HuBERT Base, up to block 6."""
+    """Return the published sizes of HuBERT Base with 6 blocks in place of 12, a dict of fields of `Wav2Vec2Config`."""
     config = default_config()
     return config["convert_encoder"]["hubert_base"]["sizes"] | dict(num_layers=LAYER)
 
 
 def fairseq_hubert(sizes, seed):
-    """Return fairseq's HubertModel with random weights, those of the norms included."""
+    """Return fairseq's `HubertModel` with random weights, also in its norms."""
     from fairseq.data import Dictionary
     from fairseq.models.hubert.hubert import HubertConfig, HubertModel
     from fairseq.tasks.hubert_pretraining import HubertPretrainingConfig
@@ -48,7 +50,7 @@ def fairseq_hubert(sizes, seed):
 
 
 def transformers_hubert(sizes):
-    """Return transformers' HubertModel with the same sizes, or None if transformers is not installed. It is only timed."""
+    """Return the `HubertModel` of transformers with the same sizes, only for timing; None if it is not installed."""
     try:
         from transformers import HubertConfig, HubertModel
     except ModuleNotFoundError:
@@ -57,12 +59,12 @@ def transformers_hubert(sizes):
 
 
 def gslm_features(model, waveforms):
-    """Return a list of features `[T_i, 768]` of fairseq's model, as GSLM's reader computes them."""
+    """Return the features `[T_i, 768]` of each waveform, which fairseq's model computes as in GSLM's reader."""
     return [model.extract_features(torch.from_numpy(w)[None], output_layer=LAYER)[0][0].numpy() for w in waveforms]
 
 
 def our_files(folder, model, sizes):
-    """Write the weights of fairseq's model as an encoder of ours to a folder, and return the folder."""
+    """Write the weights of fairseq's model to a folder in the format of our encoders, and return the folder."""
     from storage.weights import save_config, save_tensors
 
     save_tensors(folder / "model.safetensors", convert(model.state_dict(), sizes)[0])
@@ -71,14 +73,14 @@ def our_files(folder, model, sizes):
 
 
 def codebook(features, seed):
-    """Return scikit-learn's k-means model with 100 clusters, fitted in a few iterations; any centroids will do."""
+    """Return a k-means model of scikit-learn with 100 clusters. A few iterations suffice, because any centroids can be used."""
     from sklearn.cluster import MiniBatchKMeans
 
     return MiniBatchKMeans(NUM_CLUSTERS, batch_size=4096, max_iter=5, n_init=1, random_state=seed).fit(np.concatenate(features))
 
 
 def clips():
-    """Return waveforms of 1 to 16 s and their origin: speech, or noise of similar lengths."""
+    """Return waveforms of 1 to 16 s, and a text that says what they are: speech, or noise of similar lengths."""
     root = ROOT / default_config()["paths"]["data"]
     if all((root / folder / "metadata.csv").exists() for folder, _, _ in CLIPS):
         return [waveform for clip_set in CLIPS for waveform in _speech(root, *clip_set)], "speech"

@@ -1,4 +1,4 @@
-"""An idle stage: it imports what the stage would import and creates empty outputs, to show what a job costs without its work."""
+"""An idle stage: it imports the modules of a stage and creates empty outputs. This shows the cost of a job without its work."""
 
 import ast
 import importlib
@@ -8,7 +8,7 @@ from pathlib import Path
 from workflow.scripts.stage_code import PACKAGES
 
 ROOT = Path(__file__).parents[2]
-# Registry → the modules that the demo chooses from it.
+# Registry → the modules of it that the demo uses.
 CHOSEN_MODULES = {
     "speech2unit.encoders.architectures": (
         "speech2unit.encoders.architectures.log_mel",
@@ -23,7 +23,7 @@ def idle(stage, outputs):
 
     Args:
         stage: dotted module of the stage.
-        outputs: paths; one without an ending is a folder.
+        outputs: paths to create. A path without a suffix is a folder.
     """
     for name in sorted(imported_modules(stage)):
         importlib.import_module(name)

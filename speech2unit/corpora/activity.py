@@ -1,6 +1,7 @@
-"""Speaker activity, who of two speakers speaks when, as a sequence of labels with one symbol for every 10 ms.
+"""Speaker activity: when each of two speakers speaks, as a sequence of labels with one symbol for every 10 ms.
 
-`0` nobody, `1` the first speaker, `2` the second, `3` both. The first speaker is the one whose name sorts first.
+The symbols are `0` for nobody, `1` for the first speaker, `2` for the second, and `3` for both. The first speaker is the one
+whose name comes first in alphabetical order.
 """
 
 import numpy as np
@@ -15,11 +16,11 @@ def activity_symbols(segments, place):
     """Turn segments into symbols, up to the end of the last segment.
 
     Args:
-        segments: (speaker, start, end) in seconds, in any order.
+        segments: tuples (speaker, start, end) in any order; times are in seconds.
         place: where the segments come from, for the error message.
 
     Raises:
-        ValueError: unless there are exactly two speakers.
+        ValueError: if there are not exactly two speakers.
     """
     speakers = sorted({speaker for speaker, *_ in segments})
     if len(speakers) != NUM_SPEAKERS:
@@ -38,7 +39,7 @@ def activity_symbols(segments, place):
 
 
 def symbols_of(active):
-    """Return one symbol per frame from the activity `[T, 2]`, 0 or 1 for each frame and speaker."""
+    """Return one symbol per frame, from an array `[T, 2]` that is 1 if the speaker speaks in the frame and 0 otherwise."""
     return [str(value) for value in np.asarray(active) @ (1, 2)]
 
 
@@ -56,13 +57,13 @@ def segments_of(symbols):
 
 
 def loud_frames(waveform, *, sample_rate, range_db, max_gap_seconds):
-    """Decide for each 10 ms of a waveform of one speaker whether the voice is heard.
+    """Return whether the voice is heard in each 10 ms of a waveform of one speaker.
 
     Args:
         waveform: samples `[N]`.
         sample_rate: their rate in Hz.
-        range_db: a voice is heard where a frame's power is at most this far below that of the loudest frame.
-        max_gap_seconds: gaps up to this long count as heard too.
+        range_db: the voice is heard in a frame if the power of the frame is at most this much (dB) below the loudest frame.
+        max_gap_seconds: shorter gaps, and gaps of this length, count as heard too.
 
     Returns:
         Boolean array `[T]`.

@@ -4,8 +4,8 @@
 * `missing`: no such file
 * `unreadable`: no permission, or a folder, a link loop, a device
 * `not_audio`: empty, HTML, or anything else that libsndfile refuses
-* `truncated`: the header promises more than the file holds
-* `damaged`: a checksum or the decoder fails; also a FLAC file that was cut, because its decoder stops
+* `truncated`: the file is shorter than its header says
+* `damaged`: a checksum or the decoder fails; also a FLAC file that was cut off, because its decoder fails
 * `bad_rate`: a sample rate that no recording has
 * `no_samples`: a header without audio
 * `too_short`: fewer than 400 samples at the encoder's rate (the receptive field of HuBERT)
@@ -15,8 +15,8 @@
 * `not_units`: something else than units of the codebook; only when units are labelled
 
 Any sample rate and sample format, any number of channels (averaged) and any file name extension are converted. Clipped audio is
-accepted, and `AudioInfo.clipped` tells it. PCM in WAV and frames in MP3 carry no checksum: nobody can tell flipped bits in
-them from noise.
+accepted, and `AudioInfo.clipped` is then true. PCM in WAV and frames in MP3 have no checksum, so flipped bits in them cannot be
+distinguished from noise.
 """
 
 import hashlib
@@ -63,7 +63,7 @@ REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # the CRC 
 
 
 class BadAudio(ValueError):
-    """Error for audio that breaks a rule: `reason` is a key of `RULES`, `detail` says what is wrong with it."""
+    """Error about audio that breaks a rule. `reason` is a key of `RULES`, and `detail` says what is wrong."""
 
     def __init__(self, path, reason, detail):
         text = data_error(
@@ -89,7 +89,7 @@ class AudioInfo:
     sample_rate: int  # Hz
     channels: int
     clipped: bool  # whether more than 0.1 % of its samples are at full scale
-    audio_hash: str  # of its mono samples
+    audio_hash: str  # hash of its mono samples
 
 
 def read_audio(path, *, sample_rate, speed=1.0, start_seconds=0.0, end_seconds=None):
@@ -106,7 +106,7 @@ def read_audio(path, *, sample_rate, speed=1.0, start_seconds=0.0, end_seconds=N
         float32 mono waveform `[N]`, and the `AudioInfo` of the segment.
 
     Raises:
-        BadAudio: where the file breaks one of the `RULES`.
+        BadAudio: if the file breaks one of the `RULES`.
     """
     samples, info = decode(path, start_seconds, end_seconds)
     return convert(samples, info.sample_rate, sample_rate=sample_rate, speed=speed, path=path), info
@@ -116,15 +116,15 @@ def read_utterance(path, row, *, sample_rate):
     """Read the utterance of a manifest row at the row's speed.
 
     Args:
-        path: its audio file.
-        row: the row.
+        path: path of its audio file.
+        row: the manifest row.
         sample_rate: rate of the waveform in Hz.
 
     Returns:
         float32 mono waveform `[N]`.
 
     Raises:
-        ValueError: where the file breaks a rule (`BadAudio`), or has other samples than when the manifest was made.
+        ValueError: if the file breaks a rule (`BadAudio`), or has other samples than when the manifest was made.
     """
     waveform, info = read_audio(path, sample_rate=sample_rate, speed=row["speed"], **segment_times(row))
     if info.audio_hash != row["audio_hash"]:
@@ -139,7 +139,7 @@ def read_utterance(path, row, *, sample_rate):
 
 
 def segment_times(row):
-    """Return start and end of a manifest row's utterance within its file, as keyword arguments of `read_audio`."""
+    """Return start and end of a manifest row's utterance in its file, as keyword arguments of `read_audio`."""
     return dict(start_seconds=row["start_seconds"], end_seconds=row["end_seconds"])
 
 
@@ -155,13 +155,13 @@ def decode(path, start_seconds=0.0, end_seconds=None):
         float32 mono samples `[N]`, channels averaged, and the `AudioInfo` of the segment.
 
     Raises:
-        BadAudio: where the file breaks one of the `RULES`.
+        BadAudio: if the file breaks one of the `RULES`.
     """
     with _copy(path) if hasattr(path, "read") else _open(path) as file:
         path = place_of(path)
         _check_ogg(file, path)
         try:
-            # With a descriptor libsndfile recognises the format by the content, not by the extension.
+            # With a descriptor libsndfile recognizes the format by the content, not by the extension.
             sound = soundfile.SoundFile(file.fileno(), closefd=False)
         except (soundfile.LibsndfileError, OSError) as error:
             raise BadAudio(path, "not_audio", f"libsndfile: {error.error_string}") from error
@@ -186,7 +186,7 @@ def convert(samples, source_rate, *, sample_rate, speed, path):
         Waveform `[N · sample_rate / (source_rate · speed)]` of the same type.
 
     Raises:
-        BadAudio: `too_short`.
+        BadAudio: if the result has fewer than `MIN_SAMPLES` samples (`too_short`).
     """
     waveform = soxr.resample(samples, round(source_rate * speed), sample_rate, quality="HQ")
     if len(waveform) < MIN_SAMPLES:
@@ -195,7 +195,7 @@ def convert(samples, source_rate, *, sample_rate, speed, path):
 
 
 def check_name(name):
-    """Refuse names that later stages or other file systems cannot handle. Raises `BadAudio`: `bad_name`."""
+    """Check a path. Raises `BadAudio` (`bad_name`) if later stages or other file systems could not handle its name."""
     try:
         longest = max(len(part.encode()) for part in name.split("/"))
     except UnicodeEncodeError as error:
@@ -261,7 +261,7 @@ def _copy(file):
 
 
 def _open(path):
-    """Open a regular file that is not empty. Raises `BadAudio` for any other."""
+    """Open a file. Raises `BadAudio` if it does not exist, is not a regular file, cannot be read or is empty."""
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode):
@@ -278,7 +278,7 @@ def _open(path):
 
 
 def _read(sound, path, start_seconds, end_seconds):
-    """Return mono samples and `AudioInfo` of an open sound; it is read block by block, so that many channels need no memory."""
+    """Return mono samples and `AudioInfo` of an open sound. Reading block by block avoids keeping all channels in memory."""
     if not RATES_HZ[0] <= sound.samplerate <= RATES_HZ[1]:
         raise _bad_rate(path, sound.samplerate)
     blocks = []
@@ -303,7 +303,7 @@ def _read(sound, path, start_seconds, end_seconds):
 
 
 def _check_whole(sound, num_read, path):
-    """Refuse a file that was cut: libsndfile reads it without an error, but `frames` and its log tell the promised length."""
+    """Refuse a file that was cut off. libsndfile reads it without an error, but `frames` and the log give the length in the header."""
     if num_read < sound.frames:
         raise BadAudio(path, "truncated", f"{sound.frames} frames promised, {num_read} read")
     for promised, present in WRONG_LENGTH.findall(sound.extra_info):
@@ -312,7 +312,7 @@ def _check_whole(sound, num_read, path):
 
 
 def check_samples(samples, path):
-    """Refuse samples `[N]` that are empty, not finite or all the same. Raises `BadAudio` with `path` as the place."""
+    """Check samples `[N]` of the file `path`. Raises `BadAudio` if there are none, or if they are not finite or all the same."""
     if not len(samples):
         raise BadAudio(path, "no_samples", "a header without audio")
     low = samples.min()  # NaN if any sample is NaN

@@ -1,4 +1,4 @@
-"""Build a new corpus from the clips of another one: read and group its clips, join them with pauses, write audio and metadata.
+"""Build a new corpus from the clips of another one: read and group clips, join them with pauses, write audio and metadata.
 
 `concatenate_clips`, `concatenate_slots` and `mix_speakers` share these functions.
 """
@@ -27,18 +27,24 @@ class Utterance(NamedTuple):
 
 
 def read_clips(manifest, root):
-    """Return the rows of a manifest by split, without copies at other speeds.
+    """Return the rows of a manifest, without copies at other speeds.
 
     Args:
         manifest: path of the manifest.
-        root: root folder of its corpus; every row gets it as `root`, so that rows of several corpora can be mixed.
+        root: root folder of the corpus. It is added to every row as `root`, so that rows of several corpora can be mixed.
+
+    Returns:
+        A dict from each split to its rows.
     """
     rows = [dict(row, root=root) for row in tables.read(manifest, MANIFEST).to_pylist() if row["speed"] == 1]
     return {split: [row for row in rows if row["split"] == split] for split in SPLITS}
 
 
 def group_by_speaker(rows):
-    """Return speaker → rows in order of utterance_id; speakers in order of their names. Rows without a speaker are left out."""
+    """Return a dict from each speaker to the speaker's rows. Rows without a speaker are left out.
+
+    Speakers are in the order of their names, and rows in the order of their utterance_id.
+    """
     rows_of = {}
     for row in sorted(rows, key=lambda row: row["utterance_id"]):
         rows_of.setdefault(row["speaker"], []).append(row)
@@ -46,17 +52,25 @@ def group_by_speaker(rows):
 
 
 def draw_clips(clips, num_clips, rng):
-    """Draw `num_clips` of the rows `clips`, with replacement."""
+    """Return `num_clips` of the rows `clips`, drawn with replacement."""
     return [clips[i] for i in rng.integers(len(clips), size=num_clips)]
 
 
 def draw_between(limits, rng):
-    """Draw a whole number from `limits` = [lowest, highest]."""
+    """Return a random whole number from `limits`, which is [lowest, highest]."""
     return rng.integers(limits[0], limits[1] + 1)
 
 
 def join_clips(clips, *, sample_rate, pauses, rng):
-    """Read the rows `clips` and join them; see `join_waveforms`."""
+    """Read the audio of some clips, and join it.
+
+    Args:
+        clips: rows of `read_clips`.
+        sample_rate, pauses, rng: as for `join_waveforms`.
+
+    Returns:
+        float32 waveform `[N]`.
+    """
     waveforms = [read_utterance(Path(clip["root"]) / clip["path"], clip, sample_rate=sample_rate) for clip in clips]
     return join_waveforms(waveforms, sample_rate=sample_rate, pauses=pauses, rng=rng)
 
@@ -69,8 +83,9 @@ def join_waveforms(waveforms, *, sample_rate, pauses, rng):
     Args:
         waveforms: list of waveforms.
         sample_rate: their rate in Hz.
-        pauses: `{seconds: [shortest, longest], snr_db: how far the noise is below the mean power of the waveforms}`.
-        rng: generator of the lengths and of the noise.
+        pauses: dict with `seconds`, the [shortest, longest] pause, and `snr_db`, the level of the noise in dB below the mean
+            power of the waveforms.
+        rng: `numpy.random.Generator` that draws the lengths and the noise.
     """
     noise_level = np.sqrt(np.mean(np.concatenate(waveforms) ** 2)) * 10 ** (-pauses["snr_db"] / 20)
     parts = [waveforms[0]]
@@ -81,14 +96,14 @@ def join_waveforms(waveforms, *, sample_rate, pauses, rng):
 
 
 def write_corpus(audio, metadata, make_utterances, *, label_column, seed):
-    """Write `audio`/split/00000.flac (mono, 16 bit) and the CSV `metadata`, which the adapter `table` reads.
+    """Write the audio of a corpus (mono, 16 bit), and its metadata for the adapter `table`.
 
     Args:
-        audio: folder to write.
-        metadata: path of the CSV file, with columns path, split, speaker and `label_column`.
-        make_utterances: function (split, rng) → iterator over `Utterance`s.
+        audio: folder to write, with files such as `train/00000.flac`.
+        metadata: CSV file to write, with columns path, split, speaker and `label_column`.
+        make_utterances: function that takes a split and a `numpy.random.Generator` and returns an iterator over `Utterance`s.
         label_column: name of the column whose cells hold label sequences.
-        seed: every split has a generator of its own, made from `seed` and the number of the split.
+        seed: seed. Every split has its own generator, made from `seed` and the number of the split.
     """
     metadata = Path(metadata)
     audio = Path(audio)

@@ -9,7 +9,7 @@ from storage.errors import data_error
 
 
 def check_clips(rows):
-    """Check that every row of a manifest has a speaker and one label of one word. Raises `ValueError`."""
+    """Check the rows of a manifest. Raises `ValueError` if a row has no speaker, or not exactly one label of one word."""
     for row in rows:
         if len(row["labels"]) != 1 or len(row["labels"][0].split()) != 1 or row["speaker"] is None:
             raise data_error(
@@ -22,7 +22,7 @@ def check_clips(rows):
 
 
 def read_words(manifest, root):
-    """Return `read_clips` of a corpus of single words. Raises `ValueError` for any other corpus."""
+    """Return the same as `read_clips`. Raises `ValueError` if the corpus is not one of single words, see `check_clips`."""
     clips = read_clips(manifest, root)
     for rows in clips.values():
         check_clips(rows)
@@ -30,13 +30,13 @@ def read_words(manifest, root):
 
 
 def draw_sequences(rows, *, num_utterances, clips_per_utterance, rng):
-    """Yield the clips of `num_utterances` utterances, each a list of rows of one speaker; the speakers take turns.
+    """Yield the clips of each utterance, a list of rows of one speaker. The speakers take turns.
 
     Args:
-        rows: the clips of one split.
-        num_utterances: how many utterances to draw.
-        clips_per_utterance: [fewest, most] clips of an utterance, drawn with replacement.
-        rng: generator of the draws.
+        rows: rows of the clips of one split.
+        num_utterances: number of utterances to draw.
+        clips_per_utterance: [fewest, most] clips of an utterance; they are drawn with replacement.
+        rng: `numpy.random.Generator` of all draws.
     """
     clips_by_speaker = list(group_by_speaker(rows).values())
     for number in range(num_utterances):
@@ -45,7 +45,13 @@ def draw_sequences(rows, *, num_utterances, clips_per_utterance, rng):
 
 
 def join_utterance(clips, *, pauses, rng, labels):
-    """Return the `Utterance` of some clips in a row, which has the sample rate of the first one."""
+    """Return the `Utterance` that joins some clips, at the sample rate of the first clip.
+
+    Args:
+        clips: rows of the clips, in this order.
+        pauses, rng: as for `join_waveforms`.
+        labels: labels of the utterance.
+    """
     sample_rate = clips[0]["sample_rate"]
     waveform = join_clips(clips, sample_rate=sample_rate, pauses=pauses, rng=rng)
     speakers = list(dict.fromkeys(clip["speaker"] for clip in clips))
@@ -56,17 +62,17 @@ def concatenate_clips(*, manifest, audio, metadata, root, num_utterances, clips_
     """Stage: write the audio of the new corpus and its metadata, whose column `labels` holds the sequences.
 
     Args:
-        manifest: manifest of a corpus of single words.
-        audio: folder to write, see `write_corpus`.
+        manifest: table of `MANIFEST` of a corpus of single words.
+        audio: folder of audio files to write, see `write_corpus`.
         metadata: CSV file to write.
         root: root folder of the corpus of `manifest`.
-        num_utterances: `{split: number}`.
-        clips_per_utterance: [fewest, most].
+        num_utterances: dict from each split to its number of utterances.
+        clips_per_utterance: [fewest, most] clips of an utterance.
         pauses: see `join_waveforms`.
         seed: seed of all draws.
 
     Raises:
-        ValueError: where a clip has no speaker, or not exactly one word as its label.
+        ValueError: if a clip has no speaker, or its label is not exactly one word.
     """
     clips = read_words(manifest, root)
 

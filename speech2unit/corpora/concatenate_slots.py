@@ -1,7 +1,7 @@
-"""Make commands with slots: clips of a speaker of one corpus, a pause, clips of a speaker of another corpus.
+"""Make a corpus for slot filling on real speech, from two corpora of single words.
 
-A slot-filling task on real speech, made of two corpora of single words. The labels are a sequence with slots:
-`<direction> left </> <number> 3 7 </>`.
+An utterance is a command: clips of a speaker of the first corpus, a pause, and clips of a speaker of the second corpus. Its
+labels are a sequence with slots: `<direction> left </> <number> 3 7 </>`.
 """
 
 from speech2unit.corpora.clips import draw_between, draw_clips, group_by_speaker, write_corpus
@@ -13,7 +13,16 @@ CLOSE = "</>"  # ends a slot
 
 
 def slot_of_each_label(slots, labels, place="concatenate_slots.slots"):
-    """Turn slot → labels into label → slot. Raises `ValueError` where one of `labels` fills no slot, or a label fills two."""
+    """Return a dict from each label to its slot.
+
+    Args:
+        slots: dict from each slot to the labels that fill it.
+        labels: labels of the clips.
+        place: the setting, for the error message.
+
+    Raises:
+        ValueError: if one of `labels` fills no slot, or a label fills two slots.
+    """
     filling = [label for labels_of_slot in slots.values() for label in labels_of_slot]
     unfilled = sorted(set(labels) - set(filling))
     ambiguous = sorted(label for label in set(filling) if filling.count(label) > 1)
@@ -31,7 +40,7 @@ def slot_of_each_label(slots, labels, place="concatenate_slots.slots"):
 def slot_symbols(labels, slot_of):
     """Add the slots to a sequence of labels: left 3 7 → `<direction> left </> <number> 3 7 </>`.
 
-    Neighbours with the same slot fill it together.
+    Adjacent labels of the same slot fill it together.
     """
     symbols = []
     open_slot = None
@@ -46,13 +55,13 @@ def slot_symbols(labels, slot_of):
 
 
 def draw_commands(corpora, *, num_utterances, clips_per_corpus, rng):
-    """Yield the clips of `num_utterances` commands: clips of one speaker of the first corpus, then of one of the second.
+    """Yield the clips of each command: clips of one speaker of the first corpus, then clips of one speaker of the second.
 
     Args:
-        corpora: the rows of one split of each corpus; the speakers of a corpus take turns.
-        num_utterances: how many commands to draw.
-        clips_per_corpus: [fewest, most] clips of each corpus, drawn with replacement; a command has at least one in all.
-        rng: generator of the draws.
+        corpora: list with the rows of one split of each corpus. The speakers of a corpus take turns.
+        num_utterances: number of commands to draw.
+        clips_per_corpus: [fewest, most] clips of each corpus; they are drawn with replacement. A command has at least one clip.
+        rng: `numpy.random.Generator` of all draws.
     """
     speakers_of_corpora = [list(group_by_speaker(rows).values()) for rows in corpora]
     for number in range(num_utterances):
@@ -69,18 +78,18 @@ def concatenate_slots(*, manifests, audio, metadata, roots, slots, num_utterance
     """Stage: write the audio of the commands and their metadata, whose column `symbols` holds the labels with their slots.
 
     Args:
-        manifests: manifests of two corpora of single words.
-        audio: folder to write, see `write_corpus`.
+        manifests: tables of `MANIFEST` of two corpora of single words.
+        audio: folder of audio files to write, see `write_corpus`.
         metadata: CSV file to write.
         roots: root folders of the two corpora.
-        slots: `{slot: labels that fill it}`.
-        num_utterances: `{split: number}`.
-        clips_per_corpus: [fewest, most] for each corpus.
+        slots: dict from each slot to the labels that fill it.
+        num_utterances: dict from each split to its number of commands.
+        clips_per_corpus: [fewest, most] clips of each corpus in a command.
         pauses: see `join_waveforms`.
         seed: seed of all draws.
 
     Raises:
-        ValueError: where a label fills no slot or two, or a clip has no speaker or not exactly one word as its label.
+        ValueError: if a label fills no slot or two slots, if a clip has no speaker, or if its label is not exactly one word.
     """
     corpora = [read_words(manifest, root) for manifest, root in zip(manifests, roots)]
     labels = {row["labels"][0] for clips in corpora for split in SPLITS for row in clips[split]}

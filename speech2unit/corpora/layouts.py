@@ -16,7 +16,7 @@ SEGMENT_SECONDS = 1.0  # of recordings without words: the length of a clip of Go
 
 
 def existing_path(path, source):
-    """Return `path` if it exists; else raise a `ValueError` that names what is there instead, and the source of the corpus."""
+    """Return `path`. Raises `ValueError` if it does not exist; the message says what its folder has instead."""
     if not path.exists():
         raise data_error(
             path,
@@ -29,7 +29,16 @@ def existing_path(path, source):
 
 
 def matching_paths(folder, pattern, source):
-    """Return the sorted paths below `folder` that match a glob pattern, without hidden files. Raises `ValueError` for none."""
+    """Return the sorted paths below `folder` that match a glob pattern, without hidden files.
+
+    Args:
+        folder: folder to search.
+        pattern: glob pattern, such as `*/*.wav`.
+        source: page where the corpus is published, for the error message.
+
+    Raises:
+        ValueError: if no path matches.
+    """
     paths = sorted(path for path in existing_path(folder, source).glob(pattern) if not path.name.startswith("."))
     if not paths:
         raise data_error(
@@ -43,7 +52,14 @@ def matching_paths(folder, pattern, source):
 
 
 def only_matching_path(folder, pattern, source):
-    """Return the only path below `folder` that matches a glob pattern. Raises `ValueError` for none and for several."""
+    """Return the only path below `folder` that matches a glob pattern.
+
+    Args:
+        folder, pattern, source: as for `matching_paths`.
+
+    Raises:
+        ValueError: if no path matches, or several match.
+    """
     paths = matching_paths(folder, pattern, source)
     if len(paths) > 1:
         raise data_error(
@@ -57,7 +73,7 @@ def only_matching_path(folder, pattern, source):
 
 
 def _describe_folder(folder):
-    """Return what a folder holds, or that there is none, for an error message."""
+    """Return a text for an error message that says what is in a folder, or that the folder does not exist."""
     if not folder.is_dir():
         return f"a file named '{folder.name}'" if folder.exists() else f"no folder '{folder}' either"
     names = sorted(path.name for path in folder.iterdir())
@@ -65,7 +81,16 @@ def _describe_folder(folder):
 
 
 def match_file_name(pattern, path, source):
-    """Match a regular expression with a whole file name without its extension. Raises `ValueError` where it does not match."""
+    """Return the match of a regular expression with a whole file name without its extension.
+
+    Args:
+        pattern: regular expression.
+        path: path of the file.
+        source: page where the corpus is published, for the error message.
+
+    Raises:
+        ValueError: if the pattern does not match.
+    """
     match = re.fullmatch(pattern, path.stem)
     if not match:
         raise data_error(
@@ -79,7 +104,17 @@ def match_file_name(pattern, path, source):
 
 
 def look_up(value, table, place, source):
-    """Return `table[value]`, where `table` is a dict of all published values. Raises `ValueError` for any other value."""
+    """Return `table[value]`.
+
+    Args:
+        value: a value in a file or a file name of the corpus.
+        table: dict whose keys are all published values.
+        place: where the value occurs, for the error message.
+        source: page where the corpus is published, for the error message.
+
+    Raises:
+        ValueError: if `value` is not a key of `table`.
+    """
     if value not in table:
         raise data_error(
             place,
@@ -97,7 +132,17 @@ def read_lines(path, source):
 
 
 def read_fields(path, num_fields, source, separator=None):
-    """Return the fields of each line of a text file. Raises `ValueError` for a line with another number of fields."""
+    """Return the fields of each line of a text file.
+
+    Args:
+        path: path of the file.
+        num_fields: number of fields in every line.
+        source: page where the corpus is published, for the error message.
+        separator: text between fields; None: white space.
+
+    Raises:
+        ValueError: if the file does not exist, or a line has another number of fields.
+    """
     rows = [line.split(separator) for line in read_lines(path, source)]
     for number, fields in enumerate(rows, 1):
         if len(fields) != num_fields:
@@ -112,7 +157,17 @@ def read_fields(path, num_fields, source, separator=None):
 
 
 def read_table(path, columns, source, delimiter=","):
-    """Return the rows of a CSV file with a header, as dicts. Raises `ValueError` where one of `columns` is missing."""
+    """Return the rows of a CSV file with a header, as dicts.
+
+    Args:
+        path: path of the file.
+        columns: names of the columns that the file must have.
+        source: page where the corpus is published, for the error message.
+        delimiter: character between cells.
+
+    Raises:
+        ValueError: if the file does not exist, has no row, or lacks one of the columns.
+    """
     with open(existing_path(path, source), newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file, delimiter=delimiter))
     missing = [name for name in columns if not rows or rows[0].get(name) is None]
@@ -128,14 +183,14 @@ def read_table(path, columns, source, delimiter=","):
 
 
 def utterance_row(path, split, labels, speaker=None, segment=None):
-    """Return a row as `read_rows` of an adapter returns it, except that `labels` is still a dict.
+    """Return a row for `read_rows` of an adapter. Its `labels` are a dict, which `with_labels` turns into a list.
 
     Args:
         path: audio file, relative to the corpus root.
         split: train, dev or test.
-        labels: every label column of the corpus → label, or a list of labels for a sequence column `name[]`.
+        labels: dict from each label column of the corpus to the label; for a column of sequences (`name[]`), to a list of labels.
         speaker: name of the speaker; None if unknown.
-        segment: (start, end) in seconds, where the utterance is a part of the file.
+        segment: (start, end) in seconds, if the utterance is a part of the file; None: the whole file.
     """
     name = utterance_id(path)
     if segment:
@@ -145,10 +200,14 @@ def utterance_row(path, split, labels, speaker=None, segment=None):
 
 
 def with_labels(rows, label_columns):
-    """Keep those labels of the rows that `label_columns` of config/corpora.tsv names, in its order, as lists.
+    """Return the rows with lists of labels: those of the columns that the user chose, in this order.
+
+    Args:
+        rows: results of `utterance_row`, which are changed in place.
+        label_columns: comma-separated names of label columns, the cell of config/corpora.tsv.
 
     Raises:
-        ValueError: where the corpus has no such label column.
+        ValueError: if the corpus has no such label column.
     """
     names = [name.strip() for name in label_columns.split(",") if name.strip()]
     for row in rows:
@@ -170,7 +229,7 @@ def with_labels(rows, label_columns):
 
 
 def one_second_segments(path):
-    """Return the whole seconds of a recording: (0.0, 1.0), (1.0, 2.0), … Raises `ValueError` where it cannot be read."""
+    """Return the whole seconds of a recording: (0.0, 1.0), (1.0, 2.0), … Raises `ValueError` if it cannot be read."""
     try:
         seconds = soundfile.info(path).duration
     except soundfile.LibsndfileError as error:

@@ -1,4 +1,4 @@
-"""Make the manifest of a corpus: decode every audio file once, check and measure it, and list unusable files with a reason."""
+"""Make the manifest of a corpus: decode, check and measure every audio file once, and list unusable files with a reason."""
 
 import importlib
 import inspect
@@ -17,7 +17,7 @@ from storage import tables
 from storage.errors import data_error, nearest, notice, one_of
 from storage.schemas import SPLITS
 
-# Cells of a row of config/corpora.tsv that the pipeline uses; the others belong to the adapter.
+# Cells of a row of config/corpora.tsv that the pipeline uses. Only the adapter uses the others.
 PIPELINE_CELLS = {"corpus", "adapter", "root", "address", "speeds", "label_columns"}
 
 
@@ -25,18 +25,18 @@ class CheckedFile(NamedTuple):
     """The result of checking one file."""
 
     accepted: list  # its rows of the manifest: as recorded and, in train, the copies at other speeds
-    rejected: list  # its rows of `REJECTED`
+    rejected: list  # its rows of `REJECTED`; empty if the file is usable
     is_clipped: bool
 
 
 def read_corpus(corpus):
-    """Return the rows that the corpus's adapter reads.
+    """Return the rows that the adapter of a corpus reads.
 
     Args:
         corpus: row of config/corpora.tsv.
 
     Raises:
-        ValueError: where there is no such adapter, it has no use for a filled cell, or the corpus is not as it expects.
+        ValueError: if there is no such adapter, if a cell is filled that it does not use, or if the corpus has another layout.
     """
     names = [module.name for module in pkgutil.iter_modules(adapters.__path__)]
     if corpus["adapter"] not in names:
@@ -65,7 +65,7 @@ def read_corpus(corpus):
 
 
 def _check_label_columns(rows, corpus):
-    """Check that each label has its column, or that the labels are one sequence. Raises `ValueError`."""
+    """Check the labels of rows. Raises `ValueError` if their number is not that of the columns and they are not a sequence."""
     names = [name for name in corpus["label_columns"].split(",") if name.strip()]
     if not names or corpus["label_columns"].endswith(SEQUENCE):
         return
@@ -81,7 +81,7 @@ def _check_label_columns(rows, corpus):
 
 
 def check_ids(rows, place):
-    """Check that no two rows have the same utterance_id. Raises `ValueError`."""
+    """Check the rows of a corpus. Raises `ValueError` if two rows have the same utterance_id."""
     paths = defaultdict(list)
     for row in rows:
         paths[row["utterance_id"]].append(row["path"])
@@ -97,13 +97,13 @@ def check_ids(rows, place):
 
 
 def check_file(row, *, root, speeds, sample_rate):
-    """Decode, check and measure one file. It is used with all its copies, or not used if one of them is unusable.
+    """Decode, check and measure one file and its copies at other speeds. If one of them is unusable, none of them is used.
 
     Args:
         row: row of the adapter.
         root: root folder of the corpus.
-        speeds: speeds of the extra copies of a training file. A copy can be too short where the file is not.
-        sample_rate: rate in Hz as the encoder reads the audio.
+        speeds: speeds of the extra copies of a training file. A fast copy can be too short although the file is long enough.
+        sample_rate: sample rate in Hz at which the encoder reads the audio.
 
     Returns:
         A `CheckedFile`.
@@ -133,13 +133,16 @@ def _manifest_row(row, info, speed, num_samples, sample_rate):
 
 
 def check_rejected(rejected, num_files, max_reject_fraction, place):
-    """Raise `ValueError` with a table of the reasons if too many files are unusable.
+    """Check the number of unusable files, and print each of them with its reason if there are too many.
 
     Args:
         rejected: rows of `REJECTED`.
         num_files: number of all files of the corpus.
-        max_reject_fraction: fraction of them that may be unusable.
+        max_reject_fraction: largest fraction of the files that may be unusable.
         place: the corpus, for the error message.
+
+    Raises:
+        ValueError: if more files are unusable; the message counts them by reason.
     """
     if len(rejected) <= max_reject_fraction * num_files:
         return
@@ -165,10 +168,10 @@ def check_overlap(rows, column, place, *, allowed):
         rows: manifest rows.
         column: `speaker` or `audio_hash`.
         place: the corpus, for the error message.
-        allowed: whether to print the number of overlaps instead of an error.
+        allowed: whether overlaps are allowed. Then their number is printed.
 
     Raises:
-        ValueError: where a value of the column is in two splits.
+        ValueError: if overlaps are not allowed, and a value of the column is in two splits.
     """
     utterance_of_split = defaultdict(dict)  # value → split → one of its utterances there
     for row in rows:
@@ -192,13 +195,16 @@ def check_overlap(rows, column, place, *, allowed):
 
 
 def _first_three(texts_of):
-    """Return the first three entries of name → texts, in a form that no odd name can break: `'ann': 'a1 in train', 'a2 in test'`."""
+    """Return the first three entries of a dict from name to texts as one text: `'ann': 'a1 in train', 'a2 in test'`.
+
+    Names are quoted, so that odd characters in them cause no harm.
+    """
     parts = [f"{name!a}: {', '.join(map(ascii, texts))}" for name, texts in list(texts_of.items())[:3]]
     return "; ".join(parts) + ("; …" if len(texts_of) > 3 else "")
 
 
 def _parse_speeds(text):
-    """Parse the cell `speeds`: `0.9,1.1` → (0.9, 1.1). Raises `ValueError`."""
+    """Return the speeds in a cell: `0.9,1.1` → (0.9, 1.1). Raises `ValueError` if the cell has anything else."""
     try:
         speeds = tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError:
@@ -229,18 +235,19 @@ def make_manifest(
     """Stage: write the usable files and their copies at other speeds, and the rejected files. See `MANIFEST` and `REJECTED`.
 
     Args:
-        manifest: table to write, in order of utterance_id.
-        rejected: table to write.
-        corpus: row of config/corpora.tsv. Its `speeds`, such as "0.9,1.1", make extra copies of the training files.
-        source: files that must exist before; not read here.
-        sample_rate: rate in Hz as the encoder reads the audio.
-        max_reject_fraction: fraction of the files that may be unusable.
+        manifest: table of `MANIFEST` to write, in the order of utterance_id.
+        rejected: table of `REJECTED` to write.
+        corpus: row of config/corpora.tsv, a dict. Its `speeds`, such as "0.9,1.1", make extra copies of the training files.
+        source: files that the rule waits for; not read here.
+        sample_rate: sample rate in Hz at which the encoder reads the audio.
+        max_reject_fraction: largest fraction of the files that may be unusable.
         allow_speaker_overlap: whether a speaker may be in two splits.
         allow_audio_overlap: whether the same audio may be in two splits.
-        num_workers: threads that decode.
+        num_workers: number of threads that decode.
 
     Raises:
-        ValueError: where the corpus breaks a rule.
+        ValueError: if the corpus has another layout than its adapter expects, too many files are unusable, two utterances have
+            the same name, a split is empty, a label of dev or test does not occur in train, or splits overlap without permission.
     """
     rows = read_corpus(corpus)
     place = f"corpus {corpus['corpus']}, {corpus['root']}"

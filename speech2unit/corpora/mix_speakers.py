@@ -1,7 +1,7 @@
-"""Make mixtures of two speakers for diarization, from real speech; who speaks when is known to 10 ms.
+"""Make mixtures of two speakers for diarization, from real speech. The activity of each speaker is known to 10 ms.
 
-Each speaker says some clips with pauses between them. One of the two begins later, and the second is louder or softer than
-the first. Both speakers of a mixture belong to its split.
+The voice of each speaker consists of some clips with pauses between them. One of the two voices begins later, and the second
+voice is louder or softer than the first. Both speakers of a mixture belong to its split.
 """
 
 import numpy as np
@@ -10,20 +10,20 @@ from speech2unit.corpora.activity import ACTIVITY_HZ, loud_frames, symbols_of
 from speech2unit.corpora.clips import Utterance, draw_between, draw_clips, group_by_speaker, join_clips, read_clips, write_corpus
 from storage.errors import data_error
 
-PEAK = 0.9  # of full scale; a louder mixture is scaled down to it
+PEAK = 0.9  # fraction of full scale; a mixture with a higher peak is scaled down to it
 
 
 def draw_pairs(rows, *, num_mixtures, clips_per_speaker, rng):
-    """Yield the clips of `num_mixtures` mixtures, each as two lists of rows, one of each speaker.
+    """Yield the clips of each mixture, as two lists of rows, one for each speaker.
 
     Args:
-        rows: the clips of one split.
-        num_mixtures: how many mixtures to draw.
-        clips_per_speaker: [fewest, most] clips of a speaker, drawn with replacement.
-        rng: generator of the draws.
+        rows: rows of the clips of one split.
+        num_mixtures: number of mixtures to draw.
+        clips_per_speaker: [fewest, most] clips of a speaker; they are drawn with replacement.
+        rng: `numpy.random.Generator` of all draws.
 
     Raises:
-        ValueError: where there are fewer than two speakers.
+        ValueError: if there are fewer than two speakers.
     """
     clips_of = group_by_speaker(rows)
     speakers = list(clips_of)
@@ -41,15 +41,15 @@ def draw_pairs(rows, *, num_mixtures, clips_per_speaker, rng):
 
 
 def mix_voices(voices, *, sample_rate, mixing, activity, rng):
-    """Add two waveforms, of which one is delayed and the second has a gain.
+    """Mix two voices: delay one of them, amplify or attenuate the second, and add them.
 
     Args:
         voices: two waveforms `[N]`.
         sample_rate: their rate in Hz.
-        mixing: `{delay_seconds: [shortest, longest], gain_db: [lowest, highest]}`. A coin decides which voice is delayed;
-            the delay is rounded to 10 ms.
-        activity: settings of `loud_frames`, which decide where a voice is heard.
-        rng: generator of the delay and the gain.
+        mixing: dict with `delay_seconds`, the [shortest, longest] delay, and `gain_db`, the [lowest, highest] gain of the second
+            voice. Which voice is delayed is random. The delay is rounded to 10 ms.
+        activity: `range_db` and `max_gap_seconds` of `loud_frames`, which decide when a voice is heard.
+        rng: `numpy.random.Generator` of the delay and the gain.
 
     Returns:
         The float32 mixture `[N]`, and its activity as one symbol for every 10 ms.
@@ -69,24 +69,25 @@ def mix_voices(voices, *, sample_rate, mixing, activity, rng):
 
 
 def mix_speakers(*, manifest, audio, metadata, root, num_mixtures, clips_per_speaker, pauses, mixing, activity, seed):
-    """Stage: write the audio of the mixtures and their metadata, whose column `activity` says who speaks when.
+    """Stage: write the audio of the mixtures and their metadata.
 
-    The symbols of `activity` are those of `speech2unit/corpora/activity.py`; the column `speaker` names the pair.
+    The column `activity` of the metadata has the symbols of `speech2unit/corpora/activity.py`; the column `speaker` names the
+    pair.
 
     Args:
-        manifest: manifest of a corpus of clips with speakers.
-        audio: folder to write, see `write_corpus`.
+        manifest: table of `MANIFEST` of a corpus of clips with speakers.
+        audio: folder of audio files to write, see `write_corpus`.
         metadata: CSV file to write.
         root: root folder of the corpus of `manifest`.
-        num_mixtures: `{split: number}`.
-        clips_per_speaker: [fewest, most].
-        pauses: see `join_waveforms`.
-        mixing: see `mix_voices`.
-        activity: see `mix_voices`.
+        num_mixtures: dict from each split to its number of mixtures.
+        clips_per_speaker: [fewest, most] clips of a speaker in a mixture.
+        pauses: `seconds` and `snr_db`, see `join_waveforms`.
+        mixing: `delay_seconds` and `gain_db`, see `mix_voices`.
+        activity: `range_db` and `max_gap_seconds`, see `loud_frames`.
         seed: seed of all draws.
 
     Raises:
-        ValueError: where a split has fewer than two speakers.
+        ValueError: if a split has fewer than two speakers.
     """
     clips = read_clips(manifest, root)
 

@@ -11,7 +11,7 @@ NUM_BINS = 40
 
 
 def durations_by_split(manifest):
-    """Return split → durations of its utterances in seconds, without training copies at other speeds."""
+    """Return a dict from each split to the durations of its utterances in seconds, without copies at other speeds."""
     frame = manifest.to_pandas()
     frame = frame[frame.speed == 1]
     seconds = frame.num_samples / frame.sample_rate
@@ -19,7 +19,12 @@ def durations_by_split(manifest):
 
 
 def plot_durations(*, manifest, figure):
-    """Stage: write the figure of a corpus with audio."""
+    """Stage: draw the durations of the utterances of a corpus.
+
+    Args:
+        manifest: table of `MANIFEST` of a corpus with audio.
+        figure: figure to write.
+    """
     columns = ["utterance_id", "split", "speed", "num_samples", "sample_rate"]
     values = durations_by_split(tables.read(manifest, MANIFEST, columns))
     total = sum(part.sum() for part in values.values()) / 3600

@@ -1,4 +1,4 @@
-"""Splits: their names, how to assign them where none are published, and which properties they must have."""
+"""Splits: their names, how they are assigned if none are published, and the properties that they must have."""
 
 import hashlib
 from collections import Counter
@@ -10,13 +10,13 @@ from storage.schemas import SPLITS
 SPLIT_NAMES = dict(
     train="train", training="train", dev="dev", valid="dev", validation="dev", val="dev", test="test", testing="test"
 )
-TRAIN_BELOW = 0.8  # hashes as fractions; from here to DEV_BELOW: dev
+TRAIN_BELOW = 0.8  # hashes from 0 up to this fraction: train; from there up to DEV_BELOW: dev; above: test
 DEV_BELOW = 0.9
-SEQUENCE = "[]"  # end of the name of a label column with label sequences, such as `characters[]`
+SEQUENCE = "[]"  # ending of the name of a label column whose cells hold sequences, such as `characters[]`
 
 
 def standard_split(name, place):
-    """Return our name of a split: `valid` → `dev`. Raises `ValueError` for a name that is none of `SPLIT_NAMES`."""
+    """Return our name of a split: `valid` → `dev`. Raises `ValueError` if the name is not a key of `SPLIT_NAMES`."""
     if str(name).lower() not in SPLIT_NAMES:
         raise data_error(
             place,
@@ -37,17 +37,17 @@ def split_by_hash(name):
 
 
 def split_speakers_by_label(speakers_of_label):
-    """Assign splits to speakers so that every label is in as many splits as its speakers allow.
+    """Assign splits to speakers, so that every label is in as many splits as its number of speakers allows.
 
-    In the order of a hash, a tenth of a label's speakers but at least one go to test, as many to dev, and the others to train.
-    A label with two speakers has no dev, and one with a single speaker is in train only: it is not tested, because a test of
-    a label that was never trained would be worse.
+    The speakers of a label are sorted by a hash. A tenth of them, but at least one, go to test, the same number to dev, and the
+    others to train. A label with two speakers has no dev split. A label with a single speaker is in train only, because a test of
+    a label without training data would be worse than no test.
 
     Args:
-        speakers_of_label: label → names of its speakers. A speaker has one label.
+        speakers_of_label: dict from each label to the names of its speakers. A speaker has one label.
 
     Returns:
-        Speaker → split.
+        A dict from each speaker to a split.
     """
     splits = {}
     for speakers in speakers_of_label.values():
@@ -76,11 +76,11 @@ def check_splits(rows, place, label_columns=""):
     Args:
         rows: manifest rows.
         place: the corpus, for the error message.
-        label_columns: the cell of config/corpora.tsv. Where it names a sequence such as `characters[]`, a label may be at any
-            position; else it must be in its own column.
+        label_columns: the cell of config/corpora.tsv. If it names a sequence such as `characters[]`, a label of dev and test may
+            occur at any position in train; otherwise, it must occur in the same column.
 
     Raises:
-        ValueError: where the splits lack one of these properties.
+        ValueError: if a split is empty, or a label of dev or test does not occur in train.
     """
     _check_no_split_is_empty(rows, place)
     is_sequence = label_columns.endswith(SEQUENCE)

@@ -1,13 +1,13 @@
 """Synthesize a corpus of speech commands with espeak-ng, similar to Google Speech Commands, without any download.
 
-It has any number of command words, a class `unknown` of other words, and a class `silence` of noise. Speakers differ in
-voice, dialect, pitch, intonation and rate. Clips have a fixed length, with the word at a random place and noise added.
+The corpus has any number of command words, a class `unknown` of other words, and a class `silence` of noise. Speakers differ in
+voice, dialect, pitch, intonation and rate. Clips have a fixed length, with the word at a random position and added noise.
 
-The same settings give the same bytes. For this, three properties of espeak-ng need care:
+The same settings give the same bytes. Three properties of espeak-ng would prevent this:
 
-* It seeds its noise from the clock: `espeak_ng_SetRandSeed` and C's `srand` are called before every word.
-* Its filters keep their state from word to word: words are spoken in one fixed order.
-* The state also survives from call to call: every call loads its own copy of the library.
+* It seeds its noise from the clock. Therefore `espeak_ng_SetRandSeed` and C's `srand` are called before every word.
+* Its filters keep their state from word to word. Therefore words are spoken in a fixed order.
+* The state also survives from call to call. Therefore every call loads its own copy of the library.
 
 **Source:** Warden 2018, Speech Commands, arXiv:1804.03209, for the classes, the format and the layout. Deviations: the speech is
 synthetic, the noise of a clip is coloured noise, and `unknown` and `silence` are as frequent as a command.
@@ -35,12 +35,12 @@ ESPEAK_PARAMETERS = dict(rate=1, pitch=3, pitch_range=4)  # values of `espeak_PA
 SYNCHRONOUS = 2
 DONT_EXIT = 0x8000
 UTF8 = 1
-CREST_FACTOR = 5  # peak over root mean square of the noise in clips without speech: 14 dB, as speech has
+CREST_FACTOR = 5  # peak / root mean square of the noise in clips without speech: 14 dB, as in speech
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
 class Synthesizer:
-    """espeak-ng with a state of its own, on which `speak` depends. Use `synthesizer()` to make one."""
+    """espeak-ng with its own state, which influences the result of `speak`. Use `synthesizer()` to make one."""
 
     def __init__(self, library):
         self.library = ctypes.CDLL(str(library))
@@ -66,7 +66,7 @@ class Synthesizer:
         return 0
 
     def set_voice(self, language, variant):
-        """Choose a dialect such as `en-us` and a voice such as `f1`. Raises `ValueError` where espeak-ng lacks them."""
+        """Choose a dialect such as `en-us` and a voice such as `f1`. Raises `ValueError` if espeak-ng lacks them."""
         variants = sorted(path.name for path in Path(espeakng_loader.get_data_path(), "voices", "!v").iterdir())
         if variant not in variants or self.library.espeak_SetVoiceByName(f"{language}+{variant}".encode()):
             raise data_error(
@@ -83,9 +83,12 @@ class Synthesizer:
         Args:
             word: text to speak.
             rate: words per minute.
-            pitch: 0 to 100, within the range of the voice.
-            pitch_range: 0 to 100, how lively the intonation is.
+            pitch: pitch, from 0 to 100, relative to the range of the voice.
+            pitch_range: liveliness of the intonation, from 0 to 100.
             seed: seed of espeak-ng's noise.
+
+        Raises:
+            ValueError: if espeak-ng says nothing.
         """
         for name, value in dict(rate=rate, pitch=pitch, pitch_range=pitch_range).items():
             self.library.espeak_SetParameter(ESPEAK_PARAMETERS[name], round(value), 0)
@@ -117,17 +120,18 @@ def draw_speakers(*, num_speakers, languages, variants, prosody, seed):
     """Draw the speakers of each split.
 
     Args:
-        num_speakers: `{split: number}`.
+        num_speakers: dict from each split to its number of speakers.
         languages: dialects to draw from.
-        variants: voices. They are dealt out to the splits in proportion to `num_speakers`, so no voice is in two splits.
-        prosody: [lowest, highest] to draw `rate`, `pitch` and `pitch_range` from.
+        variants: voices. They are divided among the splits in proportion to `num_speakers`, so no voice is in two splits.
+        prosody: dict from `rate`, `pitch` and `pitch_range` to the [lowest, highest] value to draw.
         seed: seed of all draws.
 
     Returns:
-        `{split: [{name: "train03f1", language, variant, rate, pitch, pitch_range, rng}]}`.
+        A dict from each split to a list of speakers. A speaker is a dict with `name` (such as `train03f1`), `language`,
+        `variant`, `rate`, `pitch`, `pitch_range` and `rng`.
 
     Raises:
-        ValueError: where voices repeat, or are too few to give each split its own.
+        ValueError: if a voice occurs twice in `variants`, or there are too few voices for all splits.
     """
     shuffled = list(np.random.default_rng(seed).permutation(variants))
     num_variants = len(variants)
@@ -155,25 +159,35 @@ def draw_speakers(*, num_speakers, languages, variants, prosody, seed):
 
 
 def draw_speaker(name, variant, *, languages, prosody, rng):
-    """Draw the dialect and the prosody of one speaker; see `draw_speakers`."""
+    """Draw the dialect and the prosody of one speaker.
+
+    Args:
+        name: name of the speaker.
+        variant: voice of the speaker.
+        languages, prosody: as for `draw_speakers`.
+        rng: `numpy.random.Generator` of the draws.
+
+    Returns:
+        A speaker as `draw_speakers` returns it.
+    """
     drawn = {parameter: rng.uniform(*prosody[parameter]) for parameter in ESPEAK_PARAMETERS}
     language = str(rng.choice(languages))
     return dict(name=name, language=language, variant=variant, rng=rng, **drawn)
 
 
 def make_clip(speech, *, sample_rate, num_samples, snr_db, peak_db, rng):
-    """Place speech in a clip at random and add noise of a random colour.
+    """Place speech at a random position in a clip, and add noise of a random colour.
 
     Args:
-        speech: waveform `[N]`; empty for a clip of the class `silence`. What is longer than the clip is cut off.
+        speech: waveform `[N]`; empty for a clip of the class `silence`. If it is longer than the clip, its end is cut off.
         sample_rate: its rate in Hz.
-        num_samples: length of the clip.
-        snr_db: [lowest, highest] ratio of the mean power of the speech to that of the noise.
-        peak_db: [lowest, highest] peak of the speech, relative to full scale.
-        rng: generator of all draws.
+        num_samples: number of samples of the clip.
+        snr_db: [lowest, highest] ratio in dB of the mean power of the speech to that of the noise.
+        peak_db: [lowest, highest] peak of the speech in dB relative to full scale.
+        rng: `numpy.random.Generator` of all draws.
 
     Returns:
-        float32 array `[num_samples]`. Without speech the noise is as loud as with speech of the usual crest factor.
+        float32 array `[num_samples]`. Without speech, the noise is as loud as it would be with speech of the usual crest factor.
     """
     peak = 10 ** (rng.uniform(*peak_db) / 20)
     snr = rng.uniform(*snr_db)
@@ -189,9 +203,13 @@ def make_clip(speech, *, sample_rate, num_samples, snr_db, peak_db, rng):
 
 
 def coloured_noise(num_samples, *, exponent, lowest, rng):
-    """Return noise `[num_samples]` of mean power 1 with the power spectrum 1/f^exponent (0: white, 1: pink, 2: brown).
+    """Return noise `[num_samples]` of mean power 1 with the power spectrum 1/f^exponent.
 
-    The spectrum is flat below the frequency `lowest`, in cycles per sample.
+    Args:
+        num_samples: number of samples.
+        exponent: 0 for white, 1 for pink, 2 for brown noise, or a number in between.
+        lowest: frequency in cycles per sample, below which the spectrum is flat.
+        rng: `numpy.random.Generator`.
     """
     frequencies = np.maximum(np.fft.rfftfreq(num_samples), lowest)
     noise = np.fft.irfft(np.fft.rfft(rng.standard_normal(num_samples)) * frequencies ** (-exponent / 2), num_samples)
@@ -199,7 +217,14 @@ def coloured_noise(num_samples, *, exponent, lowest, rng):
 
 
 def draw_words(speaker, num_clips, *, commands, unknown_words):
-    """Yield (label, word, index) of a speaker's clips, `num_clips` of each class; the word of `silence` is empty."""
+    """Yield (label, word, index) for each clip of a speaker. The word of class `silence` is empty.
+
+    Args:
+        speaker: a speaker of `draw_speakers`.
+        num_clips: number of clips of each class.
+        commands: words that are classes.
+        unknown_words: words of the class `unknown`, from which its clips are drawn.
+    """
     for label in (*commands, UNKNOWN, SILENCE):
         words = [label]
         if label == UNKNOWN:
@@ -211,14 +236,14 @@ def draw_words(speaker, num_clips, *, commands, unknown_words):
 
 
 def record_clip(synth, speaker, word, *, jitter, clip):
-    """Return a clip of a speaker who says `word`; an empty word gives a clip of noise.
+    """Return a clip `[N]` in which a speaker says `word`, or a clip of noise if the word is empty.
 
     Args:
         synth: a `Synthesizer` that is set to the speaker's voice.
-        speaker: an entry of `draw_speakers`.
-        word: what to say.
-        jitter: the prosody of a clip differs from the speaker's by up to this fraction.
-        clip: `{sample_rate, seconds, snr_db, peak_db}`.
+        speaker: a speaker of `draw_speakers`.
+        word: the word to say.
+        jitter: largest relative difference of the clip's prosody from that of the speaker.
+        clip: dict with `sample_rate` (Hz), `seconds` (length of the clip), and `snr_db` and `peak_db` of `make_clip`.
     """
     rng = speaker["rng"]
     prosody = {name: speaker[name] * rng.uniform(1 - jitter, 1 + jitter) for name in ESPEAK_PARAMETERS}
@@ -247,23 +272,29 @@ def write_metadata(path, rows):
 def synthesize_commands(
     *, metadata, audio, languages, variants, commands, unknown_words, num_speakers, clips_per_class, prosody, clip, seed
 ):
-    """Stage: write `audio`/split/label/speaker_word_index.flac (mono, 16 bit) and `metadata`, which the adapter `table` reads.
+    """Stage: write the audio of the corpus (mono, 16 bit), and its metadata for the adapter `table`.
 
     Args:
         metadata: CSV file to write.
-        audio: folder to write.
+        audio: folder to write, with files `split/label/speaker_word_index.flac`.
         languages: dialects of the speakers.
         variants: voices of the speakers.
         commands: words that are classes.
         unknown_words: words of the class `unknown`.
-        num_speakers: `{split: number}`.
-        clips_per_class: `{split: number}`, of each speaker.
-        prosody: [lowest, highest] of a speaker's `rate`, `pitch` and `pitch_range`, and `jitter` from clip to clip.
-        clip: `{sample_rate, seconds, snr_db, peak_db}`, see `make_clip`.
+        num_speakers: dict from each split to its number of speakers.
+        clips_per_class: dict from each split to the number of clips of each class by each speaker.
+        prosody: the prosody of the speakers:
+            rate, pitch, pitch_range: [lowest, highest] value, see `Synthesizer.speak`.
+            jitter: largest relative difference of a clip's prosody from that of its speaker.
+        clip: the clips:
+            sample_rate: sample rate in Hz.
+            seconds: length of a clip.
+            snr_db: [lowest, highest] ratio of speech to noise in dB.
+            peak_db: [lowest, highest] peak of the speech in dB relative to full scale.
         seed: seed of all draws.
 
     Raises:
-        ValueError: where espeak-ng lacks a voice or says nothing, or where the voices are too few.
+        ValueError: if espeak-ng lacks a voice or says nothing, or if there are too few voices.
     """
     metadata = Path(metadata)
     audio = Path(audio)

@@ -3,8 +3,8 @@
     encoder = load("results/encoders/hubert_base")
     features = encode(encoder, [waveform], layer=6)  # list of float32 arrays [T_i, dim]
 
-The folder of an encoder has two files: `model.safetensors` with its tensors, and `config.json` with its settings, of which
-`architecture` names the file of `speech2unit/encoders/architectures/` that loads it.
+The folder of an encoder has two files: `model.safetensors` has its tensors, and `config.json` has its settings. The setting
+`architecture` names the file in `speech2unit/encoders/architectures/` that loads the encoder.
 """
 
 import importlib
@@ -22,26 +22,27 @@ from storage.weights import load_tensors
 
 
 class Encoder(Protocol):
-    """What every encoder has. `load` returns one.
+    """The members that every encoder has. `load` returns one.
 
-    Layer 0 is the input of the first block (of a transformer), the output of the convolutions (CPC) or the log-Mel frames.
-    Layer i is the output of block i.
+    Layers are numbered from 0 to `num_layers`. For i ≥ 1, layer i is the output of block i. Layer 0 is what enters the first
+    block: in a transformer, the frames after the projection and the positional encoding; in CPC, the output of the convolutions.
+    An encoder without blocks, such as log-Mel frames, has only layer 0.
     """
 
-    sample_rate: int  # of the waveforms, in Hz
+    sample_rate: int  # sample rate of the waveforms in Hz
     hop_length: int  # samples from one frame to the next
-    dim: int  # values per frame, in layers above 0
-    num_layers: int  # number of the highest layer
+    dim: int  # values per frame. If there are blocks, this is for layers 1 and up; in CPC, layer 0 may have another width
+    num_layers: int  # number of blocks, which is also the number of the highest layer
 
     def features(self, waveforms, layer):
-        """Return the features of one layer. The other waveforms of a batch do not change them.
+        """Return the features of one layer. Those of a waveform do not depend on the other waveforms of the list.
 
         Args:
             waveforms: list of mono float32 arrays `[N_i]` in [-1, 1] at `sample_rate`.
             layer: 0 to `num_layers`.
 
         Returns:
-            List of float32 arrays `[T_i, dim]`.
+            List of float32 NumPy arrays `[T_i, dim]`, on the CPU even if the encoder computes on a GPU.
         """
 
 
@@ -49,7 +50,7 @@ class TrainableEncoder(Encoder, Protocol):
     """An encoder whose weights can be trained further. `load_trainable` returns one."""
 
     model: Any  # the PyTorch module that is trained
-    front_end_tensors: dict  # name → tensor: those in `model.safetensors` that are not in the state dict of `model`
+    front_end_tensors: dict  # name → tensor: the tensors of `model.safetensors` that do not belong to `model`
 
     def hidden_states(self, waveforms):
         """Return the hidden states of all layers, with gradients.
@@ -58,8 +59,8 @@ class TrainableEncoder(Encoder, Protocol):
             waveforms: list of float32 arrays `[N_i]`.
 
         Returns:
-            List of tensors `[B, T, dim]`, layer 0 first, and the number of frames of each waveform, `[B]`. What follows
-            these frames is padding.
+            List of tensors `[B, T, dim]`, layer 0 first, and the number of frames of each waveform `[B]`; later frames of a
+            row are padding.
         """
 
     def with_model(self, model):
@@ -67,10 +68,11 @@ class TrainableEncoder(Encoder, Protocol):
 
 
 class Trunk(Protocol):
-    """An encoder taken apart, so that vectors can be put before its frames or into its layers. `load_trunk` returns one.
+    """The parts of a transformer encoder, for tuning that puts vectors before its frames or into its layers.
 
-    It is a PyTorch module without `forward`. The frames of a batch are padded with zeros and pass `embed`, then each of
-    `layer_functions`:
+    `load_trunk` returns one. It is a PyTorch module without `forward`. The frames of a batch are padded with zeros. Then they
+    pass `embed` and each of `layer_functions`:
+
 
         frames = pad_sequence([trunk.frames(waveform) for waveform in waveforms], batch_first=True)
         x = trunk.embed(frames, valid_mask)
@@ -85,7 +87,17 @@ class Trunk(Protocol):
     blocks: list  # the `TransformerBlock`s, each once, even if several layers share one
 
     def frames(self, waveform):
-        """Return the frames `[T, dim]` of a float32 tensor `[N]`. Raises `ValueError` if it is shorter than one frame."""
+        """Return the frames of a waveform.
+
+        Args:
+            waveform: float32 tensor `[N]` in [-1, 1] at `sample_rate`.
+
+        Returns:
+            Tensor `[T, dim]`.
+
+        Raises:
+            ValueError: if the waveform is too short for one frame of this encoder.
+        """
 
     def embed(self, x, valid_mask):
         """Return the input of the first block.
@@ -96,10 +108,12 @@ class Trunk(Protocol):
         """
 
     def layer_functions(self, x, valid_mask):
-        """Return one function `[B, T, dim]` → `[B, T, dim]` per layer; attention ignores padding.
+        """Return a list with one function per layer, which maps its input `[B, T, dim]` to its output `[B, T, dim]`.
+
+        Attention ignores padding.
 
         Args:
-            x: what `embed` returned.
+            x: the result of `embed`.
             valid_mask: as in `embed`.
         """
 
@@ -107,8 +121,12 @@ class Trunk(Protocol):
 def load(folder, device="cpu"):
     """Return the `Encoder` saved in `folder`, ready for inference.
 
+    Args:
+        folder: folder of the encoder, such as `results/encoders/hubert_base`.
+        device: device on which it computes, such as `cpu` or `cuda`.
+
     Raises:
-        ValueError: the folder holds no encoder, or one of an unknown architecture.
+        ValueError: if the folder holds no encoder, or one of an unknown architecture.
     """
     return _architecture_of(folder).load(Path(folder), device)
 
@@ -116,8 +134,11 @@ def load(folder, device="cpu"):
 def load_trainable(folder, device="cpu"):
     """Return the `TrainableEncoder` saved in `folder`.
 
+    Args:
+        folder, device: as for `load`.
+
     Raises:
-        ValueError: as `load`; or encoders of this architecture cannot be trained further.
+        ValueError: if the folder holds no encoder, or one whose architecture does not support further training.
     """
     return _optional_function(folder, "load_trainable", "further training needs an encoder that supports it")(
         Path(folder), device
@@ -125,10 +146,13 @@ def load_trainable(folder, device="cpu"):
 
 
 def load_trunk(folder):
-    """Return the encoder in `folder` as a `Trunk`, on the CPU.
+    """Return the encoder saved in `folder` as a `Trunk`, on the CPU.
+
+    Args:
+        folder: folder of the encoder, such as `results/encoders/hubert_base`.
 
     Raises:
-        ValueError: as `load`; or the architecture has no transformer blocks.
+        ValueError: if the folder holds no encoder, or one whose architecture has no transformer blocks.
     """
     return _optional_function(folder, "load_trunk", "prompts and other tuning need an encoder with transformer blocks")(
         Path(folder)
@@ -160,14 +184,15 @@ def encode(encoder, waveforms, layer):
 
     Args:
         encoder: an `Encoder`.
-        waveforms: list of mono arrays `[N_i]` of any float type, in [-1, 1] at `encoder.sample_rate`; it may be empty.
+        waveforms: list of mono arrays `[N_i]` of any float type, in [-1, 1] at `encoder.sample_rate`. The list may be empty.
         layer: 0 to `encoder.num_layers`.
 
     Returns:
-        List of float32 arrays `[T_i, dim]`.
+        List of float32 NumPy arrays `[T_i, dim]`.
 
     Raises:
-        ValueError: there is no such layer, or a waveform has several channels or is shorter than one frame.
+        ValueError: if there is no such layer, if a waveform has several channels, or if it has fewer than 400 samples. This lower
+            limit (25 ms at 16 kHz, the first frame of HuBERT) is the same for all encoders; some need more for their first frame.
     """
     check_layer(encoder, layer, "layer")
     waveforms = [np.asarray(waveform, dtype=np.float32) for waveform in waveforms]
@@ -184,7 +209,16 @@ def encode(encoder, waveforms, layer):
 
 
 def check_layer(encoder, layer, place):
-    """Raise `ValueError` if `encoder` has no such layer; `place` is what the message names."""
+    """Check that an encoder has a layer.
+
+    Args:
+        encoder: an `Encoder`.
+        layer: number of the layer.
+        place: where the number comes from, for the error message.
+
+    Raises:
+        ValueError: if `layer` is not from 0 to `encoder.num_layers`.
+    """
     if not 0 <= layer <= encoder.num_layers:
         raise data_error(
             place,
@@ -231,7 +265,7 @@ def _architecture_of(folder):
 
 
 def _optional_function(folder, function, rule):
-    """Return a function that only some architectures have. Raises `ValueError` with `rule` if this one does not have it."""
+    """Return a function of the architecture of an encoder. Raises `ValueError` (with `rule`) if the architecture lacks it."""
     module = _architecture_of(folder)
     if not hasattr(module, function):
         name = module.__name__.rpartition(".")[2]

@@ -1,4 +1,4 @@
-"""Convert a published encoder: its tensors under our names, its sizes, and a report of what became of each tensor."""
+"""Convert a published encoder: rename its tensors, save its sizes, and report what became of each tensor."""
 
 from pathlib import Path
 
@@ -15,17 +15,18 @@ def convert_encoder(*, checkpoint, model, config, load_report, architecture, sha
     """Stage: convert the files of a published encoder.
 
     Args:
-        checkpoint: list of files: the weights, and perhaps mean and standard deviation (.npy) or transformers' config.json;
-            empty if nothing is learned.
-        model: path of the tensors to write.
-        config: path of the settings to write.
-        load_report: path of the report to write, see `LOAD_REPORT`.
+        checkpoint: list of paths: the file of weights, and possibly mean and standard deviation (.npy) or the config.json of
+            transformers. The list is empty if nothing is learned.
+        model: model.safetensors to write.
+        config: config.json to write.
+        load_report: table of `LOAD_REPORT` to write.
         architecture: name of the architecture.
-        sha256: expected SHA-256 of each file, `-` where it is unknown.
-        sizes: settings of the architecture; empty: they are read from transformers' config.json.
+        sha256: list with the expected SHA-256 of each file; `-` accepts any.
+        sizes: settings of the architecture, the `sizes` of a preset of `convert_encoder`; not used with a config.json of
+            transformers, which has them.
 
     Raises:
-        ValueError: a file has another SHA-256, there are no sizes, or the tensors are not those of the architecture.
+        ValueError: if a file has another SHA-256, there are no sizes, or the tensors are not those of the architecture.
     """
     check_hashes(checkpoint, sha256)
     module = import_architecture(architecture)

@@ -12,13 +12,13 @@ def export_melhubert(*, model, config, checkpoint, mean_std):
     """Stage: write a checkpoint in the published format.
 
     Args:
-        model: path of the encoder's tensors.
-        config: path of its settings.
-        checkpoint: path of the checkpoint to write.
-        mean_std: path of the .npy file to write: mean and standard deviation of the log-Mel bins, `[2, 40]`.
+        model, config: model.safetensors and config.json of the encoder.
+        checkpoint: PyTorch file to write, in the published format.
+        mean_std: .npy file to write, with mean and standard deviation of the log-Mel bins, `[2, 40]`.
 
     Raises:
-        ValueError: see `published_checkpoint`.
+        ValueError: if the format has no place for the encoder's several sets of targets, or for a front end that subtracts the
+            loudness.
     """
     contents, moments = published_checkpoint(load_file(model), read_json(config), config)
     # torch.save would store the random name of a temporary path in the file, so it gets an open file.

@@ -10,13 +10,13 @@ from speech2unit.encoders.models.log_mel import NUM_MELS, SHIFT_SAMPLES, log_mel
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Strength of each augmentation; 0 turns it off."""
+    """Strength of each augmentation; 0 turns an augmentation off."""
 
     tempo: float  # the frame shift is multiplied by a random factor from e^−tempo to e^tempo
     warp: float  # the formants are multiplied by a random factor from e^−warp to e^warp (vocal tract length)
     equalizer_nats: float  # standard deviation of each of the 5 cosine terms of a random spectral tilt
     noise_probability: float  # probability of stationary noise, 3 to 9 nats below the loudest frame
-    max_masked_bins: int  # in one example out of three, up to this number of adjacent Mel bins are masked
+    max_masked_bins: int  # in one of three examples, a band of up to this number of adjacent Mel bins is masked
 
 
 def augmented_mel(waveform, augmentation, rng):
@@ -43,7 +43,16 @@ def augmented_mel(waveform, augmentation, rng):
 
 
 def mask_bins(frames, augmentation, rng):
-    """Set some adjacent Mel bins of normalized frames `[T, 40]` to 0, their mean, in place; return the frames."""
+    """Set some adjacent Mel bins of normalized frames to 0, which is their mean.
+
+    Args:
+        frames: `[T, 40]`, changed in place.
+        augmentation: an `Augmentation`, whose `max_masked_bins` is used.
+        rng: `numpy.random.Generator`.
+
+    Returns:
+        The same frames.
+    """
     if augmentation.max_masked_bins and rng.random() < 1 / 3:
         width = rng.integers(1, augmentation.max_masked_bins + 1)
         start = rng.integers(0, NUM_MELS - width)

@@ -2,17 +2,32 @@
 
 The stages `prune_heads`, `prune_rows`, `prune_weights` and `factorize_layers` share these arguments:
 
-    parent_model, parent_config: the two files of the parent, tensors and settings.
-    manifests, roots: manifest and folder of each corpus, whose training splits are used.
-    targets: tables of units, a MelHuBERT's pseudo-labels, see `read_targets`; empty for other encoders.
-    num_targets: number of pseudo-labels of each codebook.
-    model, config, training: files to write: tensors, settings and the training curve.
+    parent_model, parent_config: model.safetensors and config.json of the parent.
+    manifests, roots: manifest and root folder of each corpus. Their training splits are used.
+    targets: tables of `UNITS`, the pseudo-labels of a MelHuBERT, see `read_targets`; empty for other encoders.
+    num_targets: size of each codebook that the pseudo-labels come from; empty for other encoders.
+    model, config: model.safetensors and config.json to write.
+    training: table of `TRAINING` to write, the training curve.
     num_updates_before: number of updates before the first step.
-    num_updates: number of updates after each step.
-    dropout: dropout rate during training.
-    data: settings of the objective, see `objectives`.
-    optimization: settings of `training.fit.fit`.
-    seed: seed of the training.
+    num_updates: number of updates after each step, a list with one number per step. (In `prune_weights`, one number for all
+        trainings; in `factorize_layers`, which has a single step, one number.)
+    dropout: dropout probability during training, from 0 to 1.
+    data: the batches. The first three keys are only used for a MelHuBERT:
+        augmentation: fields of `speech2unit.recipes.augment.Augmentation`.
+        mask: `probability`, `span` (frames) and `min_spans`, see `speech2unit.recipes.masked_frames.span_mask`.
+        unmasked_weight: weight of the loss over frames that are not masked.
+        max_crop_frames: longer utterances are cropped to this number of frames.
+        batch_frames: number of frames per batch.
+        dev_fraction: fraction of the utterances that is held out to measure the dev loss, from 0 to 1.
+    optimization: arguments of `training.fit.fit`:
+        batches_per_update: number of batches whose gradients are summed.
+        learning_rate: peak learning rate.
+        warmup_updates: number of updates until the peak, after each step.
+        clip_norm: largest L2 norm of the gradient.
+        betas: AdamW's two decay rates.
+        weight_decay: AdamW's weight decay.
+        evaluate_every: number of updates between two measurements of the dev loss.
+    seed: seed of all random numbers.
 """
 
 from dataclasses import dataclass
@@ -40,7 +55,7 @@ class Student:
     """An encoder that is being compressed."""
 
     model: nn.Module
-    settings: dict  # the parent's config.json
+    settings: dict  # content of the parent's config.json
     front_end_tensors: dict  # tensors that the model itself does not have: `mean` and `std` of a MelHuBERT
     objective: Objective
 
@@ -52,14 +67,16 @@ def load_parent(model, config):
         model, config: the two files of the encoder.
 
     Returns:
-        The encoder, a `TrainableEncoder`, and its settings.
+        The encoder, a `TrainableEncoder`, and its settings, the content of config.json.
     """
     settings = {name: value for name, value in read_json(config).items() if name != KEY}
     return load_trainable(Path(model).parent, choose_device()), settings
 
 
 def load_student(parent_model, parent_config, manifests, roots, targets, num_targets, *, dropout, data, seed):
-    """Return a `Student` that still equals its parent. The arguments are explained at the top of this file.
+    """Return a `Student` that still equals its parent.
+
+    The arguments are explained at the top of this file.
 
     Raises:
         ValueError: if a MelHuBERT's targets are not the ones that it was trained on.
@@ -79,8 +96,8 @@ def continue_masked_prediction(parent, rows, *, config, targets, num_targets, da
 
     Args:
         parent: a `TrainableEncoder`.
-        rows: list of path and manifest row.
-        config: path of the parent's settings, which an error names.
+        rows: list of (path of the audio, manifest row) pairs.
+        config: path of the parent's config.json, for the error message.
         targets, num_targets, data, seed: as at the top of this file.
 
     Raises:
@@ -109,7 +126,7 @@ def match_parent_states(parent, rows, *, config, targets, num_targets, data, see
     return parent_states(parent.model, rows, **batch_settings, seed=seed)
 
 
-# Constant `OBJECTIVE` of an architecture's file → function that returns the `Objective`.
+# Value of the constant `OBJECTIVE` in an architecture's file → function that returns the `Objective`.
 OBJECTIVES = dict(masked_prediction=continue_masked_prediction, parent_states=match_parent_states)
 
 
@@ -130,24 +147,25 @@ def shrink_and_train(
 
     Args:
         student: a `Student`.
-        shrink: function of the step (0, 1, …) that makes `student.model` smaller.
+        shrink: function that takes the number of the step (0, 1, …) and makes `student.model` smaller.
         num_updates_before: number of updates before the first step.
         num_updates: list of the number of updates after each step.
-        optimization: settings of `training.fit.fit`.
+        optimization: arguments of `training.fit.fit`.
         seed: seed of each training.
-        is_ready: function of the curve so far. Training after a step is repeated until it returns True.
+        is_ready: function that takes the curve so far. Training after a step is repeated until the function returns True.
         max_rounds: largest number of trainings after a step.
 
     Returns:
-        Rows of `storage.schemas.TRAINING`; updates are counted over all trainings. Besides the losses of each training, they
-        have the dev loss before the first update and, as `loss_after_shrinking`, the dev loss after each step.
+        Rows of `storage.schemas.TRAINING`. Updates are counted over all trainings. In addition to the losses of each training,
+        the rows have the dev loss before the first update and, as the measure `loss_after_shrinking`, the dev loss right after
+        each step.
     """
     session = _Session(student, optimization, seed)
     session.note_dev_loss("loss")
     session.train(num_updates_before)
     for step, num_updates_of_step in enumerate(num_updates):
         shrink(step)
-        # The curve has one such row per update. Of several steps without training between them, the last one gets it.
+        # The curve has at most one such row per update. If no training comes between several steps, only the last one gets a row.
         if num_updates_of_step or step == len(num_updates) - 1:
             session.note_dev_loss("loss_after_shrinking")
         for _ in range(max_rounds):
@@ -162,8 +180,9 @@ def save_student(student, curve, *, model, config, training, sparse_tensors=()):
 
     Args:
         student: a `Student`.
-        curve: what `shrink_and_train` returns.
-        model, config, training: files to write.
+        curve: the result of `shrink_and_train`.
+        model, config: model.safetensors and config.json to write.
+        training: table of `TRAINING` to write.
         sparse_tensors: names of the tensors that are stored without their zeros.
     """
     student.model.eval()

@@ -18,7 +18,7 @@ from storage.schemas import TRAINING
 from storage.weights import load_tensors, save_config, save_tensors
 from training.device import choose_device
 
-# Beginnings of tensor names.
+# First parts of tensor names.
 NORMS = ("front_end.frame_norm.", "input_norm.", "layer_norm.")  # layer norms before the first block
 CONVOLUTIONS = ("front_end.convs.", "front_end.norms.")  # convolutions over the waveform, and their norms
 
@@ -30,7 +30,7 @@ def distillation_loss(student, teacher, waveforms, layers, cosine_weight):
 
     Args:
         student, teacher: encoders with `hidden_states`.
-        waveforms: list of `[N_i]`, float32 at 16 kHz.
+        waveforms: list of waveforms `[N_i]`, float32 at 16 kHz.
         layers: numbers of the layers to compare.
         cosine_weight: see `layer_losses`.
     """
@@ -44,12 +44,12 @@ def student_settings(teacher, sizes, place):
     """Return the config.json of a student.
 
     Args:
-        teacher: config.json of its teacher.
+        teacher: content of the teacher's config.json.
         sizes: `num_layers` and `num_repeats`, see `distil_layers`.
-        place: file that an error names.
+        place: path of the teacher's config.json, for the error message.
 
     Raises:
-        ValueError: if the teacher is no transformer or has fewer layers than the student runs.
+        ValueError: if the teacher is not a transformer, or has fewer layers than `num_layers` times `num_repeats`.
     """
     if teacher["architecture"] not in BODIES:
         raise data_error(
@@ -123,15 +123,21 @@ def distil_layers(
     """Stage: train a DistilALHuBERT whose teacher is the parent.
 
     Args:
-        sizes: `num_layers`, the number of layers that the student takes from the teacher, and `num_repeats`, how many times
-            it runs them.
-        layer_interval: layers `layer_interval`, `2 * layer_interval`, … of the student learn from the teacher.
-        cosine_weight: see `layer_losses`.
-        norms_from_teacher: see `copy_teacher`.
+        sizes: the student's layers:
+            num_layers: number of different layers, which start as the first layers of the teacher.
+            num_repeats: number of times that these layers run in turn.
+        layer_interval: layers `layer_interval`, `2 * layer_interval`, … of the student learn from the layers of the teacher with
+            the same numbers.
+        cosine_weight: weight of −log σ(cosine similarity) in the loss; the mean squared error has weight 1.
+        norms_from_teacher: whether the layer norms before the first block start from the teacher's.
         cnn_gradient_factor: factor of the gradients of the convolutions over the waveform.
-        data: settings of `build_objective`.
+        num_updates: number of optimizer updates.
+        data: the batches:
+            max_crop_frames: longer utterances are cropped to this number of frames.
+            batch_frames: number of frames per batch.
+            dev_fraction: fraction of the utterances that is held out to measure the dev loss, from 0 to 1.
 
-    The other arguments are explained in `compress_encoder`.
+    The other arguments are explained at the top of `speech2unit.recipes.compress_encoder`.
     """
     torch.manual_seed(seed)
     device = choose_device()

@@ -38,11 +38,17 @@ def distil_posteriors(
     """Stage: train a student whose teacher is the parent.
 
     Args:
-        sizes: fields of `MelHuBERTConfig` in which the student differs from the teacher.
-        temperature: see `teacher_posteriors`.
-        masked: see `teacher_posteriors`.
+        sizes: sizes of the student; all others are those of the teacher:
+            num_layers: number of transformer blocks.
+            dim: width of the hidden states.
+            ffn_dim: width of the feed-forward layers.
+            num_heads: attention heads per block; divides `dim`.
+        temperature: temperature of both softmaxes.
+        masked: whether the same frames are masked for student and teacher, and the loss is over these frames. Otherwise no frame
+            is masked, and the loss is over all frames.
+        num_updates: number of optimizer updates.
 
-    The other arguments are explained in `compress_encoder`.
+    The other arguments are explained at the top of `speech2unit.recipes.compress_encoder`.
     """
     torch.manual_seed(seed)
     teacher, settings = load_parent(parent_model, parent_config)

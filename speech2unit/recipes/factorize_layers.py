@@ -1,7 +1,7 @@
 """Low-rank factorization: replace matrices of the blocks by products of two smaller ones, and train the encoder.
 
 The product comes from a truncated singular value decomposition, which is the best approximation of its rank (Eckart and
-Young, 1936). Matrices for which the product would not be smaller stay as they are.
+Young, 1936). A matrix stays as it is if the product would not have fewer parameters.
 """
 
 import torch
@@ -14,7 +14,14 @@ BISECTION_STEPS = 40
 
 
 def singular_values(model):
-    """Return (block number, matrix name) → singular values in descending order, of matrices that are not factorized yet."""
+    """Return the singular values of all matrices that are not factorized yet.
+
+    Args:
+        model: a model with `blocks`.
+
+    Returns:
+        A dict from (block number, matrix name) to the singular values in descending order.
+    """
     values = {}
     for number, block in enumerate(model.blocks):
         for name, layer in block.matrices.items():
@@ -30,11 +37,14 @@ def rank_for_energy(values, energy):
 
 
 def saved_parameters(model, ranks):
-    """Return (block number, matrix name) → number of parameters that a factorization saves, where it saves any.
+    """Return the number of parameters that the factorization of each matrix saves, without matrices for which it saves none.
 
     Args:
         model: a model with `blocks`.
-        ranks: (block number, matrix name) → rank of the product.
+        ranks: dict from (block number, matrix name) to the rank of the product.
+
+    Returns:
+        A dict from (block number, matrix name) to the number of parameters saved.
     """
     num_saved = {}
     for (number, name), rank in ranks.items():
@@ -45,17 +55,17 @@ def saved_parameters(model, ranks):
 
 
 def choose_ranks(model, criterion, amount):
-    """Return (block number, matrix name) → rank, of all matrices to factorize.
+    """Return the rank of each matrix to factorize, as a dict from (block number, matrix name) to the rank.
 
     Args:
         model: a model with `blocks`.
-        criterion: what `amount` means. `rank`: the rank of every product. `energy`: the fraction of the sum of squared
-            singular values that every product keeps. `parameters`: the fraction of the model's parameters that is left at
-            most, with the same energy in every product.
+        criterion: what `amount` means. `rank`: the rank of every product, a whole number. `energy`: the fraction of the sum of
+            squared singular values that every product keeps, from 0 to 1. `parameters`: the largest fraction of the model's
+            parameters that is left, from 0 to 1; every product then keeps the same energy.
         amount: the value of the criterion.
 
     Raises:
-        ValueError: if even products of rank 1 leave more parameters.
+        ValueError: if even products of rank 1 leave more parameters than `amount` allows.
     """
     values = singular_values(model)
     if criterion == "rank":
@@ -112,11 +122,11 @@ def factorize_layers(
     """Stage: factorize the matrices of the parent in one step, and train the encoder afterwards.
 
     Args:
-        criterion: see `choose_ranks`.
-        amount: see `choose_ranks`.
-        num_updates: number of updates of the training.
+        criterion: `rank`, `energy` or `parameters`: what `amount` means, see `choose_ranks`.
+        amount: the value of the criterion.
+        num_updates: number of updates after the factorization.
 
-    The other arguments are explained in `compress_encoder`.
+    The other arguments are explained at the top of `speech2unit.recipes.compress_encoder`.
     """
     torch.manual_seed(seed)
     student = load_student(

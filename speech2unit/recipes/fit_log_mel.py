@@ -26,14 +26,14 @@ def fit_log_mel(*, manifests, model, config, roots, frame_ms, subtract_loudness,
     """Stage: fit the front end on the training splits of several corpora.
 
     Args:
-        manifests: one manifest per corpus.
-        model: file to write with the tensors `mean` and `std`, `[40]`.
-        config: file to write with the settings of the front end.
-        roots: folder of each corpus.
-        frame_ms: 10 or 20.
-        subtract_loudness: whether `without_loudness` is applied first.
-        std_per_bin: whether each bin has its own standard deviation, as published. Otherwise all bins share the mean of
-            these, so that bins with more variance stay stronger.
+        manifests: list of tables of `MANIFEST`, one per corpus.
+        model: safetensors file to write, with the tensors `mean` and `std`, `[40]` each.
+        config: JSON file to write, with the settings of the front end.
+        roots: root folder of each corpus.
+        frame_ms: time from one frame to the next, 10 or 20 ms.
+        subtract_loudness: whether the loudness of each utterance is subtracted first, see `without_loudness`.
+        std_per_bin: True: each bin has its own standard deviation, as published. False: all bins share the mean of these
+            deviations, so that bins with more variance stay stronger.
     """
     rows = list(training_rows(manifests, roots))
     mels = (log_mel(waveform) for waveform, _ in progress(read_waveforms(rows), "utterances", total=len(rows)))

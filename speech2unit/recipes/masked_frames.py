@@ -1,4 +1,4 @@
-"""Masked prediction: batches of augmented frames, some of which are masked, and the loss over their pseudo-labels.
+"""Masked prediction: make batches of augmented frames, mask some of them, and compute the loss over their pseudo-labels.
 
 **Source:** MelHuBERT, arXiv 2211.09944; the masks of wav2vec 2.0, arXiv 2006.11477.
 """
@@ -21,14 +21,14 @@ def read_targets(paths, num_frames):
     """Read the pseudo-labels of utterances from tables of units.
 
     Args:
-        paths: tables of units: of all corpora with the first codebook, then with the second one, and so on.
-        num_frames: utterance_id → number of frames T of the utterances to read.
+        paths: tables of `UNITS`: those of all corpora for the first codebook, then those for the second one, and so on.
+        num_frames: dict from the utterance_id of each utterance to read to its number of frames T.
 
     Returns:
-        utterance_id → pseudo-labels `[T, sets]`, one set per codebook.
+        A dict from utterance_id to pseudo-labels `[T, sets]`, with one set per codebook.
 
     Raises:
-        ValueError: see `resample_targets`.
+        ValueError: if the number of units of an utterance does not fit its number of frames.
     """
     target_sets = {}
     for path in paths:
@@ -43,12 +43,12 @@ def read_targets(paths, num_frames):
 
 
 def resample_targets(targets, num_frames, utterance_id):
-    """Return one pseudo-label per frame, where frames or pseudo-labels are 10 or 20 ms long.
+    """Return one pseudo-label per frame. Both frames and pseudo-labels may be 10 or 20 ms apart.
 
     Args:
         targets: pseudo-labels `[T_targets, sets]`.
         num_frames: number of frames T.
-        utterance_id: name of the utterance for an error.
+        utterance_id: the utterance, for the error message.
 
     Returns:
         `[T, sets]`: the targets themselves, every second one, or each one twice.
@@ -72,7 +72,15 @@ def resample_targets(targets, num_frames, utterance_id):
 
 
 def crop(waveform, targets, max_frames, rng, hop_length=HOP_SAMPLES):
-    """Return a random segment of at most `max_frames` frames: its part of the waveform `[N]` and of the targets `[T, sets]`."""
+    """Return a random segment of an utterance: its part of the waveform and of the targets.
+
+    Args:
+        waveform: `[N]`, float32.
+        targets: pseudo-labels `[T, sets]` of the whole waveform.
+        max_frames: largest number of frames of the segment.
+        rng: `numpy.random.Generator`.
+        hop_length: samples per frame.
+    """
     num_frames = len(targets)
     if num_frames <= max_frames:
         return waveform, targets
@@ -88,8 +96,8 @@ def span_mask(length, probability, span, min_spans, rng):
         length: number of frames.
         probability: fraction of the frames that the spans would cover if no two of them overlapped.
         span: length of a span in frames.
-        min_spans: lowest number of spans.
-        rng: NumPy random generator.
+        min_spans: smallest number of spans.
+        rng: `numpy.random.Generator`.
 
     **Source:** wav2vec 2.0, arXiv 2006.11477, section 4.2.
     """
@@ -109,13 +117,13 @@ def make_example(waveform, targets, front_end, augmentation, max_frames, rng):
         targets: pseudo-labels `[T_whole, sets]` of the whole waveform.
         front_end: a `FrontEnd`.
         augmentation: an `Augmentation`.
-        max_frames: length of the segment in frames, at most.
-        rng: NumPy random generator.
+        max_frames: largest number of frames of the segment.
+        rng: `numpy.random.Generator`.
     """
     waveform, targets = crop(waveform, targets, max_frames, rng, front_end.hop_length)
     mel, tempo = augmented_mel(waveform, augmentation, rng)
     frames = front_end.stack(mask_bins(front_end.normalize(mel), augmentation, rng))
-    # The center of an augmented frame, in frames of the speech as recorded.
+    # The middle of each augmented frame, as a position (in frames) in the speech as recorded.
     centers = (np.arange(len(frames)) + 0.5) * tempo - 0.5
     positions = np.round(centers).astype(int).clip(0, len(targets) - 1)
     return frames, torch.from_numpy(targets[positions].astype(np.int64))
@@ -125,13 +133,15 @@ def collate(examples, mask_settings, rng):
     """Mask and pad examples to a batch.
 
     Args:
-        examples: list of frames `[T_i, D]` and pseudo-labels `[T_i, sets]`.
+        examples: list of pairs of frames `[T_i, D]` and pseudo-labels `[T_i, sets]`.
         mask_settings: arguments of `span_mask`: `probability`, `span` and `min_spans`.
-        rng: NumPy random generator.
+        rng: `numpy.random.Generator`.
 
     Returns:
-        Frames `[B, T, D]`, which are 0 where they are masked or padding; lengths `[B]`; targets `[B, T, sets]`, which are
-        `IGNORE_INDEX` at padding; mask `[B, T]`.
+        frames `[B, T, D]`, 0 in masked frames and in padding;
+        lengths `[B]`, number of frames without padding;
+        targets `[B, T, sets]`, `IGNORE_INDEX` in padding;
+        mask `[B, T]`, True for masked frames.
     """
     frames, targets = zip(*examples)
     lengths = torch.tensor([len(f) for f in frames])
@@ -146,9 +156,9 @@ def masked_loss(model, batch, unmasked_weight):
 
     Args:
         model: a `MelHuBERTModel`.
-        batch: what `collate` returns.
-        unmasked_weight: weight of the loss over frames that are not masked. Their sum is scaled to the number of masked
-            frames, so that the weight does not depend on how many there are.
+        batch: the result of `collate`.
+        unmasked_weight: weight of the loss over frames that are not masked. Their summed loss is first scaled to the number of
+            masked frames, so that the weight has the same meaning for any number of masked frames.
     """
     device = next(model.parameters()).device
     frames, lengths, targets, mask = (part.to(device) for part in batch)

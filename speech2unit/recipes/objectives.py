@@ -1,8 +1,11 @@
 """Training objectives of encoders: batches of speech, a loss, and the loss on held-out speech.
 
-A MelHuBERT predicts pseudo-labels of masked frames (`masked_prediction`), or learns the posteriors that its teacher computes
-(`teacher_posteriors`). Published encoders such as wav2vec 2.0 come without pseudo-labels and without the heads for them. When
-they are compressed, they learn the hidden states of their parent (`parent_states`), so that codebooks of the parent still fit.
+A MelHuBERT predicts the pseudo-labels of masked frames (`masked_prediction`), or learns the posteriors that its teacher computes
+(`teacher_posteriors`). Published encoders such as wav2vec 2.0 come without pseudo-labels and without the heads that predict them.
+When such an encoder is compressed, it learns the hidden states of its parent (`parent_states`), so that codebooks of the parent
+still fit.
+
+`rows` is always a list of pairs (path of an audio file, manifest row).
 """
 
 import copy
@@ -20,7 +23,7 @@ from speech2unit.recipes.speech_batches import batches_by_length, random_segment
 from training.fit import SeededBatches, fit
 
 DEV_BATCH_SIZE = 32  # utterances per batch of held-out speech
-COSINE_WEIGHT = 1.0  # of `layer_losses`, as published
+COSINE_WEIGHT = 1.0  # argument of `layer_losses`, as published
 NO_MASK = dict(probability=0.0, span=1, min_spans=0)
 
 
@@ -28,13 +31,23 @@ NO_MASK = dict(probability=0.0, span=1, min_spans=0)
 class Objective:
     """What an encoder is trained for; see `build_objective`."""
 
-    batches: Callable  # function of a number (0, 1, …) that returns an endless iterator of training batches
-    loss: Callable  # function of a batch that returns the sum of losses and the number of targets
-    evaluate: Callable  # function without arguments that returns dict(loss=…), the mean over the held-out utterances
-    subset_batches: Callable  # function of a fraction that returns batches of this part of the training utterances, each once
+    batches: Callable  # maps a number (0, 1, …) to an endless iterator over training batches
+    loss: Callable  # maps a batch to the sum of losses in nats and the number of targets
+    evaluate: Callable  # returns dict(loss=…), the mean over the held-out utterances; has no arguments
+    subset_batches: Callable  # maps a fraction to batches of this part of the training utterances, each of them once
 
     def train(self, model, *, num_updates, optimization, seed):
-        """Train `model` with the settings `optimization` of `training.fit.fit`; return the training curve."""
+        """Train a model.
+
+        Args:
+            model: `torch.nn.Module`, trained in place.
+            num_updates: number of updates.
+            optimization: arguments of `training.fit.fit`.
+            seed: seed of the random numbers in the loss.
+
+        Returns:
+            The training curve, rows of `storage.schemas.TRAINING`.
+        """
         return fit(
             model,
             loss=self.loss,
@@ -53,9 +66,9 @@ def build_objective(
     """Return the `Objective` of a loss over batches of utterances.
 
     Args:
-        rows: list of path and manifest row.
-        make_batch: function of such a list and a NumPy random generator that returns a batch.
-        loss: function of a batch that returns the sum of losses and the number of targets.
+        rows: list of (path of the audio, manifest row) pairs.
+        make_batch: function that makes a batch from such a list and a `numpy.random.Generator`.
+        loss: function that maps a batch to the sum of losses in nats and the number of targets.
         dev_loss: the same for held-out utterances.
         max_crop_frames: longer utterances are cropped to this number of frames.
         batch_frames: number of frames per batch.
@@ -64,7 +77,7 @@ def build_objective(
         hop_length: samples per frame.
 
     Raises:
-        ValueError: see `split_off_dev`.
+        ValueError: if no utterance would be left for the dev loss, or none for training.
     """
     dev_rows, train_rows = split_off_dev(rows, dev_fraction, seed)
 
@@ -101,11 +114,11 @@ def masked_prediction(model, front_end, rows, labels, *, augmentation, mask, unm
     Args:
         model: a `MelHuBERTModel`.
         front_end: its `FrontEnd`.
-        rows: list of path and manifest row.
-        labels: utterance_id → pseudo-labels `[T, sets]`.
+        rows: list of (path of the audio, manifest row) pairs.
+        labels: dict from utterance_id to pseudo-labels `[T, sets]`.
         augmentation: fields of `Augmentation`.
         mask: settings of `span_mask`.
-        unmasked_weight: see `masked_loss`. In the loss of held-out utterances it is 0.
+        unmasked_weight: weight of the loss over frames that are not masked, see `masked_loss`. It is 0 in the dev loss.
         max_crop_frames: see `build_objective`.
         batch_settings: other settings of `build_objective`.
     """
@@ -138,7 +151,7 @@ def teacher_posteriors(
         model: a `MelHuBERTModel`, the student.
         teacher: a `MelHuBERTModel`, which this function freezes.
         front_end: the `FrontEnd` of both.
-        rows: list of path and manifest row.
+        rows: list of (path of the audio, manifest row) pairs.
         augmentation: fields of `Augmentation`.
         mask: settings of `span_mask`.
         max_crop_frames: see `build_objective`.
@@ -166,11 +179,11 @@ def teacher_posteriors(
 
 
 def parent_states(model, rows, *, max_crop_frames, **batch_settings):
-    """Return the objective of keeping the hidden states of a model that is about to be compressed.
+    """Return the objective of a compressed model: keep the hidden states that the model has before compression.
 
     Args:
         model: a `Wav2Vec2Model`, still equal to its parent. Its front end and positional convolution are frozen.
-        rows: list of path and manifest row; utterances shorter than one frame are left out.
+        rows: list of (path of the audio, manifest row) pairs. Utterances shorter than one frame are left out.
         max_crop_frames: see `build_objective`.
         batch_settings: other settings of `build_objective`.
     """
@@ -194,7 +207,7 @@ def posterior_loss(student, teacher, batch, temperature, masked):
 
     Args:
         student, teacher: two `MelHuBERTModel`.
-        batch: what `collate` returns.
+        batch: the result of `collate`.
         temperature: temperature of both softmaxes.
         masked: whether the loss is over masked frames only.
 
@@ -238,7 +251,7 @@ def layer_losses(states, teacher_states, lengths, layers, cosine_weight):
     """Return the distance of a student's hidden states from its teacher's, and the number of frames.
 
     The distance of two states is their mean squared error plus `cosine_weight` · −log σ(cosine similarity). It is summed over
-    layers and over frames without padding; the published code averages over padding as well.
+    the layers and over all frames except padding, which the published code includes.
 
     Args:
         states, teacher_states: lists of `[B, T, D]`, layer 0 first.

@@ -1,7 +1,7 @@
 """Pre-training of a MelHuBERT: predict the pseudo-labels of masked frames from the frames around them.
 
-The input is augmented, and the targets are those of the speech as recorded. So the encoder learns to ignore what differs
-between speakers and rooms.
+The input is augmented, but the targets are those of the speech as recorded. So the encoder learns to ignore differences between
+speakers and rooms.
 
 **Source:** MelHuBERT, arXiv 2211.09944; the augmentation is ours.
 """
@@ -42,17 +42,36 @@ def pretrain_melhubert(
     """Stage: pre-train a MelHuBERT.
 
     Args:
-        manifests, roots: manifest and folder of each corpus, whose training splits are used.
-        targets: tables of units, the pseudo-labels, see `read_targets`.
-        front_end, front_end_config: the two files of the encoder whose front end the model shares.
-        model, config, training: files to write: tensors, settings and the training curve.
-        num_targets: number of pseudo-labels of each codebook.
+        manifests, roots: manifest and root folder of each corpus. Their training splits are used.
+        targets: tables of `UNITS`, the pseudo-labels, see `read_targets`.
+        front_end, front_end_config: model.safetensors and config.json of the encoder whose front end the model shares.
+        model, config: model.safetensors and config.json to write.
+        training: table of `TRAINING` to write, the training curve.
+        num_targets: size of each codebook that the pseudo-labels come from.
         sizes: fields of `MelHuBERTConfig` other than `num_targets`.
-        dropout: dropout rate during training.
-        data: settings of `masked_prediction`, and `min_frames`: utterances with fewer frames are left out.
-        num_updates: number of updates.
-        optimization: settings of `training.fit.fit`.
+        dropout: dropout probability during training, from 0 to 1.
+        data: the batches:
+            augmentation: fields of `speech2unit.recipes.augment.Augmentation`.
+            mask: `probability`, `span` (frames) and `min_spans`, see `speech2unit.recipes.masked_frames.span_mask`.
+            unmasked_weight: weight of the loss over frames that are not masked.
+            min_frames: utterances with fewer frames are left out.
+            max_crop_frames: longer utterances are cropped to this number of frames.
+            batch_frames: number of frames per batch.
+            dev_fraction: fraction of the utterances that is held out to measure the dev loss, from 0 to 1.
+        num_updates: number of optimizer updates.
+        optimization: arguments of `training.fit.fit`:
+            batches_per_update: number of batches whose gradients are summed.
+            learning_rate: peak learning rate.
+            warmup_updates: number of updates until the peak.
+            decay: what the learning rate does after the peak, a key of `training.fit.DECAYS`.
+            clip_norm: largest L2 norm of the gradient.
+            betas: AdamW's two decay rates.
+            weight_decay: AdamW's weight decay.
+            evaluate_every: number of updates between two measurements of the dev loss.
         seed: seed of all random numbers.
+
+    Raises:
+        ValueError: if the units do not fit the frames, or no utterance is left for the dev loss or for training.
     """
     torch.manual_seed(seed)
     shared_front_end = replace(load_front_end(front_end, front_end_config), frame_ms=sizes["frame_ms"])

@@ -28,7 +28,7 @@ def head_importance(model, loss, batches):
 
     Args:
         model: a model with `blocks`.
-        loss: function of a batch that returns the sum of losses and the number of targets.
+        loss: function that maps a batch to the sum of losses and the number of targets.
         batches: iterable of batches.
 
     Returns:
@@ -57,14 +57,23 @@ def head_importance(model, loss, batches):
 
 
 def keep_highest_per_block(scores, num_removed):
-    """Return the positions of the heads to keep in each block: all but the `num_removed` lowest of each block."""
+    """Return the positions of the heads to keep in each block: all except the `num_removed` heads with the lowest scores.
+
+    Args:
+        scores: one tensor `[H]` per block.
+        num_removed: number of heads to remove from each block.
+    """
     return [sorted(block_scores.argsort(stable=True)[num_removed:].tolist()) for block_scores in scores]
 
 
 def keep_highest_overall(scores, num_removed):
-    """Return the positions of the heads to keep in each block: all but the `num_removed` lowest of all blocks together.
+    """Return the positions of the heads to keep in each block, after the removal of the lowest scores of all blocks together.
 
-    Each block keeps its highest head, however low that is.
+    Each block keeps at least the head with its highest score.
+
+    Args:
+        scores: one tensor `[H]` per block.
+        num_removed: number of heads to remove from all blocks together.
     """
     protected = [block_scores.clone().index_fill_(0, block_scores.argmax(), float("inf")) for block_scores in scores]
     removed = set(torch.cat(protected).argsort(stable=True)[:num_removed].tolist())
@@ -77,14 +86,15 @@ def keep_highest_overall(scores, num_removed):
 
 
 def choose_heads(student, criterion, heads_per_layer, scored_fraction):
-    """Return the positions of the heads to keep in each block.
+    """Return the positions of the heads to keep in each block in one step of pruning.
 
     Args:
         student: a `Student`.
-        criterion: `l1` removes the lowest `head_norms` of each block, `data_driven` the lowest `head_importance` of all
-            blocks together.
-        heads_per_layer: number of heads to remove per block, on average for `data_driven`.
-        scored_fraction: fraction of the training utterances for `head_importance`.
+        criterion: `l1`: remove the heads with the lowest `head_norms` from each block. `data_driven`: remove the heads with the
+            lowest `head_importance` among all blocks.
+        heads_per_layer: number of heads to remove (not to keep). With `l1`, every block loses this number of heads; with
+            `data_driven`, all blocks together lose this number times the number of blocks.
+        scored_fraction: fraction of the training utterances on which `head_importance` is computed, from 0 to 1.
 
     Raises:
         ValueError: if a block would lose its last head.
@@ -126,14 +136,14 @@ def prune_heads(
     optimization,
     seed,
 ):
-    """Stage: remove `heads_per_layer` heads per block and step.
+    """Stage: in each step, remove `heads_per_layer` heads from every block, and train.
 
     Args:
-        criterion: see `choose_heads`.
-        heads_per_layer: see `choose_heads`.
-        scored_fraction: see `choose_heads`.
+        criterion: which heads are removed, `l1` or `data_driven`, see `choose_heads`.
+        heads_per_layer: number of heads that a block loses in each step (with `data_driven`, on average).
+        scored_fraction: fraction of the training utterances on which `data_driven` scores the heads, from 0 to 1.
 
-    The other arguments are explained in `compress_encoder`.
+    The other arguments are explained at the top of `speech2unit.recipes.compress_encoder`.
     """
     torch.manual_seed(seed)
     student = load_student(

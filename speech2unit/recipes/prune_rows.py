@@ -12,12 +12,12 @@ from storage.errors import data_error
 
 @torch.no_grad()
 def row_norms(block):
-    """Return the L1 norm of the weights into and out of each feed-forward row of a block, with its bias, `[F]`."""
+    """Return the L1 norm of each feed-forward row of a block, `[F]`: its input weights, its bias and its output weights."""
     return block.fc1.weight.abs().sum(1) + block.fc1.bias.abs() + block.fc2.weight.abs().sum(0)
 
 
 def remove_rows(model, num_removed):
-    """Remove the rows with the smallest norms from each block.
+    """Remove the feed-forward rows with the smallest norms from each block.
 
     Args:
         model: a model with `blocks`.
@@ -58,9 +58,12 @@ def prune_rows(
     optimization,
     seed,
 ):
-    """Stage: remove `rows_per_layer` rows from each block per step.
+    """Stage: in each step, remove `rows_per_layer` feed-forward rows from every block, and train.
 
-    The other arguments are explained in `compress_encoder`.
+    Args:
+        rows_per_layer: number of rows that each feed-forward layer loses in each step (not the number that is left).
+
+    The other arguments are explained at the top of `speech2unit.recipes.compress_encoder`.
     """
     torch.manual_seed(seed)
     student = load_student(

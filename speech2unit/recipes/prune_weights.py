@@ -1,6 +1,8 @@
-"""Weight pruning: set the smallest weights of all blocks to 0, more of them at each step, and train the others after each step.
+"""Weight pruning: set the smallest weights of all blocks to 0, more of them in each step, and train the others after each step.
 
-**Source:** arXiv 2211.09949: global unstructured pruning by magnitude, the sparsities, the test of convergence. Biases are kept.
+Biases are never pruned.
+
+**Source:** arXiv 2211.09949: global unstructured pruning by magnitude, its sparsities and its test of convergence.
 """
 
 import torch
@@ -11,7 +13,7 @@ from speech2unit.recipes.compress_encoder import load_student, save_student, shr
 
 
 class Masked(nn.Module):
-    """Parametrization of a weight: elements that the mask removes stay 0 during training."""
+    """Parametrization of a weight that keeps the masked elements at 0 during training."""
 
     def __init__(self, mask):
         super().__init__()
@@ -23,7 +25,7 @@ class Masked(nn.Module):
 
 
 def prunable_layers(model):
-    """Return name → linear layer of the matrices of all blocks; a factorized matrix counts as its two linear layers."""
+    """Return a dict from name to linear layer for the matrices of all blocks. A factorized matrix has two linear layers."""
     modules_of_matrices = set()
     for block in model.blocks:
         for matrix in block.matrices.values():
@@ -62,10 +64,10 @@ def has_converged(curve, *, smoothing, window_updates, max_fall_nats):
     """Return whether the smoothed training loss has almost stopped falling.
 
     Args:
-        curve: rows of `storage.schemas.TRAINING`. A row of the training loss is the mean since the row before it.
-        smoothing: decay rate per update of the moving average of the training loss.
+        curve: rows of `storage.schemas.TRAINING`. Each row of the training loss is the mean since the previous such row.
+        smoothing: decay rate per update of the moving average of the training loss, from 0 to 1.
         window_updates: number of updates over which the fall is measured.
-        max_fall_nats: largest fall that counts as convergence.
+        max_fall_nats: largest fall of the average, in nats, that counts as convergence.
     """
     average = None
     last_update = 0
@@ -104,12 +106,15 @@ def prune_weights(
     """Stage: prune the parent to each sparsity in turn; the pruned tensors are stored without their zeros.
 
     Args:
-        sparsities: fraction of the prunable weights that is 0 after each step.
-        convergence: settings of `has_converged`. Training after a step is repeated until it has converged.
+        sparsities: list with the fraction of the prunable weights that is 0 after each step, from 0 to 1.
+        convergence: when the repeated training after a step ends, see `has_converged`:
+            smoothing: decay rate per update of the moving average of the training loss, from 0 to 1.
+            window_updates: number of updates over which the fall of the average is measured.
+            max_fall_nats: largest fall of the average, in nats, that counts as convergence.
         max_rounds: largest number of trainings after a step.
-        num_updates: number of updates per training.
+        num_updates: number of updates of one training.
 
-    The other arguments are explained in `compress_encoder`.
+    The other arguments are explained at the top of `speech2unit.recipes.compress_encoder`.
     """
     torch.manual_seed(seed)
     student = load_student(

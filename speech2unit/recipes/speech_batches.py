@@ -1,4 +1,4 @@
-"""Speech for the training of an encoder: which utterances, in which batches, and which segment of each."""
+"""Choose the speech to train an encoder on: utterances, their batches, and a segment of each utterance."""
 
 from pathlib import Path
 
@@ -14,7 +14,15 @@ SORTED_UTTERANCES = 1500  # number of utterances that are sorted by length toget
 
 
 def training_rows(manifests, roots):
-    """Yield path and manifest row of the training utterances of several corpora, without copies at other speeds."""
+    """Yield the training utterances of several corpora, without copies at other speeds.
+
+    Args:
+        manifests: list of tables of `MANIFEST`, one per corpus.
+        roots: root folder of each corpus.
+
+    Yields:
+        Pairs (path of the audio, manifest row).
+    """
     for manifest, root in zip(manifests, roots):
         for row in tables.read(manifest, MANIFEST).to_pylist():
             if row["split"] == "train" and row["speed"] == 1:
@@ -22,18 +30,18 @@ def training_rows(manifests, roots):
 
 
 def split_off_dev(rows, dev_fraction, seed):
-    """Split utterances at random into some for the dev loss and some for training.
+    """Split utterances at random into two parts, for the dev loss and for training.
 
     Args:
         rows: list of utterances.
-        dev_fraction: fraction of them for the dev loss, rounded down to whole utterances.
+        dev_fraction: fraction of the utterances for the dev loss, from 0 to 1; their number is rounded down.
         seed: seed of the split.
 
     Returns:
-        Two lists, dev and training utterances.
+        Two lists, the utterances for the dev loss and those for training.
 
     Raises:
-        ValueError: if one of them would be empty.
+        ValueError: if one of the two lists would be empty.
     """
     order = np.random.default_rng(seed).permutation(len(rows))
     num_dev = int(len(rows) * dev_fraction)
@@ -51,15 +59,16 @@ def split_off_dev(rows, dev_fraction, seed):
 
 
 def batches_by_length(rows, max_frames_per_batch, max_frames, rng, hop_length=HOP_SAMPLES):
-    """Yield endless batches of positions in `rows`; the utterances of a batch have similar lengths.
+    """Yield batches without end, as positions in `rows`. The utterances of a batch have similar lengths.
 
-    An utterance that is n times as long as a crop comes about n / 2 times per epoch, and at least once.
+    Long utterances come more often, since only a crop of them is used at a time: an utterance that is n times as long as a crop
+    comes about n / 2 times per epoch, and at least once.
 
     Args:
-        rows: list of path and manifest row.
-        max_frames_per_batch: number of frames with which a batch ends.
+        rows: list of (path of the audio, manifest row) pairs.
+        max_frames_per_batch: number of frames that a batch has, approximately; longer utterances count as crops.
         max_frames: length of a crop in frames.
-        rng: NumPy random generator.
+        rng: `numpy.random.Generator`.
         hop_length: samples per frame.
     """
     num_frames = np.array([row["num_samples"] // hop_length for _, row in rows])
@@ -76,7 +85,7 @@ def batches_by_length(rows, max_frames_per_batch, max_frames, rng, hop_length=HO
 
 
 def read_waveforms(rows):
-    """Yield the waveform `[N]` (float32, 16 kHz) and the manifest row of each utterance in a list of path and row."""
+    """Yield the waveform `[N]` (float32, 16 kHz) and the manifest row of each (path, manifest row) pair."""
     for path, row in rows:
         yield read_utterance(path, row, sample_rate=SAMPLE_RATE_HZ), row
 

@@ -21,8 +21,8 @@ def extract_members(archive, targets):
         targets: base name of a member → path to write it to.
 
     Raises:
-        ValueError: a name is missing or occurs twice; a member is a link or a device, or has a path outside of the archive's
-            own folder; or the archive grows more than `MAX_RATIO` times.
+        ValueError: if a name is missing or occurs twice, if a member is a link or a device or has a path outside of the
+            archive's own folder, or if the unpacked archive is more than `MAX_RATIO` times as large.
     """
     try:
         _extract(archive, targets)
@@ -52,7 +52,7 @@ class _Limited:
 
 
 def _extract(archive, targets):
-    """Do what `extract_members` says; raise `TarError` for any forbidden member."""
+    """Extract as `extract_members` does. Raises `TarError` if a member is forbidden."""
     limit = max(MAX_RATIO * Path(archive).stat().st_size, MIN_LIMIT_BYTES)
     extracted = []
     with gzip.open(archive) as stream, tarfile.open(fileobj=_Limited(stream, limit), mode="r|") as members:

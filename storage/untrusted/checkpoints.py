@@ -1,7 +1,7 @@
 """Tensors in foreign files: PyTorch's .pt and .pth (zip, and the older sequence of pickles), safetensors, .npy, joblib's km.bin.
 
 Only values are read. Nothing in a file is run (see `unpickling`), and no model is built from a checkpoint's own settings, which
-fairseq would evaluate. Files are mapped into memory, so that unused parts, such as the state of an optimiser, are never
+fairseq would evaluate. Files are mapped into memory, so that unused parts, such as the state of an optimizer, are never
 loaded. A file cannot make this module write anything, or reserve more memory than the file's size.
 """
 
@@ -38,7 +38,7 @@ def check_hashes(paths, expected):
         expected: their hexadecimal SHA-256 in the same order, `-` for an unknown one. An empty list checks nothing.
 
     Raises:
-        ValueError: a file has another SHA-256.
+        ValueError: if a file has another SHA-256.
     """
     for path, expected_hash in zip(paths, expected):
         if expected_hash == "-":
@@ -65,7 +65,7 @@ def read_tensors(path):
         bytes; changing them does not change the file.
 
     Raises:
-        ValueError: the file is damaged or contains anything else than tensors and plain values.
+        ValueError: if the file is damaged or contains anything other than tensors and plain values.
     """
     with _only_tensors(path):
         mapped = _map(path)
@@ -81,10 +81,12 @@ def read_tensors(path):
 
 
 def read_weights(path):
-    """Return the state dict in a checkpoint, name → dense tensor; all tensors of the file if it has no known layout.
+    """Return the state dict in a checkpoint: a dict from name to dense tensor.
+
+    If the layout of the file is not known, this has all tensors of the file.
 
     Raises:
-        ValueError: see `read_tensors`.
+        ValueError: if `read_tensors` refuses the file.
     """
     tensors = read_tensors(path)
     for key in STATE_DICT_KEYS:
@@ -99,7 +101,7 @@ def read_array(path):
     """Return the array in a .npy file as a tensor.
 
     Raises:
-        ValueError: the file is damaged or holds anything else than floating-point numbers.
+        ValueError: if the file is damaged or holds anything other than floating-point numbers.
     """
     import torch
 
@@ -114,7 +116,7 @@ def read_centroids(path):
     """Return the centroids `[K, D]`, float32, of a scikit-learn KMeans or MiniBatchKMeans that joblib or pickle wrote.
 
     Raises:
-        ValueError: the file is damaged, or holds no such model or values that are not finite.
+        ValueError: if the file is damaged, has no such model, or has values that are not finite.
     """
     with _only_tensors(path):
         model = _ArrayUnpickler(io.BytesIO(_codebook_bytes(path))).load()

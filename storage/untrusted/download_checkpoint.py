@@ -29,11 +29,11 @@ def fetch(url, part, timeout_seconds):
 
     Args:
         url: address of the file.
-        part: file object, open for appending and reading, with the bytes received so far.
+        part: file object, open for appending and reading, which has the bytes received so far.
         timeout_seconds: time to wait for the server.
 
     Raises:
-        requests.RequestException: the request failed.
+        requests.RequestException: if the request failed.
     """
     position = part.seek(0, os.SEEK_END)
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={position}-"} if position else {})
@@ -55,7 +55,7 @@ def check(part, sha256):
         sha256: its hexadecimal SHA-256, or `-` if that is unknown.
 
     Raises:
-        WrongContent: the file is empty, is a web page or has another hash.
+        WrongContent: if the file is empty, is a web page or has another hash.
     """
     part.flush()
     part.seek(0)
@@ -104,18 +104,18 @@ def download(url, part, *, sha256, num_attempts, pause_seconds, timeout_seconds)
 
 
 def download_checkpoint(*, file, address, sha256, num_attempts, pause_seconds, timeout_seconds):
-    """Stage: download a published file unless it is there with the right hash.
+    """Stage: download a published file, unless it already exists with the right hash.
 
     Args:
         file: path to write it to; its name is also its name on the server.
         address: URL of the folder on the server; empty if the user must copy the file there.
-        sha256: hexadecimal SHA-256, or `-` if that is unknown. Then any file that is there is kept.
+        sha256: hexadecimal SHA-256, or `-` if it is unknown; then an existing file is kept without a check.
         num_attempts: largest number of attempts.
         pause_seconds: pause after the first attempt, which doubles after each.
         timeout_seconds: time to wait for the server in each attempt.
 
     Raises:
-        ValueError: the download failed, there is no address, or another process is downloading the file.
+        ValueError: if the download failed, there is no address, or another process is downloading the file.
     """
     file = Path(file)
     if file.exists() and sha256 in ("-", files.sha256(file)):

@@ -10,16 +10,16 @@ def rename_tensors(architecture, names, tensors, expected_shapes, sizes):
 
     Args:
         architecture: its name, for the error message.
-        names: checkpoint's name → our name, empty for a tensor that is left out.
-        tensors: checkpoint's name → tensor.
-        expected_shapes: our name → shape.
-        sizes: the settings that the shapes follow from, for the error message.
+        names: dict from the name in the checkpoint to our name, which is empty for a tensor that is left out.
+        tensors: dict from the name in the checkpoint to the tensor.
+        expected_shapes: dict from our name to the shape.
+        sizes: the settings that determine the shapes, for the error message.
 
     Returns:
-        Our name → tensor, and the rows of `storage.schemas.LOAD_REPORT`.
+        A dict from our name to the tensor, and the rows of `storage.schemas.LOAD_REPORT`.
 
     Raises:
-        ValueError: tensors are missing, unexpected or have another shape; the message lists them.
+        ValueError: if tensors are missing, unexpected or have another shape; the message lists them.
     """
     renamed = {name: tensors[source] for source, name in names.items() if name}
     counts = Counter(names.values())

@@ -1,8 +1,8 @@
 """Read foreign pickles without running them.
 
 A pickle is a program that can call any importable function. This unpickler imports nothing. It calls only the few functions in
-`REBUILD`, which are in this module or harmless. A tensor becomes a `TensorRecord`, which says where its values are in the file. An
-object of a class in `INERT` becomes an `Inert`, which only stores what the pickle gives it. Every other name is refused: an
+`REBUILD`, which are in this module or harmless. A tensor becomes a `TensorRecord`, which says where its values are in the file.
+An object of a class in `INERT` becomes an `Inert`, which only stores what the pickle gives it. Every other name is refused: an
 allow-list is safe, whereas lists of forbidden names have been bypassed.
 """
 
@@ -130,10 +130,10 @@ class TensorRecord:
 def checked_sizes(value):
     """Return a sequence of at most `MAX_DIMENSIONS` non-negative integers as a tuple; refuse anything else.
 
-    The types are checked because Python can multiply other things than numbers: `[0] * 10**9` is a huge list.
+    The types are checked because Python also multiplies lists: `[0] * 10**9` would be a huge one.
 
     Raises:
-        pickle.UnpicklingError: `value` is something else.
+        pickle.UnpicklingError: if `value` is anything else.
     """
     if type(value) in (tuple, list) and len(value) <= MAX_DIMENSIONS and all(type(n) is int and 0 <= n < 2**63 for n in value):
         return tuple(value)
@@ -158,7 +158,7 @@ def _mapping(items=(), *_):
 
 
 def add_plain_items(mapping, pairs):
-    """Add the pairs with plain keys to `mapping` and return it. Other keys are dropped: nested tuples can take forever to hash."""
+    """Add the pairs with plain keys to `mapping` and return it. Other keys are dropped: some take forever to hash."""
     for key, value in pairs:
         if type(mapping) is Inert or type(key) in PLAIN_KEYS:
             mapping[key] = value
@@ -210,7 +210,7 @@ class Budget:
         self.bytes_left -= size
 
     def read(self, size):
-        """Return exactly `size` bytes; raise `UnpicklingError` if the file or the budget ends before."""
+        """Return exactly `size` bytes; raise `UnpicklingError` if the file or the budget ends earlier."""
         self.spend(size)
         data = self.file.read(size)
         if len(data) < size:

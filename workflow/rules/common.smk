@@ -30,7 +30,7 @@ FEATURES_FILE = FEATURES_FILE if config["keep_features"] else temp(FEATURES_FILE
 
 
 def from_rows(look_up, *arguments):
-    """Make an input or params function of a look-up: `look_up(ROWS, config, wildcards, *arguments)`."""
+    """Turn a look-up into an input or params function, which calls `look_up(ROWS, config, wildcards, *arguments)`."""
 
     def look_up_for(wildcards):
         try:
@@ -42,7 +42,7 @@ def from_rows(look_up, *arguments):
 
 
 def external_files(look_up, *arguments):
-    """Make an input function of a look-up whose files are not made by a rule, or are kept out of the storage for results.
+    """Turn a look-up into an input function. This is for files that no rule makes, or that are not in the storage for results.
 
     A path with an address (s3://…) is read from there, any other path from the local disk.
     """
@@ -55,7 +55,10 @@ def external_files(look_up, *arguments):
 
 
 def find_corpus_source(wildcards):
-    """Input function: the files that a corpus's manifest is made from. Only now is it known whether this is a dry run."""
+    """Input function: the files that the manifest of a corpus is made from.
+
+    It calls `external_files` late, because only then is it known whether this is a dry run.
+    """
     return external_files(corpus_source, workflow.dryrun)(wildcards)
 
 
@@ -65,7 +68,10 @@ def output_patterns(wildcards):
 
 
 def refuse_unknown_name(wildcards):
-    """Input function of a path in results/ that nothing makes. Raises an error with the unknown name; Snakemake knows the path only."""
+    """Input function of a path in results/ that no rule makes.
+
+    It raises an error that names the unknown row. Snakemake's own error would only have the path.
+    """
     if not Path("results", wildcards.unknown).exists():
         raise WorkflowError(str(unknown_name(wildcards.unknown, ROWS)))
     return []

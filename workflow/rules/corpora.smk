@@ -1,4 +1,4 @@
-# From a corpus, or one made here, to its manifest.
+# Manifests of corpora, and corpora that are made here.
 
 
 from workflow.scripts.lookups.corpora import (

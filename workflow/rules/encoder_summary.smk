@@ -1,4 +1,4 @@
-# What an encoder is worth: results/encoders/summary.parquet.
+# Costs and quality of encoders: results/encoders/summary.parquet.
 
 
 from workflow.scripts.lookups.encoders import (

@@ -1,8 +1,8 @@
-# What jobs ask for beyond numbers.
+# Functions for the resources of jobs that are not plain numbers.
 
 
 def memory(megabytes):
-    """Resource function: so much memory, and as much again at each further attempt (`retries` of a profile)."""
+    """Return a resource function: memory of `megabytes` times the number of the attempt (`retries` of a profile)."""
 
     def mem_mb(wildcards, attempt):
         return megabytes * attempt

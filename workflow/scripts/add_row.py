@@ -63,10 +63,10 @@ def add_row(table, assignments, file=None, configfiles=(), is_dry_run=False):
         is_dry_run: check the row, but leave the file as it is.
 
     Returns:
-        what to tell the user.
+        The message to the user.
 
     Raises:
-        ValueError: about the first mistake.
+        ValueError: if the row is wrong; the message is about the first mistake.
     """
     config = load_config(configfiles)
     files = table_files(config, table)
@@ -90,7 +90,7 @@ def add_row(table, assignments, file=None, configfiles=(), is_dry_run=False):
 
 
 def parse_cells(table, assignments, file):
-    """Return column → cell from texts `column=cell`."""
+    """Return a dict from column to cell, from texts `column=cell`."""
     columns = load_schema_columns(table)
     cells = {}
     for assignment in assignments:
@@ -133,7 +133,7 @@ def parse_cells(table, assignments, file):
 
 
 def append_row(text, row, file):
-    """Return the text of a table with one more row, with the line ends that the text has."""
+    """Return the text of a table with one more row. The line ends are those of the text."""
     (_, header), *_ = split_lines(file, text)
     newline = "\r\n" if "\r\n" in text else "\n"
     line = "\t".join(row.get(column, "") for column in header)
@@ -181,7 +181,7 @@ def _check_complete(table, row, file):
 
 
 def _report(table, row, given_cells, file, is_in_config, configfiles, is_dry_run):
-    """Return what the row is, what its cells mean and what to do next."""
+    """Return a text that shows the row, the meaning of its cells, and the next commands."""
     header, cells = without_empty_columns(list(row), [list(row.values())])
     done = f"{file} would get this row (dry run):" if is_dry_run else f"{file} has this new row:"
     parts = [done, "", aligned(header, cells, INDENT), "", "What the cells mean:", ""]

@@ -8,8 +8,8 @@ def aligned(header, rows, indent=""):
     """Return rows of cells as text whose columns are aligned.
 
     Args:
-        header: names of the columns.
-        rows: lists of cells.
+        header: list with the names of the columns.
+        rows: list of rows, each a list of cells.
         indent: text before every line.
     """
     lines = [header, *rows]

@@ -1,4 +1,4 @@
-"""What the files of speech2unit/encoders/architectures/ declare, read without importing them: importing PyTorch takes seconds."""
+"""Find out what the files of speech2unit/encoders/architectures/ define, without importing them, which takes seconds."""
 
 import ast
 import functools
@@ -8,12 +8,12 @@ FOLDER = Path(__file__).parents[2] / "speech2unit/encoders/architectures"
 
 
 def architectures_with(name):
-    """Return the architectures whose files define a function or constant `name`."""
+    """Return the names of the architectures whose files define a function or constant `name`."""
     return [architecture for architecture, definitions in _definitions().items() if name in definitions]
 
 
 def constants(name):
-    """Return architecture → value of the constant `name`, of all architectures that have it."""
+    """Return a dict from each architecture that has the constant `name` to its value."""
     return {architecture: ast.literal_eval(_definitions()[architecture][name].value) for architecture in architectures_with(name)}
 
 

@@ -1,4 +1,4 @@
-"""What the columns of a table mean, which cells they take, and their defaults: from the table's schema."""
+"""The meaning, allowed cells and default of each column of a table in config/, from the schema of the table."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ class Column:
     """A column of a table.
 
     Attributes:
-        name: in the header.
-        meaning: one or two sentences.
-        cells: the cells it takes, in words.
-        default: the cell of a row that does not say otherwise; None if there is no such cell, or if it depends on other cells.
+        name: name in the header.
+        meaning: meaning of its cells, one or two sentences.
+        cells: allowed cells, in words.
+        default: cell that a row gets if the user gives none; None if the user must give one, or if it depends on other cells.
         conditional_defaults: defaults that depend on other cells.
     """
 
@@ -27,7 +27,7 @@ class Column:
     conditional_defaults: tuple[str, ...]
 
     def default_in_words(self):
-        """Return the default for a list of columns: `freq`, `(empty)`, `metadata.csv or (empty)`, or nothing."""
+        """Return the default as text: `freq`, `(empty)`, `metadata.csv or (empty)`; an empty text if there is none."""
         defaults = [*self.conditional_defaults, *([] if self.default is None else [self.default])]
         return " or ".join(cell or "(empty)" for cell in dict.fromkeys(defaults))
 
@@ -58,14 +58,14 @@ def columns_of(table):
 
 
 def fill_in_defaults(table, cells):
-    """Return a row whose missing cells have their defaults, if they have any.
+    """Return a row in which missing cells have their defaults, if they have any.
 
-    A default may depend on other cells: the schema has it, or the only cell it allows (`const`), in the `then` or `else` of a
-    condition. Such a default wins over that of the column.
+    A default may depend on other cells. In the schema, it is then in the `then` or `else` of a condition, as `default`, or as
+    `const` if only one cell is allowed. It takes precedence over the default of the column.
 
     Args:
         table: name of the table.
-        cells: column → text.
+        cells: dict from column to cell.
     """
     schema = load_schema(schema_path(table))
     defaults = {name: cell["default"] for name, cell in schema["properties"].items() if "default" in cell}
@@ -78,7 +78,7 @@ def fill_in_defaults(table, cells):
 
 
 def _cells_in_words(table, column, cell):
-    """Say in words which cells a column takes."""
+    """Return the allowed cells of a column in words."""
     is_list = "comma-separated" in cell.get("form", "")
     targets = [target for source, name, target in REFERENCES if (source, name) == (table, column)]
     sections = [section for source, name, _, section in PRESETS if (source, name) == (table, column)]

@@ -2,24 +2,33 @@
 
 
 def compared_encoders(rows, config):
-    """Return the encoders of config.encoders, then those of their parents that are not among them."""
+    """Return the names in config.encoders, followed by those of their parents that are not among them.
+
+    Args:
+        rows: dict from the name of each table to its `Table`.
+        config: the merged config.
+    """
     parents = [rows["encoders"][name]["parent"] for name in config["encoders"]]
     return list(dict.fromkeys([*config["encoders"], *filter(None, parents)]))
 
 
 def encoder_codebook(encoder, rows):
-    """Return the first codebook on an encoder, which evaluates it, or None."""
+    """Return the name of the first codebook on an encoder, which is used to evaluate it; None if it has no codebook."""
     return next((name for name, row in rows["codebooks"].items() if row["encoder"] == encoder), None)
 
 
 def encoder_tasks(rows, config):
     """Return the tasks that evaluate each encoder.
 
-    They are the first of config.tasks on the units of the encoder, and the tasks that repeat it: the same in everything but the
-    seed of the unit LM.
+    These are the first task of config.tasks on the units of the encoder, and its repetitions: tasks that differ from it only in
+    the seed of the unit LM.
+
+    Args:
+        rows: dict from the name of each table to its `Table`.
+        config: the merged config.
 
     Returns:
-        encoder of `compared_encoders` → names of tasks.
+        A dict from each name of `compared_encoders` to a list of names of tasks.
     """
     tasks_of = {name: [] for name in compared_encoders(rows, config)}
     for task in rows["tasks"].expand_names(config["tasks"]):
@@ -30,10 +39,14 @@ def encoder_tasks(rows, config):
 
 
 def confounders(rows, config):
-    """Return what else differs between an encoder's tasks and those of its parent, besides the encoder.
+    """Return the settings, other than the encoder, in which an encoder's tasks differ from those of its parent.
+
+    Args:
+        rows: dict from the name of each table to its `Table`.
+        config: the merged config.
 
     Returns:
-        encoder of config.encoders, if it and its parent have tasks → names of the settings that differ.
+        A dict from each name in config.encoders to the names of these settings, if the encoder and its parent have tasks.
     """
     tasks_of = encoder_tasks(rows, config)
     differing = {}
@@ -52,7 +65,7 @@ def confounders(rows, config):
 
 
 def _is_repetition(task, tasks, rows, config):
-    """Whether a task equals the first of `tasks` in all but the seed of its unit LM, which none of them has."""
+    """Return whether a task differs from the first of `tasks` only in the seed of its unit LM, and none of them has this seed."""
     has_same_units = _ulm(task, rows)["codebook"] == _ulm(tasks[0], rows)["codebook"]
     has_new_seed = not _ulm_seeds([task], rows) & _ulm_seeds(tasks, rows)
     return has_same_units and has_new_seed and _settings(task, rows, config) == _settings(tasks[0], rows, config)

@@ -9,7 +9,7 @@ from storage.errors import data_error
 from workflow.scripts.renamed_keys import new_name, renamed_error
 from workflow.scripts.schema_checks import ROOT, check, check_finite
 
-MERGE_TAG = "tag:yaml.org,2002:merge"  # of the key `<<`
+MERGE_TAG = "tag:yaml.org,2002:merge"  # tag of the key `<<`
 
 
 def default_config(root=ROOT):
@@ -30,7 +30,7 @@ def load_config(files=(), root=ROOT):
 
 
 def _merge(settings, changes):
-    """Replace values of nested settings in place; only mappings are merged."""
+    """Change nested settings in place. Mappings are merged, other values replaced."""
     for name, value in changes.items():
         if isinstance(value, dict) and isinstance(settings.get(name), dict):
             _merge(settings[name], value)
@@ -39,10 +39,15 @@ def _merge(settings, changes):
 
 
 def check_config(config, schema_path, files):
-    """Check the YAML files for duplicate keys and the merged config against its schema.
+    """Check the YAML files for duplicate keys, and the merged config against its schema.
+
+    Args:
+        config: the merged config.
+        schema_path: file of its JSON Schema.
+        files: paths of a user's own config files.
 
     Raises:
-        ValueError: about the first problem, with the nearest valid key.
+        ValueError: if a key is duplicate, unknown or renamed, or a value is not allowed. The message names the nearest valid key.
     """
     for file in files:
         with open(file) as stream:

@@ -57,7 +57,7 @@ def table_of(path, names):
 
 
 def rule_outputs(root=ROOT):
-    """Return path pattern of an output → names of the rules that make it, from the text of workflow/rules/."""
+    """Return a dict from the path pattern of each output to the names of its rules, from the text of workflow/rules/."""
     outputs = {}
     for file in sorted((root / "workflow/rules").glob("*.smk")):
         constants = dict(re.findall(r'^([A-Z_]+) = f?"(results/[^"]+)"$', file.read_text(), re.MULTILINE)) | {"RUN": SUPERB_RUN}
@@ -71,7 +71,7 @@ def rule_outputs(root=ROOT):
 
 
 def result_tables():
-    """Markdown of every table of results/: its files, its key and its columns."""
+    """Return Markdown about every table of results/: its files, its key and its columns."""
     schemas = all_schemas()
     paths = {name: [] for name in schemas}
     for path in [*rule_outputs(), *_feature_files()]:
@@ -91,17 +91,17 @@ def result_tables():
 
 
 def _place(paths):
-    """Sort key of a table: the folders of results/ in the order of the data flow."""
+    """Return the sort key of a table: its folder of results/, in the order of the data flow."""
     return min((next(i for i, folder in enumerate(FOLDERS) if path.startswith(folder)), path) for path in paths)
 
 
 def _feature_files(root=ROOT):
-    """Paths that a rule takes from a constant of workflow/rules/common.smk."""
+    """Return the paths that a rule takes from a constant of workflow/rules/common.smk."""
     return re.findall(r'^FEATURES_FILE = "([^"]+)"', (root / "workflow/rules/common.smk").read_text(), re.MULTILINE)
 
 
 def config_columns():
-    """Markdown of the columns of the tables in config/, from workflow/schemas/."""
+    """Return Markdown about the columns of the tables in config/, from workflow/schemas/."""
     parts = []
     for table in TABLES:
         description = load_schema(schema_path(table))["description"]
@@ -111,7 +111,7 @@ def config_columns():
 
 
 def included_models():
-    """Markdown of the encoders of config/encoders.tsv, with the codebooks and unit LMs on them."""
+    """Return Markdown about the encoders of config/encoders.tsv, with the codebooks and unit LMs on them."""
     with contextlib.chdir(ROOT):
         tables = read_rows(default_config(), ROOT / "workflow/schemas")
     codebooks, ulms = tables["codebooks"], tables["ulms"]
@@ -125,7 +125,7 @@ def included_models():
 
 
 def _origin(encoder):
-    """Say where an encoder of config/encoders.tsv comes from."""
+    """Return a text that says where an encoder of config/encoders.tsv comes from."""
     if encoder["checkpoint"]:
         return f"published, `{encoder['checkpoint']}`"
     if encoder["parent"]:
@@ -138,7 +138,7 @@ def _codes(names):
 
 
 def settings():
-    """Markdown of every setting of config.yaml and of the presets, from their comments and config.schema.yaml."""
+    """Return Markdown about every setting of config.yaml and of the presets, from their comments and config.schema.yaml."""
     schema = load_schema(ROOT / "workflow/schemas/config.schema.yaml")
     files = re.findall(r'^configfile: "(.+)"', (ROOT / "Snakefile").read_text(), re.MULTILINE)
     return "\n".join(part for file in files for part in _file_settings(file, schema))
@@ -165,7 +165,7 @@ HEAD = ("key", "value", "allowed", "meaning")
 
 
 def _preset_section(commented, name, section, about, rule):
-    """A section of presets: what each is and changes, then the keys that all of them have."""
+    """Return Markdown about a section of presets: each preset and its differences, then the keys that all of them have."""
     presets = list(yaml_comments.pairs(section))
     by_node = {id(value): key.value for key, value in presets}
     values = commented.values[name]
@@ -182,7 +182,7 @@ def _preset_section(commented, name, section, about, rule):
 
 
 def _changes(preset, base):
-    """Return dotted key → value of what a preset has otherwise than the one that it is based on."""
+    """Return the differences of a preset from the one that it is based on, as a dict from dotted key to value."""
     changes = {}
     for key, value in preset.items():
         if isinstance(value, dict) and isinstance(base.get(key), dict):
@@ -193,7 +193,7 @@ def _changes(preset, base):
 
 
 def _setting_rows(commented, nodes, values, rule):
-    """(key, value, allowed, meaning) of every setting below mapping nodes that have the same keys, nested ones dotted."""
+    """Return (dotted key, value, allowed values, meaning) of every setting below mapping nodes that have the same keys."""
     comments = {}
     for node in nodes:
         _collect(commented, node, "", comments)
@@ -210,7 +210,7 @@ def _setting_rows(commented, nodes, values, rule):
 
 
 def _collect(commented, node, prefix, comments):
-    """Add dotted key → comment of a mapping node and of all below it; a comment that is there already stays."""
+    """Add the comments of a mapping node and of all nodes below it to a dict from dotted key; existing comments stay."""
     if (base := yaml_comments.merged(node)) is not None:
         _collect(commented, base, prefix, comments)
     for key, value in yaml_comments.pairs(node):
@@ -221,14 +221,14 @@ def _collect(commented, node, prefix, comments):
 
 
 def _property(rule, path):
-    """Return the schema of a dotted key below a schema; empty where it does not say."""
+    """Return the schema of a dotted key below a schema; an empty dict if it has none."""
     for part in path.split("."):
         rule = rule.get("properties", {}).get(part, {})
     return rule
 
 
 def _allowed(rule):
-    """Say in words which values a schema allows."""
+    """Return the values that a schema allows, in words."""
     if "enum" in rule:
         return ", ".join(f"`{_plain(value)}`" for value in rule["enum"])
     if "const" in rule:
@@ -258,7 +258,7 @@ def _number(rule, name):
 
 
 def _plain(value):
-    """A value as one writes it in YAML, on one line."""
+    """Return a value as text in YAML, on one line."""
     text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True, sort_keys=False)
     return text.removesuffix("\n").removesuffix("\n...")
 
@@ -271,7 +271,7 @@ def _shown(value):
 
 
 def _table(head, rows):
-    """A Markdown table; columns in which every cell is empty are left out."""
+    """Return a Markdown table without the columns whose cells are all empty."""
     kept = [i for i in range(len(head)) if i == 0 or any(row[i] for row in rows)]
     lines = [[head[i] for i in kept], ["---"] * len(kept)]
     lines += [[_cell(str(row[i])) for i in kept] for row in rows]
@@ -279,7 +279,7 @@ def _table(head, rows):
 
 
 def _cell(text):
-    """Escape what Markdown would take for the border of a cell or, outside of code, for HTML (such as `<s>`)."""
+    """Escape characters that Markdown reads as the border of a cell or, outside of code, as HTML (such as `<s>`)."""
     parts = text.replace("|", "\\|").split("`")
     return "`".join(part if i % 2 else part.replace("<", "&lt;") for i, part in enumerate(parts))
 
@@ -293,7 +293,7 @@ PARTS = {  # page → name of a generated part → the function that returns its
 
 
 def generated(page):
-    """Return the text of a page with its generated parts made again. Raises `ValueError` where a mark is missing."""
+    """Return the text of a page with its generated parts made again. Raises `ValueError` if a mark is missing."""
     text = (ROOT / page).read_text()
     for name, make in PARTS[page].items():
         begin, end = f"<!-- generated: {name} -->\n", f"<!-- end of {name} -->"
@@ -310,7 +310,7 @@ def stale_pages():
 
 
 def main():
-    """Write or check the pages; the exit status of a check is 1 where one is out of date."""
+    """Write or check the pages. The exit status of a check is 1 if a page is out of date."""
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__.split("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail where a page is out of date")
     stale = stale_pages()

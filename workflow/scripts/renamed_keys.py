@@ -4,8 +4,8 @@ import re
 
 from storage.errors import data_error
 
-# Old place → new name. A place begins with a section of the config or the name of a table; `*` is any text, such as the name
-# of a preset; in a new name it is the same text.
+# Old place → new name. A place begins with a section of the config or the name of a table. In a place, `*` stands for any text,
+# such as the name of a preset; in a new name, it stands for the same text.
 RENAMED = {
     "synthesize_commands.sample_rate": "synthesize_commands.clip.sample_rate",
     "synthesize_commands.clip_seconds": "synthesize_commands.clip.seconds",
@@ -151,12 +151,12 @@ RENAMED = {
 
 
 def new_name(place):
-    """Return the new name of what was at `place`, or None if it was never renamed.
+    """Return the new name of the key, preset, value or row at `place`, or None if it was never renamed.
 
     Args:
-        place: dotted path without the leading `config.`: of a key (`tune_prompt.prompt5.adam_betas`), a preset
-            (`tune_encoder.prefix10`), a key and its value (`tune_encoder.full.tuning.method.houlsby`), or a table and its
-            column (`ulms.preset`) or the name of its row (`superb_tasks.KS_asc_prefix10`).
+        place: dotted path without the leading `config.`. It names a key (`tune_prompt.prompt5.adam_betas`), a preset
+            (`tune_encoder.prefix10`), a value (`tune_encoder.full.tuning.method.houlsby`), a column of a table (`ulms.preset`) or
+            a row of a table (`superb_tasks.KS_asc_prefix10`).
     """
     for old, new in RENAMED.items():
         if match := re.fullmatch(re.escape(old).replace(r"\*", "(.*)"), place):

@@ -1,4 +1,4 @@
-"""Folders of results/: the names that they are made of, and an error for a path whose name no row has."""
+"""Folders of results/: the rows whose names they contain, and an error about a path with a name that no row has."""
 
 import re
 
@@ -23,7 +23,7 @@ def wildcard_pattern(table, **cells):
 
 
 def unknown_paths(rows):
-    """Return a regular expression for the paths in results/ that contain a name which no row has."""
+    """Return a regular expression that matches the paths in results/ with a name that no row has."""
     names = {table: "|".join(map(re.escape, rows[table])) for table in rows}
     patterns = [f"(?!({'|'.join([*RESULT_FOLDERS, names['tasks']])})/)[^/]+/.+"]
     for folder, tables in RESULT_FOLDERS.items():

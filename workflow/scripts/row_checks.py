@@ -8,7 +8,7 @@ from workflow.scripts.result_paths import RESULT_FOLDERS
 
 # Architectures with transformer blocks, which tasks of SUPERB can read and tune.
 WITH_BLOCKS = architectures_with("load_trunk")
-# Architectures that pruning, factorising and distilling keep.
+# Architectures that pruning, factorizing and distilling keep.
 SHRINKABLE = architectures_with("OBJECTIVE")
 # Kind of a SUPERB task → architectures of heads that can answer it.
 HEADS_OF = dict(
@@ -16,7 +16,7 @@ HEADS_OF = dict(
     **dict.fromkeys(("ASR", "PR", "SF"), ("linear_ctc", "recurrent_ctc")),
     SD=("diarization",),
 )
-REFERENCES = (  # table, column, table that the column names rows of
+REFERENCES = (  # table, column, table whose rows the column names
     ("encoders", "checkpoint", "checkpoints"),
     ("encoders", "parent", "encoders"),
     ("codebooks", "checkpoint", "checkpoints"),
@@ -33,7 +33,7 @@ REFERENCES = (  # table, column, table that the column names rows of
     ("superb_tasks", "encoder", "encoders"),
     ("superb_tasks", "warm_start", "superb_tasks"),
 )
-PRESETS = (  # table, column, cells of the rows meant, section of the config that has the presets
+PRESETS = (  # table, column, cells that the rows must have, section of the config with the presets
     ("encoders", "preset", dict(recipe="fit_log_mel"), "fit_log_mel"),
     ("encoders", "preset", dict(recipe="pretrain_melhubert"), "pretrain_melhubert"),
     ("encoders", "preset", dict(recipe="distil_layers"), "distil_layers"),
@@ -53,14 +53,14 @@ PRESETS = (  # table, column, cells of the rows meant, section of the config tha
 
 
 def check_rows(rows, config):
-    """Raise an error about the first row that names something unknown or that could only fail later.
+    """Check that every row names only things that exist, and that no row is bound to fail later.
 
     Args:
-        rows: table → completed `Table`.
+        rows: dict from the name of each table to its completed `Table`.
         config: the merged config.
 
     Raises:
-        ValueError: with the file, the row and the nearest valid name.
+        ValueError: if a row is wrong. The message is about the first one, with its file and the nearest valid name.
     """
     _check_references(rows)
     _check_presets(rows, config)
@@ -75,7 +75,7 @@ def check_rows(rows, config):
 
 
 def check_seeds(seeds, place):
-    """Raise an error if a seed is repeated: each seed is another run."""
+    """Check a list of seeds. Raises `ValueError` if a seed is repeated, because each seed is another run."""
     if len({int(seed) for seed in seeds}) < len(seeds):
         raise data_error(
             place,
@@ -87,7 +87,7 @@ def check_seeds(seeds, place):
 
 
 def _check_references(rows):
-    """Every name of a row is the name of a row in the table that the column refers to."""
+    """Check that every name in a column that refers to a table is the name of a row of that table."""
     for table, column, target in REFERENCES:
         for name, row in rows[table].items():
             values = row[column] if isinstance(row[column], list) else [row[column]]
@@ -105,7 +105,7 @@ def _check_presets(rows, config):
 
 
 def _check_parents(encoders):
-    """No encoder is its own ancestor; children keep the architecture and the pseudo-labels of their parents."""
+    """Check that no encoder is its own ancestor, and that encoders keep the architecture and pseudo-labels of their parents."""
     for name, row in encoders.items():
         ancestors = _ancestors(name, encoders)
         if not ancestors:
@@ -147,7 +147,7 @@ def _ancestors(name, encoders):
 
 
 def _check_published_sizes(rows):
-    """A published encoder has sizes: those of a preset, or of a config.json with its weights."""
+    """Check that a published encoder has sizes, from a preset or from a config.json with its weights."""
     for name, row in rows["encoders"].items():
         files = rows["checkpoints"][row["checkpoint"]]["files"] if row["checkpoint"] else []
         if files and not row["preset"] and not any(file.endswith(".json") for file in files):
@@ -161,7 +161,7 @@ def _check_published_sizes(rows):
 
 
 def _check_layers(rows, config):
-    """A codebook reads a layer that its encoder has, if a preset gives the number of layers; log-Mel has layer 0 only."""
+    """Check that a codebook reads a layer that its encoder has, if the number of layers is known. Log-Mel has only layer 0."""
     for name, row in rows["codebooks"].items():
         if not row["encoder"]:
             continue
@@ -189,7 +189,7 @@ def _num_layers(encoder, config):
 
 
 def _check_tasks(rows):
-    """Names of tasks are free, seeds differ, labels are columns of the corpus, and the metric fits them."""
+    """Check that names of tasks are free, seeds differ, labels are columns of the corpus, and the metric fits the labels."""
     for table in ("tasks", "superb_tasks"):
         for name, row in rows[table].items():
             place = rows[table].place(name)
@@ -228,7 +228,7 @@ def _check_metric(row, place):
 
 
 def _check_superb_tasks(rows, heads):
-    """Heads can answer the kind of task, encoders have blocks, and a warm start has the same kind and head."""
+    """Check that the head can answer the kind of task, the encoder has blocks, and a warm start has the same kind and head."""
     tasks = rows["superb_tasks"]
     for name, row in tasks.items():
         head = heads[row["head"]]["head"]
@@ -270,7 +270,7 @@ def _check_superb_tasks(rows, heads):
 
 
 def _check_names_in_config(rows, config):
-    """The tasks and encoders that the config lists have rows."""
+    """Check that the tasks and encoders that the config lists have rows."""
     for table in ("tasks", "superb_tasks", "encoders"):
         for name in config[table]:
             if not set(rows[table].names_of(name)) <= set(rows[table]):
@@ -279,7 +279,7 @@ def _check_names_in_config(rows, config):
 
 
 def _check_probe(corpora, probe):
-    """The linear probe reads a label column of a corpus."""
+    """Check that the linear probe reads a label column of a corpus."""
     if probe["corpus"] not in corpora:
         rule = f"'corpus' must name a row of {corpora.where()}"
         raise _unknown_row("config.probe_encoder.corpus", rule, probe["corpus"], corpora)

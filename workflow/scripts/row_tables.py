@@ -9,11 +9,13 @@ LISTS = ("corpora", "targets", "labels", "metric", "seeds", "source", "files", "
 
 
 class Table(dict):
-    """The rows of one table: name → row, which maps each column to text, or to a list of texts for the columns `LISTS`.
+    """The rows of one table, a dict from name to row.
+
+    A row is a dict from each column to a text or, for the columns `LISTS`, to a list of texts.
 
     Attributes:
-        name: of the table, such as `tasks`.
-        files: the files that hold the rows, as the config names them.
+        name: name of the table, such as `tasks`.
+        files: paths of the files with the rows, as the config names them.
     """
 
     def __init__(self, name, files):
@@ -27,10 +29,13 @@ class Table(dict):
         """Add a row.
 
         Args:
-            name: a name that no other row has.
-            row: the cells.
-            file: where the row is written.
-            written_name: name of the row in the file, if that row stands for several.
+            name: name that no other row has.
+            row: dict of cells.
+            file: file in which the row is written.
+            written_name: name of the row in the file, if that row stands for several rows.
+
+        Raises:
+            ValueError: if another row has this name.
         """
         written_name = written_name or name
         if name in self:
@@ -46,7 +51,7 @@ class Table(dict):
         self._written_name_of[name] = written_name
 
     def place(self, name):
-        """Return where a row is written, for an error message."""
+        """Return the place of a row for an error message: its file and its name there."""
         return f"{self._file_of[name]}, row '{self._written_name_of[name]}'"
 
     def where(self):
@@ -54,15 +59,15 @@ class Table(dict):
         return " or ".join(self.files)
 
     def names_of(self, written_name):
-        """Return the names that a row of the file stands for; a name that no file has stands for itself."""
+        """Return the names of the rows that a row of the file stands for. A name that no file has stands for itself."""
         return [name for name, written in self._written_name_of.items() if written == written_name] or [written_name]
 
     def expand_names(self, names):
-        """Return the names that a list of rows of the files, or of names, stands for, each once."""
+        """Return the names of the rows that a list of names stands for, see `names_of`; each name once."""
         return list(dict.fromkeys(name for written_name in names for name in self.names_of(written_name)))
 
     def expand(self, variants):
-        """Return a table in which each row is replaced by the (name, row) pairs that `variants(name, row)` yields."""
+        """Return a table in which the pairs (name, row) that `variants(name, row)` yields replace each row."""
         expanded = Table(self.name, self.files)
         for written_name, row in self.items():
             for name, variant in variants(written_name, row):
@@ -74,13 +79,13 @@ def read_table(name, files, schema_path, texts=None):
     """Return the checked `Table` of the rows in one or several files.
 
     Args:
-        name: of the table.
+        name: name of the table.
         files: paths of its files.
         schema_path: file of its schema.
-        texts: path of a file → text to read instead of what is in the file.
+        texts: dict from the path of a file to a text that is read in place of the file.
 
     Raises:
-        ValueError: about the first wrong line or cell, or a name that two rows share.
+        ValueError: if a line or a cell is wrong, or two rows have the same name; the message is about the first mistake.
     """
     table = Table(name, files)
     for file in files:
@@ -109,11 +114,16 @@ def parse_cell(column, cell):
 
 
 def split_lines(file, text=None):
-    """Return (line number, cells) of the lines of a table, the header first, without blank lines, comments (#) and byte order mark.
+    """Return (line number, cells) of the lines of a table, the header first.
+
+    Blank lines, comments (#) and a byte order mark are left out.
 
     Args:
         file: path of the table.
-        text: what to read instead of the file.
+        text: text that is read in place of the file; None: the file is read.
+
+    Raises:
+        ValueError: if the file cannot be read or is empty.
     """
     if text is None:
         text = _read_text(file)

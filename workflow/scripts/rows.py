@@ -9,23 +9,25 @@ from workflow.scripts.row_checks import check_rows, check_seeds
 from workflow.scripts.row_tables import read_table
 
 TABLES = ("checkpoints", "corpora", "encoders", "codebooks", "ulms", "tasks", "superb_tasks")
-RECIPE_OF = constants("RECIPE")  # architecture → stage that trains it from scratch
+RECIPE_OF = constants("RECIPE")  # architecture → stage that trains such an encoder from scratch
 
 
 def read_rows(config, schemas, texts=None):
-    """Return table → `Table` of completed rows.
+    """Return a dict from the name of each table to its `Table` of completed rows.
 
-    Completing a row means: paths are formatted; corpora have an `address` if they are fetched; encoders have the `recipe` that
-    makes them; codebooks and unit LMs say whether they are `published`. A row may stand for several: a unit LM with several
-    `seeds` for one unit LM per seed, a task on it for one task per unit LM, a SUPERB task for one task per `tuning`.
+    In completed rows, paths are formatted. Corpora have an `address` if they are fetched, encoders have the `recipe` that makes
+    them, and codebooks and unit LMs have `published`, which says whether they are.
+
+    A row in a file may stand for several rows: a unit LM with several `seeds` stands for one unit LM per seed, a task on it for
+    one task per seed, and a SUPERB task for one task per `tuning`.
 
     Args:
         config: the merged config.
         schemas: folder of the schemas of the tables.
-        texts: path of a table → text to read instead of the file, to check it before it is written.
+        texts: dict from the path of a table to a text that is read in place of the file, to check it before it is written.
 
     Raises:
-        ValueError: about the first wrong row, with its file and cell.
+        ValueError: if a row is wrong. The message is about the first one, with its file and cell.
     """
     rows = {}
     for table in TABLES:
@@ -43,7 +45,7 @@ def read_rows(config, schemas, texts=None):
 
 
 def _ulm_variants(ulms):
-    """Return the function that yields one unit LM per seed: `x` for the first seed, `x_seed2` for a further seed 2."""
+    """Return a function that yields one unit LM per seed: `x` for the first seed, `x_seed2` for a further seed 2."""
 
     def variants(name, row):
         seeds = row.pop("seeds")
@@ -55,7 +57,7 @@ def _ulm_variants(ulms):
 
 
 def _task_variants(ulms):
-    """Return the function that yields one task per seed of its unit LM, named alike: `TASK`, `TASK_seed2`."""
+    """Return a function that yields one task per seed of its unit LM, with names such as `TASK` and `TASK_seed2`."""
 
     def variants(name, row):
         for ulm in ulms.names_of(row["ulm"]):
@@ -65,7 +67,7 @@ def _task_variants(ulms):
 
 
 def table_files(config, table):
-    """Return the files of a table as a list; the config has one file or a list of files."""
+    """Return the files of a table as a list. The config has a single file or a list of files."""
     files = config["tables"][table]
     return [files] if isinstance(files, str) else files
 

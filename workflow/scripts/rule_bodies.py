@@ -7,12 +7,12 @@ _SECTION = re.compile(r"^    (\w+):.*?(?=^    \w|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def rule_bodies(*files):
-    """Return rule name → text of its body, for all rules in Snakemake files.
+    """Return a dict from the name of each rule in Snakemake files to the text of its body.
 
-    The body of `use rule old as new with:` has the sections of `old`, replaced by those of `new` where both have one.
+    The body of `use rule old as new with:` has the sections of `new`, and those sections of `old` that `new` does not have.
 
     Args:
-        files: paths of Snakefiles; a rule comes after the one that it copies.
+        files: paths of Snakefiles. A rule must come after the rule that it copies.
     """
     bodies = {}
     for file in files:
@@ -25,5 +25,5 @@ def rule_bodies(*files):
 
 
 def _sections(body):
-    """Return section name → its lines, of the body of a rule."""
+    """Return a dict from the name of each section in the body of a rule to its lines."""
     return {match[1]: match[0].rstrip() + "\n" for match in _SECTION.finditer(body)}

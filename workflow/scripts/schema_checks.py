@@ -37,16 +37,16 @@ def load_schema(path):
 
 
 def check(value, schema_path, place, renamed_place=""):
-    """Raise an error about the first part of a value that a schema forbids.
+    """Check a value against a schema.
 
     Args:
-        value: what YAML or a row of a table holds.
-        schema_path: file of the JSON Schema. A schema explains a pattern in words under its own keyword `form`.
+        value: content of a YAML file, or a row of a table.
+        schema_path: file of the JSON Schema. Its additional keyword `form` explains a pattern in words.
         place: where the value is, for the error message.
-        renamed_place: what `RENAMED` has before the first key of the value, such as `ulms.`.
+        renamed_place: prefix of the value's keys in `RENAMED`, such as `ulms.`.
 
     Raises:
-        ValueError: if the schema forbids the value.
+        ValueError: if the schema forbids the value. The message is about the first forbidden part.
     """
     errors = sorted(_validator(schema_path).iter_errors(value), key=lambda error: [str(part) for part in error.path])
     if not errors:
@@ -69,7 +69,7 @@ def check(value, schema_path, place, renamed_place=""):
 
 
 def check_finite(value, place):
-    """Raise an error if a number in a nested value is infinite or NaN: JSON Schema lets NaN pass every bound."""
+    """Check a nested value. Raises `ValueError` if a number is infinite or NaN; in JSON Schema, NaN satisfies every bound."""
     if isinstance(value, float) and not math.isfinite(value):
         raise data_error(place, "a number must be finite", expected="a finite number", got=f"{value}", remedy="correct it")
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

@@ -20,7 +20,7 @@ COMMAND = "python -m workflow.scripts.show_rows"
 
 
 def main(arguments=None):
-    """Run the command line. Exits with status 1 and a message if no row has a name that is asked for."""
+    """Run the command line. Exits with status 1 and a message if a pattern matches no row."""
     options = _parse(arguments)
     try:
         print(show_rows(options.table_name, options.names, options.configfile))
@@ -33,11 +33,11 @@ def show_rows(table, patterns=(), configfiles=()):
 
     Args:
         table: name of the table.
-        patterns: names of rows, in which `*` is any text; none for all rows.
+        patterns: names of rows, in which `*` stands for any text; empty: all rows.
         configfiles: a user's own config files.
 
     Raises:
-        ValueError: if a pattern fits no row.
+        ValueError: if a pattern matches no row.
     """
     blocks = []
     names = []

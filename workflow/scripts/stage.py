@@ -1,8 +1,9 @@
 """Run one stage: call the function that the rule names with the rule's own keyword names.
 
-Reserved params: `stage` (module and function), `code` (digest of the code), `num_threads` (compute threads, the same
-however many cores Snakemake grants: thread counts change floats) and `wildcard_settings` (settings that depend on the wildcards).
-A rule that trains has the resource `gpu_processes`: with 2 or more, that many processes run its stage, each on a GPU of its own.
+Reserved params: `stage` (module and function), `code` (digest of the code), `num_threads` (number of compute threads) and
+`wildcard_settings` (settings that depend on the wildcards). The number of threads does not depend on the cores that Snakemake
+grants, because it changes the last bits of floating-point results. A rule that trains has the resource `gpu_processes`. If it is
+2 or more, this number of processes run the stage, each on its own GPU.
 """
 
 import fcntl
@@ -15,14 +16,14 @@ from pathlib import Path
 
 RESERVED = ("stage", "code", "num_threads", "wildcard_settings")
 params = snakemake.params  # noqa: F821  (Snakemake puts `snakemake` here)
-rank = int(os.environ.get("RANK", 0))  # of processes that torchrun started, which share the log
+rank = int(os.environ.get("RANK", 0))  # number of this process among those that torchrun started, which share the log
 log = open(snakemake.log[0], "a", buffering=1)  # noqa: F821  (open until the process ends, and the lock on it with it)
 sys.stdout = sys.stderr = log
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = str(params.num_threads)
-# Threads that wait must sleep: with more threads than cores, spinning ones take the core from those that compute.
+# Waiting threads must sleep: with more threads than cores, spinning threads would take the cores from computing ones.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# MKL takes another path through its kernels where memory is aligned otherwise; this fixes the path.
+# MKL chooses its kernels by the alignment of memory; this makes the choice independent of it.
 os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 sys.path.insert(0, str(Path(snakemake.scriptdir).parents[1]))  # noqa: F821
 
@@ -31,9 +32,10 @@ from training.checkpointing import keep_checkpoints  # noqa: E402
 
 
 def wait_for_orphan():
-    """Hold the lock on the log, so that this process alone makes this job's outputs, and clear up after a killed one.
+    """Wait until no other process runs the same job, and then delete temporary files that a killed process of this job left.
 
-    Where the main process of Snakemake was killed its jobs live on; another run waits here until such a one has ended.
+    If the main process of Snakemake is killed, its jobs continue as orphans. A later run may then start the same job again. Each
+    process holds a lock on the job's log while it runs, so the second process waits here until the orphan has ended.
     """
     try:
         fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -48,6 +50,7 @@ def wait_for_orphan():
 
 
 def run():
+    """Call the function of the stage with the inputs, outputs and settings of the job."""
     module = importlib.import_module(params.stage)
     job, inputs, outputs = snakemake.log[0], dict(snakemake.input), dict(snakemake.output)  # noqa: F821
     settings = {k: v for k, v in params.items() if k not in RESERVED} | dict(params.get("wildcard_settings", {}))
@@ -66,14 +69,14 @@ def run():
         checkpoints,
         tempfile.TemporaryDirectory() as aside,
     ):
-        if rank:  # only the first process's results count
+        if rank:  # only the first process writes the results of the job
             outputs = {name: f"{aside}/{Path(path).name}" for name, path in outputs.items()}
         getattr(module, params.stage.split(".")[-1])(**inputs, **outputs, **settings)
     print(time.strftime("%F %T"), f"done in {time.monotonic() - started:.1f} s, {provenance.peak_memory_mb()} MB")
 
 
 def launch(num_processes):
-    """Run this script in several processes; PyTorch gives each its number."""
+    """Run this script in several processes. PyTorch sets the environment variable `RANK` of each to its number."""
     from torch.distributed.run import main
 
     main(["--standalone", f"--nproc-per-node={num_processes}", __real_file__])  # noqa: F821  (Snakemake's copy of this file)

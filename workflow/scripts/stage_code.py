@@ -1,4 +1,4 @@
-"""Wire a stage into a rule: which function it calls, and a digest of the code that it runs."""
+"""Connect a stage to a rule: the function that the rule calls, and a digest of the code that it runs."""
 
 import ast
 import functools
@@ -10,7 +10,7 @@ PACKAGES = ("storage", "training", "evaluation", "speech2unit", "verbalizer", "u
 # Packages whose modules are chosen by name at run time: an import of one counts as an import of all of its modules, or of
 # those that the rule names.
 REGISTRIES = ("speech2unit.corpora.adapters", "speech2unit.encoders.architectures")
-# Modules that leave the digest as it is: schemas are checked at every read instead.
+# Names of modules that do not count for the digest. A change of a schema is noticed when a table is read.
 UNCHECKED = ("schemas", "tables", "errors", "progress", "provenance")
 
 
@@ -78,7 +78,7 @@ def first_party_imports(tree):
 
 
 def without_docstrings(tree):
-    """Return the syntax tree without docstrings: what runs."""
+    """Return the syntax tree without docstrings, that is the code that runs."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]

@@ -13,7 +13,7 @@ class Commented:
     """A YAML file with its comments.
 
     Args:
-        text: content of the file, a mapping at the top.
+        text: content of the file; its top level is a mapping.
 
     Attributes:
         root: the YAML node of the mapping, as `yaml.compose` returns it.
@@ -26,14 +26,14 @@ class Commented:
         self.values = yaml.safe_load(text)
 
     def comment(self, key):
-        """Return the comment of a key node: the lines above it, the rest of its line, and the lines that continue it.
+        """Return the comment of a key: the comment lines above it, the comment after it, and lines that continue the latter.
 
         Args:
             key: a scalar node of a mapping of this file.
         """
         line, column = key.start_mark.line, key.start_mark.column
         if self.lines[line][:column].strip():
-            return ""  # a key within `{…}`: the comment is of the whole line
+            return ""  # a key within `{…}`: the comment belongs to the whole line
         trailing = _TRAILING.match(self.lines[line])
         parts = self._above(line, column)
         if trailing:

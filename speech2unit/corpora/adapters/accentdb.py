@@ -18,7 +18,10 @@ ACCENTS = dict(zip(ACCENT_NAMES, ACCENT_NAMES))
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label column `accent`: `data/welsh/speaker_01/x.wav` → speaker welsh-speaker_01, [welsh]."""
+    """Return rows with label column `accent`: `data/welsh/speaker_01/x.wav` → speaker welsh-speaker_01, [welsh].
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
+    """
     rows = []
     speakers = {}
     for path in matching_paths(Path(root) / "data", "*/*/*.wav", SOURCE):

@@ -16,7 +16,10 @@ COMMANDS = dict(A="add", B="back", C="cancel", D="delete", E="confirm", F="conti
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label column `word`: `A_Add51.wav` → [add], `7_30.wav` → [7]. Raises `ValueError`."""
+    """Return rows with label column `word`: `A_Add51.wav` → [add], `7_30.wav` → [7].
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
+    """
     rows = []
     for path in matching_paths(Path(root), "**/*.wav", SOURCE):
         digit, letter, take = match_file_name("(?:([0-9])_|([A-F])_[A-Za-z]+) ?([0-9]+)", path, SOURCE).groups()

@@ -16,7 +16,10 @@ KEYS = dict(bonafide="bonafide", spoof="spoof")
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label column `key`: line `LA_0079 LA_T_1138215 - - bonafide` → speaker LA_0079, [bonafide]."""
+    """Return rows with label column `key`: line `LA_0079 LA_T_1138215 - - bonafide` → speaker LA_0079, [bonafide].
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
+    """
     rows = []
     for split, ending in PROTOCOLS.items():
         protocol = Path(root) / "LA/ASVspoof2019_LA_cm_protocols" / f"ASVspoof2019.LA.cm.{ending}.txt"

@@ -26,10 +26,12 @@ LIGATURES = str.maketrans("ÆÐØ", "ADO", '"')  # as SUPERB writes them
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label column `symbols[]`: play jazz (O B-genre) → P L A Y | <genre> J A Z Z </>. Raises `ValueError`.
+    """Return rows with label column `symbols[]`: play jazz (O B-genre) → P L A Y | <genre> J A Z Z </>.
 
     A line is `Ivy-snips-train-0 BOS play jazz EOS⇥O O B-genre PlayMusic`: tags of BOS and the words, then the intent. Texts
     of speakers that belong to another split are left out, as in SUPERB.
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
     """
     place = Path(root) / "all.iob.snips.txt"
     rows = []

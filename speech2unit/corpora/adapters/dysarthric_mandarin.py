@@ -38,7 +38,10 @@ SPLITS = {f"{take}": "train" for take in range(1, 7)} | {"7": "dev"} | {f"{take}
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label column `word`: `D_SPK1/02/D_SPK1_c2 (7).wav` → dev, [two]. Raises `ValueError`."""
+    """Return rows with label column `word`: `D_SPK1/02/D_SPK1_c2 (7).wav` → dev, [two].
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
+    """
     rows = []
     for path in matching_paths(Path(root), "D_SPK*/*/*.wav", SOURCE):
         split = look_up(match_file_name(r"D_SPK[0-9]+_c[0-9]* ?\(([0-9]+)\)", path, SOURCE)[1], SPLITS, path, SOURCE)

@@ -26,7 +26,10 @@ SEVERITIES = {speaker: severity for severity, names in SPEAKERS.items() for spea
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label column `severity`: `m05/…/chiama.wav` → speaker m05, [moderate-severe]. Raises `ValueError`."""
+    """Return rows with label column `severity`: `m05/…/chiama.wav` → speaker m05, [moderate-severe].
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
+    """
     paths = [path.relative_to(root) for path in matching_paths(Path(root), "*/**/*.wav", SOURCE)]
     severities = {name: _severity(name, root) for name in sorted({path.parts[0] for path in paths})}
     speakers = {label: [] for label in sorted(set(severities.values()))}
@@ -41,5 +44,5 @@ def read_rows(*, root, label_columns):
 
 
 def _severity(name, root):
-    """Return the severity of a speaker. Raises `ValueError` for an unknown one."""
+    """Return the severity of a speaker. Raises `ValueError` if the speaker is not a published one."""
     return "control" if re.fullmatch("[fm]c[0-9]+", name) else look_up(name, SEVERITIES, Path(root) / name, SOURCE)

@@ -14,7 +14,10 @@ SPLITS = {"1": "test", "2": "dev", "3": "train", "4": "train", "5": "train"}
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label column `sound`: `1-100032-A-0.wav` of fold 1 → test, [dog]. Raises `ValueError`."""
+    """Return rows with label column `sound`: `1-100032-A-0.wav` of fold 1 → test, [dog].
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
+    """
     place = Path(root) / "meta/esc50.csv"
     table = read_table(place, ["filename", "fold", "category"], SOURCE)
     rows = [

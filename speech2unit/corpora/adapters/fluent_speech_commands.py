@@ -16,7 +16,10 @@ FILES = dict(train="train", dev="valid", test="test")
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label columns `action`, `object`, `location`: [increase, heat, no location]. Raises `ValueError`."""
+    """Return rows with label columns `action`, `object`, `location`: [increase, heat, no location].
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
+    """
     rows = []
     for split, name in FILES.items():
         for cells in read_table(Path(root) / "data" / f"{name}_data.csv", ["path", "speakerId", *SLOTS], SOURCE):

@@ -22,11 +22,11 @@ def read_rows(*, root, speaker_pattern):
 
     Args:
         root: root folder of the corpus.
-        speaker_pattern: regular expression that finds the speaker in the file name without its extension (its first group if it
-            has one); empty: the name up to the first `_`.
+        speaker_pattern: regular expression that finds the speaker in a file name without its extension. If it has a group, the
+            first group is the speaker. Empty: the speaker is the name up to the first `_`.
 
     Raises:
-        ValueError: where the tree or the pattern is not as expected.
+        ValueError: if the tree has other folders than expected, or the pattern is wrong or does not match a file name.
     """
     root = Path(root)
     folders = _folders(root)
@@ -53,7 +53,7 @@ def _row(root, path, split, label, pattern):
 
 
 def _folders(place):
-    """Return the folders in a folder. Raises `ValueError` for none."""
+    """Return the folders in a folder. Raises `ValueError` if there are none."""
     folders = [path for path in _visible(place, "*") if path.is_dir()]
     if not folders:
         raise data_error(
@@ -71,9 +71,9 @@ def _names_a_split(folder):
 
 
 def _check_mixed(root, folders):
-    """Refuse a mixture of split folders and class folders. Raises `ValueError`.
+    """Check the folders in the root. Raises `ValueError` if some are split folders and others are class folders.
 
-    A class may be called `train`, as one of ESC-50 is; a split folder is one that contains class folders.
+    A split folder contains class folders. Its name alone does not decide, because a class may be called `train`, as in ESC-50.
     """
     splits = []
     others = []
@@ -93,7 +93,7 @@ def _check_mixed(root, folders):
 
 
 def _compile(pattern):
-    """Compile a regular expression. Raises `ValueError` for wrong syntax."""
+    """Compile a regular expression. Raises `ValueError` if its syntax is wrong."""
     try:
         return re.compile(pattern)
     except re.error as error:
@@ -117,7 +117,7 @@ def _visible(folder, pattern):
 
 
 def _speaker(path, pattern):
-    """Return the speaker in a file name. Raises `ValueError` where the pattern does not match."""
+    """Return the speaker in a file name. Raises `ValueError` if the pattern does not match."""
     match = pattern.search(path.stem)
     if not match:
         raise data_error(

@@ -16,7 +16,10 @@ COMMANDS = {f"recording{number}": f"recording{number}" for number in range(1, 37
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label column `command`: `speakers/pp2/…/recording7/Voice_1.wav` → speaker pp2, [recording7]."""
+    """Return rows with label column `command`: `speakers/pp2/…/recording7/Voice_1.wav` → speaker pp2, [recording7].
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
+    """
     paths = [path.relative_to(root) for path in matching_paths(Path(root), "speakers/*/spchdatadir/*/*.wav", SOURCE)]
     splits = split_speakers_by_label(dict(all={path.parts[1] for path in paths}))
     rows = []

@@ -18,7 +18,10 @@ OTHER_EMOTIONS = dict.fromkeys(("fru", "fea", "sur", "dis", "oth", "xxx"))  # an
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label column `emotion`: Ses01F_impro01_M002 → speaker Ses01M, [sad]. Raises `ValueError`."""
+    """Return rows with label column `emotion`: Ses01F_impro01_M002 → speaker Ses01M, [sad].
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
+    """
     rows = []
     for session, split in SPLITS.items():
         for path in matching_paths(Path(root) / session / "dialog/EmoEvaluation", "*.txt", SOURCE):

@@ -1,8 +1,8 @@
 """LibriMix (Libri2Mix, 16 kHz, max): who of two speakers speaks when, in SUPERB's split for diarization.
 
 Expected: the mixtures, such as `wav16k/max/train-100/mix_both/*.wav`, and `data/{train,dev,test}/` as s3prl's diarization
-reads them: `wav.scp` (recording, path), `segments` (segment, recording, start, end), `utt2spk` (segment, speaker). Of a path
-in wav.scp only the part from `wav16k` on is used, so it does not matter where the files were made.
+reads them: `wav.scp` (recording, path), `segments` (segment, recording, start, end), `utt2spk` (segment, speaker). Only the
+part of a path in wav.scp that begins with `wav16k` is used, so it does not matter where the files were made.
 
 **Source:** arXiv 2005.11262; SUPERB, arXiv 2105.01051 (speaker diarization).
 """
@@ -18,7 +18,10 @@ AUDIO = "wav16k"
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label column `activity[]`, see `speech2unit/corpora/activity.py`; speaker: the pair. Raises `ValueError`."""
+    """Return rows with label column `activity[]`, see `speech2unit/corpora/activity.py`; speaker: the pair.
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
+    """
     rows = []
     for split in ("train", "dev", "test"):
         rows += _split_rows(Path(root) / "data" / split, split)
@@ -40,7 +43,7 @@ def _split_rows(folder, split):
 
 
 def _below_root(path, place):
-    """Return the part of a path from `wav16k` on. Raises `ValueError` where it has none."""
+    """Return the part of a path from `wav16k` on. Raises `ValueError` if it has none."""
     parts = PurePosixPath(path).parts
     if AUDIO not in parts:
         raise data_error(

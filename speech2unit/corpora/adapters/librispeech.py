@@ -19,9 +19,11 @@ SYMBOLS = {letter: letter for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ'"} | {" ": "
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label column `characters[]`: `84-121123-0000 GO ON` → reader 84, [G, O, |, O, N]; or `phonemes[]`.
+    """Return rows with label column `characters[]`: `84-121123-0000 GO ON` → reader 84, [G, O, |, O, N]; or `phonemes[]`.
 
-    The lexicons are read only for phonemes. Raises `ValueError`.
+    The lexicons are read only for phonemes.
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
     """
     lexicon = read_lexicon(Path(root)) if label_columns.strip() == "phonemes[]" else None
     rows = []
@@ -38,12 +40,12 @@ def read_rows(*, root, label_columns):
 
 
 def character_symbols(text, place, source):
-    """Return the symbols of a text: `GO ON` → G O | O N. Raises `ValueError` for any other character."""
+    """Return the symbols of a text: `GO ON` → G O | O N. Raises `ValueError` if it has any other character."""
     return [look_up(letter, SYMBOLS, place, source) for letter in text.strip()]
 
 
 def read_lexicon(folder):
-    """Return word → its first phonemes in the lexicons of a folder. Raises `ValueError` where there is no lexicon."""
+    """Return word → its first phonemes in the lexicons of a folder. Raises `ValueError` if there is no lexicon."""
     lexicon = {}
     for path in matching_paths(folder, "librispeech-lexicon*.txt", LEXICON_SOURCE):
         for line in read_lines(path, LEXICON_SOURCE):
@@ -53,7 +55,7 @@ def read_lexicon(folder):
 
 
 def phonemes_of(text, lexicon, place):
-    """Return the phonemes of a text: `GO ON` → G OW1 AA1 N. Raises `ValueError` for a word that the lexicon lacks."""
+    """Return the phonemes of a text: `GO ON` → G OW1 AA1 N. Raises `ValueError` if the lexicon lacks a word."""
     words = text.split()
     missing = [word for word in words if not lexicon.get(word)]
     if missing:

@@ -32,7 +32,10 @@ WORDS = (
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label column `word`: `dataset/du/13_nohash_0.wav` → speaker 13, [unknown]. Raises `ValueError`."""
+    """Return rows with label column `word`: `dataset/du/13_nohash_0.wav` → speaker 13, [unknown].
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
+    """
     paths = matching_paths(Path(root) / "dataset", "*/*.wav", SOURCE)
     return with_labels([_row(path, path.relative_to(root).as_posix()) for path in paths], label_columns)
 

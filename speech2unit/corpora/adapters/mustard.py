@@ -14,11 +14,14 @@ from speech2unit.corpora.splits import split_by_hash
 from storage.errors import data_error
 
 SOURCE = "https://github.com/soujanyaporia/MUStARD"
-UNNAMED = ("PERSON", "OTHER", "-")  # several people
+UNNAMED = ("PERSON", "OTHER", "-")  # names that several people share
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label column `sarcasm`: 1_60 → `utterances_final/1_60.wav`, speaker BBT-SHELDON, [sarcastic]."""
+    """Return rows with label column `sarcasm`: 1_60 → `utterances_final/1_60.wav`, speaker BBT-SHELDON, [sarcastic].
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
+    """
     root = Path(root)
     place = root / "data/sarcasm_data.json"
     check_audio(root / "utterances_final", SOURCE)
@@ -58,7 +61,7 @@ def sarcasm_label(sarcastic):
 
 
 def check_audio(folder, source):
-    """Check that the videos were converted, because libsndfile cannot read MP4. Raises `ValueError`."""
+    """Check the audio folder. Raises `ValueError` if the videos were not converted: libsndfile cannot read MP4."""
     files = matching_paths(folder, "*", source)
     if not any(path.suffix == ".wav" for path in files):
         raise data_error(

@@ -18,7 +18,10 @@ SARCASM = {"0": False, "1": True, "0.0": False, "1.0": True}
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label column `sarcasm`: 1_1003_u → speaker BBT-HOWARD, [sarcastic]. Raises `ValueError`."""
+    """Return rows with label column `sarcasm`: 1_1003_u → speaker BBT-HOWARD, [sarcastic].
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
+    """
     folder = only_matching_path(Path(root), "final_utterance*_videos", SOURCE)
     place = Path(root) / "mustard++_text.csv"
     check_audio(folder, SOURCE)

@@ -32,7 +32,10 @@ MODULUS = 2**27  # the hash modulo MODULUS is scaled to 0–100 by MODULUS − 1
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label column `word`: `…/bed/0a7c2a8d_nohash_0.wav` → speaker 0a7c2a8d, [unknown]. Raises `ValueError`."""
+    """Return rows with label column `word`: `…/bed/0a7c2a8d_nohash_0.wav` → speaker 0a7c2a8d, [unknown].
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
+    """
     root = Path(root)
     training = only_matching_path(root, "speech_commands_v0.0?", SOURCE)
     testing = only_matching_path(root, "speech_commands_test_set_v0.0?", SOURCE)

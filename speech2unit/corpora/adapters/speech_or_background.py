@@ -18,7 +18,10 @@ SOURCE = "https://freesound.org (by scripts/freesound_download_resample of https
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label column `activity`: speech or background. Raises `ValueError`."""
+    """Return rows with label column `activity`: speech or background.
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
+    """
     root = Path(root)
     speech = existing_path(root / "speech_commands_v0.02", "https://www.tensorflow.org/datasets/catalog/speech_commands")
     rows = []

@@ -10,21 +10,27 @@ from storage.errors import data_error, nearest, one_of
 
 
 def read_rows(*, root, metadata, path_column, split_column, speaker_column, label_columns, where):
-    """Return rows such as `{utterance_id: "audio-yes-01", path: "audio/yes/01.flac", split: "train", speaker: "7", labels: ["yes"]}`.
+    """Return the rows of a table of audio files.
+
+    A row is, for example,
+    `{utterance_id: "audio-yes-01", path: "audio/yes/01.flac", split: "train", speaker: "7", labels: ["yes"]}`.
 
     Args:
         root: root folder of the corpus; the paths in the file are relative to it.
         metadata: path of the file, relative to `root`.
-        path_column: column of the paths of audio files.
-        split_column: column of the splits. Without one, a hash of the speaker assigns the split, or of the path in a row without
-            a speaker. Without a `speaker_column`, every speaker can be in every split, which speaker identification needs.
-        speaker_column: column of the speakers; empty, or an empty cell: unknown.
-        label_columns: comma-separated columns of the labels; empty: no labels. `digits[]` is the column `digits`, whose cells
-            hold sequences: `3 7 1` → labels [3, 7, 1].
-        where: comma-separated conditions, such as `dataset=asc,language=ar`, that a row must all meet; empty: all rows.
+        path_column: name of the column of audio files.
+        split_column: name of the column of splits. If it is empty, the split of a row follows from a hash of its speaker, or of
+            its path if the speaker is unknown. Without a `speaker_column`, every speaker can therefore be in every split, which
+            speaker identification needs.
+        speaker_column: name of the column of speakers. If it or a cell is empty, the speaker is unknown.
+        label_columns: comma-separated names of the label columns; empty: no labels. `digits[]` is the column `digits`, whose
+            cells hold sequences: `3 7 1` becomes the labels [3, 7, 1].
+        where: comma-separated conditions, such as `dataset=asc,language=ar`. Only rows that meet all of them are kept; empty: all
+            rows.
 
     Raises:
-        ValueError: naming the file and the row.
+        ValueError: if the file cannot be read, lacks a column or has no row that meets the conditions, if a label is empty, or if
+            a path is not relative to the root. The message names the file and the row.
     """
     for cell, value in dict(metadata=metadata, path_column=path_column).items():
         if not value:
@@ -81,7 +87,7 @@ def _read(place):
 
 
 def _select(table, where, place):
-    """Return the rows of a table for which all conditions hold. Raises `ValueError` where none is left."""
+    """Return the rows of a table for which all conditions hold. Raises `ValueError` if none is left."""
     for condition in _split_list(where):
         name, equals, value = (part.strip() for part in condition.partition("="))
         if not equals:
@@ -112,7 +118,7 @@ def _split_list(text):
 
 
 def _check_column(name, table, place):
-    """Check that a table has a column. Raises `ValueError`."""
+    """Check a name of a column. Raises `ValueError` if the table has no such column."""
     if name not in table.columns:
         raise data_error(
             place,
@@ -124,7 +130,7 @@ def _check_column(name, table, place):
 
 
 def _labels(cells, place):
-    """Return the labels in the cells of the label columns; a sequence becomes several. Raises `ValueError` for an empty cell."""
+    """Return the labels in the cells of the label columns; a sequence becomes several. Raises `ValueError` if a cell is empty."""
     labels = []
     for name, value in cells.items():
         if not value.strip():
@@ -140,7 +146,7 @@ def _labels(cells, place):
 
 
 def _checked_path(path, place):
-    """Return a path that is relative to the corpus root and below it. Raises `ValueError` for any other."""
+    """Return the path. Raises `ValueError` if it is absolute or leads out of the corpus root."""
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or not pure.name:
         raise data_error(

@@ -20,7 +20,10 @@ COLUMNS = ("VoxCeleb1 ID", "Gender", "Set")
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label column `speaker` or `gender`: `1 id10001/1zcIwhmdeo4/00001.wav` → train, [id10001]."""
+    """Return rows with label column `speaker` or `gender`: `1 id10001/1zcIwhmdeo4/00001.wav` → train, [id10001].
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
+    """
     if label_columns.strip() not in ("speaker", "gender"):
         raise data_error(
             "config/corpora.tsv",

@@ -19,7 +19,10 @@ LANGUAGES = dict(de="de", en="en", SpeechCorpus="en", es="es", fr="fr", it="it",
 
 
 def read_rows(*, root, label_columns):
-    """Rows with label column `language`: `downloads/de/…/anna-2010-x/wav/de5-001.wav` → speaker de-anna, [de]."""
+    """Return rows with label column `language`: `downloads/de/…/anna-2010-x/wav/de5-001.wav` → speaker de-anna, [de].
+
+    Arguments and errors: see `speech2unit.corpora.adapters`.
+    """
     rows = []
     for folder in matching_paths(Path(root), "**/downloads/*/Trunk/Audio/Main/16kHz_16bit", SOURCE):
         language = look_up(folder.parents[3].name, LANGUAGES, folder, SOURCE)
@@ -39,7 +42,7 @@ def _row(path, root, language):
 
 
 def _check_languages(rows, root):
-    """Check that all six languages occur. Raises `ValueError`."""
+    """Check the languages of all rows. Raises `ValueError` if one of the six languages is missing."""
     languages = {row["labels"]["language"] for row in rows}
     if languages != set(LANGUAGES.values()):
         raise data_error(

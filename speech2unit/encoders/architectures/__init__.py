@@ -2,18 +2,20 @@
 
 Every file has
 
-* `load(folder, device)`: return the encoder saved in `folder`, an object with the members of `speech2unit.encoders.Encoder`.
+* `load(folder, device)`: return the encoder saved in `folder`, an object with the members of `speech2unit.encoders.Encoder`. It
+  computes on `device` (`cpu`, `cuda`, or a `torch.device`), but `features` returns NumPy arrays, which are on the CPU.
 
-A file also has the functions and constants for what the architecture supports:
+A file also has functions and constants for what the architecture supports:
 
-* `convert(tensors, sizes)`, to convert published weights. `tensors`: published name → tensor; `sizes`: a preset of section
-  `convert_encoder`, which becomes config.json. Return our name → tensor, and the rows of a load report (`LOAD_REPORT`).
-  An architecture without learned weights returns `{}, []`.
-* `sizes_from_transformers(config)`, to convert models in the format of transformers. Return the sizes in their config.json.
+* `convert(tensors, sizes)`, to convert published weights. `tensors` is a dict from published name to tensor. `sizes` is the dict
+  `sizes` of a preset of `convert_encoder`; its entries become settings in config.json. Return a dict from our name to tensor, and
+  the rows of a load report (`LOAD_REPORT`). An architecture without learned weights returns `{}, []`. This function is required
+  unless a stage trains every encoder of the architecture.
+* `sizes_from_transformers(config)`, to convert models in the format of transformers. Return the sizes from their config.json.
 * `load_trunk(folder)`, for prompts inside the encoder and other tuning. Return a `speech2unit.encoders.Trunk`.
-* `load_trainable(folder, device)` and the constant `OBJECTIVE`, for pruning, factorisation and distillation. Return a
-  `speech2unit.encoders.TrainableEncoder`. `OBJECTIVE` names what the smaller model learns, a key of
-  `speech2unit.recipes.compress_encoder.OBJECTIVES`. workflow/schemas/encoders.schema.yaml lists these architectures as well.
+* `load_trainable(folder, device)` and the constant `OBJECTIVE`, for pruning, factorization and distillation. Return a
+  `speech2unit.encoders.TrainableEncoder`. `OBJECTIVE` is a key of `speech2unit.recipes.compress_encoder.OBJECTIVES` and names
+  what the smaller model learns. workflow/schemas/encoders.schema.yaml lists these architectures as well.
 * The constant `RECIPE`, the name of the stage that trains the encoder from scratch.
 
 The smallest architecture:
@@ -37,6 +39,6 @@ The smallest architecture:
     def convert(tensors, sizes):
         return {}, []
 
-The workflow reads without importing a file which of these names it defines. Define them at the top level, by `def` or by an
-assignment.
+The workflow finds out which of these names a file defines without importing the file. Therefore define them at the top level, by
+`def` or by an assignment.
 '''

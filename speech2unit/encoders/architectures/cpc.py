@@ -35,8 +35,8 @@ class CPCConfig:
     """Sizes of a model."""
 
     conv_dim: int  # channels of the convolutions
-    dim: int  # of the LSTMs
-    num_layers: int  # LSTMs
+    dim: int  # dimension of the LSTMs
+    num_layers: int  # number of LSTMs
 
 
 class ChannelNorm(nn.Module):
@@ -48,7 +48,7 @@ class ChannelNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, dim, 1))
 
     def forward(self, x):
-        """Return the normalised `x`, `[B, C, T]`."""
+        """Return the normalized `x`, `[B, C, T]`."""
         variance, mean = torch.var_mean(x, 1, keepdim=True)
         return (x - mean) * torch.rsqrt(variance + 1e-5) * self.weight + self.bias
 
@@ -119,9 +119,9 @@ class CPC:
     def features(self, waveforms, layer):
         """See `Encoder.features`.
 
-        As in GSLM's reader, each full chunk of 4 s is encoded on its own. Only the frames after the last full chunk (all
-        frames of a shorter waveform) are encoded with everything before them. If less than one frame follows the last full
-        chunk, the reader repeats all frames; here none is added.
+        As in GSLM's reader, each full chunk of 4 s is encoded on its own. Only the frames after the last full chunk are encoded
+        with everything before them; in a waveform of less than 4 s, these are all frames. If less than one frame follows the
+        last full chunk, the reader repeats all frames, whereas this function adds none.
         """
         waveforms = [torch.as_tensor(waveform, device=self.device) for waveform in waveforms]
         features = []
@@ -139,14 +139,14 @@ def convert(tensors, sizes):
     """Convert the tensors of a published checkpoint (its entry `weights`).
 
     Args:
-        tensors: published name → tensor.
-        sizes: the fields of `CPCConfig`. LSTMs above `num_layers` are left out.
+        tensors: dict from published name to tensor.
+        sizes: dict of the fields of `CPCConfig`. LSTMs above `num_layers` are left out.
 
     Returns:
-        Our name → tensor, and the rows of a load report, with an empty name for what is left out.
+        A dict from our name to tensor, and the rows of a load report, with an empty name for what is left out.
 
     Raises:
-        ValueError: tensors are missing, unexpected or of another shape; the message lists them.
+        ValueError: if tensors are missing, unexpected or of another shape; the message lists them.
     """
     with torch.device("meta"):
         model = CPCModel(CPCConfig(**sizes))

@@ -25,8 +25,8 @@ SIZES = ("num_layers", "dim", "ffn_dim", "num_heads", "pos_conv_kernel", "pos_co
 class DeCoAR2Config(Wav2Vec2Config):
     """A `Wav2Vec2Config` without convolutions."""
 
-    hop_length = 320  # two windows
-    min_samples = 560  # two windows: of a single one there is no standard deviation
+    hop_length = 320  # two log-Mel frames
+    min_samples = 560  # two windows of 25 ms, 10 ms apart: a single one has no standard deviation
 
 
 class FrontEnd(nn.Module):

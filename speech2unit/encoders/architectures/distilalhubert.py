@@ -6,9 +6,10 @@
     output.hidden_states         # list of [B, T, D], one per layer: 12 for 2 × 6, 3 × 4 and 4 × 3 blocks
     output.lengths               # [B]: number of frames of each waveform; what follows is padding
 
-HuBERT Base with 2 × 6, 3 × 4 and 4 × 3 blocks has the published 23,492,992, 30,580,864 and 37,668,736 parameters. The mask
-embedding counts among these, although nothing is ever masked. Two deviations: teachers other than HuBERT Base are possible;
-with norms before each part (`pre_norm`) hidden states are the outputs of blocks, while the published code normalises them.
+With HuBERT Base as the teacher, 2 × 6, 3 × 4 and 4 × 3 blocks have the published 23,492,992, 30,580,864 and 37,668,736
+parameters. These include the mask embedding, although nothing is ever masked. There are two deviations. Teachers other than
+HuBERT Base are possible. In models with norms before each part (`pre_norm`), hidden states are the outputs of blocks, while the
+published code normalizes them.
 
 **Source:** DistilALHuBERT.
 """
@@ -81,8 +82,8 @@ def build_model(settings, dropout=0.0):
     """Return a model without trained weights, with the sizes in an encoder's config.json.
 
     Args:
-        settings: `body`, `num_repeats` and the sizes of the body, whose `num_layers` counts the blocks that differ. `layers`
-            has the sizes of the teacher's blocks if it was pruned or factorised.
+        settings: `body`, `num_repeats` and the sizes of the body, in which `num_layers` is the number of different blocks. If the
+            teacher was pruned or factorized, `layers` has the sizes of its blocks.
         dropout: probability of dropout.
     """
     model = BODIES[settings["body"]].build_student(settings, dropout)
@@ -105,7 +106,7 @@ def load(folder, device):
 
 
 def load_trunk(folder):
-    """Return the encoder saved in `folder` as a `Trunk`. Its `blocks` are those that differ."""
+    """Return the encoder saved in `folder` as a `Trunk`. Its `blocks` has each repeated block once."""
     body, model = _load_body(folder)
     return body.trunk_with(model, folder)
 
@@ -114,14 +115,14 @@ def convert(tensors, sizes):
     """Convert the tensors of a published checkpoint (its entry `alhubert`).
 
     Args:
-        tensors: published name → tensor.
-        sizes: the fields of `Wav2Vec2Config`, `body` and `num_repeats`.
+        tensors: dict from published name to tensor.
+        sizes: dict of the fields of `Wav2Vec2Config`, `body` and `num_repeats`.
 
     Returns:
-        Our name → tensor, and the rows of a load report.
+        A dict from our name to tensor, and the rows of a load report.
 
     Raises:
-        ValueError: as `wav2vec2_names.convert`.
+        ValueError: if tensors, such as the mask embedding, are missing, unexpected or of another shape.
     """
     if "mask_emb" not in tensors:
         raise data_error(

@@ -1,6 +1,6 @@
-"""Log-Mel frames as in GSLM's baseline: 80 Kaldi bins every 10 ms, without normalisation and without learned weights.
+"""Log-Mel frames as in GSLM's baseline: 80 Kaldi bins every 10 ms, without normalization and without learned weights.
 
-Layer 0 is the only one. Unlike `log_mel`, samples are in [-1, 1] and the window is Kaldi's own (Povey).
+Layer 0 is the only one. Unlike in `log_mel`, samples are in [-1, 1], and the window is Kaldi's default (Povey).
 
 **Source:** Lakhotia et al. 2021 (GSLM), arXiv 2102.01192, section 3.1; fairseq's `LogMelFeatureReader`.
 """

@@ -1,4 +1,4 @@
-"""Log-Mel frames: 40 bins every 10 ms, or two such frames (80 values) every 20 ms, normalised over the training split.
+"""Log-Mel frames: 40 bins every 10 ms, or two such frames (80 values) every 20 ms, normalized over the training split.
 
 Layer 0 is the only one. MelHuBERT has the same front end.
 
@@ -14,7 +14,7 @@ NUM_LAYERS = 0  # of every encoder of this architecture: a row with a higher lay
 
 
 class LogMel:
-    """Normalised log-Mel frames; see `speech2unit.encoders.Encoder`. They are computed on the CPU."""
+    """Normalized log-Mel frames; see `speech2unit.encoders.Encoder`. They are computed on the CPU."""
 
     sample_rate = SAMPLE_RATE_HZ
     num_layers = NUM_LAYERS

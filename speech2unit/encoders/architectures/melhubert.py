@@ -59,7 +59,7 @@ class MelHuBERT:
         return [state[:length] for state, length in zip(states[layer].cpu().numpy(), lengths)]
 
     def _hidden_states(self, frames, last_layer=None):
-        """Return what `hidden_states` does, for a list of normalised frames `[T_i, 80]`, up to a layer."""
+        """Return the same as `hidden_states`, up to a layer, for a list of normalized frames `[T_i, 80]`."""
         lengths = torch.tensor([len(f) for f in frames])
         batch = nn.utils.rnn.pad_sequence(frames, batch_first=True).to(self.device)
         batch_lengths = lengths.to(self.device) if len(frames) > 1 else None

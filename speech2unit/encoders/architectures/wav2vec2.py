@@ -48,7 +48,7 @@ class Wav2Vec2:
         whichever utterances are passed together. On a GPU, they are padded to a batch unless one is too long for that.
 
         Raises:
-            ValueError: a waveform is shorter than one frame.
+            ValueError: if a waveform is shorter than one frame.
         """
         frames = [self._frames(waveform) for waveform in waveforms]
         if torch.device(self.device).type != "cpu" and max(map(len, frames)) <= chunks.MAX_FRAMES:
@@ -119,7 +119,13 @@ def build_student(settings, dropout):
 
 
 def load(folder, device, build=build_model):
-    """Return the encoder saved in `folder`; `build`: settings → model without weights."""
+    """Return the encoder saved in `folder`.
+
+    Args:
+        folder: folder of the encoder.
+        device: device on which it computes.
+        build: function that maps the settings in config.json to a model without weights.
+    """
     encoder = load_trainable(folder, device, build)
     encoder.model.prepare()
     return encoder

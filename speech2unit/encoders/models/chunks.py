@@ -1,4 +1,4 @@
-"""Compute long utterances in overlapping chunks, as time and memory of attention grow with the square of the frames."""
+"""Compute long utterances in overlapping chunks, because attention takes time and memory quadratic in the number of frames."""
 
 MAX_FRAMES = 5000  # 100 s at 50 Hz, as in GSLM; longer utterances are computed in chunks
 OVERLAP_FRAMES = 250  # 5 s of context on each side of the frames that are kept
@@ -9,7 +9,7 @@ def in_chunks(frames, compute):
 
     Args:
         frames: `[T, D_in]`.
-        compute: function `[T', D_in]` → `[T', D_out]`.
+        compute: function that maps frames `[T', D_in]` to a hidden state `[T', D_out]`.
 
     Returns:
         `[T, D_out]`.

@@ -1,8 +1,8 @@
 """Smaller transformer blocks: fewer heads, fewer feed-forward rows, matrices of low rank.
 
-What is removed is cut out of the matrices, so that a smaller block is also a faster one. `layer_sizes` describes the blocks of
-a model; it becomes `layers` in an encoder's config.json. `resize` shrinks a new model to such a description, so that the saved
-tensors fit.
+Removed heads and rows are cut out of the matrices, so that a smaller block is also a faster one. `layer_sizes` describes the
+blocks of a model; its result is saved as `layers` in an encoder's config.json. `resize` shrinks a new model to such a
+description, so that the saved tensors fit.
 """
 
 import torch
@@ -14,7 +14,7 @@ from speech2unit.encoders.models.fast_layers import Linear
 class FactorizedLinear(nn.Module):
     """Linear layer of low rank: the product of two smaller ones, `[..., D_in]` → `[..., rank]` → `[..., D_out]`.
 
-    It can take the place of an `nn.Linear`: it has the same `weight`, `bias`, `in_features` and `out_features` to read.
+    It can replace an `nn.Linear`, because it has the same attributes `weight`, `bias`, `in_features` and `out_features`.
     """
 
     def __init__(self, in_features, rank, out_features, device=None):
@@ -29,7 +29,7 @@ class FactorizedLinear(nn.Module):
 
     @property
     def bias(self):
-        """`[D_out]`."""
+        """The bias, `[D_out]`."""
         return self.up.bias
 
     @property
@@ -70,7 +70,12 @@ def keep_heads(block, kept):
 
 
 def keep_rows(block, kept):
-    """Remove feed-forward rows (hidden units) from the two matrices of a block; `kept`: positions of the rows to keep."""
+    """Remove feed-forward rows (hidden units) from the two matrices of a block.
+
+    Args:
+        block: a `TransformerBlock`.
+        kept: positions of the rows to keep, among those that the block still has.
+    """
     _keep_outputs(block.fc1, kept)
     _keep_inputs(block.fc2, kept)
 
@@ -95,7 +100,11 @@ def factorize(block, name, rank):
 
 
 def layer_sizes(model):
-    """Describe each block: `heads` (numbers of the heads that are left), `ffn_dim`, and `ranks` (matrix name → rank)."""
+    """Return the sizes of each block of a model, a list of dicts.
+
+    `heads` has the numbers of the heads that are left, `ffn_dim` the number of feed-forward rows that are left, and `ranks` a
+    dict from the name of each factorized matrix to its rank.
+    """
     return [
         dict(
             heads=block.head_numbers,
@@ -111,7 +120,7 @@ def resize(model, layers):
 
     Args:
         model: a model with `blocks`, whose tensors are still to be loaded; on the meta device resizing costs nothing.
-        layers: what `layer_sizes` returned; empty if nothing was ever removed.
+        layers: the result of `layer_sizes`; empty if nothing was ever removed.
 
     Returns:
         The same model.

@@ -1,4 +1,4 @@
-"""Layers that compute the same as PyTorch's, to rounding, in less time on a CPU.
+"""Layers that compute the same as PyTorch's, up to rounding, in less time on a CPU.
 
 Convolutions over time are matrix products of views. A group norm is folded into the weights of its convolution. A grouped
 convolution with a wide kernel runs in the frequency domain. Matrices are stored once in the layout of oneDNN.
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-STATISTICS_ROWS = 1 << 16  # windows that are in memory at once in float64
+STATISTICS_ROWS = 1 << 16  # number of windows that are in memory at once in float64
 
 
 class Linear(nn.Linear):
@@ -19,8 +19,8 @@ class Linear(nn.Linear):
     def pack(self):
         """Store the matrix in the layout of oneDNN and drop the plain weight, for inference.
 
-        The product is a sixth faster than MKL's (AMD EPYC, AVX-512), and GELU comes at no cost. torch.compile calls the same
-        operators. Without oneDNN this does nothing.
+        The product takes a sixth less time than with MKL (on an AMD EPYC with AVX-512), and a GELU after it takes no time.
+        torch.compile calls the same operators. Without oneDNN this method does nothing.
         """
         if torch.backends.mkldnn.is_available():
             self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.detach())
@@ -45,7 +45,7 @@ class Conv(Linear):
         self.stride = stride
 
     def windows(self, x):
-        """Return what the kernel sees at each step, `[T_out, kernel * C_in]`: a view of `x`, which must be contiguous."""
+        """Return the inputs of the kernel at each step, `[T_out, kernel * C_in]`: a view of `x`, which must be contiguous."""
         num_frames = (len(x) - self.kernel) // self.stride + 1
         dim = x.shape[1]
         return x.as_strided((num_frames, self.kernel * dim), (self.stride * dim, 1))
@@ -58,16 +58,16 @@ class Conv(Linear):
 def fold_group_norm(weight, norm, windows):
     """Fold a group norm with one channel per group into the convolution before it.
 
-    Mean and variance of a channel over time follow from those of the convolution's input, so that its output is not needed
-    and padding cannot enter. A bias of the convolution is not needed either, as the norm would cancel it.
+    The mean and variance of a channel over time are computed from those of the convolution's input. So the output of the
+    convolution is not needed, and padding has no influence. The convolution needs no bias, because the norm would cancel it.
 
     Args:
         weight: weight of the convolution, `[C, K]`.
         norm: the `nn.GroupNorm`.
-        windows: what the kernel sees at each step, `[T, K]`.
+        windows: inputs of the kernel at each step, `[T, K]`.
 
     Returns:
-        Weight `[C, K]` and bias `[C]` of a convolution whose output is normalised.
+        Weight `[C, K]` and bias `[C]` of a convolution whose output is normalized.
     """
     weight = weight.double()
     mean = 0

@@ -1,4 +1,4 @@
-"""What architectures share to load the two files of an encoder's folder."""
+"""Functions that all architectures use to load the two files of an encoder's folder."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -47,8 +47,8 @@ def load_weights(model, folder, *, assign):
     Args:
         model: a module of the right sizes.
         folder: the encoder's folder.
-        assign: True: the loaded tensors become the parameters, also of a model on the meta device; False: their values are
-            copied into the parameters.
+        assign: True: the loaded tensors become the parameters, which also works for a model on the meta device. False: their
+            values are copied into the existing parameters.
 
     Returns:
         The same model.

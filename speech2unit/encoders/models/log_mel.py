@@ -34,8 +34,7 @@ def log_mel(waveform, warp=1.0, tempo=1.0):
 def kaldi_frames(waveform, *, scale=1, frame_shift=10.0, **settings):
     """Return Kaldi's filter bank energies.
 
-    They are computed block by block. Each frame is the same as if all were computed together, and the memory is that of a
-    block.
+    They are computed block by block, so that memory does not grow with the waveform. The result is the same as without blocks.
 
     Args:
         waveform: tensor `[N]` at 16 kHz.
@@ -68,7 +67,7 @@ def _kaldi():
 def without_loudness(mel):
     """Subtract the loudness of an utterance from its log-Mel frames `[T, 40]`: one number, the mean of its louder frames.
 
-    The long-term spectrum is kept. In a clip of half a second it says more about the phones than about the channel, and
+    The mean spectrum is not subtracted. In a clip of half a second it says more about the phones than about the channel, and
     subtracting it as well costs 10 points of accuracy on spoken digits.
     """
     energy = mel.mean(1)
@@ -83,11 +82,11 @@ def stack_pairs(mel):
 
 @dataclass
 class FrontEnd:
-    """Waveform → normalised log-Mel frames."""
+    """Compute the normalized log-Mel frames of a waveform."""
 
     mean: torch.Tensor  # `[40]`, over the training split
     std: torch.Tensor  # `[40]`
-    subtract_loudness: bool  # False, as published: global normalisation only
+    subtract_loudness: bool  # False: only the normalization over the training split, as published
     frame_ms: int = 20  # from one frame to the next: 10 or 20
 
     @property
@@ -119,7 +118,11 @@ class FrontEnd:
 
 
 def load_front_end(model, config):
-    """Return the `FrontEnd` of a log-Mel or MelHuBERT encoder; `model`, `config`: paths of its two files."""
+    """Return the `FrontEnd` of a log-Mel or MelHuBERT encoder.
+
+    Args:
+        model, config: paths of its model.safetensors and config.json.
+    """
     from safetensors.torch import load_file
 
     tensors = load_file(model)

@@ -1,4 +1,4 @@
-"""MelHuBERT as a PyTorch module: log-Mel frames → hidden states → logits over pseudo-labels.
+"""MelHuBERT as a PyTorch module: from log-Mel frames to hidden states, and from these to logits over pseudo-labels.
 
 **Source:** MelHuBERT, arXiv 2211.09944.
 """
@@ -63,7 +63,7 @@ class Block(TransformerBlock):
 
 
 class MelHuBERTModel(nn.Module):
-    """Log-Mel frames → hidden states → logits over each set of pseudo-labels."""
+    """Transformer that maps log-Mel frames to hidden states, and these to logits over each set of pseudo-labels."""
 
     def __init__(self, config, dropout=0.0):
         """Create a model with random weights; `config`: a `MelHuBERTConfig`, `dropout`: probability of dropout."""
@@ -92,7 +92,7 @@ class MelHuBERTModel(nn.Module):
         """Return the hidden states of all layers. Padding does not change them.
 
         Args:
-            frames: normalised log-Mel frames `[B, T, 80]`, or `[B, T, 40]` if they are 10 ms apart.
+            frames: normalized log-Mel frames `[B, T, 80]`, or `[B, T, 40]` if they are 10 ms apart.
             lengths: number of frames of each row that are not padding, `[B]`; None: there is no padding.
             last_layer: the last layer to compute; None: all layers.
 
@@ -120,7 +120,12 @@ class MelHuBERTModel(nn.Module):
         return self.dropout(self.layer_norm(x + F.gelu(positions)))
 
     def layer_functions(self, valid_mask=None, last_layer=None):
-        """Return one function `[B, T, D]` → `[B, T, D]` per layer, up to `last_layer`; `valid_mask` as in `embed`."""
+        """Return a list with one function per layer, which maps its input `[B, T, D]` to its output `[B, T, D]`.
+
+        Args:
+            valid_mask: as in `embed`.
+            last_layer: the last layer to return; None: all layers.
+        """
         attention_mask = None if valid_mask is None else valid_mask[:, None, None]
         return [partial(block, attention_mask=attention_mask) for block in self.blocks[:last_layer]]
 

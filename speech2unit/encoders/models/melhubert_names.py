@@ -54,14 +54,14 @@ def convert(tensors, sizes):
     """Convert a published checkpoint.
 
     Args:
-        tensors: published name → tensor, and `mean_std` `[2, 40]`.
-        sizes: the fields of `MelHuBERTConfig`, and `subtract_loudness` of the front end.
+        tensors: dict from published name to tensor. It also has `mean_std`, an array `[2, 40]`.
+        sizes: dict of the fields of `MelHuBERTConfig`, and `subtract_loudness` of the front end.
 
     Returns:
-        Our name → tensor, and the rows of a load report.
+        A dict from our name to tensor, and the rows of a load report.
 
     Raises:
-        ValueError: tensors are missing, unexpected or of another shape; the message lists them.
+        ValueError: if tensors are missing, unexpected or of another shape; the message lists them.
     """
     with torch.device("meta"):
         model = MelHuBERTModel(sizes_from(sizes, MelHuBERTConfig))
@@ -76,15 +76,15 @@ def published_checkpoint(tensors, settings, place):
     """Return an encoder in the format of its authors.
 
     Args:
-        tensors: our name → tensor, from model.safetensors.
-        settings: config.json.
-        place: path of config.json, for the message.
+        tensors: dict from our name to tensor, the content of model.safetensors.
+        settings: content of config.json.
+        place: path of config.json, for the error message.
 
     Returns:
         A dictionary with `model` and `Upstream_Config`, and mean and standard deviation `[2, 40]`.
 
     Raises:
-        ValueError: the format has no place for several sets of targets or for a front end that subtracts the loudness.
+        ValueError: if the format has no place for several sets of targets or for a front end that subtracts the loudness.
     """
     if len(settings["num_targets"]) > 1 or settings["subtract_loudness"]:
         raise data_error(

@@ -1,7 +1,7 @@
 """The interface that all transformer blocks share.
 
-Published files name the tensors of a block differently: MelHuBERT has `q_proj`, `k_proj`, `v_proj` and `out_proj`, wav2vec 2.0
-has (in this project) one `qkv` and `out`. Pruning, factorisation and tuning reach them through `TransformerBlock`.
+The layers of a block have different names in different models: MelHuBERT has `q_proj`, `k_proj`, `v_proj` and `out_proj`, while
+wav2vec 2.0 (in this project) has `qkv` and `out`. Pruning, factorization and tuning access them through `TransformerBlock`.
 """
 
 import torch
@@ -43,10 +43,10 @@ class TransformerBlock(nn.Module):
         return list(range(self.num_heads)) if self.heads is None else self.heads
 
     def head_outputs(self, projection):
-        """Return which outputs of one of `qkv_projections` belong to which head.
+        """Return the positions of the outputs of each head in one of `qkv_projections`.
 
         Returns:
-            Positions `[parts, num_heads, head_dim]`; parts: 3 if the layer computes queries, keys and values, else 1.
+            Integer tensor `[parts, num_heads, head_dim]`. `parts` is 3 if the layer computes queries, keys and values, else 1.
         """
         head_dim = self.output_projection.in_features // self.num_heads
         return torch.arange(projection.out_features).view(-1, self.num_heads, head_dim)

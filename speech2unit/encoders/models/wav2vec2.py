@@ -1,6 +1,6 @@
 """wav2vec 2.0, HuBERT and WavLM: convolutions over the waveform, then a transformer. For training and for fast inference.
 
-The numbers are those of fairseq, to rounding. Nothing is masked.
+The results equal those of fairseq, up to rounding. Nothing is masked.
 
 **Source:** wav2vec 2.0, arXiv 2006.11477; HuBERT, arXiv 2106.07447; WavLM, arXiv 2110.13900.
 """
@@ -39,7 +39,7 @@ class Wav2Vec2Config:
     num_heads: int
     pos_conv_kernel: int  # frames
     pos_conv_groups: int
-    num_buckets: int  # of relative positions (WavLM); 0: none
+    num_buckets: int  # number of buckets of relative positions (WavLM); 0: the model has none
     max_distance: int  # frames beyond which all relative positions share a bucket
 
     def __post_init__(self):
@@ -67,7 +67,7 @@ class Wav2Vec2Config:
 
 
 class FrontEnd(nn.Module):
-    """Waveform → frames."""
+    """Compute the frames of a waveform: convolutions, a layer norm and a projection."""
 
     def __init__(self, config):
         super().__init__()
@@ -138,7 +138,9 @@ class RelativePositions(nn.Module):
 class Gate(nn.Module):
     """Factor of the relative position bias that depends on the content of the query frame.
 
-    The published layer has 8 outputs, which are added four by four. Here the weights were added instead.
+    The published layer has 8 outputs, which are summed in two groups of four. Here the weights are summed instead, which is the
+    same.
+
     **Source:** WavLM, arXiv 2110.13900, section III-B.
     """
 
@@ -203,7 +205,7 @@ class Block(TransformerBlock):
 
 
 class Wav2Vec2Model(nn.Module):
-    """Waveforms → frames → hidden states."""
+    """Compute the hidden states of frames, which `front_end` computes from waveforms."""
 
     def __init__(self, config, dropout=0.0, front_end=None):
         """Create a model without trained weights.
@@ -223,7 +225,7 @@ class Wav2Vec2Model(nn.Module):
         self.blocks = nn.ModuleList(Block(config, dropout) for _ in range(config.num_layers))
 
     def prepare(self):
-        """Optimise the weights for inference on their device. After this the model can no longer be trained or saved."""
+        """Optimize the weights for inference on their device. After this the model can no longer be trained or saved."""
         self.pos_conv.prepare()
         if self.pos_conv.weight.device.type == "cpu":
             for name, module in self.named_modules():
@@ -265,10 +267,10 @@ class Wav2Vec2Model(nn.Module):
         return self.dropout(x if self.config.pre_norm else self.input_norm(x))
 
     def layer_functions(self, num_frames, valid_mask=None, last_layer=None):
-        """Return one function `[B, T, D]` → `[B, T, D]` per layer.
+        """Return a list with one function per layer, which maps its input `[B, T, D]` to its output `[B, T, D]`.
 
         Args:
-            num_frames: T.
+            num_frames: number of frames T of the padded batch.
             valid_mask: boolean `[B, T]`, True for frames that are not padding; None: there is no padding.
             last_layer: the last layer to return; None: all layers.
         """

@@ -12,7 +12,8 @@ from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 from storage.errors import data_error
 
 PREFIX = r"^((w2v_encoder\.)?w2v_model|wav2vec2|hubert|wavlm)\."  # in models for another task that contain this one
-# Patterns and replacements, applied one after another. After a colon: which part of our tensor the published tensor is.
+# Patterns and replacements, applied one after another. In a new name, a colon precedes the name of a part of our tensor: the
+# published `k_proj.bias` becomes `qkv.bias:k`, the part k of our `qkv.bias`.
 RENAMES = (
     (r"^(post_extract_proj|(encoder\.)?feature_projection\.projection)\.", "front_end.projection."),
     (r"^((encoder\.)?feature_projection\.)?layer_norm\.", "front_end.frame_norm."),
@@ -46,15 +47,15 @@ def convert(tensors, sizes):
     """Convert a published checkpoint.
 
     Args:
-        tensors: published name → tensor.
-        sizes: the fields of `Wav2Vec2Config`.
+        tensors: dict from published name to tensor.
+        sizes: dict of the fields of `Wav2Vec2Config`.
 
     Returns:
-        Our name → tensor, and the rows of a load report. Several published tensors may become one of ours (queries, keys and
-        values). The name in a row is empty for a tensor that hidden states do not depend on.
+        A dict from our name to tensor, and the rows of a load report. Several published tensors may become one of ours (queries,
+        keys and values). The name in a row is empty if hidden states do not depend on the tensor.
 
     Raises:
-        ValueError: tensors are missing, unexpected or of another shape; the message lists them.
+        ValueError: if tensors are missing, unexpected or of another shape; the message lists them.
     """
     with torch.device("meta"):
         model = Wav2Vec2Model(Wav2Vec2Config(**sizes))
@@ -66,12 +67,15 @@ def convert_to(model, tensors, sizes, ignored=IGNORED):
 
     Args:
         model: a `Wav2Vec2Model` on the meta device.
-        tensors: published name → tensor.
-        sizes: the sizes that a message names.
-        ignored: pattern of names that are left out.
+        tensors: dict from published name to tensor.
+        sizes: the sizes, for the error message.
+        ignored: regular expression of the names that are left out.
 
-    Returns, Raises:
-        As `convert`.
+    Returns:
+        The same as `convert`.
+
+    Raises:
+        ValueError: if tensors are missing, unexpected or of another shape; the message lists them.
     """
     config = model.config
     names = {published: _our_name(published, config, ignored) for published in tensors}
@@ -104,13 +108,13 @@ def _our_name(published, config, ignored=IGNORED):
 
 
 def _parts(name, shape, config, by_part):
-    """Return the published tensors that make up one of ours: part → published shape.
+    """Return the published tensors that make up one of ours, as a dict from the name of the part to its published shape.
 
     Args:
         name: our name.
         shape: our shape.
         config: the `Wav2Vec2Config`.
-        by_part: part → published tensor; torchaudio's WavLM has queries, keys and values in one tensor already.
+        by_part: dict from part to published tensor. (torchaudio's WavLM already has queries, keys and values in one tensor.)
     """
     if ".qkv." in name and name not in by_part:
         return {f"{name}:{part}": (config.dim, *shape[1:]) for part in "qkv"}
@@ -191,17 +195,17 @@ MAX_COUNT = 1 << 16
 def sizes_from_transformers(config):
     """Read the sizes of a HuBERT, wav2vec 2.0 or WavLM from transformers.
 
-    The file does not say whether waveforms are normalised. They are if there are layer norms between the convolutions, as in
-    fairseq.
+    The file does not say whether waveforms are normalized. As in fairseq, they are if there are layer norms between the
+    convolutions.
 
     Args:
-        config: contents of config.json.
+        config: content of config.json.
 
     Returns:
         The fields of `Wav2Vec2Config` as a dictionary.
 
     Raises:
-        ValueError: the model is of another kind, or a value is no size.
+        ValueError: if the model is of another kind, or a value is not a valid size.
     """
     config = config if isinstance(config, dict) else {}
     model_type = _value(config, "model_type", lambda value: value in MODEL_TYPES, f"one of {', '.join(MODEL_TYPES)}")

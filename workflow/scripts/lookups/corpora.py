@@ -4,57 +4,65 @@ from pathlib import Path
 
 from storage.errors import data_error
 
-OWN_DATA_ADAPTERS = ("table", "folders", "units")  # all others read a published corpus
+OWN_DATA_ADAPTERS = ("table", "folders", "units")  # all other adapters read a published corpus
 
 
 def manifest_file(corpus):
-    """Return the manifest of a corpus of audio."""
+    """Return the path of the manifest of a corpus with audio; `corpus` is its name."""
     return f"results/corpora/{corpus}/manifest.parquet"
 
 
 def label_columns(rows, corpus):
-    """Return the label columns of a corpus as a list."""
+    """Return the names of a corpus's label columns as a list; `corpus` is its name."""
     return rows["corpora"][corpus]["label_columns"].split(",")
 
 
 def root_settings(rows, config, wildcards):
+    """Return the root folder of a corpus."""
     return dict(root=rows["corpora"][wildcards.corpus]["root"])
 
 
 def manifest_settings(rows, config, wildcards):
+    """Return the row of a corpus."""
     return dict(corpus=rows["corpora"][wildcards.corpus])
 
 
 def slot_manifests(rows, config, wildcards):
+    """Return the manifests of the two corpora from which commands with slots are made."""
     return [manifest_file(corpus) for corpus in (wildcards.corpus, wildcards.other)]
 
 
 def slot_settings(rows, config, wildcards):
+    """Return the root folders of the two corpora from which commands with slots are made."""
     return dict(roots=[rows["corpora"][corpus]["root"] for corpus in (wildcards.corpus, wildcards.other)])
 
 
 def shard_settings(rows, config, wildcards):
-    """Return the root of a corpus and which of its shards a job encodes."""
+    """Return the root of a corpus, the number of the shard that a job encodes, and the number of shards."""
     shard, num_shards = map(int, wildcards.shard.split("-of-"))
     return root_settings(rows, config, wildcards) | dict(shard=shard, num_shards=num_shards)
 
 
 def corpus_address(rows, config, wildcards):
-    """Return where a corpus is fetched from, such as s3://bucket/folder."""
+    """Return the address from which a corpus is fetched, such as s3://bucket/folder, as a list of one."""
     return [rows["corpora"][wildcards.corpus]["address"]]
 
 
 def unit_sources(rows, config, wildcards):
-    """Return the files of published units that a corpus consists of."""
+    """Return the files of published units of a corpus without audio."""
     row = rows["corpora"][wildcards.corpus]
     return [f"{row['root']}/{name}" for name in row["source"]]
 
 
 def corpus_source(rows, config, wildcards, is_dry_run):
-    """Return what a manifest is made from: the fetched folder, or the metadata file, if the corpus has either.
+    """Return the fetched folder or the metadata file that a manifest is made from; an empty list if the corpus has neither.
+
+    Args:
+        rows, config, wildcards: as for every look-up.
+        is_dry_run: whether Snakemake only plans.
 
     Raises:
-        ValueError: if the root or the metadata file does not exist; in a dry run the root may be missing.
+        ValueError: if the metadata file does not exist; or if the root does not exist, except in a dry run.
     """
     row = rows["corpora"][wildcards.corpus]
     if row["address"]:
@@ -79,6 +87,7 @@ def corpus_source(rows, config, wildcards, is_dry_run):
 
 
 def _missing_root(corpora, name):
+    """Return the error about a corpus whose root folder does not exist."""
     row = corpora[name]
     remedy = "correct 'root', or the paths of config/config.yaml"
     if row["adapter"] not in OWN_DATA_ADAPTERS:

@@ -12,13 +12,13 @@ def encoder_manifests(rows, config, wildcards):
 
 
 def encoder_targets(rows, config, wildcards):
-    """Return the units that are the pseudo-labels of an encoder, for each codebook those of every corpus."""
+    """Return the units that are the pseudo-labels of an encoder: for each codebook, those of every corpus."""
     row = rows["encoders"][wildcards.encoder]
     return [f"results/units/{codebook}/{corpus}/units.parquet" for codebook in row["targets"] for corpus in row["corpora"]]
 
 
 def front_end_file(rows, config, wildcards, file):
-    """Return a file of the encoder whose front end a MelHuBERT shares: the one that its first pseudo-labels come from."""
+    """Return a file of the encoder whose front end a MelHuBERT shares, which is the encoder of its first pseudo-labels."""
     codebook = rows["encoders"][wildcards.encoder]["targets"][0]
     return f"results/encoders/{rows['codebooks'][codebook]['encoder']}/{file}"
 
@@ -29,32 +29,35 @@ def parent_file(rows, config, wildcards, file):
 
 
 def recipe_settings(rows, config, wildcards):
-    """Return the roots of an encoder's corpora and the preset of its recipe."""
+    """Return the roots of an encoder's corpora, and the settings in the preset of its recipe."""
     row = rows["encoders"][wildcards.encoder]
     roots = [rows["corpora"][corpus]["root"] for corpus in row["corpora"]]
     return dict(roots=roots) | config[row["recipe"]][row["preset"]]
 
 
 def recipe_settings_with_targets(rows, config, wildcards):
-    """Return the same and the number of pseudo-labels of each codebook."""
+    """Return the same as `recipe_settings`, and the number of pseudo-labels of each codebook."""
     targets = rows["encoders"][wildcards.encoder]["targets"]
     return recipe_settings(rows, config, wildcards) | dict(num_targets=[num_units(rows, name) for name in targets])
 
 
 def published_encoder_settings(rows, config, wildcards):
-    """Return the hashes, the architecture and the sizes of a published encoder; without a preset its config.json has the sizes."""
+    """Return the hashes, the architecture and the sizes of a published encoder.
+
+    Without a preset the sizes are empty, because its config.json has them.
+    """
     row = rows["encoders"][wildcards.encoder]
     preset = config["convert_encoder"][row["preset"]] if row["preset"] else dict(sizes={})
     return hash_settings(rows, row) | dict(architecture=row["architecture"]) | preset
 
 
 def measured_files(rows, config, wildcards, file):
-    """Return a file of each encoder that is measured: those that are compared and their parents."""
+    """Return a file of each encoder that is measured: the compared encoders and their parents."""
     return [f"results/encoders/{encoder}/{file}" for encoder in compared_encoders(rows, config)]
 
 
 def measured_settings(rows, config, wildcards):
-    """Return the names of the encoders that are measured, and of their parents if these are among them."""
+    """Return the name of each encoder that is measured, and of its parent; empty if the parent is not measured."""
     names = compared_encoders(rows, config)
     parents = [rows["encoders"][name]["parent"] for name in names]
     return dict(names=names, parents=[parent if parent in names else "" for parent in parents])
@@ -66,19 +69,20 @@ def probe_features(rows, config, wildcards):
 
 
 def probe_units(rows, config, wildcards):
-    """Return the units that an encoder gives the corpus of the probe."""
+    """Return the units of an encoder for the corpus of the probe."""
     codebook = encoder_codebook(wildcards.encoder, rows)
     return f"results/units/{codebook}/{config['probe_encoder']['corpus']}/units.parquet"
 
 
 def probe_parent_units(rows, config, wildcards):
-    """Return the units that the parent of an encoder gives the corpus of the probe; an encoder without a parent is its own."""
+    """Return the units of an encoder's parent for the corpus of the probe; without a parent, the units of the encoder itself."""
     parent = rows["encoders"][wildcards.encoder]["parent"] or wildcards.encoder
     codebook = encoder_codebook(parent, rows)
     return f"results/units/{codebook}/{config['probe_encoder']['corpus']}/units.parquet"
 
 
 def probe_settings(rows, config, wildcards):
+    """Return the codebook and the layer of an encoder, and the label columns of the corpus of the probe."""
     codebook = encoder_codebook(wildcards.encoder, rows)
     return dict(
         codebook=codebook,
@@ -88,10 +92,11 @@ def probe_settings(rows, config, wildcards):
 
 
 def evaluation_files(rows, config, wildcards, file):
-    """Return a file of every task that evaluates an encoder of the comparison, or its parent."""
+    """Return a file of every task that evaluates a compared encoder or its parent."""
     tasks_of = encoder_tasks(rows, config)
     return [f"results/{task}/{file}" for tasks in tasks_of.values() for task in tasks]
 
 
 def evaluation_settings(rows, config, wildcards):
+    """Return the settings in which the tasks of an encoder differ from those of its parent."""
     return dict(confounders=confounders(rows, config))

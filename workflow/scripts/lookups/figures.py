@@ -6,14 +6,14 @@ UNTRAINED_RECIPES = ("fit_log_mel", "convert_encoder")  # encoders without a tra
 
 
 def report_files(rows, config, wildcards):
-    """Return everything that the report shows."""
+    """Return all files that the report shows."""
     tasks = rows["tasks"].expand_names(config["tasks"])
     figures = sorted({figure for task in tasks for figure in task_figures(rows, task)})
     return ["results/summary.html", "results/units.html", *(f"results/{figure}.svg" for figure in figures)]
 
 
 def unit_statistics(rows, config, wildcards):
-    """Return the statistics of all units that the tasks use, those of pseudo-labels included."""
+    """Return the statistics of all units that the tasks use, including those of pseudo-labels."""
     pairs = set()
     for task in rows["tasks"].expand_names(config["tasks"]):
         row = rows["tasks"][task]
@@ -22,7 +22,7 @@ def unit_statistics(rows, config, wildcards):
 
 
 def task_figures(rows, task):
-    """Return the figures of a task and of what it uses, relative to results/ and without the ending."""
+    """Return the figures of a task and of everything that it uses, as paths below results/ without the suffix."""
     row = rows["tasks"][task]
     ulm = rows["ulms"][row["ulm"]]
     units = f"units/{ulm['codebook']}/{row['corpus']}"
@@ -41,7 +41,7 @@ def task_figures(rows, task):
 
 
 def _audio_figures(rows, corpus, codebook):
-    """Return the figures that need audio, and the training curve of an encoder that is trained here."""
+    """Return the figures that need audio and, if the encoder is trained here, the one of its training curve."""
     figures = [f"corpora/{corpus}/plots/durations", f"units/{codebook}/{corpus}/plots/utterances"]
     encoder = rows["codebooks"][codebook]["encoder"]
     if encoder and rows["encoders"][encoder]["recipe"] not in UNTRAINED_RECIPES:
@@ -50,7 +50,7 @@ def _audio_figures(rows, corpus, codebook):
 
 
 def _used_units(rows, codebook, corpus):
-    """Return (codebook, corpus) of units, and of the pseudo-labels that their encoder was trained with, and so on."""
+    """Return the pairs (codebook, corpus) of units, of the pseudo-labels that their encoder was trained on, and so on."""
     pairs = {(codebook, corpus)}
     encoder = rows["encoders"].get(rows["codebooks"][codebook]["encoder"])
     if encoder:

@@ -1,6 +1,7 @@
 """Look-ups of SUPERB tasks.
 
-Results of a task are in results/superb/{superb_task}; those of its sweep, with other learning rates, in folders of it: x0.3, x3.
+Results of a task are in results/superb/{superb_task}. Its sweep runs the task with other learning rates; the results of these
+runs are in subfolders such as x0.3 and x3, which name the factor of the learning rates.
 """
 
 from pathlib import Path
@@ -10,16 +11,21 @@ from workflow.scripts.lookups.units import shard_names
 
 
 def superb_manifest(rows, config, wildcards):
+    """Return the manifest of a task's corpus."""
     return manifest_file(rows["superb_tasks"][wildcards.superb_task]["corpus"])
 
 
 def superb_lexicon(rows, config, wildcards):
-    """Return the lexicon if it exists. Otherwise the stage says what is missing, and the rest can still be planned."""
+    """Return a list with the lexicon of a task; empty if it has none, or the file does not exist.
+
+    If the file does not exist, the stage raises the error, so that other tasks can still be planned.
+    """
     path = rows["superb_tasks"][wildcards.superb_task]["lexicon"]
     return [path] if path and Path(path).exists() else []
 
 
 def superb_dataset_settings(rows, config, wildcards):
+    """Return the kind, the label columns, the lexicon and the fraction of training rows of a task."""
     row = rows["superb_tasks"][wildcards.superb_task]
     return dict(
         kind=row["kind"],
@@ -36,7 +42,7 @@ def superb_encoder_file(rows, config, wildcards, file):
 
 
 def superb_hidden_states(rows, config, wildcards):
-    """Return the hidden states of the task's corpus, if they are kept and nothing in the encoder is trained."""
+    """Return the hidden states of the task's corpus; empty if they are not kept, or something in the encoder is trained."""
     row = rows["superb_tasks"][wildcards.superb_task]
     method = config["tune_encoder"][row["tuning"]]["tuning"]["method"]
     if method != "weighted_sum" or not config["cache_hidden_states"]:
@@ -45,18 +51,19 @@ def superb_hidden_states(rows, config, wildcards):
 
 
 def superb_warm_start(rows, config, wildcards):
-    """Return the trained weights of the task whose head and layer weights this task starts from, if any."""
+    """Return a list with the trained weights of the task from which this task starts; empty if there is none."""
     name = rows["superb_tasks"][wildcards.superb_task]["warm_start"]
     return [f"results/superb/{name}/tuned.safetensors"] if name else []
 
 
 def superb_tuning_settings(rows, config, wildcards):
+    """Return the settings of the training of a task, its seeds, and the root folder of its corpus."""
     row = rows["superb_tasks"][wildcards.superb_task]
     return _root_and_seeds(rows, row) | _run_settings(row, config, wildcards)
 
 
 def superb_prediction_settings(rows, config, wildcards):
-    """Return the settings that the trained model has, and where the audio is."""
+    """Return the settings of the trained model, its seeds, and the root folder of the corpus."""
     row = rows["superb_tasks"][wildcards.superb_task]
     training = _run_settings(row, config, wildcards)
     return _root_and_seeds(rows, row) | dict(
@@ -68,6 +75,7 @@ def superb_prediction_settings(rows, config, wildcards):
 
 
 def superb_score_settings(rows, config, wildcards):
+    """Return the name and the kind of a task, and the names and presets for its report."""
     row = rows["superb_tasks"][wildcards.superb_task]
     names = {column: row[column] for column in ("corpus", "encoder", "tuning", "head")}
     return dict(
@@ -79,10 +87,10 @@ def superb_score_settings(rows, config, wildcards):
 
 
 def training_settings(row, config, rate_factor):
-    """Return how a task is trained: the presets of its head and its tuning as one dict, and its `kind`.
+    """Return the settings of a training: the presets of its head and its tuning as one dict, and the `kind` of the task.
 
     Args:
-        row: a row of `superb_tasks`, with one `tuning`.
+        row: row of `superb_tasks` with a single `tuning`.
         config: the config.
         rate_factor: factor of both learning rates; 1 except in a sweep.
     """
@@ -98,7 +106,7 @@ def training_settings(row, config, rate_factor):
 
 
 def sweep_scores(rows, config, wildcards):
-    """Return the scores of a task's sweep over learning rates; factor 1 is the task itself."""
+    """Return the scores of a task's sweep over learning rates. The run with factor 1 is the task itself."""
     folder = f"results/superb/{wildcards.superb_task}"
     factors = config["sweep_learning_rates"]["factors"]
     return [f"{folder}/score.json" if float(factor) == 1 else f"{folder}/x{factor}/score.json" for factor in factors]
@@ -110,9 +118,10 @@ def _fraction(row):
 
 
 def _root_and_seeds(rows, row):
+    """Return the root folder of a task's corpus, and the seeds of the task."""
     return dict(root=rows["corpora"][row["corpus"]]["root"], seeds=[int(seed) for seed in row["seeds"]])
 
 
 def _run_settings(row, config, wildcards):
-    """Return the training settings of a run. The folder of a sweep (`/x0.3`) names the factor of its learning rates."""
+    """Return the training settings of a run. In a sweep, its folder (`/x0.3`) names the factor of the learning rates."""
     return training_settings(row, config, rate_factor=float(wildcards.run.removeprefix("/x") or 1))

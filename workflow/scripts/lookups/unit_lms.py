@@ -5,9 +5,13 @@ from workflow.scripts.lookups.units import num_units
 
 
 def inventory(rows, ulm):
-    """Return the symbols that a unit LM reads: the name of their codebook and how many there are.
+    """Return the name of the codebook that a unit LM reads, and its number of units, as keyword arguments.
 
-    Pieces get a codebook name of their own, because they depend on the corpora of the unit LM.
+    Pieces count as a codebook with its own name, because they depend on the corpora of the unit LM.
+
+    Args:
+        rows: as for every look-up.
+        ulm: name of the unit LM.
     """
     row = rows["ulms"][ulm]
     if row["num_pieces"]:
@@ -16,14 +20,14 @@ def inventory(rows, ulm):
 
 
 def symbols_file(rows, ulm, corpus):
-    """Return the reduced units of a corpus, or its pieces, as a unit LM reads them."""
+    """Return the path of the reduced units, or of the pieces, of a corpus that a unit LM reads."""
     row = rows["ulms"][ulm]
     folder = f"ulm/{ulm}" if row["num_pieces"] else f"units/{row['codebook']}"
     return f"results/{folder}/{corpus}/reduced_units.parquet"
 
 
 def training_symbols(rows, config, wildcards):
-    """Return what a unit LM is pre-trained on."""
+    """Return the reduced units (or pieces) that a unit LM is pre-trained on."""
     return [symbols_file(rows, wildcards.ulm, corpus) for corpus in rows["ulms"][wildcards.ulm]["corpora"]]
 
 
@@ -34,25 +38,28 @@ def training_units(rows, config, wildcards):
 
 
 def units_to_encode(rows, config, wildcards):
-    """Return the units of a corpus that become pieces."""
+    """Return the reduced units of a corpus that are encoded as pieces."""
     return f"results/units/{rows['ulms'][wildcards.ulm]['codebook']}/{wildcards.corpus}/reduced_units.parquet"
 
 
 def piece_settings(rows, config, wildcards):
+    """Return the number of pieces, and the size of the codebook that they are made of."""
     row = rows["ulms"][wildcards.ulm]
     return dict(num_pieces=int(row["num_pieces"]), num_units=num_units(rows, row["codebook"]))
 
 
 def encoding_settings(rows, config, wildcards):
+    """Return the name of a unit LM's pieces, for the column `codebook`."""
     return dict(codebook=inventory(rows, wildcards.ulm)["codebook"])
 
 
 def vocabulary_settings(rows, config, wildcards):
+    """Return the name of the codebook (or pieces) that a unit LM reads, and its number of units."""
     return inventory(rows, wildcards.ulm)
 
 
 def ulm_settings(rows, config, wildcards):
-    """Return the preset and the seed of a unit LM that is pre-trained here."""
+    """Return the settings in the preset of a unit LM that is pre-trained here, and its seed."""
     row = rows["ulms"][wildcards.ulm]
     return config["pretrain_ulm"][row["preset"]] | dict(seed=int(row["seed"]))
 

@@ -10,18 +10,25 @@ def shard_names(config):
 
 
 def feature_files(rows, config, codebook, corpora):
-    """Return the features of corpora that a codebook reads."""
+    """Return the features of several corpora that a codebook reads, all shards.
+
+    Args:
+        rows, config: as for every look-up.
+        codebook: name of the codebook.
+        corpora: names of the corpora.
+    """
     row = rows["codebooks"][codebook]
     folder = f"results/features/{row['encoder']}/layer{row['layer']}"
     return [f"{folder}/{corpus}/{shard}.parquet" for corpus in corpora for shard in shard_names(config)]
 
 
 def feature_settings(rows, config, wildcards):
+    """Return the root of a corpus, the shard that a job encodes, and the layer."""
     return shard_settings(rows, config, wildcards) | dict(layer=int(wildcards.layer))
 
 
 def corpus_features(rows, config, wildcards):
-    """Return the features of the corpus that gets units."""
+    """Return the features of the corpus whose units are computed."""
     return feature_files(rows, config, wildcards.codebook, [wildcards.corpus])
 
 
@@ -31,29 +38,33 @@ def codebook_features(rows, config, wildcards):
 
 
 def codebook_encoder_file(rows, config, wildcards, file):
-    """Return a file of the encoder that a codebook reads."""
+    """Return a file of the encoder whose features a codebook reads."""
     return f"results/encoders/{rows['codebooks'][wildcards.codebook]['encoder']}/{file}"
 
 
 def num_units(rows, codebook):
+    """Return the number of units of a codebook; `codebook` is its name."""
     return int(rows["codebooks"][codebook]["num_clusters"])
 
 
 def size_settings(rows, config, wildcards):
+    """Return the number of clusters of a codebook."""
     return dict(num_clusters=num_units(rows, wildcards.codebook))
 
 
 def context_settings(rows, config, wildcards):
+    """Return the number of context frames of a codebook."""
     return dict(context_frames=int(rows["codebooks"][wildcards.codebook]["context_frames"]))
 
 
 def layer_settings(rows, config, wildcards):
+    """Return the encoder of a codebook, and the layer."""
     row = rows["codebooks"][wildcards.codebook]
     return dict(encoder=row["encoder"], layer=int(row["layer"]))
 
 
 def codebook_settings(rows, config, wildcards):
-    """Return everything that a codebook is fitted with."""
+    """Return all settings of the fit of a codebook that its row determines."""
     return dict(
         **size_settings(rows, config, wildcards),
         **context_settings(rows, config, wildcards),
@@ -63,6 +74,7 @@ def codebook_settings(rows, config, wildcards):
 
 
 def published_codebook_settings(rows, config, wildcards):
+    """Return the hashes, the size, the encoder and the layer of a published codebook."""
     return dict(
         **hash_settings(rows, rows["codebooks"][wildcards.codebook]),
         **size_settings(rows, config, wildcards),
@@ -71,16 +83,18 @@ def published_codebook_settings(rows, config, wildcards):
 
 
 def manifest_of_units(rows, codebook, corpus):
-    """Return the manifest of a corpus; that of published units is in the folder of the units."""
+    """Return the manifest of a corpus. If the corpus consists of published units, it is in the folder of the units."""
     if rows["corpora"][corpus]["codebook"]:
         return f"results/units/{codebook}/{corpus}/manifest.parquet"
     return manifest_file(corpus)
 
 
 def units_manifest(rows, config, wildcards):
+    """Return the manifest of the corpus whose units are used."""
     return manifest_of_units(rows, wildcards.codebook, wildcards.corpus)
 
 
 def measuring_settings(rows, config, wildcards):
+    """Return the size of a codebook, and the label columns of a corpus."""
     columns = rows["corpora"][wildcards.corpus]["label_columns"]
     return size_settings(rows, config, wildcards) | dict(label_columns=columns)
