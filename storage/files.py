@@ -128,6 +128,12 @@ def find_damage(path):
     return ""
 
 
+def checksum_list(path):
+    """Return the list of checksums in a folder that `atomic_folder` made, which stands for all its files; any other path as it is."""
+    path = Path(path)
+    return path / CHECKSUM_LIST if (path / CHECKSUM_LIST).is_file() else path
+
+
 def damaged_files(folder):
     """Return the names of the files that are missing or changed in a folder made by `atomic_folder`."""
     lines = [line.split("  ", 1) for line in (Path(folder) / CHECKSUM_LIST).read_text().splitlines()]

@@ -1,9 +1,9 @@
-"""Training checkpoints: save and resume.
+"""Training checkpoints, and finished parts of other jobs: save and resume.
 
 `workflow/scripts/stage.py` opens `keep_checkpoints(...)` around each job. Every call of `training.fit.fit` inside asks
-`next_slot()` where to save. Checkpoints are kept next to the job's first output, in a hidden folder whose name contains a
-digest of the job's code, settings and inputs, so that a job never resumes from the checkpoint of another one. Snakemake
-deletes the outputs of a failed job, but not this folder.
+`next_slot()` where to save; a job that writes its output in parts asks `parts_folder()`. Checkpoints and parts are kept next to the
+job's first output, in a hidden folder whose name contains a digest of the job's code, settings and inputs, so that a job never
+resumes from those of another one. Snakemake deletes the outputs of a failed job, but not this folder.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _job = None
 
 @dataclass
 class Job:
-    """A job that trains once or several times, one run after the other."""
+    """A job that trains once or several times, one run after the other, or that writes its output in parts."""
 
     output: Path
     identity: object
@@ -33,6 +33,7 @@ class Job:
     curves: Path
     interval_seconds: float
     num_runs: int = 0
+    has_parts: bool = False
 
     @cached_property
     def folder(self):
@@ -53,7 +54,7 @@ class Job:
 
 @contextlib.contextmanager
 def keep_checkpoints(*, output, identity, inputs, curves, interval_seconds):
-    """Let the training runs inside save checkpoints and resume from them; delete the checkpoints after success.
+    """Let the training runs inside save checkpoints, and other jobs parts, and resume from them; delete them after success.
 
     Args:
         output: a file that the job writes. The checkpoints are saved next to it.
@@ -66,7 +67,7 @@ def keep_checkpoints(*, output, identity, inputs, curves, interval_seconds):
     _job = Job(Path(output), identity, list(inputs), Path(curves), interval_seconds)
     try:
         yield
-        if _job.num_runs and not launched_rank():
+        if (_job.num_runs or _job.has_parts) and not launched_rank():
             for folder in _job.existing_folders():
                 shutil.rmtree(folder, ignore_errors=True)
     finally:
@@ -125,3 +126,15 @@ def next_slot(seed):
     name = f"run{_job.num_runs}_seed{seed}"
     path = _job.folder / f"{name}.pt" if _job.interval_seconds else None
     return CheckpointSlot(path, _job.curves / name, _job.interval_seconds)
+
+
+def parts_folder():
+    """Return the folder for the finished parts of the running job's output, or None outside of a job.
+
+    A job that was killed finds its parts here. After success they are deleted.
+    """
+    if _job is None:
+        return None
+    _job.has_parts = True
+    _job.folder.mkdir(parents=True, exist_ok=True)
+    return _job.folder

@@ -1,24 +1,18 @@
 """Make the manifest of a corpus: decode, check and measure every audio file once, and list unusable files with a reason."""
 
-import importlib
-import inspect
-import pkgutil
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
 from joblib import Parallel, delayed
 
-from speech2unit.corpora import adapters
 from speech2unit.corpora.audio import BadAudio, check_name, convert, decode, segment_times
+from speech2unit.corpora.read_corpus import check_ids, first_three, read_corpus
 from speech2unit.corpora.schemas import MANIFEST, REJECTED
-from speech2unit.corpora.splits import SEQUENCE, check_splits
+from speech2unit.corpora.splits import check_splits
 from storage import tables
-from storage.errors import data_error, nearest, notice, one_of
+from storage.errors import data_error, notice
 from storage.schemas import SPLITS
-
-# Cells of a row of config/corpora.tsv that the pipeline uses. Only the adapter uses the others.
-PIPELINE_CELLS = {"corpus", "adapter", "root", "address", "speeds", "label_columns"}
 
 
 class CheckedFile(NamedTuple):
@@ -27,73 +21,6 @@ class CheckedFile(NamedTuple):
     accepted: list  # its rows of the manifest: as recorded and, in train, the copies at other speeds
     rejected: list  # its rows of `REJECTED`; empty if the file is usable
     is_clipped: bool
-
-
-def read_corpus(corpus):
-    """Return the rows that the adapter of a corpus reads.
-
-    Args:
-        corpus: row of config/corpora.tsv.
-
-    Raises:
-        ValueError: if there is no such adapter, if a cell is filled that it does not use, or if the corpus has another layout.
-    """
-    names = [module.name for module in pkgutil.iter_modules(adapters.__path__)]
-    if corpus["adapter"] not in names:
-        raise data_error(
-            "config/corpora.tsv",
-            "`adapter` must be a file of speech2unit/corpora/adapters",
-            expected=one_of(corpus["adapter"], names),
-            got=f"'{corpus['adapter']}'",
-            remedy=f"{nearest(corpus['adapter'], names)}correct the row",
-        )
-    read_rows = importlib.import_module(f"{adapters.__name__}.{corpus['adapter']}").read_rows
-    used = inspect.signature(read_rows).parameters
-    unused = [name for name, cell in corpus.items() if cell and name not in {*used, *PIPELINE_CELLS}]
-    if unused:
-        raise data_error(
-            "config/corpora.tsv",
-            f"adapter '{corpus['adapter']}' must use every filled cell",
-            expected=f"only {list(used)}",
-            got=f"{unused}",
-            remedy="empty these cells or choose another adapter",
-        )
-    whole_file = dict(start_seconds=0.0, end_seconds=None)
-    rows = [whole_file | row for row in read_rows(**{name: corpus[name] for name in used})]
-    _check_label_columns(rows, corpus)
-    return rows
-
-
-def _check_label_columns(rows, corpus):
-    """Check the labels of rows. Raises `ValueError` if their number is not that of the columns and they are not a sequence."""
-    names = [name for name in corpus["label_columns"].split(",") if name.strip()]
-    if not names or corpus["label_columns"].endswith(SEQUENCE):
-        return
-    for row in rows:
-        if len(row["labels"]) != len(names):
-            raise data_error(
-                "config/corpora.tsv",
-                "`label_columns` names every label",
-                expected=f"{len(row['labels'])} names, such as for {row['labels']}",
-                got=f"{names}",
-                remedy="correct the cell; a sequence is one column whose name ends with []",
-            )
-
-
-def check_ids(rows, place):
-    """Check the rows of a corpus. Raises `ValueError` if two rows have the same utterance_id."""
-    paths = defaultdict(list)
-    for row in rows:
-        paths[row["utterance_id"]].append(row["path"])
-    repeated = {name: paths_of_name for name, paths_of_name in paths.items() if len(paths_of_name) > 1}
-    if repeated:
-        raise data_error(
-            place,
-            "an utterance_id (the path without its extension, with - for /) must be unique",
-            expected="one row for each",
-            got=f"{len(repeated)} ids of several rows: {_first_three(repeated)}",
-            remedy="remove rows or rename files",
-        )
 
 
 def check_file(row, *, root, speeds, sample_rate):
@@ -187,20 +114,11 @@ def check_overlap(rows, column, place, *, allowed):
             place,
             f"splits must not share a value of {column}",
             expected="each in one split",
-            got=f"{len(shared)} in several: {_first_three(shared)}",
+            got=f"{len(shared)} in several: {first_three(shared)}",
             remedy="correct the splits (or the speakers; the adapter folders finds them with `speaker_pattern` of config/corpora.tsv), "
             f"or set make_manifest.{setting}: true to accept a flattering test",
         )
     print(f"{setting}: {len(shared)} values of {column} in several splits")
-
-
-def _first_three(texts_of):
-    """Return the first three entries of a dict from name to texts as one text: `'ann': 'a1 in train', 'a2 in test'`.
-
-    Names are quoted, so that odd characters in them cause no harm.
-    """
-    parts = [f"{name!a}: {', '.join(map(ascii, texts))}" for name, texts in list(texts_of.items())[:3]]
-    return "; ".join(parts) + ("; …" if len(texts_of) > 3 else "")
 
 
 def _parse_speeds(text):

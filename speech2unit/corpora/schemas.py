@@ -42,3 +42,21 @@ REJECTED = schema(
     key=("utterance_id",),
     stage="make_manifest",
 )
+
+
+FILES = schema(
+    "files",
+    field(
+        "utterance_id", pa.string(), "name of the recording, unique in the corpus: its path with - for /, without the extension"
+    ),
+    field("path", pa.string(), "audio file, relative to the corpus root; null if the corpus starts at units", nullable=True),
+    field("start_seconds", pa.float64(), "start of the utterance in the file", unit="s"),
+    field("end_seconds", pa.float64(), "end of the utterance in the file; null: the end of the file", unit="s", nullable=True),
+    field("split", pa.string(), "train, dev or test; null where the corpus does not say", nullable=True),
+    field("labels", pa.list_(pa.string()), "as in the manifest; null where the corpus has none", nullable=True),
+    field("units", pa.list_(pa.int16()), "units of a corpus that starts at units; null for audio", nullable=True),
+    field("reason", pa.string(), "bad_name for a name that cannot be stored as it is; null for all others", nullable=True),
+    field("detail", pa.string(), "what is wrong with the name; null without a reason", nullable=True),
+    key=("utterance_id",),
+    stage="list_files",
+)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from training import fit as fit_module
-from training.checkpointing import keep_checkpoints, next_slot
+from training.checkpointing import keep_checkpoints, next_slot, parts_folder
 from training.fit import SeededBatches, fit
 from training.parallel import Team
 
@@ -165,6 +165,18 @@ def test_a_failed_save_keeps_the_last_checkpoint(tmp_path, monkeypatch):
 def test_nothing_is_saved_without_a_job_or_with_interval_0(tmp_path, monkeypatch):
     assert stop_at(6, monkeypatch, tmp_path, interval_seconds=0) == []
     assert next_slot(1).path is None
+
+
+def test_parts_are_kept_until_the_job_has_succeeded_and_are_not_those_of_another(tmp_path):
+    with pytest.raises(KeyboardInterrupt), job(tmp_path, interval_seconds=0):
+        (parts_folder() / "part").touch()
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt), job(tmp_path, interval_seconds=0):
+        assert (parts_folder() / "part").exists()
+        raise KeyboardInterrupt
+    with job(tmp_path, identity="y"):
+        assert not list(parts_folder().iterdir())
+    assert not list(tmp_path.glob(".*")) and parts_folder() is None
 
 
 def test_tensorboard_reads_the_curve(tmp_path, monkeypatch):

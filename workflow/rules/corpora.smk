@@ -9,6 +9,7 @@ from workflow.scripts.lookups.corpora import (
     slot_settings,
     unit_sources,
 )
+from workflow.scripts.lookups.predictions import listed_units_settings
 from workflow.scripts.lookups.registries import adapter_module
 from workflow.scripts.lookups.units import size_settings
 
@@ -18,6 +19,7 @@ FETCHED_CORPORA = {name: row for name, row in ROWS["corpora"].items() if row["ad
 localrules:
     fetch_corpus,
     import_units,
+    list_units,
 
 
 rule synthesize_commands:
@@ -164,5 +166,45 @@ rule import_units:
         **stage("speech2unit.import_units"),
         codebook="{codebook}",
         wildcard_settings=from_rows(size_settings),
+    script:
+        "../scripts/stage.py"
+
+
+rule list_files:
+    input:
+        source=find_corpus_source,
+    output:
+        files="results/corpora/{corpus}/files.parquet",
+    log:
+        "logs/list_files/{corpus}.log",
+    wildcard_constraints:
+        corpus=AUDIO_CORPORA,
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(2000),
+    params:
+        **stage("speech2unit.corpora.list_files", registry_modules=from_rows(adapter_module)),
+        wildcard_settings=from_rows(manifest_settings),
+    script:
+        "../scripts/stage.py"
+
+
+rule list_units:
+    input:
+        source=external_files(unit_sources),
+    output:
+        files="results/corpora/{corpus}/files.parquet",
+    log:
+        "logs/list_units/{corpus}.log",
+    wildcard_constraints:
+        corpus=UNIT_CORPORA,
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(2000),
+    params:
+        **stage("speech2unit.list_units"),
+        wildcard_settings=from_rows(listed_units_settings),
     script:
         "../scripts/stage.py"

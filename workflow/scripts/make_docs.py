@@ -35,6 +35,7 @@ FOLDERS = (  # of results/, in the order in which the documents name them
     "results/units/",
     "results/ulm/",
     "results/{task}/",
+    "results/{trained_task}/",
     "results/encoders/",
     "results/superb/",
     "results/",
@@ -45,14 +46,16 @@ SUPERB_RUN = "results/superb/{superb_task}"  # what `RUN` in superb.smk is for a
 def table_of(path, names):
     """Return the name of the table that a file holds, or None.
 
-    It is `{folder}_{file}` or the file's name; shards have the name of a folder above them.
+    It is `{folder}_{file}` or the file's name; shards have the name of a folder above them, and files that are named after a corpus
+    that of their folder with `_of_corpus`.
 
     Args:
         path: path of a Parquet file.
         names: names of all tables.
     """
     path = Path(path)
-    candidates = [f"{path.parent.name}_{path.stem}", path.stem, *(folder.name for folder in path.parents)]
+    folders = [folder.name for folder in path.parents]
+    candidates = [f"{path.parent.name}_{path.stem}", path.stem, *(f"{folder}_of_corpus" for folder in folders), *folders]
     return next((name for name in candidates if name in names), None)
 
 

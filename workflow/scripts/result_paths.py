@@ -15,6 +15,8 @@ RESULT_FOLDERS = dict(  # folder of results/ → tables whose rows name the fold
     superb=("superb_tasks",),
 )
 
+PREDICTION_SUFFIXES = r"\.parquet|\.json"  # of files that are named after a corpus
+
 
 def wildcard_pattern(table, **cells):
     """Return the regular expression of a wildcard: the names of a table's rows, or of those whose cells have these values."""
@@ -31,6 +33,8 @@ def unknown_paths(rows):
         for table in tables:
             patterns.append("/".join([*valid_parts, f"(?!({names[table]}|plots)/)[^/]+", ".+"]))
             valid_parts.append(f"({names[table]})")
+    valid_file = f"({names['corpora']})(/.+|{PREDICTION_SUFFIXES})"
+    patterns.append(f"(({names['tasks']})|superb/({names['superb_tasks']}))/predictions/(?!{valid_file}$).+")
     return "|".join(patterns)
 
 
@@ -38,6 +42,9 @@ def unknown_name(path, rows):
     """Return the `ValueError` about a path in results/ that `unknown_paths` matches."""
     folder, *names = path.split("/")
     pairs = list(zip(RESULT_FOLDERS[folder], names)) if folder in RESULT_FOLDERS else [("tasks", folder)]
+    if "predictions" in names[:-1]:
+        file = names[names.index("predictions") + 1]
+        pairs.append(("corpora", re.sub(rf"({PREDICTION_SUFFIXES})$", "", file)))
     table, name = next((table, name) for table, name in pairs if name not in rows[table])
     renamed = new_name(f"{table}.{name}")
     if renamed in rows[table]:

@@ -55,6 +55,7 @@ def run():
     job, inputs, outputs = snakemake.log[0], dict(snakemake.input), dict(snakemake.output)  # noqa: F821
     settings = {k: v for k, v in params.items() if k not in RESERVED} | dict(params.get("wildcard_settings", {}))
     paths = [path for value in inputs.values() for path in ([value] if isinstance(value, str) else value)]
+    paths = [files.checksum_list(path) for path in paths]  # a folder is not hashed, but its list of hashes is
     checkpoints = keep_checkpoints(
         output=next(iter(snakemake.output), job),  # noqa: F821
         identity=[params.stage, params.code, params.num_threads, settings],

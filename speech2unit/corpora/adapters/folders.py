@@ -7,11 +7,12 @@ folder of a class counts as audio, so that a file that is not audio shows up in 
 import re
 from pathlib import Path
 
-from speech2unit.corpora.layouts import utterance_id
+from speech2unit.corpora.layouts import files_below, utterance_id
 from speech2unit.corpora.splits import SPLIT_NAMES, split_by_hash, standard_split
 from storage.errors import data_error
 
 SPEAKER_PATTERN = "^[^_]+"  # the name up to the first _
+HIDDEN = (".", "_")  # beginnings of names that are ignored
 
 
 def read_rows(*, root, speaker_pattern):
@@ -29,14 +30,44 @@ def read_rows(*, root, speaker_pattern):
         ValueError: if the tree has other folders than expected, or the pattern is wrong or does not match a file name.
     """
     root = Path(root)
+    pattern = _compile(speaker_pattern or SPEAKER_PATTERN)
+    return [_row(root, path, split, label.name, pattern) for split, label in _classes(root) for path in _clips(label)]
+
+
+def list_rows(*, root, label_columns):
+    """Yield rows for labelling, without speakers. Without labels they are every file anywhere below the root.
+
+    Args:
+        root: root folder of the corpus.
+        label_columns: name of the label, which is the folder of a class; empty, or no folder in the root: there are no labels.
+
+    Raises:
+        ValueError: if there is no such folder, or folders of splits and of classes are mixed.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise _no_folders(root)
+    if label_columns and any(path.is_dir() for path in _visible(root, "*")):
+        files = ((split, label.name, path) for split, label in _classes(root) for path in _clips(label))
+    else:
+        files = ((None, None, Path(path)) for path in files_below(root, HIDDEN))
+    for split, label, path in files:
+        relative = path.relative_to(root).as_posix()
+        yield dict(
+            utterance_id=utterance_id(relative),
+            path=relative,
+            split=split and standard_split(split, path),
+            labels=label and [label],
+        )
+
+
+def _classes(root):
+    """Return pairs (name of the split folder or None, folder of a class). Raises `ValueError` where the tree is not as expected."""
     folders = _folders(root)
     _check_mixed(root, folders)
     if all(_names_a_split(folder) for folder in folders):
-        classes = [(folder.name, label) for folder in folders for label in _folders(folder)]
-    else:
-        classes = [(None, label) for label in folders]
-    pattern = _compile(speaker_pattern or SPEAKER_PATTERN)
-    return [_row(root, path, split, label.name, pattern) for split, label in classes for path in _clips(label)]
+        return [(folder.name, label) for folder in folders for label in _folders(folder)]
+    return [(None, label) for label in folders]
 
 
 def _row(root, path, split, label, pattern):
@@ -56,14 +87,22 @@ def _folders(place):
     """Return the folders in a folder. Raises `ValueError` if there are none."""
     folders = [path for path in _visible(place, "*") if path.is_dir()]
     if not folders:
-        raise data_error(
-            place,
-            "a tree of classes must have folders",
-            expected="{train,dev,test}/label/ or label/",
-            got="no folders" if place.is_dir() else "no such folder",
-            remedy="correct `root` in config/corpora.tsv",
-        )
+        raise _no_folders(place)
     return folders
+
+
+def _no_folders(place):
+    """Return the error about a folder without folders of classes, or none at all."""
+    remedy = "correct `root` in config/corpora.tsv"
+    if place.is_dir():
+        remedy += ", or put the files into folders; files without classes cannot be trained on, only labelled by a trained task"
+    return data_error(
+        place,
+        "a tree of classes must have folders",
+        expected="{train,dev,test}/label/ or label/",
+        got="no folders" if place.is_dir() else "no such folder",
+        remedy=remedy,
+    )
 
 
 def _names_a_split(folder):
@@ -113,7 +152,7 @@ def _clips(folder):
 
 def _visible(folder, pattern):
     """Return the sorted paths below a folder that match a glob pattern, except names that start with `.` or `_`."""
-    return sorted(path for path in folder.glob(pattern) if not path.name.startswith((".", "_")))
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith(HIDDEN))
 
 
 def _speaker(path, pattern):

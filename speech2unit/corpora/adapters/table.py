@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 import pandas
 
 from speech2unit.corpora.layouts import utterance_id
-from speech2unit.corpora.splits import SEQUENCE, split_by_hash, standard_split
+from speech2unit.corpora.splits import SEQUENCE, SPLIT_NAMES, split_by_hash, standard_split
 from storage.errors import data_error, nearest, one_of
 
 
@@ -32,21 +32,14 @@ def read_rows(*, root, metadata, path_column, split_column, speaker_column, labe
         ValueError: if the file cannot be read, lacks a column or has no row that meets the conditions, if a label is empty, or if
             a path is not relative to the root. The message names the file and the row.
     """
-    for cell, value in dict(metadata=metadata, path_column=path_column).items():
-        if not value:
-            raise data_error(
-                f"config/corpora.tsv, root {root}",
-                f"adapter table needs the cell '{cell}'",
-                expected="a CSV or Parquet file below the root, and its column of paths",
-                got="an empty cell",
-                remedy="fill it, or use the adapter folders",
-            )
-    place = Path(root) / metadata
+    place, table = _rows_of_corpus(root, metadata, path_column, where)
     label_names = _split_list(label_columns)
-    table = _select(_read(place), where, place)
-    source_columns = [name.removesuffix(SEQUENCE) for name in label_names]
-    for name in [path_column, *source_columns, *_split_list(split_column), *_split_list(speaker_column)]:
-        _check_column(name, table, place)
+    source_columns = _source_columns(label_names)
+    _check_column(path_column, table, place)
+    for name in source_columns:
+        _check_column(name, table, place, "; files without labels cannot be trained on, only labelled by a trained task")
+    for name in [*_split_list(split_column), *_split_list(speaker_column)]:
+        _check_column(name, table, place, "; where it is empty, the split is drawn, and the speaker is unknown")
     rows = []
     for number, cells in zip(table.index, table.to_dict("records")):
         row_place = f"{place}, row {number}"
@@ -62,6 +55,51 @@ def read_rows(*, root, metadata, path_column, split_column, speaker_column, labe
             )
         )
     return rows
+
+
+def list_rows(*, root, metadata, path_column, split_column, label_columns, where):
+    """Yield rows for labelling, without speakers. Only the column of paths is needed.
+
+    `split` is None where there is no such column or its cell names no split; `labels` where a label column is missing or its cell
+    is empty. Arguments and errors are those of `read_rows`.
+    """
+    place, table = _rows_of_corpus(root, metadata, path_column, where)
+    label_names = _split_list(label_columns)
+    source_columns = _source_columns(label_names)
+    _check_column(path_column, table, place)
+    has_labels = set(source_columns) <= set(table.columns)
+    nothing = [""] * len(table)
+    splits = table[split_column] if split_column in table.columns else nothing
+    label_cells = zip(*(table[column] for column in source_columns)) if label_names and has_labels else zip(nothing)
+    for number, path, split, cells in zip(table.index, table[path_column], splits, label_cells):
+        path = _checked_path(path, f"{place}, row {number}")
+        is_labelled = all(cell.strip() for cell in cells)
+        yield dict(
+            utterance_id=utterance_id(path),
+            path=path,
+            split=SPLIT_NAMES.get(split.strip().lower()),
+            labels=_labels(dict(zip(label_names, cells)), place) if is_labelled else None,
+        )
+
+
+def _rows_of_corpus(root, metadata, path_column, where):
+    """Return the path of the metadata file, and the table of its rows for which `where` holds. Raises `ValueError`."""
+    for cell, value in dict(metadata=metadata, path_column=path_column).items():
+        if not value:
+            raise data_error(
+                f"config/corpora.tsv, root {root}",
+                f"adapter table needs the cell '{cell}'",
+                expected="a CSV or Parquet file below the root, and its column of paths",
+                got="an empty cell",
+                remedy="fill it, or use the adapter folders",
+            )
+    place = Path(root) / metadata
+    return place, _select(_read(place), where, place)
+
+
+def _source_columns(label_names):
+    """Return the columns of the metadata that label columns are read from: `digits[]` from `digits`."""
+    return [name.removesuffix(SEQUENCE) for name in label_names]
 
 
 def _read(place):
@@ -117,15 +155,16 @@ def _split_list(text):
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _check_column(name, table, place):
-    """Check a name of a column. Raises `ValueError` if the table has no such column."""
+def _check_column(name, table, place, hint=""):
+    """Check a name of a column. Raises `ValueError`, with `hint` at the end, if the table has no such column."""
     if name not in table.columns:
         raise data_error(
             place,
             "a column that config/corpora.tsv names must exist",
             expected=one_of(name, table.columns),
             got=f"'{name}'",
-            remedy=f"{nearest(name, table.columns)}correct the header (a CSV file has commas between cells), or the row of config/corpora.tsv",
+            remedy=f"{nearest(name, table.columns)}correct the header (a CSV file has commas between cells), or the row "
+            f"of config/corpora.tsv{hint}",
         )
 
 

@@ -31,6 +31,15 @@ def superb_modules(rows, config, wildcards):
     return _architectures(rows, [rows["superb_tasks"][wildcards.superb_task]["encoder"]])
 
 
+def trained_modules(rows, config, wildcards):
+    """Return the architectures of the encoder of a task of either table, and of its parent."""
+    name = wildcards.trained_task.removeprefix("superb/")
+    if name != wildcards.trained_task:
+        return _architectures(rows, [rows["superb_tasks"][name]["encoder"]])
+    encoder = rows["codebooks"][rows["ulms"][rows["tasks"][name]["ulm"]]["codebook"]]["encoder"]
+    return _architectures(rows, [encoder] if encoder else [])
+
+
 def measured_modules(rows, config, wildcards):
     """Return the architectures of all encoders that are measured, and of their parents."""
     return _architectures(rows, compared_encoders(rows, config))
