@@ -11,7 +11,7 @@ import unicodedata
 
 from speech2unit.corpora.audio import BadAudio
 
-HEADER = ("file", "label", "probability", "other answers")
+HEADER = ("file", "label", "probability", "n best")
 PARQUET_ROWS = 10_000  # of a row group
 
 
@@ -40,8 +40,8 @@ class AlignedTable(Output):
         if isinstance(result, BadAudio):
             print(printable(f"{name}: {result.reason}: {result.detail}"), file=sys.stderr, flush=True)
             return
-        others = ", ".join(f"{answer.label} {_probability(answer)}" for answer in other_answers(result))
-        row = tuple(map(printable, (name, result.label, _probability(result), others)))
+        n_best = ", ".join(f"{answer.label} {_probability(answer)}" for answer in result.n_best)
+        row = tuple(map(printable, (name, result.label, _probability(result), n_best)))
         if self.widths:
             self._print(row)
             return
@@ -166,4 +166,4 @@ def printable(text):
 
 def _probability(answer):
     """Return the probability of an answer as text; empty if the model gives none."""
-    return "" if answer.probability is None else f"{answer.probability:.4f}"
+    return "" if answer.probability is None else f"{answer.probability:.3f}"

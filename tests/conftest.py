@@ -17,7 +17,9 @@ from training import fit as fit_module
 from training.checkpointing import CheckpointSlot, keep_checkpoints
 
 # Modules in tests/workflow that use the finished run of the whole pipeline (the fixture `project`), with those in faults/.
-USERS_OF_PROJECT = ("test_contracts", "test_docs", "test_encoders", "test_end_to_end", "test_inference", "test_superb")
+USERS_OF_PROJECT = (
+    "test_contracts", "test_docs", "test_encoders", "test_end_to_end", "test_inference", "test_predictions", "test_superb",
+)  # fmt: skip
 
 
 def shares_run(file):

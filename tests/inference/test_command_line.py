@@ -61,7 +61,8 @@ def test_a_folder_as_an_aligned_table(run, folder):
     assert head.split("  ")[0] == "file" and len(rows) == 2 and status == command_line.SOME_NOT
     assert rows[0].split()[:2] == [str(folder / "a.wav"), "quiet"] and rows[1].split()[:2] == [str(folder / "b/loud.wav"), "loud"]
     assert rows[0].index("  quiet  ") == rows[1].index("  loud  ") == head.index("  label  ")
-    assert rows[0].endswith(f"loud {1 - float(rows[0].split()[2]):.4f}")
+    probability = float(rows[0].split()[2])
+    assert rows[0].endswith(f"  quiet {probability:.3f}, loud {1 - probability:.3f}")
     assert err == f"{folder / 'c.txt'}: not_audio: libsndfile: Format not recognised.\n2 of 3 inputs labelled\n"
 
 
