@@ -103,6 +103,11 @@ OTHERS = {
     "superb.plot_superb": [f"{S}/plots/methods.svg"],
     "superb.sweep_learning_rates": [f"{S}/KS_half_deep_prompt10/sweep.parquet"],
     "superb.plot_sweep": [f"{S}/KS_half_deep_prompt10/plots/sweep.svg"],
+    "speech2unit.corpora.list_files": ["results/corpora/commands/files.parquet"],
+    "speech2unit.list_units": ["results/corpora/imported/files.parquet"],
+    "inference.label_files": [f"{T}/predictions/commands/2-of-4.parquet"],
+    "inference.collect_predictions": [f"{T}/predictions/commands.parquet"],
+    "inference.score_predictions": [f"{T}/predictions/commands.json"],
 }
 OUTPUTS = OF_A_TASK | OTHERS
 ELSEWHERE = {  # rules whose faults are put in by other tests, or that write nothing
