@@ -19,6 +19,7 @@ from storage.errors import data_error
 from storage.files import CHECKSUM_LIST, atomic_folder, make_readable, sha256
 
 FORMAT = 1  # version of the layout above
+UNLISTED = (CHECKSUM_LIST, ".snakemake_timestamp")  # Snakemake puts the time into a folder that a rule makes
 
 
 def write_bundle(folder, description, *, json_files, tensors, encoder, card):
@@ -45,7 +46,7 @@ def write_bundle(folder, description, *, json_files, tensors, encoder, card):
             contiguous = {key: tensor.detach().cpu().contiguous() for key, tensor in by_name.items()}
             save_file(contiguous, _in_folder(temporary, name))
             make_readable(temporary / name)
-        sizes = {path.relative_to(temporary).as_posix(): path.stat().st_size for path in _files(temporary)}
+        sizes = {path.relative_to(temporary).as_posix(): path.stat().st_size for path in bundle_files(temporary)}
         (temporary / "README.md").write_text(card(sizes))
 
 
@@ -85,7 +86,7 @@ def check_hashes(folder):
         for line in (folder / CHECKSUM_LIST).read_text().splitlines():
             digest, _, name = line.partition("  ")
             listed[name] = digest
-    present = {path.relative_to(folder).as_posix() for path in _files(folder)}
+    present = {path.relative_to(folder).as_posix() for path in bundle_files(folder)}
     changed = [name for name in sorted(present & set(listed)) if sha256(folder / name) != listed[name]]
     problems = [f"{name} is missing" for name in sorted(set(listed) - present)]
     problems += [f"{name} is not in the list" for name in sorted(present - set(listed))]
@@ -100,9 +101,10 @@ def check_hashes(folder):
         )
 
 
-def _files(folder):
-    """Return the files of a bundle except its list of hashes."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / CHECKSUM_LIST)
+def bundle_files(folder):
+    """Return the files of a bundle except its list of hashes and what Snakemake adds."""
+    unlisted = [folder / name for name in UNLISTED]
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path not in unlisted)
 
 
 def _in_folder(folder, name):

@@ -154,7 +154,7 @@ def _output(options):
 def show_info(options):
     """Print what a bundle is, after checking its files against their hashes."""
     from inference.bundle_files import read_bundle
-    from inference.card import metric_rows, readable_size
+    from inference.card import metric_rows
     from inference.outputs import aligned, printable
 
     description, _ = read_bundle(options.bundle)
@@ -170,7 +170,7 @@ def show_info(options):
             *metric_rows(description),
         ],
         "Parts": [("part", "name", "origin", "licence"), *(tuple(part.values()) for part in description["parts"])],
-        "Files, all as their hashes say": [*_file_sizes(options.bundle, readable_size)],
+        "Files, all as their hashes say": [*_file_sizes(options.bundle)],
     }
     for title, rows in sections.items():
         print(f"\n{title}")
@@ -180,10 +180,13 @@ def show_info(options):
     return ALL_LABELLED
 
 
-def _file_sizes(bundle, readable_size):
+def _file_sizes(bundle):
     """Yield rows (file, size) of a bundle, and of all files together."""
+    from inference.bundle_files import bundle_files
+    from inference.card import readable_size
+
     total = 0
-    for path in sorted(path for path in Path(bundle).rglob("*") if path.is_file()):
+    for path in bundle_files(Path(bundle)):
         total += path.stat().st_size
         yield path.relative_to(bundle).as_posix(), readable_size(path.stat().st_size)
     yield "all", readable_size(total)
