@@ -1,7 +1,12 @@
 """Labelling keeps the order, reads ahead but not far, and goes on after unusable items."""
 
+import itertools
 import threading
 
+import numpy as np
+import pytest
+
+from inference import labelling
 from inference.labelling import label, read_ahead
 from speech2unit.corpora.audio import BadAudio
 from tests.inference.fakes import FakeRecognizer
@@ -63,9 +68,39 @@ def test_an_error_that_is_about_no_item_ends_the_stream():
     def fail(item):
         raise OSError("disk")
 
-    try:
+    with pytest.raises(OSError, match="disk"):
         list(read_ahead(range(4), fail, num_workers=1, num_ahead=2))
-    except OSError as error:
-        assert str(error) == "disk"
-    else:
-        raise AssertionError("no error")
+
+    def broken_items():
+        yield 1
+        raise ValueError("no list")
+
+    with pytest.raises(ValueError, match="no list"):
+        list(read_ahead(broken_items(), read, num_workers=2, num_ahead=2))
+
+
+def test_long_recordings_make_small_batches_and_are_not_read_far_ahead(monkeypatch):
+    monkeypatch.setattr(labelling, "MAX_SAMPLES", 1000)
+    lengths = [400, 400, 400, 2000, 10, 10, 10, 10, 10, 10, 3000, 3000]
+    recognizer = FakeRecognizer()
+    alive = []
+
+    def decode(length):
+        alive.append(length)
+        return np.full(length, 0.3), 16_000
+
+    settings = dict(name_of=str, batch_size=4, num_best=1, num_workers=2)
+    pairs = list(label(recognizer, lengths, decode, **settings))
+    assert [item for item, _ in pairs] == lengths and recognizer.batch_sizes == [3, 1, 4, 3, 1]
+    ahead = 0
+    for number, _ in enumerate(read_ahead([3000] * 20, decode, num_workers=2, num_ahead=8)):
+        ahead = max(ahead, len(alive) - len(lengths) - number - 1)
+    assert ahead <= 2
+
+
+def test_a_stream_that_is_left_early_ends_its_threads():
+    before = threading.active_count()
+    results = read_ahead(itertools.count(1), lambda item: item, num_workers=3, num_ahead=8)
+    assert next(results) == (1, 1)
+    results.close()
+    assert threading.active_count() == before

@@ -7,7 +7,13 @@ from types import SimpleNamespace
 import pytest
 
 from workflow.scripts.config_files import default_config
-from workflow.scripts.lookups.predictions import labelling_settings, prediction_score_settings, prediction_shards, trained_tasks
+from workflow.scripts.lookups.predictions import (
+    labelling_settings,
+    listed_files,
+    prediction_score_settings,
+    prediction_shards,
+    trained_tasks,
+)
 from workflow.scripts.lookups.registries import superb_modules, task_modules, trained_modules
 from workflow.scripts.result_paths import unknown_name, unknown_paths
 from workflow.scripts.rows import read_rows
@@ -60,10 +66,11 @@ def test_superb_tasks_have_kinds_and_the_metrics_of_superb(rows, config):
 ])  # fmt: skip
 def test_audio_and_units_do_not_mix(rows, config, trained_task, corpus, message):
     with pytest.raises(ValueError, match=message):
-        labelling_settings(rows, config, job(trained_task, corpus))
+        listed_files(rows, config, job(trained_task, corpus))
 
 
 def test_a_task_on_published_units_labels_the_same_units(rows, config):
+    assert listed_files(rows, config, job("SCR_gsc_units", "gsc_units")) == "results/corpora/gsc_units/files.parquet"
     assert labelling_settings(rows, config, job("SCR_gsc_units", "gsc_units"))["references"]["columns"] == ["label"]
 
 

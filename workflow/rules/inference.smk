@@ -10,6 +10,7 @@ from workflow.scripts.lookups.inference import (
 )
 from workflow.scripts.lookups.predictions import (
     labelling_settings,
+    listed_files,
     prediction_score_settings,
     prediction_shards,
     trained_tasks,
@@ -82,7 +83,7 @@ rule superb_bundle:
 rule label_files:
     input:
         bundle="results/{trained_task}/bundle",
-        files="results/corpora/{corpus}/files.parquet",
+        files=from_rows(listed_files),
     output:
         predictions="results/{trained_task}/predictions/{corpus}/{shard}.parquet",
     log:

@@ -26,9 +26,14 @@ def prediction_shards(rows, config, wildcards):
     return [f"{folder}/{shard}.parquet" for shard in shard_names(config)]
 
 
+def listed_files(rows, config, wildcards):
+    """Return the listing of a corpus. Raises `ValueError` if the corpus has units and the task needs audio, or the reverse."""
+    _check_kind_of_corpus(rows, wildcards)
+    return f"results/corpora/{wildcards.corpus}/files.parquet"
+
+
 def labelling_settings(rows, config, wildcards):
     """Return what a job labels, and how the labels of the corpus become those of the task."""
-    _check_kind_of_corpus(rows, wildcards)
     _, row = _trained(rows, wildcards)
     offered = _label_columns(rows, wildcards)
     references = dict(
