@@ -101,9 +101,7 @@ def test_a_killed_run_goes_on_after_its_last_part_and_gives_the_same_table(label
 @pytest.mark.parametrize("target, message", [
     (f"{FOLDER}/unlabelled.json", "a corpus on which SCR is scored must have the label columns of the task; expected one of"),
     (f"{FOLDER}/imported.parquet", "SCR labels what it was trained on; expected audio, got units of the codebook imported_9"),
-    (f"{FOLDER}/comands.parquet", "got 'comands'; did you mean \"commands\"?"),
-    ("results/superb/KS_full/predictions/comands.json", "rows of"),
-    ("results/SRC/predictions/commands.parquet", 'did you mean "SCR"?'),
+    (f"{FOLDER}/comands.parquet", 'did you mean "commands"?'),
     ("results/corpora/unlabelled/manifest.parquet", "cannot be trained on, only labelled by a trained task"),
 ])  # fmt: skip
 def test_what_cannot_be_made_says_why(labelled, target, message):
