@@ -22,7 +22,7 @@ def copy(tmp_path):
 @pytest.fixture
 def digest(copy):
     """Function: target → digest of its code in the copy."""
-    return lambda target: stage(target, root=copy)["code"]
+    return lambda target: stage(target, root=copy)["code"](None)
 
 
 def edit(copy, file, old, new):

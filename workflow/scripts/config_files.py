@@ -7,7 +7,7 @@ import yaml
 
 from storage.errors import data_error
 from workflow.scripts.renamed_keys import new_name, renamed_error
-from workflow.scripts.schema_checks import ROOT, check, check_finite
+from workflow.scripts.schema_checks import ROOT, YAML_LOADER, check, check_finite
 
 MERGE_TAG = "tag:yaml.org,2002:merge"  # tag of the key `<<`
 
@@ -17,7 +17,7 @@ def default_config(root=ROOT):
     names = re.findall(r'^configfile: "(.+)"', (Path(root) / "Snakefile").read_text(), re.MULTILINE)
     config = {}
     for name in names:
-        config |= yaml.safe_load((Path(root) / name).read_text())
+        config |= yaml.load((Path(root) / name).read_text(), YAML_LOADER)
     return config
 
 
@@ -25,7 +25,7 @@ def load_config(files=(), root=ROOT):
     """Return the config with a user's own files merged over it, as Snakemake merges `--configfile`."""
     config = default_config(root)
     for file in files:
-        _merge(config, yaml.safe_load(Path(file).read_text()) or {})
+        _merge(config, yaml.load(Path(file).read_text(), YAML_LOADER) or {})
     return config
 
 
@@ -68,7 +68,7 @@ def _check_renamed_presets(config):
                 raise renamed_error(f"config.{section}.{preset}", "preset", preset, renamed)
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+class _UniqueKeyLoader(YAML_LOADER):
     """YAML loader that refuses duplicate keys; other loaders silently keep the last one."""
 
 

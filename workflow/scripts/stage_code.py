@@ -25,12 +25,12 @@ def stage(target, num_threads=1, registry_modules=None, root=ROOT):
         root: folder of the packages.
 
     Returns:
-        dict with `stage`, `num_threads` and `code`, a digest of the module and of all first-party modules that it imports.
-        With `registry_modules`, `code` is a function of the wildcards.
+        dict with `stage`, `num_threads` and `code`, a function from the wildcards to a digest of the module and of all
+        first-party modules that it imports. It is a function because each process plans the jobs of a few rules only.
     """
     digest_with = functools.cache(lambda modules: digest(target, modules, root))  # jobs of one rule share their digests
-    code = digest_with(()) if registry_modules is None else lambda wildcards: digest_with(tuple(registry_modules(wildcards)))
-    return dict(stage=target, code=code, num_threads=num_threads)
+    modules_for = registry_modules or (lambda wildcards: ())
+    return dict(stage=target, code=lambda wildcards: digest_with(tuple(modules_for(wildcards))), num_threads=num_threads)
 
 
 def digest(target, registry_modules=(), root=ROOT):
@@ -65,7 +65,7 @@ def modules_of(dotted, root=ROOT, registry_modules=()):
 
 def first_party_imports(tree):
     """Yield the dotted first-party modules that a syntax tree imports and that belong in the digest."""
-    for node in ast.walk(tree):
+    for node in statements(tree):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -79,7 +79,15 @@ def first_party_imports(tree):
 
 def without_docstrings(tree):
     """Return the syntax tree without docstrings, that is the code that runs."""
-    for node in ast.walk(tree):
+    for node in statements(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
     return tree
+
+
+def statements(node):
+    """Yield a node and all statements below it, without expressions, which are most of a tree and contain no statements."""
+    yield node
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, block, ()):
+            yield from statements(child)
