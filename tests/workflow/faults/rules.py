@@ -105,6 +105,8 @@ OTHERS = {
     "superb.plot_sweep": [f"{S}/KS_half_deep_prompt10/plots/sweep.svg"],
     "speech2unit.corpora.list_files": ["results/corpora/commands/files.parquet"],
     "speech2unit.list_units": ["results/corpora/imported/files.parquet"],
+    "inference.bundle": [f"{T}/bundle"],
+    "inference.superb_bundle": [f"{S}/KS_half_deep_prompt10/bundle"],
     "inference.label_files": [f"{T}/predictions/commands/2-of-4.parquet"],
     "inference.collect_predictions": [f"{T}/predictions/commands.parquet"],
     "inference.score_predictions": [f"{T}/predictions/commands.json"],
