@@ -6,6 +6,8 @@
 # make faults kills, damage, full disks and hostile files by the thousand (hours); make test has a small part of it
 # make env    the environment alone: .venv from requirements.lock
 # make slurm-test  the DAG on a SLURM of its own, with faults, and on other storage (root, Debian; a quarter of an hour)
+# make page TASK=SCR  a page in the browser that labels what you say; TASK="SCR SCR_fsdd": two tasks side by side
+# make page-test  that page in a real Chromium with a fake microphone (Debian installs it as root; minutes after the demo)
 # make bench  every benchmark, one after another (half an hour); make bench-decode: one of them
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -15,7 +17,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --pr
 
 BENCHMARKS := $(filter-out __init__ side_by_side table plan faults random_bundle,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
-.PHONY: demo test test-fast env lint format bench resume verify faults slurm-test
+.PHONY: demo test test-fast env lint format bench resume verify faults slurm-test page page-test
 .NOTPARALLEL: bench
 
 demo: $(VENV)/installed
@@ -49,6 +51,17 @@ lint: $(VENV)/installed
 slurm-test: $(VENV)/cluster/installed
 	tests/cluster/run.sh $(VENV)/cluster/bin/python
 
+TASK ?= SCR
+KEEP ?= recordings
+page: $(VENV)/page/installed
+	$(BIN)/snakemake --cores all $(TASK:%=results/%/bundle)
+	$(VENV)/page/bin/python -m inference page $(TASK:%=results/%/bundle) --keep $(KEEP) $(ARGS)
+
+page-test: $(VENV)/page/installed
+	$(BIN)/snakemake --cores all results/SCR/bundle
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/page/bin/python -m pip install --quiet playwright==1.65.2
+	tests/page/run.sh $(VENV)/page/bin/python
+
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -62,13 +75,22 @@ bench-%: $(VENV)/installed
 
 env: $(VENV)/installed
 
-# The environment and the plugins, which every start of Snakemake would pay for.
+# An environment of its own that also sees the packages of the project's; $(1): its folder, $(2): what pip adds.
+define add_environment
+	$(PYTHON) -m venv --clear $(1)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $(1)/base.pth
+	cp $(1)/base.pth $$($(1)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(1)/bin/python -m pip install --quiet $(2)
+	touch $(1)/installed
+endef
+
+# The plugins, which every start of Snakemake would pay for.
 $(VENV)/cluster/installed: $(VENV)/installed workflow/profiles/requirements.txt
-	$(PYTHON) -m venv --clear $(VENV)/cluster
-	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $(VENV)/base.pth
-	cp $(VENV)/base.pth $$($(VENV)/cluster/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-	PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/cluster/bin/python -m pip install --quiet -r workflow/profiles/requirements.txt "moto[server]==5.2.5"
-	touch $@
+	$(call add_environment,$(VENV)/cluster,-r workflow/profiles/requirements.txt "moto[server]==5.2.5")
+
+# The library of the page in the browser.
+$(VENV)/page/installed: $(VENV)/installed inference/requirements-page.txt
+	$(call add_environment,$(VENV)/page,-r inference/requirements-page.txt)
 
 # fairseq is built from source and asks for torch while it is built: everything else comes first, and no isolation. s3prl,
 # a reference of tests, asks for much that its models do not need.
