@@ -10,7 +10,6 @@ from starlette.middleware import Middleware
 
 from inference.page_labelling import NUM_EXAMPLES, describe
 from inference.page_recordings import MAX_TEXT_LENGTH
-from inference.page_uploads import MAX_MEGABYTES
 from storage.errors import data_error
 from storage.schemas import SPLITS
 
@@ -25,6 +24,8 @@ HEADERS = {"Content-Security-Policy": CONTENT_POLICY, "Referrer-Policy": "no-ref
 PLACEHOLDER = '<div class="answers"><section class="answer empty"><p>The answer appears here.</p></section></div>'
 # Served by the page itself; Gradio's files of the weight 600 lack most letters.
 FONT = gradio.themes.LocalFont("Source Sans Pro", weights=(400, 700))
+# Gradio's own limit of an upload is above that of `check_upload`, whose sentence says what to do.
+MAX_UPLOAD = "512mb"
 CACHE_SECONDS = 3600  # uploads are deleted after this time, and all when the page ends
 
 
@@ -107,7 +108,7 @@ def launch(page, host, port, open_browser=False):
                 run_history=False,
                 enable_monitoring=False,
                 footer_links=[],
-                max_file_size=f"{MAX_MEGABYTES}mb",
+                max_file_size=MAX_UPLOAD,
                 app_kwargs=dict(middleware=[Middleware(SafeHeaders)]),
                 theme=_theme(),
                 head=f"<style>{CSS.read_text()}</style>",  # `css=` would change the selectors and drop @container
@@ -171,11 +172,10 @@ def _keep_form(labelling, page, audio):
             split = gradio.Radio(list(SPLITS), value=SPLITS[0], label="Split: one for each speaker", min_width=260)
             button = gradio.Button("Keep", variant="primary", min_width=120)
         result = _html(f"<p>Kept recordings go to {escape(str(labelling.recordings.folder))}.</p>", elem_id="kept")
-    remembered = gradio.BrowserState("", storage_key="speaker", secret="speaker")
     button.click(labelling.keep, [audio, label, speaker, split], result, api_name="keep")
-    button.click(lambda name: name, speaker, remembered, api_name=False)
+    button.click(None, speaker, js="name => { localStorage.setItem('speaker', name) }")
+    page.load(None, None, speaker, js="() => localStorage.getItem('speaker') ?? ''")
     speaker.change(lambda name: labelling.recordings.split_of(name) or gradio.skip(), speaker, split, api_name=False)
-    page.load(lambda name: name, remembered, speaker, api_name=False)
     return label
 
 
