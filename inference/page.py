@@ -15,6 +15,7 @@ from storage.errors import data_error
 
 HOST = "127.0.0.1"
 PORT = 7860
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 # Read by Gradio and huggingface_hub when they are imported.
 ENVIRONMENT = dict(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_OFFLINE="1", GRADIO_SHARE="False")
 
@@ -83,7 +84,9 @@ def serve(
             got="an environment without Gradio",
             remedy="start the page with `make page`, which installs them into .venv/page, or pip install -r the file",
         )
+    names = [host, *LOOPBACK_NAMES]
     if not is_loopback(host):
+        names = None
         print(f"page: {host} is not a loopback address: everyone who can reach it can use the page.")
         print("page: browsers give no microphone to such an address without HTTPS; `ssh -L` is the better way (see docs).")
     from inference.page_labelling import Labelling
@@ -93,7 +96,7 @@ def serve(
         os.environ |= ENVIRONMENT | dict(GRADIO_TEMP_DIR=folder)
         from inference.page_layout import build, launch
 
-        page, url = launch(build(labelling, Path(folder)), host, port, open_browser)
+        page, url = launch(build(labelling, Path(folder)), host, port, names=names, open_browser=open_browser)
         print(f"page: {url} (Ctrl+C ends it)", flush=True)
         page.block_thread()
 

@@ -125,9 +125,16 @@ class Labelling:
             kept = self.recordings.keep(samples, info.sample_rate, info.audio_hash, label=label, speaker=speaker, split=split)
         except BadAudio as error:
             return error_message(sentence(error))
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             return error_message(str(error))
         return message(_kept(kept, self.recordings.folder, label, speaker, split))
+
+    def split_of(self, speaker):
+        """Return the split of the speaker's last recording; None if there is none, or the table cannot be read."""
+        try:
+            return self.recordings.split_of(speaker)
+        except (ValueError, OSError):
+            return None
 
     def choose_examples(self, label, folder, seed=None):
         """Return up to `NUM_EXAMPLES` `Example`s of a label, copied to a folder, and HTML that says what they are."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from inference.page_labelling import NUM_EXAMPLES, describe
 from inference.page_recordings import MAX_TEXT_LENGTH
@@ -69,7 +70,7 @@ def build(labelling, folder):
         drawing = _html(elem_id="drawing")
         label = _keep_form(labelling, page, audio) if labelling.recordings else gradio.State()
         if labelling.examples:
-            _examples(labelling, folder, audio)
+            _examples(labelling, folder)
 
         def recognize(path, chosen):
             shown = labelling.recognize(path, chosen)
@@ -87,12 +88,25 @@ def build(labelling, folder):
     return page
 
 
-def launch(page, host, port, open_browser=False):
-    """Start to serve a page in the background; return the page and its address.
+def launch(page, host, port, *, names, open_browser=False):
+    """Start to serve a page in the background.
+
+    Args:
+        page: what `build` returns.
+        host: address to listen on.
+        port: port to listen on; 0: any free one.
+        names: host names that the page answers to, so that no other web page can reach it; None: all.
+        open_browser: whether to open the page in the browser.
+
+    Returns:
+        The page and its address.
 
     Raises:
         ValueError: if the port is taken, or the address is none of this machine.
     """
+    middleware = [Middleware(SafeHeaders)]
+    if names:
+        middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=names))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -109,7 +123,7 @@ def launch(page, host, port, open_browser=False):
                 enable_monitoring=False,
                 footer_links=[],
                 max_file_size=MAX_UPLOAD,
-                app_kwargs=dict(middleware=[Middleware(SafeHeaders)]),
+                app_kwargs=dict(middleware=middleware),
                 theme=_theme(),
                 head=f"<style>{CSS.read_text()}</style>",  # `css=` would change the selectors and drop @container
             )
@@ -150,7 +164,7 @@ def _header(labelling):
     hearer = names[0] if len(names) == 1 else "each task"
     descriptions = " ".join(f"<li>{escape(describe(name, r))}</li>" for name, r in labelling.recognizers.items())
     return (
-        f"<header><h1>Speak, and see what {escape(' and '.join(labelling.recognizers))} hears</h1>"
+        f"<header><h1>Speak, and see what {escape(hearer)} hears</h1>"
         f"<p>Record or upload one utterance of at most {labelling.max_seconds:g} s. Nothing leaves this machine.</p>"
         f"<ul>{descriptions}</ul></header>"
     )
@@ -175,12 +189,12 @@ def _keep_form(labelling, page, audio):
     button.click(labelling.keep, [audio, label, speaker, split], result, api_name="keep")
     button.click(None, speaker, js="name => { localStorage.setItem('speaker', name) }")
     page.load(None, None, speaker, js="() => localStorage.getItem('speaker') ?? ''")
-    speaker.change(lambda name: labelling.recordings.split_of(name) or gradio.skip(), speaker, split, api_name=False)
+    speaker.change(lambda name: labelling.split_of(name) or gradio.skip(), speaker, split, api_name=False)
     return label
 
 
-def _examples(labelling, folder, audio):
-    """Add the training examples of a label, to be heard and to be recognized."""
+def _examples(labelling, folder):
+    """Add the training examples of a label, to be heard."""
     with gradio.Accordion("Listen to training examples", open=False, elem_id="examples"):
         with gradio.Row(elem_classes="fields"):
             label = gradio.Dropdown(labelling.labels, value=None, label="Label", min_width=160)

@@ -16,7 +16,7 @@ import soundfile
 pytest.importorskip("gradio", reason="the page's library is not installed: `make page-test` installs it")
 pytest.importorskip("playwright", reason="Playwright is not installed: `make page-test` installs it")
 
-from playwright.sync_api import sync_playwright  # noqa: E402
+from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = Path(os.environ.get("PAGE_TEST_BUNDLE", ROOT / "results/SCR/bundle")).absolute()
@@ -30,6 +30,7 @@ QUIET_CHROMIUM = (
     "--disable-component-update",
     "--disable-sync",
 )
+REFUSED = "http://192.0.2.1/"  # an address that nobody has, which a test asks for
 START_SECONDS = 120
 WAIT_MS = 30_000
 RATE = 16_000
@@ -116,7 +117,7 @@ def open_page(chromium, server):
     outside = []
 
     def note(request):
-        if not request.url.startswith((server.url, "data:", "blob:")):
+        if not request.url.startswith((server.url, REFUSED, "data:", "blob:")):
             outside.append(request.url)
 
     def opened(width=1280, height=900, **settings):

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import soundfile
-from tests.page.conftest import BUNDLE, RATE, ROOT, answers, upload, wait_until
 
 from inference.page_drawing import percent
+from tests.page.conftest import BUNDLE, RATE, REFUSED, ROOT, answers, upload, wait_until
 
 
 def terminal(path):
@@ -206,9 +206,18 @@ def test_a_script_from_elsewhere_is_refused_by_the_browser(open_page):
     page = open_page()
     refused = page.evaluate(
         "new Promise(done => {document.addEventListener('securitypolicyviolation', event => done(event.blockedURI));"
-        "const image = new Image(); image.src = 'http://192.0.2.1/pixel.png'})"
+        f"const image = new Image(); image.src = '{REFUSED}pixel.png'}})"
     )
-    assert refused.startswith("http://192.0.2.1")
+    assert refused.startswith(REFUSED.rstrip("/"))
+
+
+def test_other_names_and_other_files_are_refused(server):
+    import httpx
+
+    assert httpx.get(server.url).status_code == 200
+    assert httpx.get(server.url, headers={"Host": "attacker.example"}).status_code == 400
+    for path in ("/etc/passwd", server.kept / "metadata.csv", BUNDLE / "bundle.json"):
+        assert httpx.get(f"{server.url}gradio_api/file={path}").status_code in (403, 404)
 
 
 def test_zz_the_server_asks_for_no_address_outside_and_reports_no_error(server):

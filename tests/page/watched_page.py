@@ -1,5 +1,6 @@
 """`python watched_page.py LOG page …`: the command line with a log of every address that the process asks for or connects to."""
 
+import runpy
 import sys
 
 
@@ -18,6 +19,5 @@ def watch(log):
 
 if __name__ == "__main__":
     watch(sys.argv[1])
-    from inference.command_line import main
-
-    sys.exit(main(sys.argv[2:]))
+    sys.argv[:2] = ["inference"]
+    runpy.run_module("inference", run_name="__main__")
