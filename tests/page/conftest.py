@@ -13,11 +13,6 @@ import numpy as np
 import pytest
 import soundfile
 
-pytest.importorskip("gradio", reason="the page's library is not installed: `make page-test` installs it")
-pytest.importorskip("playwright", reason="Playwright is not installed: `make page-test` installs it")
-
-from playwright.sync_api import sync_playwright
-
 ROOT = Path(__file__).parents[2]
 BUNDLE = Path(os.environ.get("PAGE_TEST_BUNDLE", ROOT / "results/SCR/bundle")).absolute()
 MANIFEST = Path(os.environ.get("PAGE_TEST_MANIFEST", ROOT / "results/corpora/commands/manifest.parquet")).absolute()
@@ -99,6 +94,8 @@ def words():
 @pytest.fixture(scope="session")
 def chromium(microphone_file):
     """Chromium, whose microphone plays a file."""
+    from playwright.sync_api import sync_playwright
+
     microphone = (
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",

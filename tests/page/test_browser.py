@@ -15,6 +15,9 @@ import soundfile
 from inference.page_drawing import percent
 from tests.page.conftest import BUNDLE, RATE, REFUSED, ROOT, answers, upload, wait_until
 
+pytest.importorskip("gradio", reason="the library of the page is not installed: `make page-test` installs it")
+pytest.importorskip("playwright", reason="Playwright is not installed: `make page-test` installs it")
+
 
 def terminal(path):
     """(label, probability) that the terminal prints."""
