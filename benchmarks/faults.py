@@ -30,6 +30,7 @@ CLASSES = {  # class → its tests, as arguments of pytest
         "tests/speech2unit/corpora/test_make_manifest.py::test_each_bad_file_is_one_row_with_its_code_and_the_good_ones_do_not_notice",
         "tests/speech2unit/corpora/test_audio.py",
     ],
+    "valid but unusual": ["tests/speech2unit/corpora/test_unusual_corpora.py"],
     "long audio": [f"{FAULTS}/test_long_audio.py"],
     "damaged intermediates": [f"{FAULTS}/test_damaged_results.py"],
     "config": ["tests/workflow/test_config.py", "tests/workflow/test_config_tables.py"],

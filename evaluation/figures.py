@@ -24,6 +24,7 @@ STYLE = {
     "figure.constrained_layout.use": True,
     "savefig.facecolor": "white",
     "savefig.dpi": 110,
+    "text.parse_math": False,  # a label such as `US$` is no formula
     "svg.hashsalt": "speech2unit",  # makes the bytes of equal figures equal
 }
 matplotlib.rcParams.update(STYLE)

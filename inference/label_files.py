@@ -12,6 +12,7 @@ from speech2unit.corpora.schemas import FILES
 from storage import tables
 from storage.errors import notice
 from storage.files import find_damage
+from storage.paths import existing_form
 from storage.progress import progress
 from superb.create_superb_dataset import LETTERS, read_lexicon, task_labels
 from training.checkpointing import parts_folder
@@ -94,7 +95,8 @@ def predicted_rows(recognizer, rows, references, *, root, **settings):
             raise BadAudio(row["path"], row["reason"], row["detail"])
         if recognizer.input_kind == "units":
             return tuple(row["units"])
-        waveform, _ = read_audio(Path(root) / row["path"], sample_rate=recognizer.sample_rate, **segment_times(row))
+        path = existing_form(row["path"], root) or row["path"]  # its letters may be composed otherwise on disk
+        waveform, _ = read_audio(Path(root) / path, sample_rate=recognizer.sample_rate, **segment_times(row))
         return waveform, recognizer.sample_rate
 
     for row, result in label(recognizer, rows, read, name_of=_utterance_id, **settings):

@@ -1,12 +1,25 @@
 """Import a corpus that has no audio: check published units and their labels, and write them as our tables."""
 
-import pandas as pd
+import re
+from collections import Counter
+from itertools import pairwise
 
+import numpy as np
+
+from speech2unit.corpora.read_metadata import name_cell, read_metadata
+from speech2unit.corpora.remarks import remarks, speakers_and_labels
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.corpora.splits import check_splits, standard_split
+from speech2unit.quantize import collapse_runs
 from speech2unit.schemas import REDUCED_UNITS
 from storage import tables
-from storage.errors import data_error
+from storage.errors import data_error, nearest, notice
+from storage.schemas import SPLITS
+from storage.text import shown
+
+COLUMNS = ("utterance_id", "split", "units", "label")
+SEPARATOR = re.compile(r"[\s,]+")
+WHOLE_NUMBER = re.compile(r"-?[0-9]+(\.0*)?")
 
 NO_AUDIO = dict(
     path=None,
@@ -26,27 +39,106 @@ def parse_units(value, place, num_clusters):
     """Return units as integers.
 
     Args:
-        value: list of numbers, or text with spaces between the numbers.
-        place: utterance_id, for the error message.
+        value: list of whole numbers, or text with blanks or commas between them, perhaps in brackets.
+        place: file and row, for the error message.
         num_clusters: size of the codebook.
 
     Raises:
-        ValueError: if there is no unit, or a unit is not from 0 to num_clusters − 1.
+        ValueError: if there is no unit, one that is no whole number, or one outside of 0 … num_clusters − 1.
     """
-    units = [int(unit) for unit in (value.split() if isinstance(value, str) else value)]
-    if not units or not all(0 <= unit < num_clusters for unit in units):
+    units = None
+    if isinstance(value, str):
+        value = SEPARATOR.split(value.strip("[]() \t\r\n")) if value.strip("[]() \t\r\n") else []
+    if isinstance(value, (list, tuple, np.ndarray)):
+        units = [_whole_number(unit) for unit in value]
+    if not units or any(unit is None or not 0 <= unit < num_clusters for unit in units):
+        wrong = [value[i] for i, unit in enumerate(units or []) if unit is None or not 0 <= unit < num_clusters]
+        if wrong:
+            got = f"'{shown(wrong[0])}' among {len(units)} units"
+        else:
+            got = "no units" if units == [] or value == "" else shown(value)
         raise data_error(
             place,
             "units index the codebook",
             expected=f"one or more numbers from 0 to {num_clusters - 1}",
-            got=f"{units[:8]}…",
-            remedy="correct num_clusters in config/codebooks.tsv, or the file",
+            got=got,
+            remedy="correct num_clusters in config/codebooks.tsv, or the file, where units are a list, or text such as 3 1 7",
         )
     return units
 
 
+def _whole_number(value):
+    """Return a value as an integer: 7 for 7, '7' and 7.0, but None for 7.6 and for anything else."""
+    if isinstance(value, str) and WHOLE_NUMBER.fullmatch(value):
+        return int(value.partition(".")[0])
+    if isinstance(value, (float, np.floating)) and value == value // 1:
+        return int(value)
+    return int(value) if isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_)) else None
+
+
+def read_unit_table(path, columns, num_clusters):
+    """Yield the checked rows of a table of units: dicts with place, utterance_id, split, units, durations and label.
+
+    Runs of equal units become one unit with the length of the run as its duration. A list with one label counts as the label.
+
+    Args:
+        path: Parquet or CSV file.
+        columns: the columns that it must have; others of `COLUMNS` may be missing, and then are None.
+        num_clusters: size of the codebook.
+
+    Raises:
+        ValueError: naming the file and the row.
+    """
+    table = read_metadata(path)
+    for name in columns:
+        if name not in table.columns:
+            raise data_error(
+                path,
+                "a table of units must have its columns",
+                expected=", ".join(columns),
+                got=f"no '{name}' among {shown(', '.join(table.columns), 200)}",
+                remedy=f"{nearest(name, table.columns)}rename or add the column",
+            )
+    num_with_runs = 0
+    num_listed = 0
+    present = [name for name in COLUMNS if name in table.columns]
+    for row_name, cells in zip(table.index, table[present].to_dict("records")):
+        place = f"{path}, {row_name}"
+        units = parse_units(cells["units"], place, num_clusters)
+        collapsed, durations = collapse_runs(units)
+        num_with_runs += len(collapsed) < len(units)
+        label = cells.get("label")
+        if isinstance(label, list) and len(label) == 1:
+            label = str("" if label[0] is None else label[0])
+            num_listed += 1
+        yield dict(
+            place=place,
+            utterance_id=_filled(cells["utterance_id"], "utterance_id", place),
+            split=standard_split(_filled(cells["split"], "split", place), place) if "split" in columns else cells.get("split"),
+            units=collapsed.tolist(),
+            durations=durations.tolist(),
+            label=_filled(label, "label", place) if "label" in columns else label,
+        )
+    if num_with_runs:
+        notice(
+            f"{path}: {num_with_runs} rows repeat units, as in 7 7 7; each run becomes one unit with its length as its duration"
+        )
+    if num_listed:
+        notice(f"{path}: {num_listed} labels are lists of one label, which count as that label")
+
+
+def _filled(cell, name, place):
+    """Return a cell as normalized text. Raises `ValueError` for an empty or nested one."""
+    text = name_cell(cell, name, place)
+    if not text:
+        raise data_error(
+            place, f"every row needs its {name}", expected="a value", got="an empty cell", remedy="fill it, or remove the row"
+        )
+    return text
+
+
 def read_units(paths, num_clusters):
-    """Read published units from Parquet files with the columns utterance_id, split, units and label.
+    """Read published units from files with the columns utterance_id, split, units and label.
 
     Of training and dev rows with the same units and label, only the first is kept. The reason is that SpeechPrompt drew these
     rows with replacement and renamed them, while a manifest lists every utterance once. It did not draw test rows, so all are
@@ -57,28 +149,42 @@ def read_units(paths, num_clusters):
         num_clusters: size of the codebook.
 
     Returns:
-        List of dicts with utterance_id, split, units and labels.
+        Rows with utterance_id, split, units, durations and labels, in order of utterance_id.
 
     Raises:
-        ValueError: if the units of a row are not valid, see `parse_units`.
+        ValueError: naming the file and the row.
     """
-    frame = pd.concat([pd.read_parquet(path) for path in paths], ignore_index=True).sort_values("utterance_id")
-    frame["units"] = [parse_units(units, name, num_clusters) for name, units in zip(frame.utterance_id, frame.units)]
-    frame["split"] = [standard_split(split, paths[0]) for split in frame.split]
-    is_repeated = frame.assign(units=frame.units.map(tuple)).duplicated(["split", "units", "label"])
-    distinct = frame[~is_repeated | (frame.split == "test")]
-    print(f"{len(frame)} rows, of which {len(distinct)} are used")
-    columns = zip(distinct.utterance_id, distinct.split, distinct.units, distinct.label)
-    return [dict(utterance_id=name, split=split, units=units, labels=[label]) for name, split, units, label in columns]
+    rows = sorted((row for path in paths for row in read_unit_table(path, COLUMNS, num_clusters)), key=_utterance_id)
+    for first, second in pairwise(rows):
+        if first["utterance_id"] == second["utterance_id"]:
+            raise data_error(
+                second["place"],
+                "an utterance_id must be unique",
+                expected="one row for each",
+                got=f"'{first['utterance_id']}' also in {first['place']}",
+                remedy="remove or rename one of the rows",
+            )
+    used = {}
+    for row in rows:
+        key = (row["split"], tuple(row["units"]), tuple(row["durations"]), row["label"])
+        used.setdefault(row["utterance_id"] if row["split"] == "test" else key, row)
+    if len(used) < len(rows):
+        notice(f"{len(rows)} rows, of which {len(used)} are used: training and dev rows with the same units and label count once")
+    keys = ("utterance_id", "split", "units", "durations")
+    return [{key: row[key] for key in keys} | dict(labels=[row["label"]]) for row in used.values()]
+
+
+def _utterance_id(row):
+    return row["utterance_id"]
 
 
 def import_units(*, source, manifest, reduced_units, codebook, num_clusters):
-    """Stage: write manifest and reduced units of a corpus without audio. Durations are unknown and are written as 1.
+    """Stage: write manifest and reduced units of a corpus without audio. A duration is 1, or the length of a run in the source.
 
     Args:
-        source: list of Parquet files, see `read_units`.
-        manifest: table of `MANIFEST` to write.
-        reduced_units: table of `REDUCED_UNITS` to write.
+        source: list of files, see `read_units`.
+        manifest: table to write, see `MANIFEST`.
+        reduced_units: table to write, see `REDUCED_UNITS`.
         codebook: name of the codebook.
         num_clusters: size of the codebook.
     """
@@ -89,6 +195,11 @@ def import_units(*, source, manifest, reduced_units, codebook, num_clusters):
     for row in rows:
         key = dict(utterance_id=row["utterance_id"], split=row["split"])
         manifest_rows.append(key | dict(labels=row["labels"]) | NO_AUDIO)
-        unit_rows.append(key | dict(codebook=codebook, units=row["units"], durations=[1] * len(row["units"])))
+        unit_rows.append(key | dict(codebook=codebook, units=row["units"], durations=row["durations"]))
     tables.write(manifest, manifest_rows, MANIFEST)
     tables.write(reduced_units, unit_rows, REDUCED_UNITS)
+    sizes = Counter(row["split"] for row in rows)
+    sizes_text = ", ".join(f"{sizes[split]} {split}" for split in SPLITS)
+    notice(f"{manifest}: {sizes_text}; {speakers_and_labels(manifest_rows, 'label')}")
+    for remark in remarks(manifest_rows, manifest_rows, "label"):
+        notice(f"{source[0]}: {remark}")

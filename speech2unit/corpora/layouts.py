@@ -3,14 +3,18 @@
 `source` is the page where the corpus is published; error messages name it.
 """
 
-import csv
+import io
 import os
 import re
 from pathlib import PurePosixPath
 
 import soundfile
 
+from speech2unit.corpora.csv_rows import read_csv
+from speech2unit.corpora.file_trees import matching
 from storage.errors import data_error, nearest, one_of
+from storage.paths import existing_form
+from storage.text import decode_text, normalize, normalize_name
 
 OR_CORRECT = "or correct `root` in config/corpora.tsv, or the folder it begins with in `paths` of config/config.yaml"
 SEGMENT_SECONDS = 1.0  # of recordings without words: the length of a clip of Google Speech Commands
@@ -18,7 +22,8 @@ SEGMENT_SECONDS = 1.0  # of recordings without words: the length of a clip of Go
 
 def existing_path(path, source):
     """Return `path`. Raises `ValueError` if it does not exist; the message says what its folder has instead."""
-    if not path.exists():
+    found = existing_form(path)
+    if found is None or not found.exists():
         raise data_error(
             path,
             "the corpus must have its published layout",
@@ -26,7 +31,7 @@ def existing_path(path, source):
             got=_describe_folder(path.parent),
             remedy=f"get it from {source}, {OR_CORRECT}",
         )
-    return path
+    return found
 
 
 def matching_paths(folder, pattern, source):
@@ -40,7 +45,7 @@ def matching_paths(folder, pattern, source):
     Raises:
         ValueError: if no path matches.
     """
-    paths = sorted(path for path in existing_path(folder, source).glob(pattern) if not path.name.startswith("."))
+    paths = matching(existing_path(folder, source), pattern)
     if not paths:
         raise data_error(
             folder,
@@ -132,7 +137,7 @@ def match_file_name(pattern, path, source):
     Raises:
         ValueError: if the pattern does not match.
     """
-    match = re.fullmatch(pattern, path.stem)
+    match = re.fullmatch(pattern, normalize(path.stem))
     if not match:
         raise data_error(
             path,
@@ -156,6 +161,7 @@ def look_up(value, table, place, source):
     Raises:
         ValueError: if `value` is not a key of `table`.
     """
+    value = normalize_name(value) or value
     if value not in table:
         raise data_error(
             place,
@@ -168,8 +174,15 @@ def look_up(value, table, place, source):
 
 
 def read_lines(path, source):
-    """Return the lines of a text file, without blank ones."""
-    return [line for line in existing_path(path, source).read_text("utf-8-sig").splitlines() if line.strip()]
+    """Return the normalized lines of a text file, without blank ones."""
+    return [line for _, line in numbered_lines(path, source)]
+
+
+def numbered_lines(path, source):
+    """Return pairs (line number, normalized line) of a text file, without blank lines."""
+    path = existing_path(path, source)
+    lines = io.StringIO(decode_text(path.read_bytes(), path), newline=None)
+    return [(number, normalize(line)) for number, line in enumerate(lines, 1) if normalize(line)]
 
 
 def read_fields(path, num_fields, source, separator=None):
@@ -184,8 +197,9 @@ def read_fields(path, num_fields, source, separator=None):
     Raises:
         ValueError: if the file does not exist, or a line has another number of fields.
     """
-    rows = [line.split(separator) for line in read_lines(path, source)]
-    for number, fields in enumerate(rows, 1):
+    rows = []
+    for number, line in numbered_lines(path, source):
+        fields = [normalize(field) for field in line.split(separator)]
         if len(fields) != num_fields:
             raise data_error(
                 f"{path}, line {number}",
@@ -194,6 +208,7 @@ def read_fields(path, num_fields, source, separator=None):
                 got=f"{fields}",
                 remedy=f"get the file again from {source}",
             )
+        rows.append(fields)
     return rows
 
 
@@ -209,18 +224,18 @@ def read_table(path, columns, source, delimiter=","):
     Raises:
         ValueError: if the file does not exist, has no row, or lacks one of the columns.
     """
-    with open(existing_path(path, source), newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file, delimiter=delimiter))
-    missing = [name for name in columns if not rows or rows[0].get(name) is None]
-    if missing:
+    path = existing_path(path, source)
+    header, rows = read_csv(decode_text(path.read_bytes(), path), path, delimiter, strict=False)
+    missing = [name for name in columns if name not in header]
+    if missing or not rows:
         raise data_error(
             path,
             "the table has the published columns",
             expected=f"{columns} and at least one row",
-            got=f"{list(rows[0]) if rows else 'no row'}",
+            got=f"{header if rows else 'no row'}",
             remedy=f"get the file again from {source}",
         )
-    return rows
+    return [dict(zip(header, cells)) for _, cells in rows]
 
 
 def utterance_row(path, split, labels, speaker=None, segment=None):
@@ -250,7 +265,7 @@ def with_labels(rows, label_columns):
     Raises:
         ValueError: if the corpus has no such label column.
     """
-    names = [name.strip() for name in label_columns.split(",") if name.strip()]
+    names = [normalize_name(name) for name in label_columns.split(",") if name.strip()]
     for row in rows:
         offered = row["labels"]
         for name in names:
@@ -286,4 +301,4 @@ def one_second_segments(path):
 
 def utterance_id(path):
     """Return the utterance_id of a path: `audio/yes/01.flac` → `audio-yes-01`. It can also serve as a file name."""
-    return str(PurePosixPath(path).with_suffix("")).replace("/", "-")
+    return "-".join(map(normalize, PurePosixPath(normalize(path)).with_suffix("").parts))

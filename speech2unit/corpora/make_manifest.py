@@ -8,11 +8,14 @@ from joblib import Parallel, delayed
 
 from speech2unit.corpora.audio import BadAudio, check_name, convert, decode, segment_times
 from speech2unit.corpora.read_corpus import check_ids, first_three, read_corpus
+from speech2unit.corpora.remarks import remarks, speakers_and_labels
 from speech2unit.corpora.schemas import MANIFEST, REJECTED
 from speech2unit.corpora.splits import check_splits
 from storage import tables
 from storage.errors import data_error, notice
+from storage.paths import existing_form, similar_file
 from storage.schemas import SPLITS
+from storage.text import shown
 
 
 class CheckedFile(NamedTuple):
@@ -48,8 +51,15 @@ def check_file(row, *, root, speeds, sample_rate):
             waveform = convert(samples, info.sample_rate, sample_rate=sample_rate, speed=speed, path=place)
             accepted.append(_manifest_row(copy, info, speed, len(waveform), sample_rate))
     except BadAudio as error:
+        detail = error.detail
+        if error.reason == "missing":
+            found = existing_form(row["path"], root)
+            if found and str(found) != row["path"]:
+                return check_file(row | dict(path=str(found)), root=root, speeds=speeds, sample_rate=sample_rate)
+            similar = similar_file(root, row["path"])
+            detail += f"; '{shown(similar)}' is there" if similar else ""
         names = {key: row[key].encode(errors="backslashreplace").decode() for key in ("utterance_id", "path")}
-        return CheckedFile([], [names | dict(reason=error.reason, detail=error.detail)], is_clipped)
+        return CheckedFile([], [names | dict(reason=error.reason, detail=detail)], is_clipped)
     return CheckedFile(accepted, [], is_clipped)
 
 
@@ -73,18 +83,21 @@ def check_rejected(rejected, num_files, max_reject_fraction, place):
     """
     if len(rejected) <= max_reject_fraction * num_files:
         return
-    paths_of_reason = defaultdict(list)
+    rows_of_reason = defaultdict(list)
     for row in rejected:
-        paths_of_reason[row["reason"]].append(row["path"])
+        rows_of_reason[row["reason"]].append(row)
         print(f"{row['path']!a}: {row['reason']}: {row['detail']}")  # to the log, because a failed stage leaves no table
-    lines = [f"\n  {reason:12} {len(paths):7}  {', '.join(paths[:3])}" for reason, paths in sorted(paths_of_reason.items())]
+    lines = []
+    for reason, rows in sorted(rows_of_reason.items()):
+        paths = ", ".join(shown(row["path"]) for row in rows[:3])
+        lines.append(f"\n  {reason:12} {len(rows):7}  {paths} (the first: {shown(rows[0]['detail'], 120)})")
     raise data_error(
         place,
         "most of a corpus must be usable",
         expected=f"at most {max_reject_fraction:.2%} of the files rejected",
         got=f"{len(rejected)} of {num_files} ({len(rejected) / num_files:.2%}):{''.join(lines)}\n",
-        remedy="repair these files (the log lists all of them, speech2unit/corpora/audio.py explains the reasons), or raise "
-        "make_manifest.max_reject_fraction in config/config.yaml",
+        remedy="repair these files or correct their paths (the log lists all of them, speech2unit/corpora/audio.py explains the "
+        "reasons), move away what is not audio, or raise make_manifest.max_reject_fraction in config/config.yaml",
     )
 
 
@@ -177,6 +190,8 @@ def make_manifest(
     rejected_rows = sorted((row for file in files for row in file.rejected), key=_utterance_id)
     originals = [row for row in accepted_rows if row["speed"] == 1]
     check_rejected(rejected_rows, len(rows), max_reject_fraction, place)
+    for remark in remarks(rows, originals, corpus["label_columns"]):
+        notice(f"corpus {corpus['corpus']}: {remark}")
     check_splits(originals, place, corpus["label_columns"])
     check_overlap(originals, "speaker", place, allowed=allow_speaker_overlap)
     check_overlap(originals, "audio_hash", place, allowed=allow_audio_overlap)
@@ -184,7 +199,8 @@ def make_manifest(
     tables.write(rejected, rejected_rows, REJECTED)
     sizes = Counter(row["split"] for row in originals)
     num_copies = len(accepted_rows) - len(originals)
-    notice(f"{manifest}: {', '.join(f'{sizes[split]} {split}' for split in SPLITS)}, {num_copies} speed copies")
+    sizes_text = ", ".join(f"{sizes[split]} {split}" for split in SPLITS)
+    notice(f"{manifest}: {sizes_text}, {num_copies} speed copies; {speakers_and_labels(originals, corpus['label_columns'])}")
     if rejected_rows:
         reasons = Counter(row["reason"] for row in rejected_rows).most_common()
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons)

@@ -6,8 +6,10 @@ import pkgutil
 from collections import defaultdict
 
 from speech2unit.corpora import adapters
+from speech2unit.corpora.file_trees import said
 from speech2unit.corpora.splits import SEQUENCE
 from storage.errors import data_error, nearest, one_of
+from storage.text import normalize, normalize_name
 
 # Cells of a row of config/corpora.tsv that the pipeline uses. Only the adapter uses the others.
 PIPELINE_CELLS = {"corpus", "adapter", "root", "address", "speeds", "label_columns"}
@@ -24,7 +26,8 @@ def read_corpus(corpus):
         ValueError: if there is no such adapter, if a cell is filled that it does not use, or if the corpus has another layout.
     """
     adapter = _adapter(corpus)
-    rows = [WHOLE_FILE | row for row in _call(adapter.read_rows, corpus)]
+    with said(corpus["root"]):
+        rows = [WHOLE_FILE | normalized(row) for row in _call(adapter.read_rows, corpus)]
     names = label_names(corpus)
     for row in rows:
         _check_label_columns(row["labels"], names, corpus)
@@ -44,12 +47,32 @@ def list_corpus(corpus):
     """
     adapter = _adapter(corpus)
     names = label_names(corpus)
-    for row in _call(getattr(adapter, "list_rows", adapter.read_rows), corpus):
-        if not names:
-            row["labels"] = None
-        elif row["labels"] is not None:
-            _check_label_columns(row["labels"], names, corpus)
-        yield WHOLE_FILE | row
+    with said(corpus["root"]):
+        for row in _call(getattr(adapter, "list_rows", adapter.read_rows), corpus):
+            row = normalized(row)
+            if not names:
+                row["labels"] = None
+            elif row["labels"] is not None:
+                _check_label_columns(row["labels"], names, corpus)
+            yield WHOLE_FILE | row
+
+
+def normalized(row):
+    """Return a row of an adapter with normalized names; its path stays as the file is named. Raises `ValueError` if a label is empty."""
+    names = dict(utterance_id=normalize(row["utterance_id"]))
+    if "speaker" in row:
+        names["speaker"] = normalize_name(row["speaker"] or "") or None
+    if row["labels"] is not None:
+        names["labels"] = [normalize_name(label) for label in row["labels"]]
+        if not all(names["labels"]):
+            raise data_error(
+                ascii(row["path"])[1:-1],
+                "a label must have a name",
+                expected="letters",
+                got=f"{row['labels']}",
+                remedy="rename the folder, or correct the cell",
+            )
+    return row | names
 
 
 def label_names(corpus):

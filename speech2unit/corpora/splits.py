@@ -5,6 +5,7 @@ from collections import Counter
 
 from storage.errors import data_error, nearest, one_of
 from storage.schemas import SPLITS
+from storage.text import normalize, shown
 
 # What published corpora call their splits → our names.
 SPLIT_NAMES = dict(
@@ -17,15 +18,16 @@ SEQUENCE = "[]"  # ending of the name of a label column whose cells hold sequenc
 
 def standard_split(name, place):
     """Return our name of a split: `valid` → `dev`. Raises `ValueError` if the name is not a key of `SPLIT_NAMES`."""
-    if str(name).lower() not in SPLIT_NAMES:
+    known = SPLIT_NAMES.get(normalize(str(name)).lower())
+    if known is None:
         raise data_error(
             place,
             "a split has a known name",
             expected=one_of(name, SPLIT_NAMES),
-            got=f"'{name}'",
+            got=f"'{shown(name)}'",
             remedy=f"{nearest(name, SPLIT_NAMES)}rename the split, or leave the rows out with `where`",
         )
-    return SPLIT_NAMES[str(name).lower()]
+    return known
 
 
 def split_by_hash(name):
@@ -64,7 +66,7 @@ def split_speakers_by_label(speakers_of_label):
 
 def _hash_fraction(name):
     """Return a hash of a name as a number from 0 to 1."""
-    digest = hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=8).digest()
+    digest = hashlib.blake2b(normalize(name).encode(errors="surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 

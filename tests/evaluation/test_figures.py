@@ -47,3 +47,11 @@ def test_an_unknown_format_leaves_no_file(tmp_path):
     with pytest.raises(ValueError, match="'tiff2'"):
         save(new_figure(3, 2), tmp_path / "figure.tiff2")
     assert not list(tmp_path.iterdir())
+
+
+def test_dollars_in_a_label_are_no_formula(tmp_path):
+    figure = new_figure(3, 2)
+    axes = figure.subplots()
+    axes.set_xticks([0, 1], ["a$_{ $b", "US$ to A$"])
+    axes.set_title("<b> 50% $x^$")
+    save(figure, tmp_path / "a.svg")

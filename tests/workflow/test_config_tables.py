@@ -1,6 +1,7 @@
 """The tables of config/: a wrong row, cell or name is refused with its file and row."""
 
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -410,3 +411,32 @@ def test_a_row_of_superb_tasks_is_a_task_for_each_tuning(tables):
 def test_a_wrong_tuning_in_the_list_of_a_superb_row_is_named(tables, old, new, error):
     edit(tables, "superb_tasks", old, new)
     assert re.search(error, row_refusal(tables))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_tables_as_spreadsheets_write_them_are_the_same(tables, encoding, end):
+    expected = config_rows.read_rows(tables, SCHEMAS)
+    for table in config_rows.TABLES:
+        path = Path(tables["tables"][table])
+        lines = [
+            "\t".join(f'"{cell}"' if "," in cell else f"{cell} " for cell in line.split("\t"))
+            for line in path.read_text().splitlines()
+        ]
+        path.write_bytes((end.join(lines) + end).encode(encoding))
+    assert config_rows.read_rows(tables, SCHEMAS) == expected
+
+
+def test_a_table_in_another_encoding_says_what_to_type(tables):
+    path = Path(tables["tables"]["corpora"])
+    path.write_bytes(path.read_bytes().replace(b"bad_audio", b"m\xfcller"))
+    text = row_refusal(tables)
+    assert text.startswith(f"{path}: a text file must be in UTF-8; ") and "'müller' in CP1252" in text
+    assert text.endswith(f"convert it with: iconv -f CP1252 -t UTF-8 '{path}' > converted && mv converted '{path}'")
+
+
+def test_a_root_may_be_decomposed_on_disk(tables, tmp_path):
+    on_disk = tmp_path / unicodedata.normalize("NFD", "müller")
+    on_disk.mkdir()
+    edit(tables, "corpora", "\tbad_audio\t", f"\t{tmp_path}/müller\t")
+    assert config_rows.read_rows(tables, SCHEMAS)["corpora"]["bad"]["root"] == str(on_disk)

@@ -1,11 +1,14 @@
 """Read the tables of config/: tab-separated text whose rows are chosen by name."""
 
+import re
 from pathlib import Path
 
 from storage.errors import data_error
+from storage.text import decode_text, normalize
 from workflow.scripts.schema_checks import check
 
 LISTS = ("corpora", "targets", "labels", "metric", "seeds", "source", "files", "sha256")  # columns of comma-separated cells
+COMMENT = re.compile(r'"?#')  # spreadsheets put a line with commas into quotation marks
 
 
 class Table(dict):
@@ -118,6 +121,8 @@ def split_lines(file, text=None):
 
     Blank lines, comments (#) and a byte order mark are left out.
 
+    Cells are without blanks at their ends, and without the quotation marks that spreadsheets put around cells with commas.
+
     Args:
         file: path of the table.
         text: text that is read in place of the file; None: the file is read.
@@ -127,9 +132,14 @@ def split_lines(file, text=None):
     """
     if text is None:
         text = _read_text(file)
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip() and line[0] != "#"]
-    header = lines[0][1].split("\t") if lines else []
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    lines = enumerate(text.split("\n"), 1)
+    rows = [
+        (number, [_plain(cell) for cell in line.split("\t")])
+        for number, line in lines
+        if line.strip() and not COMMENT.match(line)
+    ]
+    header = rows[0][1] if rows else []
     if len(set(header)) < len(header) or not header:
         raise data_error(
             file,
@@ -138,7 +148,15 @@ def split_lines(file, text=None):
             got=f"{header}",
             remedy="correct the header",
         )
-    return [(number, line.split("\t")) for number, line in lines]
+    return rows
+
+
+def _plain(cell):
+    """Return a cell normalized, and without quotation marks around it: `"a, b"` → `a, b`."""
+    cell = normalize(cell)
+    if len(cell) > 1 and cell[0] == cell[-1] == '"':
+        cell = normalize(cell[1:-1].replace('""', '"'))
+    return cell
 
 
 def _read_text(file):
@@ -152,4 +170,4 @@ def _read_text(file):
             got="no file",
             remedy="correct 'tables' in the config, and start from the top folder of the project",
         )
-    return path.read_bytes().decode("utf-8")
+    return decode_text(path.read_bytes(), file)

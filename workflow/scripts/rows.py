@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from storage.errors import data_error
+from storage.paths import existing_form
 from workflow.scripts.architectures import constants
 from workflow.scripts.row_checks import check_rows, check_seeds
 from workflow.scripts.row_tables import read_table
@@ -76,6 +77,8 @@ def _complete_corpora(corpora, config):
     for name, row in corpora.items():
         row["label_columns"] = ",".join(column.strip() for column in row["label_columns"].split(","))
         row["root"] = _format_path(row["root"], config, corpora.place(name))
+        if not row["root"].isascii():  # its letters may be composed otherwise on disk
+            row["root"] = str(existing_form(row["root"]) or row["root"])
         row["address"] = row["root"] if "://" in row["root"] and row["adapter"] != "units" else ""
         if row["address"]:
             row["root"] = f"results/corpora/{name}/fetched"

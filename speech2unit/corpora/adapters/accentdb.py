@@ -11,6 +11,7 @@ from pathlib import Path
 
 from speech2unit.corpora.layouts import look_up, matching_paths, utterance_row, with_labels
 from speech2unit.corpora.splits import split_speakers_by_label
+from storage.text import normalize_name
 
 SOURCE = "https://accentdb.org (accentdb_extended)"
 ACCENT_NAMES = ("american", "australian", "bangla", "british", "indian", "malayalam", "odiya", "telugu", "welsh")
@@ -26,7 +27,7 @@ def read_rows(*, root, label_columns):
     speakers = {}
     for path in matching_paths(Path(root) / "data", "*/*/*.wav", SOURCE):
         accent = look_up(path.parts[-3], ACCENTS, path, SOURCE)
-        speaker = f"{accent}-{path.parts[-2]}"
+        speaker = f"{accent}-{normalize_name(path.parts[-2])}"
         speakers.setdefault(accent, set()).add(speaker)
         rows.append(utterance_row(path.relative_to(root).as_posix(), None, dict(accent=accent), speaker))
     splits = split_speakers_by_label(speakers)

@@ -10,7 +10,7 @@ import unicodedata
 from pathlib import Path
 
 from speech2unit.corpora.adapters.librispeech import character_symbols
-from speech2unit.corpora.layouts import read_lines, utterance_row, with_labels
+from speech2unit.corpora.layouts import numbered_lines, utterance_row, with_labels
 from storage.errors import data_error
 
 SOURCE = "https://github.com/s3prl/s3prl/blob/main/s3prl/downstream/docs/superb.md (slot filling)"
@@ -35,7 +35,7 @@ def read_rows(*, root, label_columns):
     """
     place = Path(root) / "all.iob.snips.txt"
     rows = []
-    for number, line in enumerate(read_lines(place, SOURCE), 1):
+    for number, line in numbered_lines(place, SOURCE):
         spoken, _, tagged = line.partition("\t")
         name = spoken.split()[0]
         words = spoken.split()[2:-1]  # without BOS and EOS

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from speech2unit.corpora.layouts import look_up, matching_paths, utterance_row, with_labels
 from speech2unit.corpora.splits import split_speakers_by_label
+from storage.text import normalize_name
 
 SOURCE = "http://neurolab.unife.it/easycallcorpus"
 SPEAKERS = {
@@ -31,14 +32,14 @@ def read_rows(*, root, label_columns):
     Arguments and errors: see `speech2unit.corpora.adapters`.
     """
     paths = [path.relative_to(root) for path in matching_paths(Path(root), "*/**/*.wav", SOURCE)]
-    severities = {name: _severity(name, root) for name in sorted({path.parts[0] for path in paths})}
+    severities = {name: _severity(name, root) for name in sorted({normalize_name(path.parts[0]) for path in paths})}
     speakers = {label: [] for label in sorted(set(severities.values()))}
     for speaker, label in severities.items():
         speakers[label].append(speaker)
     splits = split_speakers_by_label(speakers)
     rows = []
     for path in paths:
-        speaker = path.parts[0]
+        speaker = normalize_name(path.parts[0])
         rows.append(utterance_row(path.as_posix(), splits[speaker], dict(severity=severities[speaker]), speaker))
     return with_labels(rows, label_columns)
 

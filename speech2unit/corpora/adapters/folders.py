@@ -1,18 +1,21 @@
 """Any tree with one folder per class: `root/{train,dev,test}/label/*`, or `root/label/*`, split by speaker.
 
-Names that start with `.` or `_` are ignored (such as `_background_noise_` of Google Speech Commands). Every other file in the
-folder of a class counts as audio, so that a file that is not audio shows up in rejected.parquet.
+Names that start with `.` or `_` are left out at any depth (such as `_background_noise_` of Google Speech Commands), and so are
+files with the name of a recording next to them, such as its transcript `a_1.txt`. Every other file in the folder of a class counts
+as audio, so that a file that is not audio shows up in rejected.parquet. What is left out is counted and printed.
 """
 
 import re
 from pathlib import Path
 
-from speech2unit.corpora.layouts import files_below, utterance_id
+from speech2unit.corpora.file_trees import files_of, is_audio_name, leave_out, list_folder, said
+from speech2unit.corpora.layouts import utterance_id
 from speech2unit.corpora.splits import SPLIT_NAMES, split_by_hash, standard_split
-from storage.errors import data_error
+from storage.errors import data_error, notice
+from storage.text import normalize, normalize_name
 
 SPEAKER_PATTERN = "^[^_]+"  # the name up to the first _
-HIDDEN = (".", "_")  # beginnings of names that are ignored
+HIDDEN = (".", "_")  # beginnings of names that are left out
 
 
 def read_rows(*, root, speaker_pattern):
@@ -31,7 +34,13 @@ def read_rows(*, root, speaker_pattern):
     """
     root = Path(root)
     pattern = _compile(speaker_pattern or SPEAKER_PATTERN)
-    return [_row(root, path, split, label.name, pattern) for split, label in _classes(root) for path in _clips(label)]
+    with said(root):
+        classes = _classes(root)
+        clips = [(split, label, _clips(label)) for split, label in classes]
+    empty = [label.relative_to(root).as_posix() for _, label, paths in clips if not paths]
+    if empty:
+        notice(f"{root}: {len(empty)} folders of classes have no recordings: {', '.join(map(ascii, empty[:5]))}")
+    return [_row(root, path, split, label.name, pattern) for split, label, paths in clips for path in paths]
 
 
 def list_rows(*, root, label_columns):
@@ -47,22 +56,22 @@ def list_rows(*, root, label_columns):
     root = Path(root)
     if not root.is_dir():
         raise _no_folders(root)
-    if label_columns and any(path.is_dir() for path in _visible(root, "*")):
+    if label_columns and any(entry.is_folder for entry in list_folder(root, HIDDEN)):
         files = ((split, label.name, path) for split, label in _classes(root) for path in _clips(label))
     else:
-        files = ((None, None, Path(path)) for path in files_below(root, HIDDEN))
+        files = ((None, None, path) for path in _clips(root))
     for split, label, path in files:
         relative = path.relative_to(root).as_posix()
         yield dict(
             utterance_id=utterance_id(relative),
             path=relative,
             split=split and standard_split(split, path),
-            labels=label and [label],
+            labels=label and [normalize_name(label)],
         )
 
 
 def _classes(root):
-    """Return pairs (name of the split folder or None, folder of a class). Raises `ValueError` where the tree is not as expected."""
+    """Return pairs (name of the split folder or None, folder of a class). Raises `ValueError` if the tree is not as expected."""
     folders = _folders(root)
     _check_mixed(root, folders)
     if all(_names_a_split(folder) for folder in folders):
@@ -79,13 +88,17 @@ def _row(root, path, split, label, pattern):
         path=relative,
         split=standard_split(split, path) if split else split_by_hash(speaker),
         speaker=speaker,
-        labels=[label],
+        labels=[normalize_name(label)],
     )
 
 
 def _folders(place):
     """Return the folders in a folder. Raises `ValueError` if there are none."""
-    folders = [path for path in _visible(place, "*") if path.is_dir()]
+    entries = list_folder(place, HIDDEN) if place.is_dir() else []
+    folders = [entry.path for entry in entries if entry.is_folder]
+    for entry in entries:
+        if not entry.is_folder:
+            leave_out("files outside of the folders of classes", entry.path)
     if not folders:
         raise _no_folders(place)
     return folders
@@ -106,7 +119,7 @@ def _no_folders(place):
 
 
 def _names_a_split(folder):
-    return folder.name.lower() in SPLIT_NAMES
+    return normalize(folder.name).lower() in SPLIT_NAMES
 
 
 def _check_mixed(root, folders):
@@ -119,7 +132,7 @@ def _check_mixed(root, folders):
     for folder in folders:
         if not _names_a_split(folder):
             others.append(folder.name)
-        elif any(path.is_dir() for path in _visible(folder, "*")):
+        elif any(entry.is_folder for entry in list_folder(folder, HIDDEN)):
             splits.append(folder.name)
     if splits and others:
         raise data_error(
@@ -146,24 +159,44 @@ def _compile(pattern):
 
 
 def _clips(folder):
-    """Return the files anywhere below the folder of a class."""
-    return [path for path in _visible(folder, "**/*") if not path.is_dir()]
+    """Return the files anywhere below the folder of a class, without those that go with a recording, such as its transcript."""
+    paths = files_of(folder, HIDDEN)
+    recordings = {(path.parent, path.stem) for path in paths if is_audio_name(path.name)}
+    clips = []
+    for path in paths:
+        if is_audio_name(path.name) or not _goes_with_one(path, recordings):
+            clips.append(path)
+        else:
+            leave_out("files that go with a recording of the same name", path)
+    return clips
 
 
-def _visible(folder, pattern):
-    """Return the sorted paths below a folder that match a glob pattern, except names that start with `.` or `_`."""
-    return sorted(path for path in folder.glob(pattern) if not path.name.startswith(HIDDEN))
+def _goes_with_one(path, recordings):
+    """Return whether the name of a file is that of a recording with another extension, such as a.txt, a.original.txt or a.wav.txt."""
+    stem = path.name
+    while "." in stem.lstrip("."):
+        stem = stem.rpartition(".")[0]
+        if (path.parent, stem) in recordings:
+            return True
+    return False
 
 
 def _speaker(path, pattern):
     """Return the speaker in a file name. Raises `ValueError` if the pattern does not match."""
-    match = pattern.search(path.stem)
-    if not match:
+    name = normalize(path.stem)
+    match = pattern.search(name)
+    speaker = normalize_name((match[1] if pattern.groups else match[0]) or "") if match else ""
+    if not speaker:
+        got = f"'{name}'"
+        if match:
+            got += (
+                ", which matches, but the first group of the pattern is empty" if pattern.groups else ", where the match is empty"
+            )
         raise data_error(
-            path,
+            ascii(str(path))[1:-1],
             "every file name must contain its speaker",
             expected=f"a match of '{pattern.pattern}'",
-            got=f"'{path.stem}'",
-            remedy="rename the file, or correct `speaker_pattern` in config/corpora.tsv",
+            got=got,
+            remedy="rename the file, or correct `speaker_pattern` in config/corpora.tsv; with alternatives, put all of them into the first group",
         )
-    return match[1] if pattern.groups else match[0]
+    return speaker

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from speech2unit.corpora.layouts import look_up, matching_paths, utterance_row, with_labels
 from speech2unit.corpora.splits import split_speakers_by_label
+from storage.text import normalize_name
 
 SOURCE = "https://www.esat.kuleuven.be/psi/spraak/downloads"
 COMMANDS = {f"recording{number}": f"recording{number}" for number in range(1, 37)}
@@ -21,10 +22,10 @@ def read_rows(*, root, label_columns):
     Arguments and errors: see `speech2unit.corpora.adapters`.
     """
     paths = [path.relative_to(root) for path in matching_paths(Path(root), "speakers/*/spchdatadir/*/*.wav", SOURCE)]
-    splits = split_speakers_by_label(dict(all={path.parts[1] for path in paths}))
+    splits = split_speakers_by_label(dict(all={normalize_name(path.parts[1]) for path in paths}))
     rows = []
     for path in paths:
-        speaker = path.parts[1]
+        speaker = normalize_name(path.parts[1])
         labels = dict(command=look_up(path.parts[3], COMMANDS, path, SOURCE))
         rows.append(utterance_row(path.as_posix(), splits[speaker], labels, speaker))
     return with_labels(rows, label_columns)

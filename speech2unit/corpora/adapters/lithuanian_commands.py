@@ -12,6 +12,7 @@ from pathlib import Path
 from speech2unit.corpora.adapters.speech_commands import NOISE, published_split
 from speech2unit.corpora.layouts import match_file_name, matching_paths, utterance_row, with_labels
 from speech2unit.corpora.splits import split_by_hash
+from storage.text import normalize_name
 
 SOURCE = "https://github.com/kolesov93/lt_speech_commands"
 WORDS = (
@@ -42,7 +43,7 @@ def read_rows(*, root, label_columns):
 
 def _row(path, relative):
     """Return the row of a file; `relative` is its path below the root."""
-    word = path.parent.name
+    word = normalize_name(path.parent.name)
     if word == NOISE:
         return utterance_row(relative, split_by_hash(path.stem), dict(word="silence"))
     speaker = match_file_name("([0-9]+)_nohash_[0-9]+", path, SOURCE)[1]

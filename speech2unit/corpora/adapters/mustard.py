@@ -12,6 +12,7 @@ from pathlib import Path
 from speech2unit.corpora.layouts import existing_path, matching_paths, utterance_row, with_labels
 from speech2unit.corpora.splits import split_by_hash
 from storage.errors import data_error
+from storage.text import decode_text
 
 SOURCE = "https://github.com/soujanyaporia/MUStARD"
 UNNAMED = ("PERSON", "OTHER", "-")  # names that several people share
@@ -25,7 +26,7 @@ def read_rows(*, root, label_columns):
     root = Path(root)
     place = root / "data/sarcasm_data.json"
     check_audio(root / "utterances_final", SOURCE)
-    entries = json.loads(existing_path(place, SOURCE).read_text("utf-8"))
+    entries = json.loads(decode_text(existing_path(place, SOURCE).read_bytes(), place))
     incomplete = [name for name, entry in entries.items() if not {"speaker", "show", "sarcasm"} <= set(entry)]
     if incomplete or not entries:
         raise data_error(
@@ -63,7 +64,7 @@ def sarcasm_label(sarcastic):
 def check_audio(folder, source):
     """Check the audio folder. Raises `ValueError` if the videos were not converted: libsndfile cannot read MP4."""
     files = matching_paths(folder, "*", source)
-    if not any(path.suffix == ".wav" for path in files):
+    if not any(path.suffix.lower() == ".wav" for path in files):
         raise data_error(
             folder,
             "the published videos must be converted to audio",

@@ -21,6 +21,7 @@ from speech2unit.corpora.layouts import (
     utterance_row,
     with_labels,
 )
+from storage.text import normalize_name
 
 SOURCE = "https://www.tensorflow.org/datasets/catalog/speech_commands (speech_commands_v0.0?, speech_commands_test_set_v0.0?)"
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
@@ -47,7 +48,7 @@ def _training_rows(root, folder):
     """Yield the rows of spoken clips of train and dev."""
     for path, speaker, split in spoken_clips(folder):
         if split != "test":
-            word = path.parent.name
+            word = normalize_name(path.parent.name)
             yield utterance_row(
                 path.relative_to(root).as_posix(), split, dict(word=word if word in WORDS else "unknown"), speaker
             )

@@ -1,12 +1,16 @@
 """Any CSV or Parquet file that names audio files, one row per clip."""
 
+import re
 from pathlib import Path, PurePosixPath
 
-import pandas
-
 from speech2unit.corpora.layouts import utterance_id
+from speech2unit.corpora.read_metadata import name_cell, read_metadata, sequence_cell, text_cell
 from speech2unit.corpora.splits import SEQUENCE, SPLIT_NAMES, split_by_hash, standard_split
-from storage.errors import data_error, nearest, one_of
+from storage.errors import data_error, nearest, notice, one_of
+from storage.paths import existing_form, similar_file
+from storage.text import look_alikes, normalize, normalize_name, shown
+
+WINDOWS_PATH = re.compile(r"[A-Za-z]:|.*\\")
 
 
 def read_rows(*, root, metadata, path_column, split_column, speaker_column, label_columns, where):
@@ -35,25 +39,30 @@ def read_rows(*, root, metadata, path_column, split_column, speaker_column, labe
     place, table = _rows_of_corpus(root, metadata, path_column, where)
     label_names = _split_list(label_columns)
     source_columns = _source_columns(label_names)
+    optional_columns = [*_split_list(split_column), *_split_list(speaker_column)]
     _check_column(path_column, table, place)
     for name in source_columns:
         _check_column(name, table, place, "; files without labels cannot be trained on, only labelled by a trained task")
-    for name in [*_split_list(split_column), *_split_list(speaker_column)]:
+    for name in optional_columns:
         _check_column(name, table, place, "; where it is empty, the split is drawn, and the speaker is unknown")
+    used_columns = list(dict.fromkeys([path_column, *source_columns, *optional_columns]))
     rows = []
-    for number, cells in zip(table.index, table.to_dict("records")):
-        row_place = f"{place}, row {number}"
-        path = _checked_path(cells[path_column], row_place)
-        speaker = cells[speaker_column] if speaker_column else ""
+    for number, cells in zip(table.index, table[used_columns].to_dict("records")):
+        row_place = f"{place}, {number}"
+        path = _checked_path(text_cell(cells[path_column], path_column, row_place), row_place, root)
+        speaker = name_cell(cells[speaker_column], speaker_column, row_place) if speaker_column else ""
         rows.append(
             dict(
                 utterance_id=utterance_id(path),
                 path=path,
-                split=standard_split(cells[split_column].strip(), row_place) if split_column else split_by_hash(speaker or path),
+                split=_split(cells[split_column], split_column, row_place) if split_column else split_by_hash(speaker or path),
                 speaker=speaker or None,
                 labels=_labels({name: cells[column] for name, column in zip(label_names, source_columns)}, row_place),
             )
         )
+    num_unknown = sum(row["speaker"] is None for row in rows) if speaker_column else 0
+    if num_unknown:
+        notice(f"{place}: {num_unknown} of {len(rows)} rows have no speaker; nobody can tell if theirs are in two splits")
     return rows
 
 
@@ -66,19 +75,23 @@ def list_rows(*, root, metadata, path_column, split_column, label_columns, where
     place, table = _rows_of_corpus(root, metadata, path_column, where)
     label_names = _split_list(label_columns)
     source_columns = _source_columns(label_names)
-    _check_column(path_column, table, place)
-    has_labels = set(source_columns) <= set(table.columns)
-    nothing = [""] * len(table)
-    splits = table[split_column] if split_column in table.columns else nothing
-    label_cells = zip(*(table[column] for column in source_columns)) if label_names and has_labels else zip(nothing)
-    for number, path, split, cells in zip(table.index, table[path_column], splits, label_cells):
-        path = _checked_path(path, f"{place}, row {number}")
-        is_labelled = all(cell.strip() for cell in cells)
+    has_labels = bool(label_names) and set(source_columns) <= set(table.columns)
+    has_splits = split_column in table.columns
+    used_columns = [path_column, *(source_columns if has_labels else []), *([split_column] if has_splits else [])]
+    for name in used_columns:
+        _check_column(name, table, place)
+    for number, cells in zip(table.index, table[list(dict.fromkeys(used_columns))].to_dict("records")):
+        row_place = f"{place}, {number}"
+        path = _checked_path(text_cell(cells[path_column], path_column, row_place), row_place, root)
+        is_labelled = has_labels and all(cells[column] not in ("", []) for column in source_columns)
+        split = text_cell(cells[split_column], split_column, row_place) if has_splits else ""
         yield dict(
             utterance_id=utterance_id(path),
             path=path,
-            split=SPLIT_NAMES.get(split.strip().lower()),
-            labels=_labels(dict(zip(label_names, cells)), place) if is_labelled else None,
+            split=SPLIT_NAMES.get(split.lower()),
+            labels=_labels({name: cells[column] for name, column in zip(label_names, source_columns)}, row_place)
+            if is_labelled
+            else None,
         )
 
 
@@ -94,7 +107,8 @@ def _rows_of_corpus(root, metadata, path_column, where):
                 remedy="fill it, or use the adapter folders",
             )
     place = Path(root) / metadata
-    return place, _select(_read(place), where, place)
+    place = existing_form(place) or place
+    return place, _select(read_metadata(place), where, place)
 
 
 def _source_columns(label_names):
@@ -102,32 +116,11 @@ def _source_columns(label_names):
     return [name.removesuffix(SEQUENCE) for name in label_names]
 
 
-def _read(place):
-    """Return a table with all cells as text (empty for null) and rows numbered as in a CSV file, whose header is row 1."""
-    try:
-        if place.suffix == ".parquet":
-            table = pandas.read_parquet(place).reset_index(drop=True)
-        else:
-            table = pandas.read_csv(place, dtype=str, keep_default_na=False)
-            if not isinstance(table.index, pandas.RangeIndex):  # pandas used the first cells as an index and shifted the others
-                raise ValueError("rows with more cells than the header has names")
-    except (OSError, ValueError) as error:  # pandas' and pyarrow's errors are ValueErrors
-        raise data_error(
-            place,
-            "the metadata must be readable",
-            expected="CSV with a header (UTF-8), or Parquet",
-            got=f"{error}",
-            remedy="correct `root` and `metadata` in config/corpora.tsv, or the file",
-        ) from error
-    table = table.astype(object).where(table.notna(), "").astype(str)
-    table.index = table.index + 2
-    return table
-
-
 def _select(table, where, place):
     """Return the rows of a table for which all conditions hold. Raises `ValueError` if none is left."""
+    num_rows = len(table)
     for condition in _split_list(where):
-        name, equals, value = (part.strip() for part in condition.partition("="))
+        name, equals, value = (normalize(part) for part in condition.partition("="))
         if not equals:
             raise data_error(
                 place,
@@ -137,26 +130,38 @@ def _select(table, where, place):
                 remedy="correct `where` in config/corpora.tsv",
             )
         _check_column(name, table, place)
-        values = table[name].unique()
-        table = table[table[name] == value]
+        cells = [name_cell(cell, name, f"{place}, {number}") for number, cell in table[name].items()]
+        for group in look_alikes(cells):
+            notice(f"{place}: the column '{name}' has {group}, which `where` takes for different values")
+        table = table[[cell == normalize_name(value) for cell in cells]]
         if table.empty:
             raise data_error(
                 place,
                 "`where` must select rows",
-                expected=f"{name} = {one_of(value, values)}",
+                expected=f"{name} = {one_of(value, set(cells))}",
                 got=f"'{value}'",
-                remedy=f"{nearest(value, values)}correct `where` in config/corpora.tsv",
+                remedy=f"{nearest(value, set(cells))}correct `where` in config/corpora.tsv",
             )
+    if len(table) < num_rows:
+        print(f"{place}: `where` selects {len(table)} of {num_rows} rows")
     return table
 
 
 def _split_list(text):
     """Return the parts of a comma-separated cell."""
-    return [part.strip() for part in text.split(",") if part.strip()]
+    return [normalize(part) for part in text.split(",") if normalize(part)]
 
 
 def _check_column(name, table, place, hint=""):
-    """Check a name of a column. Raises `ValueError`, with `hint` at the end, if the table has no such column."""
+    """Check a name of a column. Raises `ValueError`, with `hint` at the end, if the table has no such column or several."""
+    if list(table.columns).count(name) > 1:
+        raise data_error(
+            place,
+            "a column that config/corpora.tsv names must be one",
+            expected=f"one column '{name}'",
+            got=f"{list(table.columns)}",
+            remedy="rename the others in the header",
+        )
     if name not in table.columns:
         raise data_error(
             place,
@@ -168,11 +173,19 @@ def _check_column(name, table, place, hint=""):
         )
 
 
+def _split(cell, name, place):
+    """Return the split in a cell. Raises `ValueError`."""
+    return standard_split(text_cell(cell, name, place), place)
+
+
 def _labels(cells, place):
     """Return the labels in the cells of the label columns; a sequence becomes several. Raises `ValueError` if a cell is empty."""
     labels = []
-    for name, value in cells.items():
-        if not value.strip():
+    for name, cell in cells.items():
+        is_sequence = name.endswith(SEQUENCE)
+        column = name.removesuffix(SEQUENCE)
+        values = sequence_cell(cell, column, place) if is_sequence else [name_cell(cell, column, place)]
+        if not values or values == [""]:
             raise data_error(
                 place,
                 "every row needs its labels",
@@ -180,19 +193,36 @@ def _labels(cells, place):
                 got="an empty cell",
                 remedy="fill it, or select other rows with `where`",
             )
-        labels += value.split() if name.endswith(SEQUENCE) else [value]
+        labels += values
     return labels
 
 
-def _checked_path(path, place):
+def _checked_path(path, place, root):
     """Return the path. Raises `ValueError` if it is absolute or leads out of the corpus root."""
     pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or not pure.name:
+    is_of_windows = WINDOWS_PATH.match(path) and existing_form(path, root) is None
+    if is_of_windows or pure.is_absolute() or ".." in pure.parts or not pure.name:
+        found = similar_file(root, path)
+        remedy = "leave the root out of the path, move the file, or choose a `root` that holds all files"
+        if is_of_windows:
+            remedy = _convert_windows_paths(path, found, place)
         raise data_error(
             place,
             "paths are relative to the corpus root, and audio files are below it",
-            expected="a relative path without '..'",
-            got=f"'{path}'",
-            remedy="leave the root out of the path, move the file, or choose a `root` that holds all files",
+            expected=f"'{found}', which is there" if found else "a relative path without '..'",
+            got=f"'{shown(path)}'",
+            remedy=remedy,
         )
-    return path
+    return str(pure)
+
+
+def _convert_windows_paths(path, found, place):
+    """Return what to type where paths have backslashes or drives; `found` is the file that `path` means, or None."""
+    advice = "write / between folders, and leave the drive and the folders of the root out"
+    file = str(place).rpartition(", ")[0]
+    if file.endswith(".parquet"):
+        return advice
+    forward = re.sub(r"\\+", "/", path)
+    prefix = forward[: -len(found)] if found and forward.lower().endswith(found.lower()) else ""
+    commands = r"s|\\\\*|/|g" + (f"; s|{prefix}||" if prefix else "")
+    return f"{advice}: sed -i '{commands}' '{file}'"

@@ -10,9 +10,11 @@ speaker. (SpeechPrompt v2 uses 1800 clips per language.)
 
 from pathlib import Path
 
+from speech2unit.corpora.file_trees import OUTSIDE, is_audio_name, leave_out
 from speech2unit.corpora.layouts import look_up, matching_paths, utterance_row, with_labels
 from speech2unit.corpora.splits import split_by_hash
 from storage.errors import data_error
+from storage.text import normalize_name
 
 SOURCE = "https://www.voxforge.org (archives: https://storage.googleapis.com/tfds-data/downloads/voxforge/voxforge_urls.txt)"
 LANGUAGES = dict(de="de", en="en", SpeechCorpus="en", es="es", fr="fr", it="it", ru="ru")
@@ -29,13 +31,15 @@ def read_rows(*, root, label_columns):
         for path in matching_paths(folder, "*/*/*", SOURCE):
             if path.parent.name in ("wav", "flac"):
                 rows.append(_row(path, root, language))
+            elif is_audio_name(path.name):
+                leave_out(OUTSIDE, path)
     _check_languages(rows, root)
     return with_labels(rows, label_columns)
 
 
 def _row(path, root, language):
     """Return the row of a file."""
-    submission = path.parents[1].name
+    submission = normalize_name(path.parents[1].name)
     name = submission.split("-")[0]
     speaker = f"{language}-{submission if name.lower() == 'anonymous' else name}"
     return utterance_row(path.relative_to(root).as_posix(), split_by_hash(speaker), dict(language=language), speaker)

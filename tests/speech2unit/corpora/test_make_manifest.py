@@ -1,6 +1,7 @@
 """From a corpus to its manifest: which files pass, which are rejected, and which errors stop the run."""
 
 import random
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import soundfile
 
 from speech2unit.corpora.make_manifest import make_manifest
+from speech2unit.corpora.read_corpus import normalized
 from speech2unit.corpora.schemas import MANIFEST, REJECTED
 from storage import tables
 from tests.factories import MANIFEST_SETTINGS, corpus_row
@@ -177,7 +179,10 @@ def test_speakers_and_audio_in_two_splits_are_errors_or_counted(tmp_path, capsys
 
 def test_what_a_manifest_holds_is_said(tmp_path, capsys):
     make(tmp_path, good_files(tmp_path), speeds="0.9")
-    assert f"{tmp_path}/out/manifest.parquet: 4 train, 4 dev, 4 test, 4 speed copies\n" in capsys.readouterr().out
+    assert (
+        f"{tmp_path}/out/manifest.parquet: 4 train, 4 dev, 4 test, 4 speed copies; 3 speakers, 2 labels\n"
+        in capsys.readouterr().out
+    )
 
 
 def test_unknown_speakers_overlap_with_nobody(tmp_path):
@@ -230,3 +235,38 @@ def test_label_columns_name_every_label_or_a_sequence(tmp_path):
     for columns in ("word", "", "word[]"):
         manifest, _ = make(tmp_path, [dict(a=1)], **published(root, "folders", columns))
         assert manifest["train-a-1_1"]["labels"] == ["a"]
+
+
+def test_paths_are_tried_in_the_other_form_of_their_letters(tmp_path):
+    rows = good_files(tmp_path)
+    for index, form in enumerate(("NFC", "NFD")):
+        name = unicodedata.normalize(form, f"caf\u00e9{index}.wav")
+        (tmp_path / rows[index]["path"]).rename(tmp_path / name)
+        rows[index]["path"] = unicodedata.normalize("NFD" if form == "NFC" else "NFC", name)
+    manifest, _ = make(tmp_path, rows)
+    assert all((tmp_path / row["path"]).exists() for row in manifest.values())
+    assert {"caf\u00e90", "caf\u00e91"} <= set(manifest)
+
+
+def test_a_missing_file_names_the_one_that_is_there(tmp_path):
+    rows = good_files(tmp_path)
+    rows[0]["path"] = "GOOD000.WAV"
+    _, rejected = make(tmp_path, rows, max_reject_fraction=0.5)
+    assert rejected["GOOD000"]["detail"].endswith("; 'good000.wav' is there")
+    for path in (tmp_path / "out").iterdir():
+        path.unlink()
+    assert "GOOD000.WAV (the first: No such file or directory; 'good000.wav' is there)" in error(tmp_path, rows)
+
+
+def test_what_is_odd_is_said_before_a_check_stops_the_run(tmp_path, capsys):
+    rows = good_files(tmp_path)
+    rows[4]["label"] = "A "
+    assert "train must have every label" in error(tmp_path, rows)
+    assert "corpus toy: the labels 'A', 'a' of label look alike, and count as 2\n" in capsys.readouterr().out
+
+
+def test_labels_of_a_published_corpus_are_normalized(tmp_path):
+    row = dict(utterance_id="a\u00a0", path="a.wav", split="train", speaker=" Zoe\u0308 ", labels=["e\u0301 ", "turn  on"])
+    assert normalized(row) == row | dict(utterance_id="a", speaker="Zo\u00eb", labels=["\u00e9", "turn on"])
+    with pytest.raises(ValueError, match="a.wav: a label must have a name"):
+        normalized(row | dict(labels=[" "]))

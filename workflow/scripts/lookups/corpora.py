@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from storage.errors import data_error
+from storage.paths import existing_form
 
 OWN_DATA_ADAPTERS = ("table", "folders", "units")  # all other adapters read a published corpus
 
@@ -74,7 +75,7 @@ def corpus_source(rows, config, wildcards, is_dry_run):
         raise _missing_root(rows["corpora"], wildcards.corpus)
     if not row["metadata"]:
         return []
-    metadata = root / row["metadata"]
+    metadata = root / (existing_form(row["metadata"], root) or row["metadata"])
     if not is_made_here and not metadata.exists():  # otherwise Snakemake would be content with an old manifest
         raise data_error(
             rows["corpora"].place(wildcards.corpus),
