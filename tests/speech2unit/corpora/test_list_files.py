@@ -91,7 +91,7 @@ def test_repeated_ids_and_no_recordings_are_refused(tmp_path, listed):
     with pytest.raises(ValueError, match="must be unique; .* got 1 ids of several rows: 'a-1': 'a/1.wav', 'a-1.wav'"):
         listed()
     (tmp_path / "metadata.csv").write_text("path\n")
-    with pytest.raises(ValueError, match="a corpus must have recordings; expected at least one, got none"):
+    with pytest.raises(ValueError, match="a table must have rows; expected one row per clip, got a header only"):
         listed()
     with pytest.raises(ValueError, match="got no such folder; correct `root`"):
         listed(**FOLDERS, root=str(tmp_path / "none"))
