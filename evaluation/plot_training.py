@@ -48,7 +48,7 @@ def draw_measure(axes, frame, kept):
                 axes.plot(best["update"], best.value, "o", color="black", markersize=5, zorder=3)
     axes.plot([], [], "o", color="black", markersize=5, label="kept")
     measure = frame.measure.iloc[0]
-    axes.set(xlabel="optimiser updates", ylabel=AXIS_LABELS.get(measure, measure), xlim=(0, None))
+    axes.set(xlabel="optimizer updates", ylabel=AXIS_LABELS.get(measure, measure), xlim=(0, None))
     axes.grid(alpha=0.3)
     if measure == "accuracy":
         axes.set_ylim(0, 1.02)

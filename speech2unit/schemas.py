@@ -119,7 +119,7 @@ STATISTICS = schema(
     field(
         "pnmi",
         pa.float64(),
-        "phone-normalised mutual information: fraction of the labels' entropy that the units explain; null without labels",
+        "phone-normalized mutual information: fraction of the labels' entropy that the units explain; null without labels",
         nullable=True,
     ),
     key=("codebook", "corpus", "split"),

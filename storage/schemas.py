@@ -10,7 +10,7 @@ SPLITS = ("train", "dev", "test")
 TRAINING = schema(
     "training",
     field("seed", pa.int32(), "seed of the run"),
-    field("update", pa.int32(), "number of optimiser updates so far", unit="updates"),
+    field("update", pa.int32(), "number of optimizer updates so far", unit="updates"),
     field("split", pa.string(), "train (mean since the last row) or dev"),
     field("measure", pa.string(), "name of the measure: loss, accuracy, …"),
     field("value", pa.float64(), "loss in nats per target; accuracy as a fraction"),

@@ -5,6 +5,7 @@ from functools import cache, lru_cache
 
 import torch
 
+from storage.errors import data_error
 from storage.files import read_json
 
 SAMPLE_RATE_HZ = 16_000
@@ -127,4 +128,12 @@ def load_front_end(model, config):
 
     tensors = load_file(model)
     settings = read_json(config)
+    if "subtract_loudness" not in settings:
+        raise data_error(
+            config,
+            "a log-Mel front end has the setting 'subtract_loudness'",
+            expected="a config.json of this version of the project",
+            got="one without it",
+            remedy="make the encoder again: delete its folder and run the same command",
+        )
     return FrontEnd(tensors["mean"], tensors["std"], settings["subtract_loudness"], settings.get("frame_ms", 20))

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torchaudio.compliance import kaldi
 
-from speech2unit.encoders.models.log_mel import FrontEnd, log_mel, stack_pairs, without_loudness
+from speech2unit.encoders.models.log_mel import FrontEnd, load_front_end, log_mel, stack_pairs, without_loudness
+from storage.weights import save_config, save_tensors
 
 WAVEFORM = (0.1 * np.random.default_rng(0).standard_normal(5000)).astype(np.float32)
 
@@ -84,3 +85,10 @@ def test_the_number_of_frames_is_known_in_advance(num_samples, frame_ms):
     front_end = FrontEnd(torch.zeros(40), torch.ones(40), False, frame_ms)
     assert front_end(torch.zeros(num_samples)).shape == (front_end.num_frames(num_samples), front_end.dim)
     assert (front_end.hop_length, front_end.dim) == (16 * frame_ms, 4 * frame_ms)
+
+
+def test_a_config_of_an_earlier_version_is_an_error_that_says_what_to_do(tmp_path):
+    save_tensors(tmp_path / "model.safetensors", dict(mean=torch.zeros(40), std=torch.ones(40)))
+    save_config(tmp_path / "config.json", dict(architecture="log_mel", level_removed=True))
+    with pytest.raises(ValueError, match="has the setting 'subtract_loudness'.*make the encoder again: delete its folder"):
+        load_front_end(tmp_path / "model.safetensors", tmp_path / "config.json")
