@@ -78,8 +78,7 @@ def test_a_tuned_encoder_answers_as_predictions_parquet_says(bundles, task):
 
 
 def test_the_units_are_those_of_the_tables(bundles):
-    table = pandas.read_parquet(bundles / "results/units/melhubert_16/commands/reduced_units.parquet").query("speed == 1")
-    table = table[table.split != "train"]
+    table = pandas.read_parquet(bundles / "results/units/melhubert_16/commands/reduced_units.parquet").query("split != 'train'")
     recognizer = Recognizer.load(bundles / "results/SCR/bundle")
     answers = recognizer([*recordings(bundles, "commands", table.utterance_id)])
     assert [answer.units.tolist() for answer in answers] == [list(units) for units in table.units]
