@@ -8,16 +8,16 @@ import torch
 from safetensors.torch import load_file
 
 from inference.recognition import Answer, Recognition
-from speech2unit.corpora.audio import BadAudio
 from superb.labels import SEQUENCES, labels_of, num_outputs
 from superb.model import build_model, restore, tensors_of_seed
 
-MAX_SECONDS = 300  # of one recording: the hidden states of all layers are in memory
 MAX_COMBINATIONS = 1_000  # of the classes of several slots, for the n best
 
 
 class EncoderModel:
     """A `TaskModel` from a bundle; see `Recognizer`."""
+
+    max_seconds = 300  # of one recording: the hidden states of all layers are in memory
 
     def __init__(self, folder, description, task, device, seed):
         self.kind = task["kind"]
@@ -30,18 +30,8 @@ class EncoderModel:
         self.unit_encoder = None
 
     def recognize(self, items, names, num_best):
-        """Return one `Recognition` or `BadAudio` per waveform `[N]`; arguments as `PromptModel.recognize`."""
-        results = [None] * len(items)
-        for position, (waveform, name) in enumerate(zip(items, names)):
-            seconds = len(waveform) / self.sample_rate
-            if seconds > MAX_SECONDS:
-                detail = f"{seconds:.0f} s, at most {MAX_SECONDS}: cut the recording into utterances"
-                results[position] = BadAudio(name, "too_long", detail)
-        usable = [position for position, result in enumerate(results) if result is None]
-        if usable:
-            for position, recognition in zip(usable, self._recognitions([items[i] for i in usable], num_best)):
-                results[position] = recognition
-        return results
+        """Return one `Recognition` per waveform `[N]`; arguments as `PromptModel.recognize`."""
+        return self._recognitions(items, num_best) if items else []
 
     @torch.no_grad()
     def _recognitions(self, waveforms, num_best):

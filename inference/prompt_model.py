@@ -23,6 +23,8 @@ MAX_UNITS = 8_192  # of one recording, several minutes of speech: the memory of 
 class PromptModel:
     """Encoder, codebook and prompted unit LM of a bundle; see `Recognizer`."""
 
+    max_seconds = 3_600  # of one recording: the features of one layer are in memory
+
     def __init__(self, folder, description, task, device, seed):
         self.device = device
         self.codebook = description["codebook"]

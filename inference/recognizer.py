@@ -118,7 +118,12 @@ class Recognizer:
         try:
             if self.input_kind == "units":
                 return self.model.check_units(item)
-            return as_waveform(item, self.sample_rate)
+            waveform = as_waveform(item, self.sample_rate)
+            seconds = len(waveform) / self.sample_rate
+            if seconds > self.model.max_seconds:
+                detail = f"{seconds:.0f} s, at most {self.model.max_seconds}: cut the recording into utterances"
+                raise BadAudio(place_of(item), "too_long", detail)
+            return waveform
         except BadAudio as error:
             return error
 

@@ -130,6 +130,13 @@ def test_a_recording_that_is_too_long_has_a_reason(recognizer, recordings, monke
         recognizer(recordings[0])
 
 
+def test_the_length_is_checked_before_anything_is_computed(recognizer, recordings, monkeypatch):
+    monkeypatch.setattr(type(recognizer.model), "max_seconds", 0.6)
+    results = list(recognizer.stream(recordings))
+    reasons = [result.reason if isinstance(result, BadAudio) else "" for result in results]
+    assert reasons == ["too_long", "", "too_long", ""] and "1 s, at most 0.6: cut" in str(results[0])
+
+
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove", "add", "list"])
 def test_a_changed_bundle_is_refused(tmp_path, damage):
     folder = tmp_path / "bundle"
