@@ -185,7 +185,7 @@ def _keep_form(labelling, page, audio):
             speaker = gradio.Textbox(label="Speaker", placeholder="your name", max_length=MAX_TEXT_LENGTH, min_width=160)
             split = gradio.Radio(list(SPLITS), value=SPLITS[0], label="Split: one for each speaker", min_width=260)
             button = gradio.Button("Keep", variant="primary", min_width=120)
-        result = _html(f"<p>Kept recordings go to {escape(str(labelling.recordings.folder))}.</p>", elem_id="kept")
+        result = _html(f"<p>Kept recordings go to the folder {escape(str(labelling.recordings.folder))}.</p>", elem_id="kept")
     button.click(labelling.keep, [audio, label, speaker, split], result, api_name="keep")
     button.click(None, speaker, js="name => { localStorage.setItem('speaker', name) }")
     page.load(None, None, speaker, js="() => localStorage.getItem('speaker') ?? ''")
