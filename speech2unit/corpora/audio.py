@@ -3,83 +3,67 @@
 * `bad_name`: control characters, not UTF-8, or more than 255 bytes
 * `missing`: no such file
 * `unreadable`: no permission, or a folder, a link loop, a device
-* `not_audio`: empty, HTML, or anything else that libsndfile refuses
-* `truncated`: the file is shorter than its header says
-* `damaged`: a checksum or the decoder fails; also a FLAC file that was cut off, because its decoder fails
+* `not_audio`: empty, HTML, or anything else that no decoder knows
+* `no_decoder`: m4a, AAC, WebM, video and the like, which need PyAV (requirements-formats.txt)
+* `truncated`: the header promises more than the file holds
+* `more_audio`: the file holds more than the header announces, and it is not certain that this is audio, or how it goes on
+* `damaged`: a checksum or the decoder fails, or bytes are lost in the middle
 * `bad_rate`: a sample rate that no recording has
 * `no_samples`: a header without audio
 * `too_short`: fewer than 400 samples at the encoder's rate (the receptive field of HuBERT)
 * `not_finite`: NaN or infinity
-* `silent`: all samples are the same
+* `too_loud`: floats far above 1, such as whole numbers of 16 bits that were never divided by 32768
+* `silent`: all samples are the same, or none is louder than -80 dB of full scale: at most ±3 of 16 bits, which is rounding noise
 * `too_long`: longer than a trained task can read at once; only when recordings are labelled
 * `not_units`: something else than units of the codebook; only when units are labelled
 
-Any sample rate and sample format, any number of channels (averaged) and any file name extension are converted. Clipped audio is
-accepted, and `AudioInfo.clipped` is then true. PCM in WAV and frames in MP3 have no checksum, so flipped bits in them cannot be
-distinguished from noise.
+Any sample rate and sample format, any number of channels and any file name extension are converted. Channels are averaged; where
+they cancel each other, as those of a wrongly wired microphone do, the first of the loudest channels is taken instead. A file
+is read to its end, also where its header announces less or nothing, and streams that were joined are read one after another.
+Clipped audio is accepted. `AudioInfo.remarks` tells of all this. PCM in WAV and frames in MP3 carry no checksum: nobody can
+tell flipped bits in them from noise.
 """
 
 import hashlib
-import mmap
 import os
-import re
 import shutil
 import stat
 import tempfile
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
 import soundfile
 import soxr
 
+from speech2unit.corpora.containers import View, libav, survey
+from speech2unit.corpora.containers.bad_audio import RULES, BadAudio, ffmpeg_line
 from storage.errors import data_error
 
-RULES = {
-    "bad_name": "names must be processable",
-    "missing": "the file must exist",
-    "unreadable": "the file must be readable",
-    "not_audio": "the file must be audio",
-    "truncated": "the file must be whole",
-    "damaged": "the file must be undamaged",
-    "bad_rate": "the sample rate must be plausible",
-    "no_samples": "the file must hold audio",
-    "too_short": "the audio must fill one encoder frame",
-    "not_finite": "samples must be finite",
-    "silent": "samples must differ",
-    "too_long": "the recording must fit into memory",
-    "not_units": "units must be numbers of the codebook",
-}
+__all__ = ["RULES", "BadAudio"]
+
 MIN_SAMPLES = 400  # 25 ms at 16 kHz, the first frame of HuBERT; with fewer samples its convolutions fail
 IN_MEMORY = "waveform"  # what messages call audio that comes from no file
 MAX_NAME_BYTES = 255  # longest file name on ext4, xfs and apfs
 RATES_HZ = (4_000, 768_000)  # lowest and highest sample rate
 BLOCK_FRAMES = 1 << 20  # frames to read at once
 FULL_SCALE = 32767 / 32768  # largest sample of 16 bits
+FULL_SCALES = {"PCM_S8": 127 / 128, "PCM_U8": 127 / 128, "ULAW": 32124 / 32768, "ALAW": 32256 / 32768}
 CLIPPED_FRACTION = 0.001
-UNKNOWN_SIZES = {0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000}  # ffmpeg, arecord and sox write these where the length is unknown
-WRONG_LENGTH = re.compile(r"^\s*(?!RIFF|FORM)\S[^:]*: (\d+) \(should be (\d+)\)", re.MULTILINE)  # in libsndfile's log
-REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # the CRC of Ogg is that of zlib with reversed bits
-
-
-class BadAudio(ValueError):
-    """Error about audio that breaks a rule. `reason` is a key of `RULES`, and `detail` says what is wrong."""
-
-    def __init__(self, path, reason, detail):
-        text = data_error(
-            ascii(str(path))[1:-1],
-            RULES[reason],
-            expected="usable audio",
-            got=f"{reason}: {detail}",
-            remedy="repair or remove the file",
-        )
-        super().__init__(str(text))
-        self.path = path
-        self.reason = reason
-        self.detail = detail
-
-    def __reduce__(self):
-        return BadAudio, (self.path, self.reason, self.detail)
+# Floats may exceed full scale a little, where a mix or a filter made them louder; 12 dB is more than that.
+LOUDEST = 4.0
+SCALES = (1 << 7, 1 << 15, 1 << 23, 1 << 31)  # full scale of whole numbers of 8, 16, 24 and 32 bits
+QUIETEST = 1e-4  # half of the range of the quietest audio: -80 dB of full scale, three steps of 16 bits
+# Channels cancel each other if their mean keeps less than this fraction of the energy that it has if they are unrelated.
+CANCELLED_FRACTION = 0.01
+ABOUT_AS_LOUD = 0.5  # 3 dB: the first channel with this fraction of the energy of the loudest one is taken
+# Decoders that compute in floats: their last bits depend on the CPU and the library, so that the hash is of what they decode.
+LOSSY = ("VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
+SAMPLE_BYTES = {
+    "PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8, "ULAW": 1, "ALAW": 1,
+}  # fmt: skip
+MAX_HEADER_BYTES = 4096  # of formats whose structure is not surveyed
+CLIPPED = "clipped (more than 0.1 % of the samples of a channel at full scale)"
+CANCELLING = "one channel taken, because the channels cancel each other"
 
 
 @dataclass(frozen=True)
@@ -88,8 +72,13 @@ class AudioInfo:
 
     sample_rate: int  # Hz
     channels: int
-    clipped: bool  # whether more than 0.1 % of its samples are at full scale
-    audio_hash: str  # hash of its mono samples
+    remarks: tuple  # what is odd: `CLIPPED`, `CANCELLING`, or a remark on how the file is made
+    audio_hash: str  # of its mono samples; of the compressed audio where samples depend on the decoder
+
+    @property
+    def clipped(self):
+        """Whether more than 0.1 % of the samples of a channel are at full scale."""
+        return CLIPPED in self.remarks
 
 
 def read_audio(path, *, sample_rate, speed=1.0, start_seconds=0.0, end_seconds=None):
@@ -131,7 +120,7 @@ def read_utterance(path, row, *, sample_rate):
         raise data_error(
             path,
             "a recording must be the one that its manifest lists",
-            expected=f"samples with the hash {row['audio_hash']}",
+            expected=f"audio with the hash {row['audio_hash']}",
             got=info.audio_hash,
             remedy="restore the recording, or read the corpus again: add --forcerun make_manifest",
         )
@@ -152,21 +141,15 @@ def decode(path, start_seconds=0.0, end_seconds=None):
         end_seconds: end of the segment; None: the end of the file.
 
     Returns:
-        float32 mono samples `[N]`, channels averaged, and the `AudioInfo` of the segment.
+        float32 mono samples `[N]` and the `AudioInfo` of the segment.
 
     Raises:
         BadAudio: if the file breaks one of the `RULES`.
     """
     with _copy(path) if hasattr(path, "read") else _open(path) as file:
         path = place_of(path)
-        _check_ogg(file, path)
-        try:
-            # With a descriptor libsndfile recognizes the format by the content, not by the extension.
-            sound = soundfile.SoundFile(file.fileno(), closefd=False)
-        except (soundfile.LibsndfileError, OSError) as error:
-            raise BadAudio(path, "not_audio", f"libsndfile: {error.error_string}") from error
-        with sound:
-            return _read(sound, path, start_seconds, end_seconds)
+        contents = survey(file, path)
+        return _read(file, contents, path, start_seconds, end_seconds)
 
 
 def convert(samples, source_rate, *, sample_rate, speed, path):
@@ -232,8 +215,12 @@ def as_waveform(audio, sample_rate):
     if not RATES_HZ[0] <= source_rate <= RATES_HZ[1]:
         raise _bad_rate(IN_MEMORY, source_rate)
     samples = samples.astype(np.float32)
-    if samples.ndim == 2:
-        samples = samples.mean(axis=1)
+    if samples.ndim == 1:
+        samples = samples[:, None]
+    levels = _Levels(IN_MEMORY)
+    mono = levels.add(samples)
+    channel = levels.check()
+    samples = mono if channel is None else samples[:, channel]
     check_samples(samples, IN_MEMORY)
     return convert(samples, source_rate, sample_rate=sample_rate, speed=1.0, path=IN_MEMORY)
 
@@ -277,42 +264,227 @@ def _open(path):
     return file
 
 
-def _read(sound, path, start_seconds, end_seconds):
-    """Return mono samples and `AudioInfo` of an open sound. Reading block by block avoids keeping all channels in memory."""
-    if not RATES_HZ[0] <= sound.samplerate <= RATES_HZ[1]:
-        raise _bad_rate(path, sound.samplerate)
+def _read(file, contents, path, start_seconds, end_seconds, channel=None):
+    """Return mono samples and `AudioInfo` of a segment; it is read block by block, so that many channels need no memory.
+
+    Args:
+        file: the open file.
+        contents: its `Contents`.
+        path: its name, for error messages.
+        start_seconds, end_seconds: the segment; None: to the end.
+        channel: the channel to take; None: the mean, or one channel where they cancel each other.
+    """
+    source = _Source(file, contents, path)
+    levels = _Levels(path)
     blocks = []
-    at_full_scale = 0
-    try:
-        # soundfile seeks after each read, which disturbs an MP3 decoder, so an MP3 file is read at once.
-        frames = -1 if sound.format == "MP3" else BLOCK_FRAMES
-        while len(block := sound.read(frames, dtype="float32", always_2d=True)):
-            at_full_scale += np.count_nonzero(np.abs(block) >= FULL_SCALE)
-            blocks.append(block.mean(axis=1))
-    except soundfile.LibsndfileError as error:
-        raise BadAudio(path, "damaged", f"the decoder stopped: {error}") from error
-    samples = np.concatenate([*blocks, np.empty(0, np.float32)])
+    position = 0
+    for block in source.blocks():
+        first = round(start_seconds * source.sample_rate) - position
+        last = len(block) if end_seconds is None else round(end_seconds * source.sample_rate) - position
+        position += len(block)
+        if first > 0 or last < len(block):
+            block = block[max(first, 0) : max(last, 0)]
+        if len(block):
+            levels.full_scale = source.full_scale
+            mono = levels.add(block)
+            blocks.append(mono if channel is None else block[:, channel].copy())
+    samples = blocks[0] if len(blocks) == 1 else np.concatenate([*blocks, np.empty(0, np.float32)])
     blocks.clear()  # saves 230 MB for an hour
-    _check_whole(sound, len(samples), path)
-    end = None if end_seconds is None else round(end_seconds * sound.samplerate)
-    samples = samples[round(start_seconds * sound.samplerate) : end]
+    if channel is None:
+        channel = levels.check()
+        if channel is not None:
+            return _read(file, contents, path, start_seconds, end_seconds, channel)
     check_samples(samples, path)
-    clipped = at_full_scale > CLIPPED_FRACTION * len(samples) * sound.channels
-    audio_hash = hashlib.blake2b(samples, digest_size=16).hexdigest()
-    return samples, AudioInfo(sound.samplerate, sound.channels, bool(clipped), audio_hash)
+    remarks = [contents.remark] if contents.remark else []
+    remarks += [CLIPPED] if levels.is_clipped() else []
+    remarks += [CANCELLING] if channel is not None else []
+    if source.digest is None:
+        digest = hashlib.blake2b(samples, digest_size=16)
+    else:
+        start = round(start_seconds * source.sample_rate)
+        digest = source.digest
+        digest.update(b"%d to %d" % (start, start + len(samples)))
+    return samples, AudioInfo(source.sample_rate, source.channels, tuple(remarks), digest.hexdigest())
 
 
-def _check_whole(sound, num_read, path):
-    """Refuse a file that was cut off. libsndfile reads it without an error, but `frames` and the log give the length in the header."""
-    if num_read < sound.frames:
-        raise BadAudio(path, "truncated", f"{sound.frames} frames promised, {num_read} read")
-    for promised, present in WRONG_LENGTH.findall(sound.extra_info):
-        if int(present) < int(promised) and int(promised) not in UNKNOWN_SIZES:
-            raise BadAudio(path, "truncated", f"{promised} bytes promised, {present} found")
+class _Source:
+    """The audio of a file, whichever library decodes it.
+
+    Attributes:
+        sample_rate, channels, full_scale: known as soon as the first block is read.
+        digest: hash of compressed audio after the last block; None if decoding gives the same samples everywhere.
+    """
+
+    def __init__(self, file, contents, path):
+        self.file = file
+        self.contents = contents
+        self.path = path
+        self.sample_rate = None
+        self.channels = None
+        self.full_scale = FULL_SCALE
+        self.digest = None
+
+    def blocks(self):
+        """Yield blocks `[N, channels]` of all parts of the file. Raises `BadAudio` where they are not all that is promised."""
+        if self.contents.demuxer:
+            yield from self._blocks_of_libav(self.contents.demuxer)
+            return
+        for part in self.contents.parts:
+            try:
+                sound = self._open(part)
+            except soundfile.LibsndfileError as error:
+                demuxer = libav.sniff(os.pread(self.file.fileno(), libav.HEAD_BYTES, 0), is_refused=True)
+                if demuxer is None or self.sample_rate is not None:
+                    raise BadAudio(self.path, "not_audio", f"libsndfile: {error.error_string}") from error
+                yield from self._blocks_of_libav(demuxer)
+                return
+            with sound:
+                if sound.format == "MP3" and not self.contents.is_known:
+                    raise BadAudio(self.path, "not_audio", "no MPEG frames that follow each other")
+                self._take_format(sound.samplerate, sound.channels)
+                self.full_scale = FULL_SCALES.get(sound.subtype, FULL_SCALE)
+                yield from self._blocks_of(sound, part)
+                is_lossy = sound.subtype in LOSSY
+        if is_lossy:
+            self.digest = self._hash_payload()
+
+    def _open(self, part):
+        # With a descriptor libsndfile recognises the format by the content, not by the extension.
+        if part.pieces is None:
+            os.lseek(self.file.fileno(), 0, os.SEEK_SET)
+            return soundfile.SoundFile(self.file.fileno(), closefd=False)
+        return soundfile.SoundFile(View(self.file.fileno(), part.pieces))
+
+    def _take_format(self, sample_rate, channels):
+        """Note the sample rate and the number of channels, which all parts must share."""
+        if self.sample_rate is None:
+            if not RATES_HZ[0] <= sample_rate <= RATES_HZ[1]:
+                raise _bad_rate(self.path, sample_rate)
+            self.sample_rate = sample_rate
+            self.channels = channels
+        elif (self.sample_rate, self.channels) != (sample_rate, channels):
+            before = f"{self.sample_rate} Hz and {self.channels} channels"
+            detail = f"after {before} it goes on with {sample_rate} Hz and {channels} channels"
+            raise BadAudio(self.path, "more_audio", detail)
+
+    def _blocks_of(self, sound, part):
+        """Yield the blocks of a part that libsndfile decodes."""
+        num_read = 0
+        try:
+            # soundfile seeks after each read, which disturbs an MP3 decoder, so an MP3 file is read at once.
+            frames = -1 if sound.format == "MP3" else BLOCK_FRAMES
+            while len(block := sound.read(frames, dtype="float32", always_2d=True)):
+                num_read += len(block)
+                yield block
+        except (soundfile.LibsndfileError, ValueError) as error:
+            raise BadAudio(self.path, "damaged", f"the decoder stopped: {error}") from error
+        if num_read < sound.frames:
+            raise BadAudio(self.path, "truncated", f"{sound.frames} frames promised, {num_read} read")
+        promised = part.num_frames or 0
+        if part.num_bytes is not None and sound.subtype in SAMPLE_BYTES:
+            promised = part.num_bytes // (SAMPLE_BYTES[sound.subtype] * sound.channels)
+            if num_read > promised:
+                raise BadAudio(self.path, "damaged", f"libsndfile reads {num_read} frames where {promised} are announced")
+        if num_read < promised:
+            raise BadAudio(self.path, "more_audio", f"libsndfile stops after {num_read} of {promised} frames")
+        if not self.contents.is_known and sound.subtype in SAMPLE_BYTES:
+            size = os.fstat(self.file.fileno()).st_size
+            extra = size - num_read * SAMPLE_BYTES[sound.subtype] * sound.channels
+            if extra > MAX_HEADER_BYTES:
+                raise BadAudio(
+                    self.path, "more_audio", f"its header announces {num_read} frames, and {extra} more bytes are there"
+                )
+
+    def _blocks_of_libav(self, demuxer):
+        """Yield the blocks of a file that libsndfile cannot read."""
+        with libav.Sound(self.file, self.path, demuxer) as sound:
+            self._take_format(sound.samplerate, sound.channels)
+            for block in sound.blocks():
+                if self.sample_rate != sound.samplerate:
+                    self.sample_rate = None
+                    self._take_format(sound.samplerate, sound.channels)
+                self.channels = sound.channels
+                yield block
+            self.digest = sound.digest
+
+    def _hash_payload(self):
+        """Return the hash of the compressed audio, without tags."""
+        digest = hashlib.blake2b(digest_size=16)
+        spans = self.contents.payload or ((0, os.fstat(self.file.fileno()).st_size),)
+        for start, end in spans:
+            for position in range(start, end, 1 << 20):
+                digest.update(os.pread(self.file.fileno(), min(1 << 20, end - position), position))
+        return digest
+
+
+class _Levels:
+    """Levels of the channels of audio, block by block."""
+
+    def __init__(self, path):
+        self.path = path
+        self.full_scale = FULL_SCALE
+        self.num_frames = 0
+        self.peak = 0.0
+        self.is_whole = True  # whether samples above full scale are whole numbers
+        self.at_full_scale = 0  # samples, of each channel
+        self.sums = 0.0  # of each channel
+        self.products = None  # of each pair of channels; None for mono
+
+    def add(self, block):
+        """Measure a block `[N, channels]`, and return its mean over the channels `[N]`."""
+        self.num_frames += len(block)
+        if not len(block):
+            return block[:, 0]
+        samples = block[:, 0] if block.shape[1] == 1 else block
+        peak = max(-samples.min(), samples.max())  # NaN if any sample is NaN
+        self.peak = max(self.peak, float(peak))
+        if peak >= 2 and np.isfinite(peak):
+            self.is_whole = self.is_whole and bool((samples == np.rint(samples)).all())
+        if peak >= self.full_scale:
+            self.at_full_scale = self.at_full_scale + np.count_nonzero(np.abs(block) >= self.full_scale, axis=0)
+        if block.shape[1] == 1:
+            return samples
+        if np.isfinite(peak) and peak <= LOUDEST:
+            self.products = 0.0 if self.products is None else self.products
+            for start in range(0, len(block), 1 << 16):
+                wide = block[start : start + (1 << 16)].astype(np.float64)
+                self.sums = self.sums + wide.sum(axis=0)
+                self.products = self.products + wide.T @ wide
+        with np.errstate(invalid="ignore"):
+            return block.mean(axis=1)
+
+    def is_clipped(self):
+        """Return whether more than `CLIPPED_FRACTION` of the samples of a channel are at full scale."""
+        return bool(np.max(self.at_full_scale) > CLIPPED_FRACTION * self.num_frames)
+
+    def check(self):
+        """Return the channel to take instead of the mean where channels cancel each other, else None. Raises `BadAudio`: `too_loud`."""
+        if np.isfinite(self.peak) and (self.peak > LOUDEST or (self.peak >= 2 and self.is_whole)):
+            scale = next((scale for scale in SCALES if self.peak <= scale), round(self.peak))
+            line = f"or: {ffmpeg_line(self.path, after=f'-af volume=1/{scale}')}"
+            if self.path == IN_MEMORY:
+                line = "before you pass them on"
+            raise BadAudio(
+                self.path,
+                "too_loud",
+                f"its peak is {self.peak:g}, where 1 is full scale",
+                f"divide the samples by {scale}, {line}",
+            )
+        if self.products is None:
+            return None
+        covariances = self.products - np.outer(self.sums, self.sums) / self.num_frames
+        energies = np.diag(covariances)
+        num_channels = len(energies)
+        unrelated = energies.sum() / num_channels**2  # energy of the mean of channels that have nothing in common
+        if not covariances.sum() / num_channels**2 < CANCELLED_FRACTION * unrelated:
+            return None
+        if energies.max() <= self.num_frames * 1e-12:
+            return None  # silence
+        return int(np.argmax(energies >= ABOUT_AS_LOUD * energies.max()))
 
 
 def check_samples(samples, path):
-    """Check samples `[N]` of the file `path`. Raises `BadAudio` if there are none, or if they are not finite or all the same."""
+    """Refuse samples `[N]` that are empty, not finite, all the same or silent. Raises `BadAudio` with `path` as the place."""
     if not len(samples):
         raise BadAudio(path, "no_samples", "a header without audio")
     low = samples.min()  # NaN if any sample is NaN
@@ -321,42 +493,9 @@ def check_samples(samples, path):
         raise BadAudio(path, "not_finite", f"{np.count_nonzero(~np.isfinite(samples))} samples are NaN or infinite")
     if low == high:
         raise BadAudio(path, "silent", f"every sample is {low:g}")
-
-
-def _check_ogg(file, path):
-    """Check that every page of an Ogg file is present with its checksum (RFC 3533): libsndfile skips damaged pages silently."""
-    if os.pread(file.fileno(), 4, 0) != b"OggS":  # cheaper than a memory map, which would dominate the time for a short clip
-        return
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        start = 0
-        flags = 0
-        next_numbers = {}  # serial number of a stream → number of its next page
-        while start < len(data):
-            page = _ogg_page(data, start, path)
-            flags = page[5]
-            serial = page[14:18]
-            number = int.from_bytes(page[18:22], "little")
-            if number != next_numbers.setdefault(serial, number):
-                raise BadAudio(path, "damaged", f"Ogg page {next_numbers[serial]} is missing")
-            next_numbers[serial] = number + 1
-            start += len(page)
-    if not flags & 4:
-        raise BadAudio(path, "truncated", "the last Ogg page does not end the stream")
-
-
-def _ogg_page(data, start, path):
-    """Return the bytes of the page at `start`: a header of 27 bytes, a table of segment lengths, the segments."""
-    if start + 27 > len(data):
-        raise BadAudio(path, "truncated", "an Ogg page header is cut")
-    if data[start : start + 4] != b"OggS":
-        raise BadAudio(path, "damaged", f"no Ogg page at byte {start}")
-    body = start + 27 + data[start + 26]
-    end = body + sum(data[start + 27 : body])
-    if end > len(data):
-        raise BadAudio(path, "truncated", f"an Ogg page ends at byte {end}, the file at {len(data)}")
-    page = data[start:end]
-    without_checksum = (page[:22] + bytes(4) + page[26:]).translate(REVERSED)
-    checksum = zlib.crc32(without_checksum, 0xFFFFFFFF) ^ 0xFFFFFFFF
-    if int(f"{checksum:032b}"[::-1], 2) != int.from_bytes(page[22:26], "little"):
-        raise BadAudio(path, "damaged", f"wrong checksum of the Ogg page at byte {start}")
-    return page
+    level = (float(high) - float(low)) / 2
+    if level <= QUIETEST:
+        decibels = 20 * np.log10(level)
+        raise BadAudio(
+            path, "silent", f"its peak is {decibels:.0f} dB of full scale, quieter than {20 * np.log10(QUIETEST):.0f} dB"
+        )

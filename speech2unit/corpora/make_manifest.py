@@ -17,13 +17,15 @@ from storage.paths import existing_form, similar_file
 from storage.schemas import SPLITS
 from storage.text import shown
 
+MAX_DETAIL = 1000  # letters of what is wrong with a file and what to type
+
 
 class CheckedFile(NamedTuple):
     """The result of checking one file."""
 
     accepted: list  # its rows of the manifest: as recorded and, in train, the copies at other speeds
     rejected: list  # its rows of `REJECTED`; empty if the file is usable
-    is_clipped: bool
+    remarks: tuple  # of `AudioInfo`
 
 
 def check_file(row, *, root, speeds, sample_rate):
@@ -39,28 +41,28 @@ def check_file(row, *, root, speeds, sample_rate):
         A `CheckedFile`.
     """
     accepted = []
-    is_clipped = False
+    audio_remarks = ()
     place = str(Path(root) / row["path"])
     try:
         check_name(row["path"])
         check_name(row["utterance_id"])
         samples, info = decode(place, **segment_times(row))
-        is_clipped = info.clipped
+        audio_remarks = info.remarks
         for speed in (1.0, *speeds) if row["split"] == "train" else (1.0,):
             copy = row if speed == 1 else row | {"utterance_id": f"sp{speed:g}-{row['utterance_id']}"}
             waveform = convert(samples, info.sample_rate, sample_rate=sample_rate, speed=speed, path=place)
             accepted.append(_manifest_row(copy, info, speed, len(waveform), sample_rate))
     except BadAudio as error:
-        detail = error.detail
+        detail = f"{error.detail}; {error.remedy}"
         if error.reason == "missing":
             found = existing_form(row["path"], root)
             if found and str(found) != row["path"]:
                 return check_file(row | dict(path=str(found)), root=root, speeds=speeds, sample_rate=sample_rate)
             similar = similar_file(root, row["path"])
-            detail += f"; '{shown(similar)}' is there" if similar else ""
+            detail = f"{error.detail}; '{shown(similar)}' is there" if similar else detail
         names = {key: row[key].encode(errors="backslashreplace").decode() for key in ("utterance_id", "path")}
-        return CheckedFile([], [names | dict(reason=error.reason, detail=detail)], is_clipped)
-    return CheckedFile(accepted, [], is_clipped)
+        return CheckedFile([], [names | dict(reason=error.reason, detail=detail)], audio_remarks)
+    return CheckedFile(accepted, [], audio_remarks)
 
 
 def _manifest_row(row, info, speed, num_samples, sample_rate):
@@ -90,14 +92,14 @@ def check_rejected(rejected, num_files, max_reject_fraction, place):
     lines = []
     for reason, rows in sorted(rows_of_reason.items()):
         paths = ", ".join(shown(row["path"]) for row in rows[:3])
-        lines.append(f"\n  {reason:12} {len(rows):7}  {paths} (the first: {shown(rows[0]['detail'], 120)})")
+        lines.append(f"\n  {reason:12} {len(rows):7}  {paths} (the first: {shown(rows[0]['detail'], MAX_DETAIL)})")
     raise data_error(
         place,
         "most of a corpus must be usable",
         expected=f"at most {max_reject_fraction:.2%} of the files rejected",
         got=f"{len(rejected)} of {num_files} ({len(rejected) / num_files:.2%}):{''.join(lines)}\n",
-        remedy="repair these files or correct their paths (the log lists all of them, speech2unit/corpora/audio.py explains the "
-        "reasons), move away what is not audio, or raise make_manifest.max_reject_fraction in config/config.yaml",
+        remedy="repair these files or correct their paths (the log lists all of them with what to type), move away what is not audio, "
+        "or raise make_manifest.max_reject_fraction in config/config.yaml",
     )
 
 
@@ -190,7 +192,7 @@ def make_manifest(
     rejected_rows = sorted((row for file in files for row in file.rejected), key=_utterance_id)
     originals = [row for row in accepted_rows if row["speed"] == 1]
     check_rejected(rejected_rows, len(rows), max_reject_fraction, place)
-    for remark in remarks(rows, originals, corpus["label_columns"]):
+    for remark in (*_audio_remarks(rows, files), *remarks(rows, originals, corpus["label_columns"])):
         notice(f"corpus {corpus['corpus']}: {remark}")
     check_splits(originals, place, corpus["label_columns"])
     check_overlap(originals, "speaker", place, allowed=allow_speaker_overlap)
@@ -206,8 +208,18 @@ def make_manifest(
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons)
         notice(f"{len(rejected_rows)} of {len(rows)} files of {corpus['root']} rejected: {counts}; see {rejected}")
     num_converted = sum((row["source_sample_rate"], row["source_channels"]) != (sample_rate, 1) for row in originals)
-    num_clipped = sum(file.is_clipped for file in files)
-    print(f"{num_converted} files converted to {sample_rate} Hz mono, {num_clipped} clipped")
+    print(f"{num_converted} files converted to {sample_rate} Hz mono")
+
+
+def _audio_remarks(rows, files):
+    """Yield one sentence for each thing that is odd about files that are used, such as `2 files: clipped: 'a.wav', 'b.wav'`."""
+    paths_of_remark = defaultdict(dict)  # remark → paths, each once, in the order of the rows
+    for row, file in zip(rows, files):
+        for remark in file.remarks:
+            paths_of_remark[remark][row["path"]] = None
+    for remark, paths in sorted(paths_of_remark.items()):
+        first = ", ".join(f"'{shown(path)}'" for path in list(paths)[:3]) + (", …" if len(paths) > 3 else "")
+        yield f"{len(paths)} file{'s' if len(paths) > 1 else ''}: {remark}: {first}"
 
 
 def _utterance_id(row):

@@ -26,8 +26,17 @@ MANIFEST = schema(
     ),
     field("sample_rate", pa.int32(), "sample rate of the audio as the encoder reads it", unit="Hz"),
     field("source_sample_rate", pa.int32(), "sample rate of the file", unit="Hz"),
-    field("source_channels", pa.int16(), "channels of the file, which are averaged", unit="channels"),
-    field("audio_hash", pa.string(), "BLAKE2b hash of the decoded samples; equal audio has equal hashes"),
+    field(
+        "source_channels",
+        pa.int16(),
+        "channels of the file, which are averaged; where they cancel each other, one is taken",
+        unit="channels",
+    ),
+    field(
+        "audio_hash",
+        pa.string(),
+        "BLAKE2b hash of the samples, so that equal audio has equal hashes; of the compressed audio where samples depend on the decoder",
+    ),
     key=("utterance_id",),
     stage="make_manifest",
 )
@@ -38,7 +47,7 @@ REJECTED = schema(
     field("utterance_id", pa.string(), "name that the utterance would have had"),
     field("path", pa.string(), "audio file, relative to the corpus root"),
     field("reason", pa.string(), "code of the rule that the file breaks; the codes are in speech2unit/corpora/audio.py"),
-    field("detail", pa.string(), "what is wrong with the file"),
+    field("detail", pa.string(), "what is wrong with the file, and what to type"),
     key=("utterance_id",),
     stage="make_manifest",
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CORPORA = {"storage", "evaluation", "speech2unit.corpora", "speech2unit.corpora.adapters"}
+CORPORA = {"storage", "evaluation", "speech2unit.corpora", "speech2unit.corpora.adapters", "speech2unit.corpora.containers"}
 MODELS = {"storage", "storage.untrusted", "training"}
 ENCODERS = MODELS | {"speech2unit.corpora", "speech2unit.encoders.models", "speech2unit.encoders.architectures"}
 UNITS = CORPORA | ENCODERS | {"speech2unit.encoders"}
@@ -17,6 +17,7 @@ ALLOWED = {  # package → the packages whose modules its own may import, beside
     "evaluation": {"storage"},
     "speech2unit.corpora": CORPORA,
     "speech2unit.corpora.adapters": {"storage", "speech2unit.corpora"},
+    "speech2unit.corpora.containers": {"storage"},
     "speech2unit.encoders.models": MODELS,
     "speech2unit.encoders.architectures": MODELS | {"speech2unit.encoders.models"},
     "speech2unit.encoders": ENCODERS,

@@ -9,6 +9,7 @@ import pandas
 import pytest
 import soundfile
 
+from speech2unit.corpora.audio import CANCELLING, CLIPPED
 from speech2unit.corpora.make_manifest import make_manifest
 from speech2unit.corpora.read_corpus import normalized
 from speech2unit.corpora.schemas import MANIFEST, REJECTED
@@ -22,7 +23,7 @@ CODES = dict(
     nosamples=["no_samples", "not_audio"], short=["too_short"], silent=["silent"], loop=["unreadable"], folder=["unreadable"],
     gone=["missing"],
 ) | {"new\nline": ["bad_name"]}  # fmt: skip
-CUT_CODES = dict(wav=["truncated"], flac=["damaged"], ogg=["truncated"], mp3=["truncated", "not_audio"])
+CUT_CODES = dict(wav=["truncated"], flac=["truncated", "damaged"], ogg=["truncated"], mp3=["truncated", "not_audio"])
 
 
 def noise(samples=2000, channels=1):
@@ -175,6 +176,26 @@ def test_speakers_and_audio_in_two_splits_are_errors_or_counted(tmp_path, capsys
     assert "allow_audio_overlap: true" in error(tmp_path, rows)
     make(tmp_path, rows, allow_audio_overlap=True)
     assert "allow_audio_overlap: 1 values of audio_hash in several splits" in capsys.readouterr().out
+
+
+def test_clipped_files_and_channels_that_cancel_are_named_on_the_terminal(tmp_path, capsys):
+    rows = good_files(tmp_path)
+    for number in (0, 1, 2, 8):
+        soundfile.write(tmp_path / rows[number]["path"], np.clip(20 * noise(), -1, 1), RATE, format="WAV")
+    soundfile.write(tmp_path / rows[9]["path"], noise() * [1, -1], RATE, format="WAV")
+    make(tmp_path, rows)
+    text = capsys.readouterr().out
+    assert f"corpus toy: 4 files: {CLIPPED}: 'good000.wav', 'good001.flac', 'good002.ogg', …\n" in text
+    assert f"corpus toy: 1 file: {CANCELLING}: 'good009.flac'\n" in text
+
+
+def test_the_error_says_what_to_type_for_the_first_file_of_each_reason(tmp_path):
+    rows = good_files(tmp_path)
+    (tmp_path / rows[0]["path"]).write_bytes(b"\0\0\0\x18ftypM4A " + bytes(500))
+    soundfile.write(tmp_path / rows[4]["path"], 9000 * noise(), RATE, subtype="FLOAT")
+    text = error(tmp_path, rows)
+    assert "\n  too_loud           1  good004.wav (the first: its peak is " in text
+    assert f"ffmpeg -i {tmp_path}/good004.wav -af volume=1/32768 -c:a pcm_s16le {tmp_path}/good004_repaired.wav" in text
 
 
 def test_what_a_manifest_holds_is_said(tmp_path, capsys):
