@@ -1,5 +1,6 @@
 """Former names of config keys, columns, presets, values and tasks, so that an error about one names its replacement."""
 
+import functools
 import re
 
 from storage.errors import data_error
@@ -158,10 +159,17 @@ def new_name(place):
             (`tune_encoder.prefix10`), a value (`tune_encoder.full.tuning.method.houlsby`), a column of a table (`ulms.preset`) or
             a row of a table (`superb_tasks.KS_asc_prefix10`).
     """
-    for old, new in RENAMED.items():
-        if match := re.fullmatch(re.escape(old).replace(r"\*", "(.*)"), place):
+    for pattern, new in _patterns(place.partition(".")[0]):
+        if match := pattern.fullmatch(place):
             return new.replace("*", match[1]) if "*" in new else new
     return None
+
+
+@functools.cache
+def _patterns(section):
+    """Return pairs (regular expression of an old place, new name) of the old places in a section or table."""
+    names = [(old, new) for old, new in RENAMED.items() if old.partition(".")[0] == section]
+    return [(re.compile(re.escape(old).replace(r"\*", "(.*)")), new) for old, new in names]
 
 
 def renamed_error(place, kind, old, new):
