@@ -35,8 +35,8 @@ class Project:
         """Output of `snakemake --configfile … arguments` (both streams) and its exit status; `check`: which must be 0."""
         files = ["--configfile", *configs] if configs else []
         call = [sys.executable, "-m", "snakemake", *files, *map(str, arguments)]
-        threads = dict(OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1")
-        done = subprocess.run(call, cwd=self.folder, env=os.environ | threads | environment, capture_output=True, text=True)
+        settings = dict(OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="")  # compiled once for all processes that a run starts
+        done = subprocess.run(call, cwd=self.folder, env=os.environ | settings | environment, capture_output=True, text=True)
         output = done.stdout + done.stderr
         assert done.returncode == 0 or not check, output + self.logs()
         return output, done.returncode

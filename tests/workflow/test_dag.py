@@ -25,15 +25,36 @@ def planner(new_project):
     return made
 
 
-def test_every_task_can_be_planned(planner):
-    """All at once; tasks on corpora with a table need it, those on published corpora are planned without them."""
+@pytest.fixture(scope="module")
+def tasks(planner):
+    """Tasks that can be planned: those on corpora with a table need it, those on published corpora do without."""
     with open(ROOT / "config/corpora.tsv") as table:
         roots = {row["corpus"]: row["root"] for row in csv.DictReader(table, delimiter="\t")}
     here = (planner / "../shared/data").exists()
-    tasks = [task for task, corpus in TASKS.items() if here or "{data}" not in roots[corpus]]
-    jobs = planner.planned(*(f"results/{task}/acc.json" for task in tasks), configs=())
-    assert jobs["score"] == jobs["sample"] == len(tasks) >= 20
-    assert set(jobs) <= set(RULES)
+    return [task for task, corpus in TASKS.items() if here or "{data}" not in roots[corpus]]
+
+
+@pytest.fixture(scope="module")
+def superb_tasks(planner):
+    """SUPERB tasks that can be planned."""
+    with open(ROOT / "config/superb_tasks.tsv") as table:
+        rows = list(csv.DictReader(table, delimiter="\t"))
+    names = [f"{row['superb_task']}_{tuning}" for row in rows for tuning in row["tuning"].split(",")]
+    if (planner / "../shared/data").exists():
+        return names
+    return [task for task in names if "asc" not in task and "fsdd" not in task and "GID" not in task]
+
+
+@pytest.fixture(scope="module")
+def jobs_of_all_tasks(planner, tasks, superb_tasks):
+    """Rule → number of jobs of one dry run of all tasks and all SUPERB tasks."""
+    files = [f"results/{task}/acc.json" for task in tasks] + [f"results/superb/{task}/score.json" for task in superb_tasks]
+    return planner.planned(*files, configs=())
+
+
+def test_every_task_can_be_planned(jobs_of_all_tasks, tasks):
+    assert jobs_of_all_tasks["score"] == jobs_of_all_tasks["sample"] == len(tasks) >= 20
+    assert set(jobs_of_all_tasks) <= set(RULES)
 
 
 def test_a_second_stage_follows_from_the_first_and_a_published_encoder_from_its_files(planner):
@@ -43,15 +64,9 @@ def test_a_second_stage_follows_from_the_first_and_a_published_encoder_from_its_
     assert jobs["convert_encoder"] == jobs["export_melhubert"] == 1 and jobs["download_checkpoint"] == 2
 
 
-def test_every_superb_task_can_be_planned(planner):
-    with open(ROOT / "config/superb_tasks.tsv") as table:
-        rows = list(csv.DictReader(table, delimiter="\t"))
-    tasks = [f"{row['superb_task']}_{tuning}" for row in rows for tuning in row["tuning"].split(",")]
-    if not (planner / "../shared/data").exists():
-        tasks = [task for task in tasks if "asc" not in task and "fsdd" not in task and "GID" not in task]
-    jobs = planner.planned(*(f"results/superb/{task}/score.json" for task in tasks), configs=())
-    assert jobs["tune_encoder"] == jobs["predict"] == jobs["score_superb"] == len(tasks) >= 40
-    assert set(jobs) <= set(RULES)
+def test_every_superb_task_can_be_planned(jobs_of_all_tasks, superb_tasks):
+    counts = [jobs_of_all_tasks[rule] for rule in ("tune_encoder", "predict", "score_superb")]
+    assert counts == [len(superb_tasks)] * 3 and len(superb_tasks) >= 40
 
 
 def command_of(experiment):
