@@ -153,7 +153,12 @@ def names(path):
     return ".".join(["config", *map(str, path)])
 
 
-@pytest.mark.parametrize("path", CLOSED, ids=names)
+def sampled(paths):
+    """The paths as parameters of a test: `make test` checks all of them, `make test-fast` every twentieth."""
+    return [path if number % 20 == 0 else pytest.param(path, marks=pytest.mark.slow) for number, path in enumerate(paths)]
+
+
+@pytest.mark.parametrize("path", sampled(CLOSED), ids=names)
 def test_an_unknown_key_is_refused(path):
     config = copy.deepcopy(PLAIN)
     parent = config
@@ -163,7 +168,7 @@ def test_an_unknown_key_is_refused(path):
     assert refusal(config).startswith(f"{names((*path, 'zzz_unknown'))}: the key must be known; expected one of [")
 
 
-@pytest.mark.parametrize("path", KEYS, ids=names)
+@pytest.mark.parametrize("path", sampled(KEYS), ids=names)
 def test_a_typo_is_refused_and_names_the_nearest_key(path):
     key = path[-1]
     typo = key[:-2] + key[-1] + key[-2] if key[-1] != key[-2] else key + key[-1]
@@ -199,7 +204,7 @@ def test_an_old_key_names_the_new_one(place, old, new):
     )
 
 
-@pytest.mark.parametrize("path", KEYS, ids=names)
+@pytest.mark.parametrize("path", sampled(KEYS), ids=names)
 def test_a_missing_key_is_refused(path):
     config = copy.deepcopy(PLAIN)
     parent = config
@@ -210,7 +215,7 @@ def test_a_missing_key_is_refused(path):
     assert text.startswith(f"{names(path[:-1])}: '{path[-1]}' is a required property; expected required [")
 
 
-@pytest.mark.parametrize("path", [path for path, _ in LEAVES], ids=names)
+@pytest.mark.parametrize("path", sampled(path for path, _ in LEAVES), ids=names)
 @pytest.mark.parametrize("wrong", [{}, "1e-3 s", None, [[]]], ids=repr)
 def test_a_value_of_another_type_is_refused(path, wrong):
     if wrong == "1e-3 s" and path[:1] in FREE_VALUES:
@@ -221,24 +226,24 @@ def test_a_value_of_another_type_is_refused(path, wrong):
 
 
 @pytest.mark.parametrize("value", [-1, -0.5, float("nan"), float("inf"), -float("inf"), True], ids=repr)
-@pytest.mark.parametrize("path", [path for path, _ in NUMBERS], ids=names)
+@pytest.mark.parametrize("path", sampled(path for path, _ in NUMBERS), ids=names)
 def test_a_number_out_of_bounds_is_refused(path, value):
     assert refusal(changed(path, lambda _: value)).startswith(f"{names(path)}: ")
 
 
-@pytest.mark.parametrize("path", [path for path, _ in LISTS], ids=names)
+@pytest.mark.parametrize("path", sampled(path for path, _ in LISTS), ids=names)
 @pytest.mark.parametrize("change", [lambda v: [], lambda v: [float("nan"), *v[1:]]])
 def test_a_list_of_nothing_or_of_no_numbers_is_refused(path, change):
     assert refusal(changed(path, change)).startswith(names(path))
 
 
-@pytest.mark.parametrize("path", [path for path, _ in LISTS if path[-1] not in LADDERS], ids=names)
+@pytest.mark.parametrize("path", sampled(path for path, _ in LISTS if path[-1] not in LADDERS), ids=names)
 @pytest.mark.parametrize("change", [lambda v: v[:-1], lambda v: [*v, v[0]]])
 def test_a_list_of_another_length_is_refused(path, change):
     assert refusal(changed(path, change)).startswith(names(path))
 
 
-@pytest.mark.parametrize("path", KEYS, ids=names)
+@pytest.mark.parametrize("path", sampled(KEYS), ids=names)
 def test_a_key_that_stands_twice_is_refused(path, tmp_path):
     config = PLAIN if len(path) == 1 else {path[0]: PLAIN[path[0]]}
     lines = yaml.safe_dump(config, sort_keys=False).splitlines()

@@ -37,16 +37,19 @@ def common(task, ulm, units):
     return files | {f"results/ulm/{ulm}/plots/training.svg", "results/summary.html", "results/units.html"}
 
 
+@pytest.mark.slow
 def test_a_task_with_audio_has_all_figures(tmp_path):
     units = "melhubert_commands_100/commands"
     expected = common("SCR", "commands", units) | AUDIO | {f"results/units/{units}/plots/utterances.svg"}
     assert planned(tmp_path, "SCR") == expected
 
 
+@pytest.mark.slow
 def test_a_task_that_starts_at_units_has_none_of_audio(tmp_path):
     assert planned(tmp_path, "SCR_gsc_units") == common("SCR_gsc_units", "gsc_units", "hubert100_published/gsc_units")
 
 
+@pytest.mark.slow
 def test_a_task_on_published_models_has_none_of_their_training(tmp_path):
     units = "hubert100/asc"
     figures = {"results/corpora/asc/plots/durations.svg", f"results/units/{units}/plots/utterances.svg"}
@@ -54,6 +57,7 @@ def test_a_task_on_published_models_has_none_of_their_training(tmp_path):
     assert planned(tmp_path, "SCR_asc_hubert100") == expected - {"results/ulm/hubert100_gslm/plots/training.svg"}
 
 
+@pytest.mark.slow
 def test_an_encoder_that_is_made_of_another_one_shows_how_it_was_trained(tmp_path):
     experiment = ("--configfile", "config/experiments/encoders/config.yaml")
     assert "results/encoders/distilalhubert_mixed/plots/training.svg" in planned(tmp_path, "SCR_asc_distilalhubert", *experiment)

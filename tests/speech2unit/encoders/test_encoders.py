@@ -75,6 +75,7 @@ def log_mel():
 # layers_up_to
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_an_encoder_without_its_upper_layers_gives_the_same_features_with_fewer_tensors(folder, tmp_path, layer):
     settings, tensors = encoders.layers_up_to(folder, layer)

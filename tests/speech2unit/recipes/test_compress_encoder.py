@@ -94,6 +94,7 @@ def test_targets_other_than_the_parents_are_refused(prepare_stage):
         student_of(arguments | dict(num_targets=[7]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transformer", ["melhubert", "wavlm"])
 def test_a_compressed_encoder_can_be_a_parent(prepare_stage, transformer):
     arguments, load_model, _ = prepare_stage(transformer, "child")

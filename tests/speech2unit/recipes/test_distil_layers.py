@@ -223,6 +223,7 @@ def run_stage(teacher_folder, folder):
     )
 
 
+@pytest.mark.slow
 def test_the_stage_writes_an_encoder_that_is_closer_to_its_teacher(teacher_folder):
     write_corpus(teacher_folder)
     first = teacher_folder / "first"

@@ -111,6 +111,7 @@ def test_the_same_seed_gives_the_same_tensors_and_curve(pretrain, trained, tmp_p
     assert set(tables.read(tmp_path / "training.parquet", TRAINING)["update"].to_pylist()) == {2, 4}
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same_tensors_and_curve(pretrain, trained, tmp_path, interrupted):
     interrupted(lambda: pretrain(tmp_path), tmp_path / "model.safetensors", updates=[4])
     assert_same_encoder(trained, tmp_path)

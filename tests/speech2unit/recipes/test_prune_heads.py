@@ -100,6 +100,7 @@ def test_the_last_head_of_a_block_is_not_removed(melhubert, criterion):
         choose_heads(student, criterion, 4, 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "transformer, criterion",
     [("melhubert", "l1"), ("melhubert", "data_driven"), ("hubert", "data_driven"), ("wavlm", "l1")],

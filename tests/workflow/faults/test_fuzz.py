@@ -55,6 +55,7 @@ def encoded(kind):
     return stream.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3", "AIFF", "CAF"])
 def test_audio_is_read_or_refused_with_a_code(tmp_path_factory, kind):
     good, path = encoded(kind), tmp_path_factory.mktemp("audio") / "a"
@@ -111,6 +112,7 @@ PICKLED = st.recursive(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @fuzz
 @given(PICKLED, st.integers(0, 5), EDITS)
 def test_any_pickle_is_read_or_refused_and_runs_nothing(tmp_path_factory, value, protocol, edits):
@@ -129,6 +131,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @fuzz
 @given(
     st.lists(

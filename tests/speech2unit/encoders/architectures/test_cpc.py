@@ -45,6 +45,7 @@ def noise(num_samples):
     return (0.1 * np.random.default_rng(num_samples).standard_normal(num_samples)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [0, 1, 2])
 @pytest.mark.parametrize("num_samples", [400, 16_000, 16_317, CHUNK_SAMPLES, CHUNK_SAMPLES + 5_000, 2 * CHUNK_SAMPLES + 12_345])
 def test_features_equal_those_of_fairseqs_reader(fairseq_module, checkpoint, encoder, tmp_path, layer, num_samples):

@@ -45,6 +45,7 @@ def folder(checkpoint, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_hidden_states_equal_those_of_s3prl(checkpoint, folder):
     upstream, encoder = UpstreamExpert(str(checkpoint)).eval(), encoders.load(folder)
     assert (encoder.dim, encoder.num_layers, encoder.hop_length, encoder.sample_rate) == (32, 2, 320, 16_000)

@@ -101,6 +101,7 @@ def melhubert_folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("preset", "parameters"),
     [("distilalhubert_2x6", 23_492_992), ("distilalhubert_3x4", 30_580_864), ("distilalhubert_4x3", 37_668_736)],
@@ -178,6 +179,7 @@ def test_layers_above_the_last_one_are_refused(melhubert_folder):
         encoders.check_layer(encoder, 5, "codebook")
 
 
+@pytest.mark.slow
 def test_loading_does_not_import_the_compiler(melhubert_folder):
     """torch._dynamo takes 100 MB and seconds in each job that loads the encoder."""
     code = (

@@ -182,6 +182,7 @@ def max_difference(found, expected):
     return np.abs(found - expected).max() / np.abs(expected).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "sizes"), CASES, ids=lambda case: case if isinstance(case, str) else "large" if case["pre_norm"] else "base"
 )
@@ -204,6 +205,7 @@ def test_every_layer_is_that_of_the_reference_alone_and_in_a_batch(name, sizes, 
             assert max_difference(in_batch, expected) <= 1e-5
 
 
+@pytest.mark.slow
 def test_a_model_of_published_width_computes_the_same(tmp_path):
     sizes = HUBERT_BASE | dict(num_layers=2)
     model, reference_states = build_torchaudio(sizes)
@@ -220,6 +222,7 @@ def encoder(request, tmp_path):
     return convert_and_load(tmp_path, model, request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [0, 1, 3])
 def test_units_are_the_same_alone_and_in_batches_of_mixed_lengths(encoder, layer):
     rng = np.random.default_rng(1)
