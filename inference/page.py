@@ -7,6 +7,8 @@ The page needs Gradio, which `make page` installs into an environment of its own
 import importlib.util
 import ipaddress
 import os
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -96,6 +98,7 @@ def serve(
         os.environ |= ENVIRONMENT | dict(GRADIO_TEMP_DIR=folder)
         from inference.page_layout import build, launch
 
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # Python would end without deleting the folder
         page, url = launch(build(labelling, Path(folder)), host, port, names=names, open_browser=open_browser)
         print(f"page: {url} (Ctrl+C ends it)", flush=True)
         page.block_thread()

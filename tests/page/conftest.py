@@ -51,7 +51,9 @@ def server(tmp_path_factory):
     command = [sys.executable, Path(__file__).with_name("watched_page.py"), server.connections, "page", BUNDLE, BUNDLE]
     command += ["--port", "0", "--keep", server.kept, "--device", "cpu"]
     command += ["--corpus", MANIFEST] if MANIFEST.is_file() else []
-    environment = os.environ | dict(PYTHONPATH=str(ROOT))
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    environment = os.environ | dict(PYTHONPATH=str(ROOT), TMPDIR=str(temporary))
     with open(server.errors, "w") as errors:
         process = subprocess.Popen(
             [str(part) for part in command], stdout=subprocess.PIPE, stderr=errors, text=True, cwd=folder, env=environment
@@ -64,6 +66,7 @@ def server(tmp_path_factory):
     finally:
         process.terminate()
         process.wait(START_SECONDS)
+    assert not list(temporary.iterdir())  # uploads are deleted
 
 
 @pytest.fixture(scope="session")
@@ -144,11 +147,8 @@ def upload(page, path):
 def answers(page):
     """(label, probability) of each bundle that is shown."""
     page.locator(".answer .label").first.wait_for()
-    cards = page.locator(".answer")
-    return [
-        (card.locator(".label").inner_text(), card.locator(".probability").inner_text())
-        for card in (cards.nth(i) for i in range(cards.count()))
-    ]
+    texts = "cards => cards.map(card => ['.label', '.probability'].map(name => card.querySelector(name).innerText))"
+    return [tuple(card) for card in page.locator(".answer:has(.label)").evaluate_all(texts)]
 
 
 def wait_until(condition, what, seconds=30):
