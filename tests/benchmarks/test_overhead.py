@@ -2,9 +2,12 @@
 
 import re
 
+import pytest
+
 from benchmarks import overhead
 
 
+@pytest.mark.slow
 def test_with_run_blocks_the_demo_can_be_planned():
     plan = overhead.snakemake(overhead.use_run_blocks, "--dry-run")
     assert int(re.search(r"^total +(\d+)$", plan, re.MULTILINE)[1]) > 20

@@ -30,6 +30,7 @@ def test_speakers_are_in_one_split_and_every_class_in_all(tmp_path):
     assert len({(split, label) for _, split, _, label in rows}) == 3 * scale.NUM_CLASSES
 
 
+@pytest.mark.slow
 def test_shards_hold_every_utterance_once(tmp_path):
     scale.simulate_features(tmp_path, 100)
     names = [

@@ -165,6 +165,7 @@ def test_eer_equals_a_scan_of_all_thresholds():
         assert equal_error_rate(np.stack([positive, scores], 1).astype(float)) == pytest.approx(scanned_eer(positive, scores))
 
 
+@pytest.mark.slow
 def test_eer_equals_a_root_by_scipy_on_the_roc_curve_by_scikit_learn():
     from sklearn.metrics import roc_curve
 
@@ -302,6 +303,7 @@ def test_the_interval_of_an_accuracy_is_near_wilsons():
     assert values == [0.7] and (low, high) == pytest.approx(wilson_interval(280, 400), abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", METRICS)
 def test_the_interval_contains_the_value_and_depends_on_its_seed_alone(metric):
     rng = np.random.default_rng(3)

@@ -35,6 +35,7 @@ def segments(active):
     return segments_of_frames(active, HOP, 1)
 
 
+@pytest.mark.slow
 def test_without_a_collar_it_is_s3prls_with_the_better_order():
     for reference, hypothesis in cases(0):
         errors, speech = error_statistics(frame((segments(reference), segments(hypothesis))), 0.0)[0]
@@ -63,6 +64,7 @@ def count_errors(reference, hypothesis, collar_frames):
     return HOP * min(errors), HOP * reference.sum()
 
 
+@pytest.mark.slow
 def test_with_a_collar_it_is_a_count_of_the_frames_outside_it():
     for i, (reference, hypothesis) in enumerate(list(cases(1))[:300]):
         statistics = error_statistics(frame((segments(reference), segments(hypothesis))), i % 4 * HOP)[0]

@@ -15,6 +15,7 @@ LM = dict(ngram_order=3, lm_weight=0.5, word_score=0.0, beam_size=4, prune_nats=
 DEEP_PROMPT = dict(method="deep_prompt", length=2, initialization="normal", init_scale=0.1)
 
 
+@pytest.mark.slow
 def test_predictions_are_those_of_the_model_of_each_seed(tune, task, tones, melhubert, tmp_path):
     made = tune(tuning=DEEP_PROMPT)
     predict(**task | dict(tuning=DEEP_PROMPT, batch_size=5), **LM, tuned=made["tuned"], predictions=tmp_path / "p.parquet")

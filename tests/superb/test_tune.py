@@ -34,6 +34,7 @@ def train(folder, waveforms, method="deep_prompt", **changes):
     return model, curve
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_it_learns_and_changes_trained_parameters_only(melhubert, waveforms, method):
     before = model_of(melhubert, method)

@@ -41,6 +41,7 @@ def test_it_learns_to_tell_tones_apart(tune):
     assert losses[1, 40] < 0.5 * np.log(3)
 
 
+@pytest.mark.slow
 def test_a_second_run_is_the_same_and_another_rate_is_not(tune):
     first = tune("first", seeds=[1])
     again = tune("again", seeds=[1])

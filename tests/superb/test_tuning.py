@@ -88,6 +88,7 @@ def test_trained_parameters_receive_a_gradient_and_no_others_do(folder, waveform
     assert in_trunk.keys() == dict(bitfit=biases, full=everything).get(method, set())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["weighted_sum", "lora", "adapter", "bitfit", "full"])
 def test_before_the_first_update_nothing_changes(folder, waveforms, method):
     plain, _ = batch_hidden_states(load_trunk(folder), EncoderTuning(), waveforms)

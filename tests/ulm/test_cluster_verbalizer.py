@@ -1,6 +1,7 @@
 """The label map from clusters of the unit LM's embeddings."""
 
 import numpy as np
+import pytest
 
 from storage import tables
 from ulm.cluster_verbalizer import cluster_verbalizer, order_by_clusters
@@ -15,6 +16,7 @@ def test_one_unit_of_every_cluster_comes_first():
     assert order_by_clusters(embeddings, 30, 1) == list(range(20))
 
 
+@pytest.mark.slow
 def test_each_label_gets_units_of_its_own(task, pretrained, tmp_path):
     rows = [dict(utterance_id=f"u{i}", split="train", codebook="c", units=[i], labels=["ab"[i % 2]]) for i in range(6)]
     tables.write(tmp_path / "lm.parquet", rows, LM_DATASET)

@@ -155,6 +155,7 @@ def test_a_beam_of_as_many_hypotheses_as_answers_finds_the_best(lm, prompt, scop
         assert score == pytest.approx(scored[best], abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0])
 @pytest.mark.parametrize("following, steps", [(ANSWERS, 5), (DIGITS, 4)], ids=["listed", "digits"])
 def test_the_n_best_are_the_most_probable_answers_in_order(lm, prompt, length_penalty, following, steps):

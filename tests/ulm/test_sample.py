@@ -47,6 +47,7 @@ def samples(task, sampled):
     return [sampled(task, metric="accuracy", beam_size=size, max_tokens=n) for size, n in ((1, 10), (1, 4000), (3, 900))]
 
 
+@pytest.mark.slow
 def test_every_dev_and_test_row_of_every_seed_in_any_batch_size(task, samples):
     rows = tables.read(task / "binarized.parquet", BINARIZED).to_pylist()
     evaluated = {row["utterance_id"]: row for row in rows if row["split"] != "train"}
@@ -99,6 +100,7 @@ def strings(task, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beam_size", [1, 4])
 def test_a_row_of_more_than_150_tokens_gets_the_same_answer_alone_and_in_a_batch(strings, sampled, beam_size):
     (source,) = [
@@ -112,6 +114,7 @@ def test_a_row_of_more_than_150_tokens_gets_the_same_answer_alone_and_in_a_batch
     assert alone.predicted_labels.map(list).tolist() == among.predicted_labels.map(list).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beam_size", [1, 4])
 def test_sequences_may_be_new_but_not_longer_than_those_of_train(strings, sampled, beam_size):
     found = sampled(strings, metric="wer", beam_size=beam_size, max_tokens=900)
@@ -123,6 +126,7 @@ def test_sequences_may_be_new_but_not_longer_than_those_of_train(strings, sample
     assert max(map(len, longer.predicted_labels)) <= 6
 
 
+@pytest.mark.slow
 def test_variants_change_the_scores_equally_in_any_batch(task, sampled):
     plain, first, large_batches = (
         sampled(task, metric="accuracy", beam_size=1, max_tokens=n, test_time_augmentation=NO_VARIANTS | dict(num_variants=v))

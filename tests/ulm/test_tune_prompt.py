@@ -66,6 +66,7 @@ def test_tuning_learns(lm):
     assert end["loss"] < 0.8 * start["loss"] and end["accuracy"] > start["accuracy"]
 
 
+@pytest.mark.slow
 def test_the_same_seeds_give_the_same_tensors_and_other_seeds_do_not(tuned_twice):
     first, second = (load_file(folder / "prompt.safetensors") for folder in tuned_twice)
     assert set(first) == {f"seed{s}.prompt.{name}" for s in (1, 2) for name in ("keys", "values", "separator")}
@@ -75,6 +76,7 @@ def test_the_same_seeds_give_the_same_tensors_and_other_seeds_do_not(tuned_twice
     assert curves[0].equals(curves[1]) and set(curves[0]["seed"].to_pylist()) == {1, 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope, updates", [("all", [5]), ("target", [4, 6])])
 def test_a_run_that_was_killed_goes_on_to_the_same_tensors_and_curves(
     task, folders, run_stage, tuning_settings, interrupted, scope, updates
