@@ -1,6 +1,6 @@
 """Text that people type: one form for names that look the same, and the encodings that programs write.
 
-Everything that becomes a label, a speaker, a split, a path or the name of a column goes through `normalize`. So a blank behind a
+Everything that becomes a label, a speaker, a split, a path or the name of a column goes through `normalize`. So a blank after a
 cell, or a letter that a Mac writes as two characters, makes no second class.
 """
 

@@ -151,7 +151,7 @@ def _matching(folder, positions, parts, tests, parents):
 
 
 def _with_empty(positions, parts):
-    """Return positions in a pattern, with those behind each `**`, which may match no folder."""
+    """Return positions in a pattern, with those after each `**`, which may match no folder."""
     return positions | {i + 1 for i in positions if parts[i] == "**"}
 
 

@@ -89,7 +89,7 @@ def _describe_folder(folder):
 def files_below(folder, hidden=(".",)):
     """Yield the paths of all files anywhere below a folder, sorted, as text; a folder that cannot be read as itself.
 
-    Folders behind links are entered, but none that is being looked through already.
+    Linked folders are entered, except those that are being looked through already.
 
     Args:
         folder: the folder.

@@ -222,7 +222,7 @@ def _announcement(data, position, length, frame):
 
 
 def _part(data, stream, frame, path, is_plain):
-    """Return a stream as a `Part`: as it is if its length is announced, else behind an announcement of our own."""
+    """Return a stream as a `Part`: as it is if its length is announced, else after an announcement of our own."""
     num_bytes = sum(end - start for start, end in stream.spans)
     announced = stream.num_announced
     if announced is not None and announced > stream.num_frames:
