@@ -96,12 +96,9 @@ def _add_label(command):
 
 
 def _add_page(command):
-    """Add the arguments of `page`. Raises `ValueError` where a library is missing."""
-    try:
-        from inference import page
-    except ImportError as error:
-        missing = error.name or str(error)
-        sys.exit(f"{PROGRAM} page: it needs the library '{missing}'; install it with: python -m pip install {missing}")
+    """Add the arguments of `page`, which says itself what to install."""
+    from inference import page
+
     page.add_arguments(command)
     command.set_defaults(run=page.run)
 

@@ -24,6 +24,12 @@ SENTENCES = {
     "too_short": ("The recording is too short.", "Record at least a tenth of a second."),
     "not_finite": ("The recording has samples that are no numbers.", "Save it again with the program that made it."),
     "silent": ("The recording is silent.", "Check that the right microphone is on, and record again."),
+    "too_loud": ("The samples are far above full scale.", "Divide them, so that the loudest is 1, and upload the file again."),
+    "more_audio": (
+        "The file goes on after the end that it announces.",
+        "Save it again with the program that made it, or record again.",
+    ),
+    "no_decoder": ("This format needs another decoder.", "Upload WAV, FLAC, Ogg or MP3, or convert the file with ffmpeg."),
     "too_long": ("The recording is too long.", "Cut it into utterances, and upload one of them."),
 }
 

@@ -33,7 +33,7 @@ def test_lines_dots_and_labels():
     figure = draw(pandas.DataFrame(rows()))
     loss, accuracy = figure.axes
     assert (loss.get_ylabel(), accuracy.get_ylabel()) == ("loss (nats per target)", "accuracy (fraction)")
-    assert loss.get_xlabel() == "optimiser updates" and "6 s of training per seed" in figure.get_suptitle()
+    assert loss.get_xlabel() == "optimizer updates" and "6 s of training per seed" in figure.get_suptitle()
     assert accuracy.get_ylim() == (0, 1.02)
     assert lines(loss, "#E69F00") == list(DEV.values()) and len(lines(loss, "#0072B2")) == 2
     assert lines(loss, "black") == [[0.4], [0.7]] and lines(accuracy, "black")[0] == pytest.approx([0.6])

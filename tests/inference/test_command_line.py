@@ -230,12 +230,6 @@ def test_answers_appear_while_later_recordings_are_read(folder):
     run.stdout.close()
 
 
-def test_page_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "inference.page", None)
-    with pytest.raises(SystemExit, match="install it with: python -m pip install"):
-        main(["page", "bundle"])
-
-
 BLOCKED = ("pandas", "pyarrow", "sklearn", "snakemake", "fairseq", "joblib", "scipy", "matplotlib", "tqdm")
 
 

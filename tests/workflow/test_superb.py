@@ -12,8 +12,10 @@ import pytest
 
 from storage import tables
 from superb.schemas import SUPERB_SUMMARY
+from tests.workflow.bundle_checks import check_superb_bundle
 
 TARGETS = ("--", "results/superb/summary.parquet", "results/superb/plots/methods.svg")
+PROMPTED = "KS_half_deep_prompt10"
 TINY = ("tests/config/tiny.yaml",)
 
 
@@ -62,6 +64,11 @@ def test_tables_open_and_match_their_schemas(superb, open_every_table):
     stems = {path.stem for path in found if path.parts[0] == "superb"}
     assert stems == {"dataset", "classes", "training", "predictions", "summary"}
     assert len([path for path in found if path.parts[0] == "hidden_states"]) == 4
+
+
+def test_a_bundle_answers_as_predictions_parquet_says(superb):
+    superb.snakemake("--cores", 1, f"results/superb/{PROMPTED}/bundle")
+    check_superb_bundle(superb, PROMPTED)
 
 
 def test_a_second_run_has_nothing_to_do(superb):
