@@ -53,6 +53,11 @@ class Project:
     def logs(self):
         return "".join(f"\n== {path}\n{path.read_text()[-2000:]}" for path in sorted(self.folder.glob("logs/**/*.log"))[-40:])
 
+    def copy_results_to(self, other):
+        """Give another project the results of this one and what Snakemake knows about them."""
+        for part in ("results", "logs", ".snakemake"):
+            shutil.copytree(self / part, other / part, ignore=shutil.ignore_patterns("locks", "incomplete"))
+
     def edit(self, file, old, new):
         text = (self.folder / file).read_text()
         assert old in text, f"{file} has no {old!r}"
@@ -72,9 +77,14 @@ def new_project(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def project(new_project):
-    """A project in which everything up to the summary has run, on two cores, with two shards."""
+    """A project in which everything up to the summary has run, on two cores, with two shards.
+
+    Tests change it. Its `pristine` is a copy as it was after the run, for fixtures that go on from there.
+    """
     made = new_project()
     made.snakemake("--cores", 2, "--", *TARGETS)
+    made.pristine = new_project("pristine")
+    made.copy_results_to(made.pristine)
     return made
 
 

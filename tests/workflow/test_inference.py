@@ -35,8 +35,7 @@ print(*Recognizer.load(sys.argv[1])(sys.argv[2]).labels)
 def bundles(project, new_project):
     """A copy of the project that has run, in which the tasks have bundles."""
     made = new_project("bundles")
-    for part in ("results", "logs", ".snakemake"):
-        shutil.copytree(project / part, made / part, ignore=shutil.ignore_patterns("locks", "incomplete"))
+    project.pristine.copy_results_to(made)
     targets = [f"results/{task}/bundle" for task in TASKS] + [f"results/superb/{SUPERB_TASK}/bundle"]
     made.snakemake("--cores", 2, "--", *targets)
     return made

@@ -9,7 +9,7 @@ import pytest
 from inference import Recognizer
 from inference.schemas import PREDICTIONS_OF_CORPUS
 from storage import tables
-from tests.workflow.faults.runs import restore, resume, start
+from tests.workflow.faults.runs import resume, start
 from ulm.schemas import SAMPLES
 
 FOLDER = "results/SCR/predictions"
@@ -21,7 +21,7 @@ UNLABELLED = f"{FOLDER}/unlabelled.parquet"
 def labelled(project, new_project):
     """A copy of the project that has run, in which a task has labelled its own corpus, and a folder with a bad file."""
     made = new_project("labelled")
-    restore(made, project)
+    project.pristine.copy_results_to(made)
     audio = made / "results/corpora/commands/speech/audio"
     clips = sorted(path for path in audio.rglob("*") if path.suffix in (".flac", ".wav"))
     (made / "unlabelled/more").mkdir(parents=True)

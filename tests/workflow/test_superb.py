@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +22,7 @@ TINY = ("tests/config/tiny.yaml",)
 def superb(project, new_project):
     """A copy of the project that has run, in which the tasks of the table of results have run as well."""
     made = new_project("superb")
-    for part in ("results", "logs", ".snakemake"):
-        shutil.copytree(project / part, made / part, ignore=shutil.ignore_patterns("locks", "incomplete"))
+    project.pristine.copy_results_to(made)
     made.snakemake("--cores", 2, *TARGETS)
     return made
 
