@@ -63,7 +63,7 @@ def read_bundle(folder):
             "a bundle is a folder with bundle.json",
             expected="a folder such as results/SCR/bundle",
             got="no bundle.json",
-            remedy=f"correct the path, or make the bundle: snakemake --cores all {folder}",
+            remedy="correct the path, or make the bundle: snakemake --cores all results/SCR/bundle, with the name of your task",
         )
     check_hashes(folder)
     description = json.loads((folder / "bundle.json").read_text())

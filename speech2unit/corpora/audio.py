@@ -199,6 +199,14 @@ def as_waveform(audio, sample_rate):
     Raises:
         ValueError: if the audio breaks one of the `RULES` (`BadAudio`), or an array is not of floats.
     """
+    if not isinstance(audio, (tuple, str, os.PathLike)) and not hasattr(audio, "read"):
+        raise data_error(
+            IN_MEMORY,
+            "audio is a path, a binary file object, or a tuple of samples and their rate",
+            expected="such as 'a.wav' or (samples, 16000)",
+            got=type(audio).__name__,
+            remedy="for an array, pass (array, sample_rate)",
+        )
     if not isinstance(audio, tuple):
         waveform, _ = read_audio(audio, sample_rate=sample_rate)
         return waveform

@@ -120,6 +120,8 @@ def test_unusable_inputs_are_errors_in_place_and_the_others_are_labelled(recogni
     assert same(results[0], recognizer(recordings[0])) and same(results[-1], recognizer(recordings[1]))
     with pytest.raises(BadAudio, match="page.wav: the file must be audio"):
         recognizer(inputs)
+    with pytest.raises(ValueError, match=r"got ndarray; for an array, pass \(array, sample_rate\)"):
+        recognizer(np.zeros(RATE, np.float32))
     with pytest.raises(ValueError, match="samples are floats between -1 and 1.*divide 16 bit integers by 32768"):
         recognizer((np.ones(RATE, np.int16), RATE))
 
