@@ -98,7 +98,7 @@ class Labelling:
             recognitions = {name: self._recognize(name, path) for name in names if name in self.recognizers}
         except BadAudio as error:
             return Shown(error_message(sentence(error)))
-        except Exception:
+        except Exception:  # whatever the recording does to a decoder or a model, the page must live on
             traceback.print_exc()
             return Shown(error_message("This recording could not be labelled. The terminal of the page says why."))
         strips = [_unit_strip(name, recognition) for name, recognition in recognitions.items() if len(recognition.units)]
