@@ -78,7 +78,7 @@ def _add_label(command):
         "inputs",
         metavar="INPUT",
         nargs="+",
-        help="an audio file; a folder (all files below it, without hidden names); - for one audio file on standard input; "
+        help="an audio file; a folder (all files below it, without hidden names and transcripts); - for one audio file on standard input; "
         "@list.txt for a text file with one path per line. For bundles that take units: text files with one utterance per line, "
         "units with blanks between them, and perhaps a name and a tab before them",
     )

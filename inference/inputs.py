@@ -1,12 +1,14 @@
 """What the command line labels: files, folders, lists of files, and standard input, as one stream of items."""
 
+import contextvars
 import os
 import stat
 import sys
 from typing import Any, NamedTuple
 
+from inference.outputs import printable
 from speech2unit.corpora.audio import BadAudio
-from speech2unit.corpora.layouts import files_below
+from speech2unit.corpora.file_trees import recordings_below, said
 from storage.errors import data_error
 
 STANDARD_INPUT = "-"
@@ -48,7 +50,7 @@ def audio_items(arguments):
     """Yield an `Item` for each recording that the arguments stand for.
 
     Args:
-        arguments: paths of files, or of folders (all files below, sorted, without hidden names); `-` for the audio file on standard
+        arguments: paths of files, or of folders (all recordings below, sorted, without hidden names and transcripts); `-` for the audio file on standard
             input; `@list.txt` for a text file with one path per line.
     """
     for path in _paths(arguments):
@@ -87,11 +89,21 @@ def _paths(arguments):
 
 
 def _files(path):
-    """Yield a file, or all files below a folder."""
-    if os.path.isdir(path):
-        yield from files_below(path)
-    else:
+    """Yield a file, or all recordings below a folder."""
+    if not os.path.isdir(path):
         yield path
+        return
+    # Several threads take items in turns, and what `said` collects belongs to a context, of which each thread has its own.
+    context = contextvars.copy_context()
+    recordings = _recordings(path)
+    while recording := context.run(next, recordings, None):
+        yield recording
+
+
+def _recordings(folder):
+    """Yield the paths of all recordings below a folder, and say on standard error what is left out."""
+    with said(folder, lambda line: print(printable(line), file=sys.stderr)):
+        yield from map(str, recordings_below(folder, keep_unreadable=True))
 
 
 def _open_text(path):

@@ -108,7 +108,7 @@ def prediction(result):
     """Return the other columns of `PREDICTIONS_OF_CORPUS`, for a `Recognition` or a `BadAudio` error."""
     if isinstance(result, BadAudio):
         columns = ("predicted_labels", "score", "probability", "n_best_labels", "n_best_scores", "seconds")
-        return dict.fromkeys(columns) | dict(reason=result.reason, detail=result.detail)
+        return dict.fromkeys(columns) | dict(reason=result.reason, detail=result.explanation)
     return dict(
         predicted_labels=list(result.labels),
         score=result.score,

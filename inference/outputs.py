@@ -38,7 +38,7 @@ class AlignedTable(Output):
 
     def write(self, name, result):
         if isinstance(result, BadAudio):
-            print(printable(f"{name}: {result.reason}: {result.detail}"), file=sys.stderr, flush=True)
+            print(printable(f"{name}: {result.reason}: {result.explanation}"), file=sys.stderr, flush=True)
             return
         n_best = ", ".join(f"{answer.label} {_probability(answer)}" for answer in result.n_best)
         row = tuple(map(printable, (name, result.label, _probability(result), n_best)))
@@ -66,7 +66,7 @@ class AlignedTable(Output):
 
 
 class CsvRows(Output):
-    """CSV on standard output: file, label, probability, score, seconds, other answers, and reason and detail of unusable files."""
+    """CSV on standard output: file, label, probability, score, seconds, other answers, and reason and remedy (`detail`) of unusable files."""
 
     def __init__(self, num_best):
         self.num_others = max(0, num_best - 1)
@@ -76,7 +76,7 @@ class CsvRows(Output):
 
     def write(self, name, result):
         if isinstance(result, BadAudio):
-            self._write(name, *[""] * (4 + 2 * self.num_others), result.reason, result.detail)
+            self._write(name, *[""] * (4 + 2 * self.num_others), result.reason, result.explanation)
             return
         others = [cell for answer in other_answers(result) for cell in (answer.label, answer.probability)][: 2 * self.num_others]
         others += [""] * (2 * self.num_others - len(others))
@@ -92,7 +92,7 @@ class JsonLines(Output):
 
     def write(self, name, result):
         if isinstance(result, BadAudio):
-            content = dict(file=name, label=None, reason=result.reason, detail=result.detail)
+            content = dict(file=name, label=None, reason=result.reason, detail=result.explanation)
         else:
             content = dict(file=name, label=result.label) | result.to_dict() | dict(reason=None, detail=None)
         print(json.dumps(content, ensure_ascii=False), flush=True)
@@ -121,7 +121,7 @@ class ParquetRows(Output):
     def write(self, name, result):
         row = dict.fromkeys(self.schema.names) | dict(file=name.encode(errors="backslashreplace").decode())
         if isinstance(result, BadAudio):
-            row |= dict(reason=result.reason, detail=result.detail)
+            row |= dict(reason=result.reason, detail=result.explanation)
         else:
             row |= dict(label=result.label, labels=list(result.labels), score=result.score, probability=result.probability)
             row["n_best_labels"] = [answer.label for answer in result.n_best]

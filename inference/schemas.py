@@ -37,7 +37,7 @@ PREDICTIONS_OF_CORPUS = schema(
         "code of the rule that an unusable file breaks (speech2unit/corpora/audio.py); null for usable files",
         nullable=True,
     ),
-    field("detail", pa.string(), "what is wrong with an unusable file; null for usable ones", nullable=True),
+    field("detail", pa.string(), "what is wrong with an unusable file, and what to type; null for usable ones", nullable=True),
     key=("utterance_id",),
     stage="collect_predictions",
 )

@@ -220,6 +220,14 @@ def as_waveform(audio, sample_rate):
             got=f"{samples.dtype} {list(samples.shape)}",
             remedy="divide 16 bit integers by 32768",
         )
+    if samples.ndim == 2 and samples.shape[1] > max(1, len(samples)):
+        raise data_error(
+            IN_MEMORY,
+            "samples have one row per point of time",
+            expected="a float array [N] or [N, channels]",
+            got=f"{list(samples.shape)}, more channels than samples",
+            remedy="pass samples.T",
+        )
     if not RATES_HZ[0] <= source_rate <= RATES_HZ[1]:
         raise _bad_rate(IN_MEMORY, source_rate)
     samples = samples.astype(np.float32)

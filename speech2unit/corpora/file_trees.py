@@ -43,6 +43,7 @@ AUDIO_EXTENSIONS = frozenset(
 )
 HIDDEN_NAME = "hidden or system names"
 OUTSIDE = "recordings outside of the layout of the corpus"
+WITH_RECORDING = "files that go with a recording of the same name"
 LOOP = "links back to a folder that they are in"
 MAX_COUNTED = 10_000  # files in a hidden folder
 MAX_SHOWN = 3
@@ -59,8 +60,8 @@ class Entry(NamedTuple):
 
 
 @contextlib.contextmanager
-def said(root):
-    """Collect what is left out below `root`, and print the counts at the end."""
+def said(root, say=notice):
+    """Collect what is left out below `root`, and call `say` with a line for each kind at the end."""
     outer = _left_out.get()
     if outer is not None:
         yield
@@ -72,25 +73,25 @@ def said(root):
     finally:
         _left_out.reset(token)
     for kind, files in collected.items():
-        _say(root, kind, files)
+        say(_line(root, kind, files))
 
 
 def leave_out(kind, path, num_files=1):
     """Count a path that is left out, and the files that are lost with it."""
     collected = _left_out.get()
     if collected is None:
-        _say(path.parent, kind, {path: num_files})
+        notice(_line(path.parent, kind, {path: num_files}))
     else:
         collected[kind][path] = num_files
 
 
-def _say(root, kind, files):
-    """Print how many paths of a kind are left out, with some of them."""
+def _line(root, kind, files):
+    """Return how many paths of a kind are left out, with some of them."""
     names = [ascii(os.path.relpath(path, root))[1:-1] for path in files]
     more = ", …" if len(names) > MAX_SHOWN else ""
     total = sum(files.values())
     inside = f" with {total} files" if total != len(names) else ""
-    notice(f"{root}: {len(names)} {kind}{inside} left out: {', '.join(names[:MAX_SHOWN])}{more}")
+    return f"{root}: {len(names)} {kind}{inside} left out: {', '.join(names[:MAX_SHOWN])}{more}"
 
 
 def list_folder(folder, hidden=(".",)):
@@ -155,23 +156,47 @@ def _with_empty(positions, parts):
     return positions | {i + 1 for i in positions if parts[i] == "**"}
 
 
-def files_of(folder, hidden=(".",)):
-    """Return the sorted paths of all files anywhere below a folder, without hidden names.
+def recordings_below(folder, hidden=(".",), keep_unreadable=False):
+    """Yield the paths of all files anywhere below a folder in order, without those that go with a recording, such as its transcript.
+
+    Args:
+        folder: the folder.
+        hidden: beginnings of hidden names, which are counted and left out.
+        keep_unreadable: yield a folder that cannot be read as itself, instead of an error.
 
     Raises:
         ValueError: if a folder cannot be read.
     """
-    return sorted(_files_of(folder, hidden, ()))
+    yield from _recordings_below(Path(folder), hidden, keep_unreadable, ())
 
 
-def _files_of(folder, hidden, parents):
-    """Yield the paths of all files below a folder; `parents` identify the folders that it is in."""
-    parents = _and_this(folder, parents)
-    for entry in list_folder(folder, hidden) if parents else []:
+def _recordings_below(folder, hidden, keep_unreadable, parents):
+    """Yield what `recordings_below` does; `parents` identify the folders that this one is in."""
+    try:
+        parents = _and_this(folder, parents)
+        entries = list_folder(folder, hidden) if parents else []
+    except ValueError:
+        if not keep_unreadable:
+            raise
+        yield folder
+        return
+    stems = {entry.path.stem for entry in entries if is_audio_name(entry.name) and not entry.is_folder}
+    for entry in entries:
         if entry.is_folder:
-            yield from _files_of(entry.path, hidden, parents)
-        else:
+            yield from _recordings_below(entry.path, hidden, keep_unreadable, parents)
+        elif is_audio_name(entry.name) or not _goes_with_one(entry.path.name, stems):
             yield entry.path
+        else:
+            leave_out(WITH_RECORDING, entry.path)
+
+
+def _goes_with_one(name, stems):
+    """Return whether a file name is that of a recording with another extension: a.txt, a.original.txt or a.wav.txt for a.wav."""
+    while "." in name.lstrip("."):
+        name = name.rpartition(".")[0]
+        if name in stems:
+            return True
+    return False
 
 
 def is_audio_name(name):

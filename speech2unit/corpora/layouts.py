@@ -4,7 +4,6 @@
 """
 
 import io
-import os
 import re
 from pathlib import PurePosixPath
 
@@ -84,46 +83,6 @@ def _describe_folder(folder):
         return f"a file named '{folder.name}'" if folder.exists() else f"no folder '{folder}' either"
     names = sorted(path.name for path in folder.iterdir())
     return f"{names[:5]}{' …' if len(names) > 5 else ''}" if names else "an empty folder"
-
-
-def files_below(folder, hidden=(".",)):
-    """Yield the paths of all files anywhere below a folder, sorted, as text; a folder that cannot be read as itself.
-
-    Linked folders are entered, except those that are being looked through already.
-
-    Args:
-        folder: the folder.
-        hidden: beginnings of names that are left out, those of folders too.
-    """
-    yield from _files_below(os.fspath(folder), hidden, parents=())
-
-
-def _files_below(folder, hidden, parents):
-    """Yield what `files_below` does; `parents` identify the folders that this one is in."""
-    try:
-        status = os.stat(folder)
-        with os.scandir(folder) as entries:
-            names = sorted((entry.name, _is_folder(entry)) for entry in entries if not entry.name.startswith(hidden))
-    except OSError:
-        yield folder
-        return
-    identity = (status.st_dev, status.st_ino)
-    if identity in parents:
-        return
-    for name, is_folder in names:
-        path = os.path.join(folder, name)
-        if is_folder:
-            yield from _files_below(path, hidden, (*parents, identity))
-        else:
-            yield path
-
-
-def _is_folder(entry):
-    """Return whether an entry of a folder is a folder or a link to one; a link in a circle is none."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
 
 
 def match_file_name(pattern, path, source):

@@ -53,7 +53,7 @@ def check_file(row, *, root, speeds, sample_rate):
             waveform = convert(samples, info.sample_rate, sample_rate=sample_rate, speed=speed, path=place)
             accepted.append(_manifest_row(copy, info, speed, len(waveform), sample_rate))
     except BadAudio as error:
-        detail = f"{error.detail}; {error.remedy}"
+        detail = error.explanation
         if error.reason == "missing":
             found = existing_form(row["path"], root)
             if found and str(found) != row["path"]:

@@ -63,7 +63,17 @@ def test_a_folder_as_an_aligned_table(run, folder):
     assert rows[0].index("  quiet  ") == rows[1].index("  loud  ") == head.index("  label  ")
     probability = float(rows[0].split()[2])
     assert rows[0].endswith(f"  quiet {probability:.3f}, loud {1 - probability:.3f}")
-    assert err == f"{folder / 'c.txt'}: not_audio: libsndfile: Format not recognised.\n2 of 3 inputs labelled\n"
+    bad, last = [line for line in err.splitlines() if "left out" not in line]
+    assert bad.startswith(f"{folder / 'c.txt'}: not_audio: libsndfile: Format not recognised.; replace or remove the file")
+    assert last == "2 of 3 inputs labelled"
+
+
+def test_what_a_folder_has_besides_recordings_is_said(run, folder):
+    (folder / "b/loud.txt").write_text("what was spoken")
+    err = run(folder)[2]
+    assert "2 hidden or system names left out: .git, .hidden.wav" in err
+    assert "1 files that go with a recording of the same name left out: b/loud.txt" in err
+    assert "1 links back to a folder that they are in" in err
 
 
 def test_csv_has_reasons_in_its_rows(run, folder):
@@ -73,7 +83,7 @@ def test_csv_has_reasons_in_its_rows(run, folder):
     assert rows["a.wav"]["label"] == "quiet" and rows["a.wav"]["label_2"] == "loud" and rows["a.wav"]["reason"] == ""
     assert float(rows["a.wav"]["probability"]) + float(rows["a.wav"]["probability_2"]) == pytest.approx(1)
     assert rows["c.txt"]["reason"] == "not_audio" and rows["c.txt"]["label"] == rows["c.txt"]["score"] == ""
-    assert err == "2 of 3 inputs labelled\n"
+    assert err.splitlines()[-1] == "2 of 3 inputs labelled"
 
 
 @pytest.mark.parametrize("num_best", [0, 1, 5])
@@ -95,7 +105,7 @@ def test_parquet(run, folder, tmp_path):
 
     status, out, err = run(folder, "--parquet", tmp_path / "out.parquet")
     rows = pq.read_table(tmp_path / "out.parquet").to_pylist()
-    assert status == command_line.SOME_NOT and out == "" and err == "2 of 3 inputs labelled\n"
+    assert status == command_line.SOME_NOT and out == "" and err.splitlines()[-1] == "2 of 3 inputs labelled"
     assert [row["label"] for row in rows] == ["quiet", "loud", None] and rows[2]["reason"] == "not_audio"
     assert rows[0]["n_best_labels"] == ["quiet", "loud"] and rows[0]["seconds"] == pytest.approx(0.1)
 

@@ -53,7 +53,10 @@ def test_rows_have_answers_or_reasons(tmp_path, corpus, recognizer):
     rows = labelled(tmp_path / "out.parquet", corpus).to_pylist()
     assert [row["utterance_id"] for row in rows] == [f"r{number:02d}" for number in range(11)]
     assert [row["predicted_labels"] for row in rows[:4]] == [["quiet"], ["loud"], None, ["loud"]]
-    assert (rows[2]["reason"], rows[2]["detail"]) == ("missing", "No such file or directory")
+    assert (rows[2]["reason"], rows[2]["detail"]) == (
+        "missing",
+        "No such file or directory; correct the path where it is written, or put the file there",
+    )
     assert all(rows[2][name] is None for name in ("score", "probability", "n_best_labels", "n_best_scores", "seconds", "labels"))
     assert rows[1]["n_best_labels"] == ["loud", "quiet"] and rows[1]["n_best_scores"][0] == rows[1]["score"]
     assert 0 < rows[1]["probability"] < 1 and rows[1]["seconds"] == pytest.approx(0.1) and rows[1]["reason"] is None
@@ -141,7 +144,7 @@ def test_units_are_labelled_without_audio(tmp_path, corpus, recognizer):
 def test_a_name_that_cannot_be_stored_keeps_its_reason(tmp_path, corpus, recognizer):
     tables.write(corpus["files"], [file_row("a", reason="bad_name", detail="not UTF-8")], FILES)
     (row,) = labelled(tmp_path / "out.parquet", corpus).to_pylist()
-    assert (row["reason"], row["detail"], row["predicted_labels"]) == ("bad_name", "not UTF-8", None)
+    assert (row["reason"], row["detail"], row["predicted_labels"]) == ("bad_name", "not UTF-8; rename the file", None)
 
 
 @pytest.mark.parametrize("columns, corpus_columns, kind, lexicon, labels, expected", [

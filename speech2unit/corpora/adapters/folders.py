@@ -8,7 +8,7 @@ as audio, so that a file that is not audio shows up in rejected.parquet. What is
 import re
 from pathlib import Path
 
-from speech2unit.corpora.file_trees import files_of, is_audio_name, leave_out, list_folder, said
+from speech2unit.corpora.file_trees import leave_out, list_folder, recordings_below, said
 from speech2unit.corpora.layouts import utterance_id
 from speech2unit.corpora.splits import SPLIT_NAMES, split_by_hash, standard_split
 from storage.errors import data_error, notice
@@ -36,7 +36,7 @@ def read_rows(*, root, speaker_pattern):
     pattern = _compile(speaker_pattern or SPEAKER_PATTERN)
     with said(root):
         classes = _classes(root)
-        clips = [(split, label, _clips(label)) for split, label in classes]
+        clips = [(split, label, list(recordings_below(label, HIDDEN))) for split, label in classes]
     empty = [label.relative_to(root).as_posix() for _, label, paths in clips if not paths]
     if empty:
         notice(f"{root}: {len(empty)} folders of classes have no recordings: {', '.join(map(ascii, empty[:5]))}")
@@ -57,9 +57,9 @@ def list_rows(*, root, label_columns):
     if not root.is_dir():
         raise _no_folders(root)
     if label_columns and any(entry.is_folder for entry in list_folder(root, HIDDEN)):
-        files = ((split, label.name, path) for split, label in _classes(root) for path in _clips(label))
+        files = ((split, label.name, path) for split, label in _classes(root) for path in recordings_below(label, HIDDEN))
     else:
-        files = ((None, None, path) for path in _clips(root))
+        files = ((None, None, path) for path in recordings_below(root, HIDDEN))
     for split, label, path in files:
         relative = path.relative_to(root).as_posix()
         yield dict(
@@ -156,29 +156,6 @@ def _compile(pattern):
             got=f"'{pattern}': {error}",
             remedy="correct the cell",
         ) from error
-
-
-def _clips(folder):
-    """Return the files anywhere below the folder of a class, without those that go with a recording, such as its transcript."""
-    paths = files_of(folder, HIDDEN)
-    recordings = {(path.parent, path.stem) for path in paths if is_audio_name(path.name)}
-    clips = []
-    for path in paths:
-        if is_audio_name(path.name) or not _goes_with_one(path, recordings):
-            clips.append(path)
-        else:
-            leave_out("files that go with a recording of the same name", path)
-    return clips
-
-
-def _goes_with_one(path, recordings):
-    """Return whether the name of a file is that of a recording with another extension, such as a.txt, a.original.txt or a.wav.txt."""
-    stem = path.name
-    while "." in stem.lstrip("."):
-        stem = stem.rpartition(".")[0]
-        if (path.parent, stem) in recordings:
-            return True
-    return False
 
 
 def _speaker(path, pattern):

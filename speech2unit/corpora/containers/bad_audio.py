@@ -47,6 +47,11 @@ class BadAudio(ValueError):
         self.detail = detail
         self.remedy = remedy
 
+    @property
+    def explanation(self):
+        """What is wrong with the file, and what to do, as the column `detail` of tables has it."""
+        return f"{self.detail}; {self.remedy}"
+
     def __reduce__(self):
         return BadAudio, (self.path, self.reason, self.detail, self.remedy)
 
@@ -54,7 +59,7 @@ class BadAudio(ValueError):
 def remedy_for(path, reason):
     """Return what to do about a file that breaks the rule `reason`, where nothing better is known."""
     if reason == "missing":
-        return "correct the path in the table of the corpus, or put the file there"
+        return "correct the path where it is written, or put the file there"
     if reason in ("truncated", "damaged"):
         return f"get the file again, or keep what can be read of it: {ffmpeg_line(path)}"
     if reason in ("more_audio", "bad_rate"):

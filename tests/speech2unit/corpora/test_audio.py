@@ -174,6 +174,13 @@ def test_samples_that_are_not_finite_are_refused(tmp_path, value):
         assert reason(written(tmp_path / "a.wav", samples, subtype="DOUBLE")) == "not_finite"
 
 
+def test_an_array_of_channels_by_samples_is_told_to_be_transposed():
+    samples = tone(channels=2).T
+    with pytest.raises(ValueError, match=r"more channels than samples; pass samples.T"):
+        as_waveform((samples, RATE), RATE)
+    assert as_waveform((samples.T, RATE), RATE).ndim == 1
+
+
 @pytest.mark.parametrize("factor", [1, 50, 32768, 1 << 31])
 def test_floats_that_are_too_loud_to_be_full_scale_are_refused_with_the_divisor(tmp_path, factor):
     samples = np.round(tone() * 32768) if factor == 1 else tone() * factor * 2.5
@@ -283,7 +290,7 @@ def test_the_error_has_place_rule_expected_got_and_remedy(tmp_path):
         read_audio(tmp_path / "gone.wav", sample_rate=RATE)
     assert str(caught.value) == (
         f"{tmp_path}/gone.wav: the file must exist; expected usable audio, "
-        "got missing: No such file or directory; correct the path in the table of the corpus, or put the file there"
+        "got missing: No such file or directory; correct the path where it is written, or put the file there"
     )
     copy = pickle.loads(pickle.dumps(caught.value))
     assert vars(copy) == vars(caught.value) and str(copy) == str(caught.value)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from speech2unit.corpora.file_trees import files_of, matching, said
+from speech2unit.corpora.file_trees import matching, recordings_below, said
 
 FILES = (
     "a/x/1.wav",
@@ -63,16 +63,16 @@ def test_links_are_followed_and_circles_are_counted(tree, tmp_path_factory, caps
         found = names(tree, matching(tree, "**/*.wav"))
     assert {"a/linked/10.wav", "broken.wav", "circle.wav"} <= set(found) and not any("back" in name for name in found)
     assert "1 links back to a folder that they are in with 0 files left out: a/linked/back" in capsys.readouterr().out
-    assert set(names(tree, files_of(tree))) >= {"a/linked/10.wav", "b/read.txt", "c.wav"}
+    assert set(names(tree, recordings_below(tree))) >= {"a/linked/10.wav", "b/read.txt", "c.wav"}
 
 
 def test_hidden_names_may_be_others(tree):
-    assert not any("_noise_" in name for name in names(tree, files_of(tree, (".", "_"))))
+    assert not any("_noise_" in name for name in names(tree, recordings_below(tree, (".", "_"))))
 
 
 def test_a_clean_tree_says_nothing(tmp_path, capsys):
     (tmp_path / "a").mkdir()
     (tmp_path / "a/1.wav").touch()
     with said(tmp_path):
-        assert matching(tmp_path, "*/*.wav") == [Path(tmp_path / "a/1.wav")] == files_of(tmp_path)
+        assert matching(tmp_path, "*/*.wav") == [Path(tmp_path / "a/1.wav")] == list(recordings_below(tmp_path))
     assert capsys.readouterr().out == ""
