@@ -195,6 +195,6 @@ def _kept(kept, folder, label, speaker, split):
     if kept.other_splits:
         text += (
             f" This speaker is also in {' and '.join(kept.other_splits)}: the pipeline refuses that, unless "
-            "make_manifest.allow_speaker_overlap is true."
+            "`allow_overlap` of the corpus is speaker."
         )
     return text

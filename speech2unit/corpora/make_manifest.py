@@ -99,7 +99,7 @@ def check_rejected(rejected, num_files, max_reject_fraction, place):
         expected=f"at most {max_reject_fraction:.2%} of the files rejected",
         got=f"{len(rejected)} of {num_files} ({len(rejected) / num_files:.2%}):{''.join(lines)}\n",
         remedy="repair these files or correct their paths (the log lists all of them with what to type), move away what is not audio, "
-        "or raise make_manifest.max_reject_fraction in config/config.yaml",
+        "or write a larger number into the column `max_reject_fraction` of its row in config/corpora.tsv",
     )
 
 
@@ -110,7 +110,7 @@ def check_overlap(rows, column, place, *, allowed):
         rows: manifest rows.
         column: `speaker` or `audio_hash`.
         place: the corpus, for the error message.
-        allowed: whether overlaps are allowed. Then their number is printed.
+        allowed: whether overlaps are allowed. If there are some, their number is printed.
 
     Raises:
         ValueError: if overlaps are not allowed, and a value of the column is in two splits.
@@ -123,7 +123,6 @@ def check_overlap(rows, column, place, *, allowed):
         for value, names in utterance_of_split.items()
         if value is not None and len(names) > 1
     }
-    setting = f"allow_{column.removesuffix('_hash')}_overlap"
     if shared and not allowed:
         raise data_error(
             place,
@@ -131,9 +130,11 @@ def check_overlap(rows, column, place, *, allowed):
             expected="each in one split",
             got=f"{len(shared)} in several: {first_three(shared)}",
             remedy="correct the splits (or the speakers; the adapter folders finds them with `speaker_pattern` of config/corpora.tsv), "
-            f"or set make_manifest.{setting}: true to accept a flattering test",
+            f"or write {column.removesuffix('_hash')} into the column `allow_overlap` of its row in config/corpora.tsv to accept a "
+            "flattering test",
         )
-    print(f"{setting}: {len(shared)} values of {column} in several splits")
+    if shared:
+        notice(f"{place}: {len(shared)} values of {column} are in several splits, which `allow_overlap` permits; scores flatter")
 
 
 def _parse_speeds(text):
@@ -161,8 +162,7 @@ def make_manifest(
     source=None,
     sample_rate,
     max_reject_fraction,
-    allow_speaker_overlap,
-    allow_audio_overlap,
+    allow_overlap,
     num_workers,
 ):
     """Stage: write the usable files and their copies at other speeds, and the rejected files. See `MANIFEST` and `REJECTED`.
@@ -174,8 +174,7 @@ def make_manifest(
         source: files that the rule waits for; not read here.
         sample_rate: sample rate in Hz at which the encoder reads the audio.
         max_reject_fraction: largest fraction of the files that may be unusable.
-        allow_speaker_overlap: whether a speaker may be in two splits.
-        allow_audio_overlap: whether the same audio may be in two splits.
+        allow_overlap: list of what may be in two splits: `speaker`, `audio`.
         num_workers: number of threads that decode.
 
     Raises:
@@ -195,8 +194,8 @@ def make_manifest(
     for remark in (*_audio_remarks(rows, files), *remarks(rows, originals, corpus["label_columns"])):
         notice(f"corpus {corpus['corpus']}: {remark}")
     check_splits(originals, place, corpus["label_columns"])
-    check_overlap(originals, "speaker", place, allowed=allow_speaker_overlap)
-    check_overlap(originals, "audio_hash", place, allowed=allow_audio_overlap)
+    check_overlap(originals, "speaker", place, allowed="speaker" in allow_overlap)
+    check_overlap(originals, "audio_hash", place, allowed="audio" in allow_overlap)
     tables.write(manifest, accepted_rows, MANIFEST)
     tables.write(rejected, rejected_rows, REJECTED)
     sizes = Counter(row["split"] for row in originals)

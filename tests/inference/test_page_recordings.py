@@ -149,8 +149,7 @@ def test_the_pipeline_makes_a_manifest_of_kept_recordings(tmp_path):
         corpus=corpus,
         sample_rate=RATE,
         max_reject_fraction=0.0,
-        allow_speaker_overlap=False,
-        allow_audio_overlap=False,
+        allow_overlap=[],
         num_workers=1,
     )
     rows = tables.read(tmp_path / "results/manifest.parquet", MANIFEST).to_pylist()

@@ -34,6 +34,7 @@ NO_STAGE = {
     "cache_hidden_states",
     "tables",
     "paths",
+    "settings_of_corpora",
     "num_shards",
     "keep_features",
     "gpus_per_job",
@@ -138,6 +139,7 @@ FREE_KEYS = {
     *((section,) for section in PRESETS),
     ("paths",),
     ("concatenate_slots", "slots"),
+    ("settings_of_corpora",),
 }  # () is known; a new preset, path or slot is no mistake
 FREE_VALUES = [("tables",), ("paths",)]  # any text
 LEAVES = [(path, value) for path, value in places(PLAIN) if path and not isinstance(value, dict)]

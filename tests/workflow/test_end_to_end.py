@@ -116,6 +116,17 @@ def test_a_changed_setting_reruns_what_follows(project):
     assert jobs == dict(fit_baselines=1, score=1, summarize=1)
 
 
+def test_a_cell_of_one_corpus_reruns_nothing_of_another(project):
+    corpora = (project / "tests/config/corpora.tsv").read_text()
+    lines = [
+        f"{line.removesuffix(chr(9) * 2)}\tspeaker\t0.5" if line.startswith("large") else line for line in corpora.splitlines()
+    ]
+    assert lines != corpora.splitlines()
+    (project / "corpora.tsv").write_text("\n".join(lines) + "\n")
+    (project / "corpora.yaml").write_text("tables:\n  corpora: corpora.tsv\n")
+    assert project.planned(*TARGETS, configs=("tests/config/tiny.yaml", "corpora.yaml")) == {}
+
+
 def test_a_changed_codebook_reruns_what_follows(project):
     (project / "codebook.yaml").write_text("fit_codebook:\n  num_iterations: 6\n")
     jobs = project.planned(*TARGETS, configs=("tests/config/tiny.yaml", "codebook.yaml"))

@@ -19,6 +19,8 @@ SCHEMA = Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml"
         ("concatenate_clips.num_parts", [2, 5], "concatenate_clips.clips_per_utterance"),
         ("concatenate_slots.pause_seconds", [0.1, 0.2], "concatenate_slots.pauses.seconds"),
         ("mix_speakers.gain_db", [-3, 3], "mix_speakers.mixing.gain_db"),
+        ("make_manifest.allow_speaker_overlap", True, "speaker in the column allow_overlap of corpora.tsv"),
+        ("make_manifest.allow_audio_overlap", True, "audio in the column allow_overlap of corpora.tsv"),
         ("measure_encoders.num_turns", 15, "measure_encoders.num_rounds"),
         ("probe_encoder.num_stretches", 3, "probe_encoder.num_segments"),
         ("convert_ulm.gslm.dim", 1024, "sizes.dim"),

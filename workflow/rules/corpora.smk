@@ -3,10 +3,13 @@
 
 from workflow.scripts.lookups.corpora import (
     corpus_address,
+    listing_settings,
     manifest_settings,
-    root_settings,
+    mixture_settings,
     slot_manifests,
     slot_settings,
+    string_settings,
+    synthesis_settings,
     unit_sources,
 )
 from workflow.scripts.lookups.predictions import listed_units_settings
@@ -34,7 +37,7 @@ rule synthesize_commands:
         mem_mb=memory(1000),
     params:
         **stage("speech2unit.corpora.synthesize_commands"),
-        **config["synthesize_commands"],
+        wildcard_settings=from_rows(synthesis_settings),
     script:
         "../scripts/stage.py"
 
@@ -55,8 +58,7 @@ rule concatenate_clips:
         mem_mb=memory(1000),
     params:
         **stage("speech2unit.corpora.concatenate_clips"),
-        **config["concatenate_clips"],
-        wildcard_settings=from_rows(root_settings),
+        wildcard_settings=from_rows(string_settings),
     script:
         "../scripts/stage.py"
 
@@ -78,7 +80,6 @@ rule concatenate_slots:
         mem_mb=memory(1000),
     params:
         **stage("speech2unit.corpora.concatenate_slots"),
-        **config["concatenate_slots"],
         wildcard_settings=from_rows(slot_settings),
     script:
         "../scripts/stage.py"
@@ -119,8 +120,7 @@ rule mix_speakers:
         mem_mb=memory(1000),
     params:
         **stage("speech2unit.corpora.mix_speakers"),
-        **config["mix_speakers"],
-        wildcard_settings=from_rows(root_settings),
+        wildcard_settings=from_rows(mixture_settings),
     script:
         "../scripts/stage.py"
 
@@ -142,7 +142,6 @@ rule make_manifest:
         mem_mb=memory(2000),
     params:
         **stage("speech2unit.corpora.make_manifest", registry_modules=from_rows(adapter_module)),
-        **config["make_manifest"],
         wildcard_settings=from_rows(manifest_settings),
     script:
         "../scripts/stage.py"
@@ -185,7 +184,7 @@ rule list_files:
         mem_mb=memory(2000),
     params:
         **stage("speech2unit.corpora.list_files", registry_modules=from_rows(adapter_module)),
-        wildcard_settings=from_rows(manifest_settings),
+        wildcard_settings=from_rows(listing_settings),
     script:
         "../scripts/stage.py"
 

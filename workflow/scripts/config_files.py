@@ -1,5 +1,6 @@
 """Read and check the YAML files of the config."""
 
+import copy
 import re
 from pathlib import Path
 
@@ -29,6 +30,13 @@ def load_config(files=(), root=ROOT):
     return config
 
 
+def merged(settings, changes):
+    """Return nested settings with changes merged over them, as `load_config` merges files."""
+    settings = copy.deepcopy(settings)
+    _merge(settings, changes)
+    return settings
+
+
 def _merge(settings, changes):
     """Change nested settings in place. Mappings are merged, other values replaced."""
     for name, value in changes.items():
@@ -55,6 +63,8 @@ def check_config(config, schema_path, files):
     _check_renamed_presets(config)
     check(config, schema_path, "config")
     check_finite(config, "config")
+    for corpus, changes in config["settings_of_corpora"].items():
+        check(merged(config, changes), schema_path, f"config.settings_of_corpora.{corpus}")
 
 
 def _check_renamed_presets(config):

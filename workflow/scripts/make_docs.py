@@ -153,7 +153,7 @@ def _file_settings(file, schema):
     for key, value in yaml_comments.pairs(commented.root):
         name, about = key.value, commented.comment(key)
         rule = _property(schema, name)
-        if not isinstance(value, yaml.MappingNode):
+        if not isinstance(value, yaml.MappingNode) or not value.value:
             general.append((f"`{name}`", _shown(commented.values[name]), _allowed(rule), about))
         elif all(isinstance(part, yaml.MappingNode) for _, part in yaml_comments.pairs(value)) and "properties" not in rule:
             sections += _preset_section(commented, name, value, about, rule["additionalProperties"])

@@ -31,6 +31,8 @@ RENAMED = {
     "mix_speakers.gain_db": "mix_speakers.mixing.gain_db",
     "mix_speakers.range_db": "mix_speakers.activity.range_db",
     "mix_speakers.max_gap_seconds": "mix_speakers.activity.max_gap_seconds",
+    "make_manifest.allow_speaker_overlap": "speaker in the column allow_overlap of corpora.tsv",
+    "make_manifest.allow_audio_overlap": "audio in the column allow_overlap of corpora.tsv",
     "measure_encoders.num_turns": "measure_encoders.num_rounds",
     "probe_encoder.num_stretches": "probe_encoder.num_segments",
     "fit_log_mel.level": "subtract_loudness",

@@ -270,7 +270,11 @@ def _check_superb_tasks(rows, heads):
 
 
 def _check_names_in_config(rows, config):
-    """Check that the tasks and encoders that the config lists have rows."""
+    """Check that the tasks, encoders and corpora that the config names have rows."""
+    for name in config["settings_of_corpora"]:
+        if name not in rows["corpora"]:
+            rule = f"'settings_of_corpora' must name rows of {rows['corpora'].where()}"
+            raise _unknown_row("config.settings_of_corpora", rule, name, rows["corpora"])
     for table in ("tasks", "superb_tasks", "encoders"):
         for name in config[table]:
             if not set(rows[table].names_of(name)) <= set(rows[table]):

@@ -5,9 +5,19 @@ from pathlib import Path
 
 from storage.errors import data_error
 from storage.text import decode_text, normalize
-from workflow.scripts.schema_checks import check
+from workflow.scripts.schema_checks import check, load_schema
 
-LISTS = ("corpora", "targets", "labels", "metric", "seeds", "source", "files", "sha256")  # columns of comma-separated cells
+LISTS = (
+    "corpora",
+    "targets",
+    "labels",
+    "metric",
+    "seeds",
+    "source",
+    "files",
+    "sha256",
+    "allow_overlap",
+)  # columns of comma-separated cells
 COMMENT = re.compile(r'"?#')  # spreadsheets put a line with commas into quotation marks
 
 
@@ -94,6 +104,7 @@ def read_table(name, files, schema_path, texts=None):
     for file in files:
         (_, header), *lines = split_lines(file, (texts or {}).get(file))
         name_column = header[0]
+        _check_columns(header, load_schema(schema_path), file)
         for number, cells in lines:
             if len(cells) != len(header):
                 raise data_error(
@@ -107,6 +118,22 @@ def read_table(name, files, schema_path, texts=None):
             check(row, schema_path, f"{file}, {name_column} '{row[name_column]}'", f"{name}.")
             table.add(row[name_column], {column: parse_cell(column, cell) for column, cell in row.items()}, file)
     return table
+
+
+def _check_columns(header, schema, file):
+    """Check that a table has all columns. Raises `ValueError` with a command that adds those that a former version did not have."""
+    missing = [name for name in schema["required"] if name not in header]
+    if not missing or not set(header) <= set(schema["properties"]):  # `check` refuses unknown columns, which may be misspelt ones
+        return
+    cells = "".join(f"\\t{schema['properties'][name].get('default', '…')}" for name in missing)
+    names = "".join(f"\\t{name}" for name in missing)
+    raise data_error(
+        file,
+        "a table must have all columns",
+        expected=", ".join(missing),
+        got="no such columns",
+        remedy=f"add them: sed -i '1s/$/{names}/; 2,$s/$/{cells}/' {file}",
+    )
 
 
 def parse_cell(column, cell):

@@ -104,18 +104,18 @@ def bad_files(root):
 @pytest.mark.slow
 def test_each_bad_file_is_one_row_with_its_code_and_the_good_ones_do_not_notice(tmp_path, record_property):
     good = good_files(tmp_path, 200)
-    clean, nothing = make(tmp_path, good, allow_speaker_overlap=True)
+    clean, nothing = make(tmp_path, good, allow_overlap=["speaker"])
     codes, converted = bad_files(tmp_path)
     assert len(codes) >= 60 and not nothing
     rows = [dict(path=path, split="train", speaker="s", label="a") for path in (*codes, *converted)]
-    manifest, rejected = make(tmp_path, good + rows, max_reject_fraction=0.5, allow_speaker_overlap=True)
+    manifest, rejected = make(tmp_path, good + rows, max_reject_fraction=0.5, allow_overlap=["speaker"])
     assert {row["path"] for row in rejected.values()} == set(codes)
     assert all(row["reason"] in codes[row["path"]] for row in rejected.values())
     assert {name: manifest[name] for name in clean} == clean
     assert {row["path"] for row in manifest.values() if row["utterance_id"] not in clean} == set(converted)
     record_property("injected", len(codes) + len(converted))
     record_property("detected", len(codes) + len(converted))
-    text = str(pytest.raises(ValueError, make, tmp_path, good + rows, max_reject_fraction=0.01, allow_speaker_overlap=True).value)
+    text = str(pytest.raises(ValueError, make, tmp_path, good + rows, max_reject_fraction=0.01, allow_overlap=["speaker"]).value)
     counts = Counter(row["reason"] for row in rejected.values())
     assert "most of a corpus must be usable; expected at most 1.00% of the files rejected" in text
     assert all(f"\n  {code:12} {count:7}  " in text for code, count in counts.items())
@@ -168,14 +168,14 @@ def test_speakers_and_audio_in_two_splits_are_errors_or_counted(tmp_path, capsys
     shared = [*rows[:-1], rows[-1] | dict(speaker="train0")]
     text = error(tmp_path, shared)
     assert "must not share a value of speaker" in text and "'train0': 'good000 in train', 'good011 in test'" in text
-    make(tmp_path, shared, allow_speaker_overlap=True)
-    assert "allow_speaker_overlap: 1 values of speaker in several splits" in capsys.readouterr().out
+    make(tmp_path, shared, allow_overlap=["speaker"])
+    assert ": 1 values of speaker are in several splits, which `allow_overlap` permits" in capsys.readouterr().out
     for path in (tmp_path / "out").iterdir():
         path.unlink()
     soundfile.write(tmp_path / rows[5]["path"], soundfile.read(tmp_path / rows[0]["path"], dtype="int16")[0], RATE)
-    assert "allow_audio_overlap: true" in error(tmp_path, rows)
-    make(tmp_path, rows, allow_audio_overlap=True)
-    assert "allow_audio_overlap: 1 values of audio_hash in several splits" in capsys.readouterr().out
+    assert "write audio into the column `allow_overlap` of its row in config/corpora.tsv" in error(tmp_path, rows)
+    make(tmp_path, rows, allow_overlap=["audio"])
+    assert ": 1 values of audio_hash are in several splits, which `allow_overlap` permits" in capsys.readouterr().out
 
 
 def test_clipped_files_and_channels_that_cancel_are_named_on_the_terminal(tmp_path, capsys):

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from storage.errors import data_error
 from storage.paths import existing_form
+from workflow.scripts.config_files import merged
 
 OWN_DATA_ADAPTERS = ("table", "folders", "units")  # all other adapters read a published corpus
+MANIFEST_CELLS = ("allow_overlap", "max_reject_fraction")  # cells of a corpus that only the checks of its manifest need
 
 
 def manifest_file(corpus):
@@ -23,9 +25,18 @@ def root_settings(rows, config, wildcards):
     return dict(root=rows["corpora"][wildcards.corpus]["root"])
 
 
+def listing_settings(rows, config, wildcards):
+    """Return the row of a corpus, without `MANIFEST_CELLS`."""
+    return dict(corpus={name: cell for name, cell in rows["corpora"][wildcards.corpus].items() if name not in MANIFEST_CELLS})
+
+
 def manifest_settings(rows, config, wildcards):
-    """Return the row of a corpus."""
-    return dict(corpus=rows["corpora"][wildcards.corpus])
+    """Return the settings of the manifest of a corpus; a cell of its row counts more than the config."""
+    row = rows["corpora"][wildcards.corpus]
+    settings = config["make_manifest"] | listing_settings(rows, config, wildcards)
+    if row["max_reject_fraction"]:
+        settings |= dict(max_reject_fraction=float(row["max_reject_fraction"]))
+    return settings | dict(allow_overlap=row["allow_overlap"])
 
 
 def slot_manifests(rows, config, wildcards):
@@ -33,9 +44,30 @@ def slot_manifests(rows, config, wildcards):
     return [manifest_file(corpus) for corpus in (wildcards.corpus, wildcards.other)]
 
 
+def synthesis_settings(rows, config, wildcards):
+    """Return the settings of a corpus that is synthesized."""
+    return _section_for_corpus(config, wildcards.corpus, "synthesize_commands")
+
+
+def string_settings(rows, config, wildcards):
+    """Return the root folder of a corpus, and the settings of the strings that are made from its clips."""
+    return _section_for_corpus(config, wildcards.corpus, "concatenate_clips") | root_settings(rows, config, wildcards)
+
+
+def mixture_settings(rows, config, wildcards):
+    """Return the root folder of a corpus, and the settings of the mixtures that are made from its clips."""
+    return _section_for_corpus(config, wildcards.corpus, "mix_speakers") | root_settings(rows, config, wildcards)
+
+
 def slot_settings(rows, config, wildcards):
-    """Return the root folders of the two corpora from which commands with slots are made."""
-    return dict(roots=[rows["corpora"][corpus]["root"] for corpus in (wildcards.corpus, wildcards.other)])
+    """Return the root folders of two corpora, and the settings of the commands with slots that are made from their clips."""
+    roots = [rows["corpora"][corpus]["root"] for corpus in (wildcards.corpus, wildcards.other)]
+    return _section_for_corpus(config, wildcards.corpus, "concatenate_slots") | dict(roots=roots)
+
+
+def _section_for_corpus(config, corpus, section):
+    """Return a section of the config with the changes that `settings_of_corpora` makes for one corpus."""
+    return merged(config[section], config["settings_of_corpora"].get(corpus, {}).get(section, {}))
 
 
 def shard_settings(rows, config, wildcards):
