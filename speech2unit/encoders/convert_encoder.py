@@ -42,6 +42,8 @@ def convert_encoder(*, checkpoint, model, config, load_report, architecture, sha
             remedy="name one in column 'preset' of config/encoders.tsv",
         )
     weights = read_weights(checkpoint[0]) if checkpoint else {}
+    if checkpoint and hasattr(module, "sizes_from_checkpoint"):
+        sizes = module.sizes_from_checkpoint(sizes, weights, checkpoint[0])
     if ".npy" in other_files:
         weights["mean_std"] = read_array(other_files[".npy"])
     tensors, rows = module.convert(weights, sizes)

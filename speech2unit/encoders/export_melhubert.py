@@ -2,14 +2,14 @@
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
-from speech2unit.encoders.models.melhubert_names import published_checkpoint
+from speech2unit.encoders.models.melhubert_checkpoints import published_checkpoint
 from storage.files import atomic, read_json
+from storage.weights import load_tensors
 
 
 def export_melhubert(*, model, config, checkpoint, mean_std):
-    """Stage: write a checkpoint in the published format.
+    """Stage: write a checkpoint in the published format. The encoder may be pruned, but not factorized.
 
     Args:
         model, config: model.safetensors and config.json of the encoder.
@@ -17,10 +17,9 @@ def export_melhubert(*, model, config, checkpoint, mean_std):
         mean_std: .npy file to write, with mean and standard deviation of the log-Mel bins, `[2, 40]`.
 
     Raises:
-        ValueError: if the format has no place for the encoder's several sets of targets, or for a front end that subtracts the
-            loudness.
+        ValueError: if the format cannot express the encoder, see `published_checkpoint`.
     """
-    contents, moments = published_checkpoint(load_file(model), read_json(config), config)
+    contents, moments = published_checkpoint(load_tensors(model), read_json(config), config)
     # torch.save would store the random name of a temporary path in the file, so it gets an open file.
     with atomic(checkpoint) as temporary, open(temporary, "wb") as file:
         torch.save(contents, file)

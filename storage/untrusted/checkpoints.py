@@ -71,13 +71,24 @@ def read_tensors(path):
         mapped = _map(path)
         if Path(path).suffix == ".safetensors":
             return _read_safetensors(path, mapped)
-        if mapped[:4] == b"PK\3\4":
-            content, positions = _read_zip(path, mapped)
-        elif mapped[:1] == b"\x80":
-            content, positions = _read_legacy(path, mapped)
-        else:
-            raise UnpicklingError(f"a file that begins with {mapped[:8]!r}")
+        content, positions = _read_pickles(path, mapped)
         return {name: _tensor(record, positions, mapped) for name, record in _records(content)}
+
+
+def read_entry(path, key):
+    """Return what a .pt file stores under a key of its outermost mapping, None if it has no such key.
+
+    This may be anything that an `Unpickler` makes, such as an `Inert`. The caller checks all types. A list may contain the same
+    list many times, so the caller must not copy it without a limit.
+
+    Raises:
+        ValueError: if the file is damaged or contains anything other than tensors and plain values.
+    """
+    if Path(path).suffix == ".safetensors":
+        return None
+    with _only_tensors(path):
+        content, _ = _read_pickles(path, _map(path))
+        return content.get(key) if type(content) is dict else None
 
 
 def read_weights(path):
@@ -149,6 +160,15 @@ def _map(path):
     """Return a file's bytes, mapped into memory; writing to them does not change the file."""
     with open(path, "rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+
+
+def _read_pickles(path, mapped):
+    """Return the content of a .pt file of any version, and storage key → (position, length) of its bytes."""
+    if mapped[:4] == b"PK\3\4":
+        return _read_zip(path, mapped)
+    if mapped[:1] == b"\x80":
+        return _read_legacy(path, mapped)
+    raise UnpicklingError(f"a file that begins with {mapped[:8]!r}")
 
 
 def _read_safetensors(path, mapped):

@@ -36,10 +36,10 @@ def rename_tensors(architecture, names, tensors, expected_shapes, sizes):
             got=f"{problems}",
             remedy="correct its sizes in config/presets/encoders.yaml or take another file",
         )
-    report = [_report_row(source, name, tensors[source]) for source, name in names.items()]
+    report = [report_row(source, name, tensors[source]) for source, name in names.items()]
     return renamed, report
 
 
-def _report_row(source, name, tensor):
+def report_row(source, name, tensor):
     """Return the row of the load report about a tensor."""
     return dict(source=source, name=name, shape=list(tensor.shape), dtype=str(tensor.dtype).removeprefix("torch."))

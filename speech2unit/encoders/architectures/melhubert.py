@@ -2,7 +2,7 @@
 
 With frames of 20 ms, 12 layers, 768 dimensions, 12 heads and 512 targets it has the published 90,231,424 parameters. Two
 deviations from the paper are optional settings: several sets of targets, and a front end that subtracts the loudness.
-`speech2unit/encoders/models/melhubert_names.py` reads and writes the checkpoints of its authors.
+`speech2unit/encoders/models/melhubert_checkpoints.py` reads and writes the checkpoints of its authors.
 
 **Source:** MelHuBERT, arXiv 2211.09944.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from speech2unit.encoders.models import chunks, melhubert_names
+from speech2unit.encoders.models import chunks, melhubert_checkpoints
 from speech2unit.encoders.models.compressed_layers import resize
 from speech2unit.encoders.models.loading import keep_blocks, load_weights, read_settings, sizes_from
 from speech2unit.encoders.models.log_mel import SAMPLE_RATE_HZ, load_front_end
@@ -20,7 +20,8 @@ from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTMode
 
 RECIPE = "pretrain_melhubert"
 OBJECTIVE = "masked_prediction"
-convert = melhubert_names.convert
+convert = melhubert_checkpoints.convert
+sizes_from_checkpoint = melhubert_checkpoints.sizes_from_checkpoint
 
 
 class MelHuBERT:

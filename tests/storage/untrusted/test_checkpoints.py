@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from sklearn.cluster import KMeans, MiniBatchKMeans
 
-from storage.untrusted.checkpoints import check_hashes, read_centroids, read_tensors, read_weights
+from storage.untrusted.checkpoints import check_hashes, read_centroids, read_entry, read_tensors, read_weights
 
 torch.manual_seed(0)
 WEIGHTS = {
@@ -70,6 +70,14 @@ def test_the_state_dict_is_found_under_any_known_key(tmp_path, container):
 def test_safetensors(tmp_path):
     save_file({name: tensor.contiguous() for name, tensor in WEIGHTS.items()}, tmp_path / "x.safetensors")
     assert equal_tensors(read_tensors(tmp_path / "x.safetensors"), WEIGHTS)
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
+def test_plain_values_under_a_key(tmp_path, legacy):
+    path = save(dict(model=WEIGHTS, steps=[{0: [1, 2]}, {3: []}]), tmp_path / "x.pt", legacy)
+    assert read_entry(path, "steps") == [{0: [1, 2]}, {3: []}] and read_entry(path, "other") is None
+    save_file({"w": torch.ones(1)}, tmp_path / "x.safetensors")
+    assert read_entry(tmp_path / "x.safetensors", "w") is None
 
 
 def test_changing_a_tensor_leaves_the_file_alone(tmp_path):
