@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evaluation.intervals import wilson_interval
 from storage.errors import data_error
 
 WORD_SEPARATOR = "|"  # between words, if labels are characters
 SLOT_END = "</>"  # closes the slot that `<name>` opened
 INTERVAL = (2.5, 97.5)  # percentiles
-Z_95 = 1.959963984540054  # quantile of the normal distribution for a two-sided 95 % interval
 
 
 def text(labels, are_characters):
@@ -282,18 +282,6 @@ def values_with_interval(frames, metric, **bootstrap):
 def frames_by_seed(frame):
     """Return a dict from each training seed to its rows, sorted by utterance."""
     return {int(seed): rows.sort_values("utterance_id") for seed, rows in frame.groupby("seed")}
-
-
-def wilson_interval(num_correct, num_rows):
-    """Return the 95 % interval (low, high) of a proportion, valid also for few rows and near 0 and 1.
-
-    **Source:** Wilson 1927.
-    """
-    p = num_correct / num_rows
-    z2 = Z_95**2
-    centre = p + z2 / (2 * num_rows)
-    spread = Z_95 * np.sqrt(p * (1 - p) / num_rows + z2 / (4 * num_rows * num_rows))
-    return float((centre - spread) / (1 + z2 / num_rows)), float((centre + spread) / (1 + z2 / num_rows))
 
 
 def metric_values(frame, metric, **bootstrap):

@@ -1,20 +1,18 @@
 """Import a corpus that has no audio: check published units and their labels, and write them as our tables."""
 
 import re
-from collections import Counter
 from itertools import pairwise
 
 import numpy as np
 
 from speech2unit.corpora.read_metadata import name_cell, read_metadata
-from speech2unit.corpora.remarks import remarks, speakers_and_labels
+from speech2unit.corpora.remarks import remarks, size_lines
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.corpora.splits import check_splits, standard_split
 from speech2unit.quantize import collapse_runs
 from speech2unit.schemas import REDUCED_UNITS
 from storage import tables
 from storage.errors import data_error, nearest, notice
-from storage.schemas import SPLITS
 from storage.text import shown
 
 COLUMNS = ("utterance_id", "split", "units", "label")
@@ -198,8 +196,6 @@ def import_units(*, source, manifest, reduced_units, codebook, num_clusters):
         unit_rows.append(key | dict(codebook=codebook, units=row["units"], durations=row["durations"]))
     tables.write(manifest, manifest_rows, MANIFEST)
     tables.write(reduced_units, unit_rows, REDUCED_UNITS)
-    sizes = Counter(row["split"] for row in rows)
-    sizes_text = ", ".join(f"{sizes[split]} {split}" for split in SPLITS)
-    notice(f"{manifest}: {sizes_text}; {speakers_and_labels(manifest_rows, 'label')}")
+    notice(f"{manifest}: {size_lines(manifest_rows, 'label')}")
     for remark in remarks(manifest_rows, manifest_rows, "label"):
         notice(f"{source[0]}: {remark}")

@@ -5,7 +5,8 @@ from itertools import zip_longest
 
 import numpy as np
 
-from evaluation.metrics import METRICS, log_odds, metric_values, wilson_interval
+from evaluation.intervals import wilson_interval
+from evaluation.metrics import METRICS, log_odds, metric_values
 from storage import provenance, tables
 from storage.errors import notice
 from storage.files import read_json, write_json

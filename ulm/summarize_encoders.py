@@ -1,6 +1,6 @@
 """One row per encoder: its costs, the quality of its features and units, and the accuracy of a task on its units."""
 
-from evaluation.metrics import wilson_interval
+from evaluation.intervals import wilson_interval
 from speech2unit.schemas import MEASUREMENTS, PROBE
 from storage import tables
 from storage.errors import notice

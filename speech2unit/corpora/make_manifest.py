@@ -8,13 +8,12 @@ from joblib import Parallel, delayed
 
 from speech2unit.corpora.audio import BadAudio, check_name, convert, decode, segment_times
 from speech2unit.corpora.read_corpus import check_ids, first_three, read_corpus
-from speech2unit.corpora.remarks import remarks, speakers_and_labels
+from speech2unit.corpora.remarks import remarks, size_lines, speaker_hint
 from speech2unit.corpora.schemas import MANIFEST, REJECTED
 from speech2unit.corpora.splits import check_splits
 from storage import tables
 from storage.errors import data_error, notice
 from storage.paths import existing_form, similar_file
-from storage.schemas import SPLITS
 from storage.text import shown
 
 MAX_DETAIL = 1000  # letters of what is wrong with a file and what to type
@@ -191,17 +190,14 @@ def make_manifest(
     rejected_rows = sorted((row for file in files for row in file.rejected), key=_utterance_id)
     originals = [row for row in accepted_rows if row["speed"] == 1]
     check_rejected(rejected_rows, len(rows), max_reject_fraction, place)
-    for remark in (*_audio_remarks(rows, files), *remarks(rows, originals, corpus["label_columns"])):
+    for remark in (*_audio_remarks(rows, files), *remarks(rows, originals, corpus["label_columns"], speaker_hint(corpus))):
         notice(f"corpus {corpus['corpus']}: {remark}")
     check_splits(originals, place, corpus["label_columns"])
     check_overlap(originals, "speaker", place, allowed="speaker" in allow_overlap)
     check_overlap(originals, "audio_hash", place, allowed="audio" in allow_overlap)
     tables.write(manifest, accepted_rows, MANIFEST)
     tables.write(rejected, rejected_rows, REJECTED)
-    sizes = Counter(row["split"] for row in originals)
-    num_copies = len(accepted_rows) - len(originals)
-    sizes_text = ", ".join(f"{sizes[split]} {split}" for split in SPLITS)
-    notice(f"{manifest}: {sizes_text}, {num_copies} speed copies; {speakers_and_labels(originals, corpus['label_columns'])}")
+    notice(f"{manifest}: {size_lines(originals, corpus['label_columns'], len(accepted_rows) - len(originals))}")
     if rejected_rows:
         reasons = Counter(row["reason"] for row in rejected_rows).most_common()
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons)

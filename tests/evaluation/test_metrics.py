@@ -9,6 +9,7 @@ from s3prl.metric import common, slot_filling
 from scipy.interpolate import interp1d
 from scipy.optimize import brentq
 
+from evaluation.intervals import wilson_interval
 from evaluation.metrics import (
     METRICS,
     eer_statistics,
@@ -17,7 +18,6 @@ from evaluation.metrics import (
     slots,
     text,
     values_with_interval,
-    wilson_interval,
 )
 
 CASES = 1000

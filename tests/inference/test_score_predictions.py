@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from evaluation.metrics import wilson_interval
+from evaluation.intervals import wilson_interval
 from inference.schemas import PREDICTIONS_OF_CORPUS
 from inference.score_predictions import score_predictions
 from storage import tables

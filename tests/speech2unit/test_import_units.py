@@ -168,5 +168,5 @@ def test_a_missing_column_is_named(tmp_path, renamed, hint):
 def test_what_was_imported_is_said(tmp_path, capsys):
     run(tmp_path, ROWS)
     out = capsys.readouterr().out
-    assert "m.parquet: 3 train, 1 dev, 2 test; speakers unknown, 2 labels" in out
+    assert "m.parquet: 6 clips, speakers unknown, 2 labels\n  train  3 clips, speakers unknown, 2 labels\n" in out
     assert "dev lacks 1 of 2 labels of label: 'down'" in out

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from evaluation.metrics import wilson_interval
+from evaluation.intervals import wilson_interval
 from storage import tables
 from storage.schemas import TRAINING
 from superb.schemas import DATASET, PREDICTIONS

@@ -9,7 +9,8 @@ import torch
 from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_score, recall_score
 
-from evaluation.metrics import metric_values, wilson_interval
+from evaluation.intervals import wilson_interval
+from evaluation.metrics import metric_values
 from storage import tables
 from storage.schemas import TRAINING
 from storage.weights import save_config, save_tensors

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.metrics import wilson_interval
+from evaluation.intervals import wilson_interval
 from speech2unit.schemas import MEASUREMENTS, PROBE
 from storage import tables
 from storage.files import write_json

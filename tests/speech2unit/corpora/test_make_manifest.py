@@ -201,7 +201,7 @@ def test_the_error_says_what_to_type_for_the_first_file_of_each_reason(tmp_path)
 def test_what_a_manifest_holds_is_said(tmp_path, capsys):
     make(tmp_path, good_files(tmp_path), speeds="0.9")
     assert (
-        f"{tmp_path}/out/manifest.parquet: 4 train, 4 dev, 4 test, 4 speed copies; 3 speakers, 2 labels\n"
+        f"{tmp_path}/out/manifest.parquet: 12 clips, 3 speakers, 2 labels, 1.5 s\n  train  4 clips, 1 speaker, 2 labels, 0.5 s, and 4 speed"
         in capsys.readouterr().out
     )
 
