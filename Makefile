@@ -1,6 +1,6 @@
 # make demo   environment, then speech to results/SCR/acc.json
 # make test   environment, then lint, format, snakemake --lint and the tests
-# make test-fast  about a minute: ruff, and the tests that are not marked slow
+# make test-fast  about a minute: ruff, and the tests that are not marked slow, without those of benchmarks
 # make resume after a crash: what was running goes on; TARGET=results/MINE/acc.json, ARGS="--profile …"
 # make verify every result against its checksum, schema and origin
 # make faults kills, damage, full disks and hostile files by the thousand (hours); make test has a small part of it
@@ -35,12 +35,16 @@ verify: $(VENV)/installed
 faults: $(VENV)/installed
 	$(BIN)/python -m benchmarks.faults
 
+# The tests start hundreds of Python processes: let them keep compiled modules, whatever the environment says.
+test test-fast: export PYTHONDONTWRITEBYTECODE =
+PYTEST := $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
+
 test: lint
-	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
+	$(PYTEST)
 
 test-fast: $(VENV)/installed
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -m "not slow"
+	$(PYTEST) -m "not slow" --ignore=tests/benchmarks
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

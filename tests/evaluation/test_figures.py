@@ -28,6 +28,7 @@ def test_each_split_has_its_own_colour():
     assert set(SPLIT_COLOURS) == set(SPLITS) and len(set(SPLIT_COLOURS.values())) == len(SPLITS)
 
 
+@pytest.mark.slow
 def test_svg_is_well_formed_and_reproducible(tmp_path):
     paths = [tmp_path / f"{number}.svg" for number in range(2)]
     for path in paths:

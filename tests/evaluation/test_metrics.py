@@ -20,7 +20,7 @@ from evaluation.metrics import (
     values_with_interval,
 )
 
-CASES = 1000
+CASES = 300
 SLOTS = ("genre", "year", "artist")
 
 

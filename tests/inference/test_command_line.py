@@ -207,6 +207,7 @@ def test_items_are_made_one_by_one(tmp_path):
     assert next(unit_items([str(tmp_path / "list.txt")])).content.reason == "not_units"
 
 
+@pytest.mark.slow
 def test_a_reader_that_ends_early_is_no_error(folder):
     """As `python -m inference label … | head -1`."""
     script = (
@@ -223,6 +224,7 @@ def test_a_reader_that_ends_early_is_no_error(folder):
     run.stderr.close()
 
 
+@pytest.mark.slow
 def test_answers_appear_while_later_recordings_are_read(folder):
     script = (
         "import sys; from inference import recognizer; from tests.inference.fakes import FakeRecognizer;"
@@ -243,6 +245,7 @@ def test_answers_appear_while_later_recordings_are_read(folder):
 BLOCKED = ("pandas", "pyarrow", "sklearn", "snakemake", "fairseq", "joblib", "scipy", "matplotlib", "tqdm")
 
 
+@pytest.mark.slow
 def test_label_imports_few_libraries(folder):
     """Everything that `label` imports, up to a bundle that does not exist."""
     script = (

@@ -62,6 +62,7 @@ def test_rows_have_answers_or_reasons(tmp_path, corpus, recognizer):
     assert 0 < rows[1]["probability"] < 1 and rows[1]["seconds"] == pytest.approx(0.1) and rows[1]["reason"] is None
 
 
+@pytest.mark.slow
 def test_any_number_of_shards_gives_the_same_rows(tmp_path, corpus, recognizer):
     whole = labelled(tmp_path / "whole.parquet", corpus)
     for num_shards in (2, 3, 7):

@@ -116,6 +116,7 @@ def test_an_unexpected_error_gives_a_sentence_and_the_next_one_an_answer(labelli
     assert labelling.recognize(path, ["A"]).label == "5"
 
 
+@pytest.mark.slow
 def test_ten_clients_at_once_get_their_own_answers(labelling, tmp_path):
     paths = [write(tmp_path / f"{i}.wav", i / 10) for i in range(1, 11)]
     barrier = threading.Barrier(10)

@@ -129,6 +129,7 @@ def test_a_table_that_cannot_be_read_is_left_as_it_is(tmp_path, content, problem
     assert (tmp_path / "metadata.csv").read_text() == content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", [ThreadPoolExecutor, ProcessPoolExecutor])
 def test_ten_clients_at_once_lose_no_row(tmp_path, executor):
     with executor(10) as pool:

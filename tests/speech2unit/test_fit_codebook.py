@@ -45,6 +45,7 @@ def codebook(tmp_path):
     return fitted(tmp_path, write_shards(tmp_path / "single", rows(), 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_shards", [2, 5])
 def test_shards_and_the_order_of_rows_do_not_matter(tmp_path, codebook, num_shards):
     (tmp_path / "other").mkdir()

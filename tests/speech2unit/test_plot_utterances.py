@@ -45,6 +45,7 @@ def test_boxes_are_runs_in_seconds_and_numbered():
     assert colours[0] == colours[2] != colours[1]
 
 
+@pytest.mark.slow
 def test_all_three_show_the_same_time():
     assert {axes.get_xlim() for axes in panels()} == {(0, 1)}
     assert {axes.get_xlim() for axes in panels(0.5)} == {(0, 0.5)}

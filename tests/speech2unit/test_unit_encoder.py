@@ -165,6 +165,7 @@ def test_a_damaged_codebook_is_refused(results):
         path.write_bytes(whole)
 
 
+@pytest.mark.slow
 def test_importing_the_package_does_not_import_torch():
     code = "import sys, speech2unit, speech2unit.schemas; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, env=dict(PYTHONPATH=str(Path(__file__).parents[2])))

@@ -30,6 +30,7 @@ def test_values_as_computed_by_hand():
     assert pnmi(counts) == pytest.approx((entropy - conditional_entropy) / entropy)
 
 
+@pytest.mark.slow
 @given(COUNTS)
 def test_pnmi_is_homogeneity_and_purities_are_fractions(counts):
     assume((counts.sum(0) > 0).sum() >= 2)

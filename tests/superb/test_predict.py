@@ -35,6 +35,7 @@ def test_predictions_are_those_of_the_model_of_each_seed(tune, task, tones, melh
     assert {row["utterance_id"]: row["predicted_labels"] for row in predictions if row["seed"] == 2} == expected
 
 
+@pytest.mark.slow
 def test_a_tuned_encoder_predicts_the_right_labels(tune, task, tmp_path):
     made = tune(tuning=dict(method="full"), seeds=[3], num_updates=40)
     predict(**task | dict(tuning=dict(method="full"), seeds=[3]), **LM, tuned=made["tuned"], predictions=tmp_path / "p.parquet")

@@ -146,6 +146,7 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
     assert [learning_rate_factor(update, 100, 10, "constant") for update in (0, 10, 55, 100)] == [0.1, 1.0, 1.0, 1.0]
 
 
+@pytest.mark.slow
 def test_two_processes_do_the_same_as_one_with_all_their_rows():
     one, two = Line(), Line()
     generators = [batches(0), batches(1)]

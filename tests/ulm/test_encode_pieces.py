@@ -25,6 +25,7 @@ def pieces(model):
     return Pieces(model, piece_rows(model, 12))
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(st.lists(st.integers(0, 11), max_size=60))
 def test_encoding_is_lossless_for_any_units(pieces, units):

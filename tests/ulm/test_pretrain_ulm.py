@@ -51,6 +51,7 @@ def test_a_source_can_be_read_under_the_prompt_of_its_task(lm):
     assert num_targets == 7 and math.isclose(float(loss), units + 2.0 * num_targets * answered, rel_tol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_files_of_the_stage_can_be_loaded(pretrained):
     lm = load(pretrained / "model.safetensors", pretrained / "config.json")
     assert read_json(pretrained / "config.json")["num_parameters"] == num_parameters(lm)

@@ -62,6 +62,7 @@ def test_every_dev_and_test_row_of_every_seed_in_any_batch_size(task, samples):
     assert (first.score <= 1e-6).all()
 
 
+@pytest.mark.slow
 def test_free_output_has_labels_only_if_it_is_an_answer(samples):
     labels_of = {"3": ["up"], "11": ["down"], "7": ["left"]}  # units of the labels in conftest.py
     for units, labels in zip(samples[0].free_units, samples[0].free_labels):

@@ -57,6 +57,7 @@ def test_only_the_prompt_changes(lm, scope):
     assert changed == {"prompt.keys", "prompt.values", "prompt.separator"}
 
 
+@pytest.mark.slow
 def test_tuning_learns(lm):
     tuned = TunedLM(lm, DeepPrompt(lm.config, 4), "target", 0.0)
     start = tuned.measures([BATCH])

@@ -26,6 +26,7 @@ def tasks(draw):
     return Counter(labels), Counter(units), num_units
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @given(tasks(), st.integers(0, 2**31))
 def test_no_two_labels_have_the_same_units(method, task, seed):

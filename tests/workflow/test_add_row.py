@@ -168,6 +168,7 @@ def test_rows_are_shown_with_aligned_columns(tables):
         show_rows.show_rows("tasks", ["SRC"], configs)
 
 
+@pytest.mark.slow
 def test_the_command_starts_without_pytorch():
     code = "import sys; from workflow.scripts import add_row, show_rows; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -69,6 +69,7 @@ def test_a_module_imports_only_from_packages_below_it(file):
     assert set(imported_packages(file)) - {package} <= ALLOWED[package]
 
 
+@pytest.mark.slow
 def test_one_module_imports_fairseq():
     importers = [file for file in FILES if any(name.split(".")[0] == "fairseq" for name in imported_names(file))]
     assert [file.relative_to(ROOT).as_posix() for file in importers] == ["ulm/binarize.py"]

@@ -115,7 +115,7 @@ def test_what_cannot_be_made_says_why(labelled, target, message):
 def test_superb_tasks_label_corpora_too(labelled):
     jobs = labelled.planned("--", "results/superb/KS_weighted_sum/predictions/commands.json")
     assert jobs["superb_bundle"] == jobs["collect_predictions"] == jobs["score_predictions"] == 1
-    assert jobs["label_files"] == 4
+    assert jobs["label_files"] == 2
 
 
 def test_a_new_bundle_labels_again_and_a_comment_does_not(labelled):
@@ -123,4 +123,4 @@ def test_a_new_bundle_labels_again_and_a_comment_does_not(labelled):
     labelled.edit("inference/labelling.py", '"""Label many', '# A comment.\n"""Label many')
     assert labelled.planned("--", SCORES) == {}
     jobs = labelled.planned("--forcerun", "bundle", "--", SCORES)
-    assert jobs == dict(bundle=1, label_files=4, collect_predictions=1, score_predictions=1)
+    assert jobs == dict(bundle=1, label_files=2, collect_predictions=1, score_predictions=1)

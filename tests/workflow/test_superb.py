@@ -46,7 +46,7 @@ def test_a_report_says_what_was_trained_on_what(superb):
         and prompted["settings"]["optimization"]["learning_rate"] == 0.002
     )
     usage = json.loads((superb / "results/superb/KS_weighted_sum/score.json").read_text())["usage"]
-    assert usage["superb.extract_hidden_states"]["jobs"] == 4 and usage["superb.tune_encoder"]["jobs"] == 1
+    assert usage["superb.extract_hidden_states"]["jobs"] == 2 and usage["superb.tune_encoder"]["jobs"] == 1
 
 
 def test_the_table_of_results_has_a_row_a_task_and_seed(superb):
@@ -61,7 +61,7 @@ def test_tables_open_and_match_their_schemas(superb, open_every_table):
     found = {path.relative_to(superb / "results") for path in open_every_table(superb / "results")}
     stems = {path.stem for path in found if path.parts[0] == "superb"}
     assert stems == {"dataset", "classes", "training", "predictions", "summary"}
-    assert len([path for path in found if path.parts[0] == "hidden_states"]) == 4
+    assert len([path for path in found if path.parts[0] == "hidden_states"]) == 2
 
 
 def test_a_bundle_answers_as_predictions_parquet_says(superb):

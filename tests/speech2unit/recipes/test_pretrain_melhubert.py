@@ -117,6 +117,7 @@ def test_a_killed_run_resumes_to_the_same_tensors_and_curve(pretrain, trained, t
     assert_same_encoder(trained, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_stage_writes_an_encoder_with_the_given_front_end(trained):
     encoder = encoders.load(trained)
     assert (encoder.dim, encoder.num_layers) == (16, 1)
@@ -125,6 +126,7 @@ def test_the_stage_writes_an_encoder_with_the_given_front_end(trained):
     assert np.isfinite(encoder.features([make_waveform(4_000)], 1)[0]).all()
 
 
+@pytest.mark.slow
 def test_frames_of_10_ms_with_targets_of_20_ms(pretrain, tmp_path):
     pretrain(
         tmp_path,
@@ -137,6 +139,7 @@ def test_frames_of_10_ms_with_targets_of_20_ms(pretrain, tmp_path):
     assert encoder.features([make_waveform(4_000)], 1)[0].shape == (23, 16)
 
 
+@pytest.mark.slow
 def test_a_second_stage_has_the_front_end_of_the_first(pretrain, trained, tmp_path):
     pretrain(tmp_path, first_stage=trained)
     front_end = encoders.load(tmp_path).front_end
@@ -144,11 +147,13 @@ def test_a_second_stage_has_the_front_end_of_the_first(pretrain, trained, tmp_pa
     assert not front_end.subtract_loudness
 
 
+@pytest.mark.slow
 def test_short_utterances_are_left_out(pretrain, tmp_path):
     min_frames = FRONT_END.num_frames(NUM_SAMPLES[9])
     with pytest.raises(ValueError, match="expected at least one of each, got 0 of 1 for the dev loss"):
         pretrain(tmp_path, data=dict(min_frames=min_frames))
 
 
+@pytest.mark.slow
 def test_no_argument_has_a_default():
     assert all(p.default is p.empty for p in inspect.signature(pretrain_melhubert).parameters.values())

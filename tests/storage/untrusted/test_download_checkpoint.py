@@ -85,6 +85,7 @@ def is_complete(file):
     return file.read_bytes() == DATA and [path.name for path in file.parent.iterdir()] == [file.name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "faults, num_requests",
     [
@@ -132,6 +133,7 @@ def test_a_download_that_was_complete_before_a_crash_is_not_repeated(server, fil
     assert is_complete(file) and len(server.ranges) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault, sha256, got",
     [
@@ -202,6 +204,7 @@ def test_pauses_grow(server, file, monkeypatch):
     assert pauses == [10, 20, 40]
 
 
+@pytest.mark.slow
 def test_two_processes_cannot_download_the_same_file(server, file):
     server.faults = ["slow"]
     first = multiprocessing.get_context("fork").Process(target=fetch, args=(file, server.address))

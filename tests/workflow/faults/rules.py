@@ -27,7 +27,7 @@ OF_A_TASK = {
         "results/corpora/commands/strings/metadata.csv",
     ],
     "speech2unit.recipes.fit_log_mel": [f"{E}/log_mel/{name}" for name in ("model.safetensors", "config.json")],
-    "speech2unit.extract_features": ["results/features/melhubert/layer1/commands/2-of-4.parquet"],
+    "speech2unit.extract_features": ["results/features/melhubert/layer1/commands/2-of-2.parquet"],
     "speech2unit.fit_codebook": [f"{U}/{name}" for name in ("centroids.parquet", "projection.parquet", "config.json")],
     "speech2unit.assign_units": [f"{U}/commands/units.parquet"],
     "speech2unit.reduce_units": [f"{U}/commands/reduced_units.parquet"],
@@ -93,7 +93,7 @@ OTHERS = {
     "ulm.encode_pieces": ["results/ulm/pieces/commands/reduced_units.parquet"],
     "ulm.cluster_verbalizer": ["results/SCR_pieces/verbalizer.parquet"],
     "superb.create_superb_dataset": [f"{S}/KS_half_deep_prompt10/{name}.parquet" for name in ("dataset", "classes")],
-    "superb.extract_hidden_states": ["results/hidden_states/melhubert/commands/2-of-4.parquet"],
+    "superb.extract_hidden_states": ["results/hidden_states/melhubert/commands/2-of-2.parquet"],
     "superb.tune_encoder": [
         f"{S}/KS_half_deep_prompt10/{name}" for name in ("tuned.safetensors", "training.parquet", "sizes.json")
     ],
@@ -107,7 +107,7 @@ OTHERS = {
     "speech2unit.list_units": ["results/corpora/imported/files.parquet"],
     "inference.bundle": [f"{T}/bundle"],
     "inference.superb_bundle": [f"{S}/KS_half_deep_prompt10/bundle"],
-    "inference.label_files": [f"{T}/predictions/commands/2-of-4.parquet"],
+    "inference.label_files": [f"{T}/predictions/commands/2-of-2.parquet"],
     "inference.collect_predictions": [f"{T}/predictions/commands.parquet"],
     "inference.score_predictions": [f"{T}/predictions/commands.json"],
 }

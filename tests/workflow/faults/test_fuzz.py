@@ -87,6 +87,7 @@ def checkpoints():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["new.pt", "old.pt", "a.safetensors", "km.bin"])
 def test_checkpoints_are_tensors_or_refused(tmp_path_factory, name, monkeypatch):
     good, path = checkpoints()[name], tmp_path_factory.mktemp("checkpoint") / name

@@ -47,6 +47,7 @@ def video(path, *options):
     return path
 
 
+@pytest.mark.slow
 @needs_ffmpeg
 @pytest.mark.parametrize("codec", FORMATS_OF_LIBAV)
 def test_without_pyav_the_error_says_what_to_type(tmp_path, monkeypatch, codec):

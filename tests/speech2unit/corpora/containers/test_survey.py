@@ -162,6 +162,7 @@ def test_all_audio_is_read_or_the_file_is_refused(tmp_path_factory, record_prope
     record_property("detected", len(results))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["mp3_vbr_bare", "mp3_cbr_bare", "mp3_44k", "mp3_stereo", "mp3", "mp2"])
 def test_what_is_read_of_mpeg_audio_is_what_ffmpeg_reads(tmp_path, codec):
     path = tmp_path / "a"
@@ -171,6 +172,7 @@ def test_what_is_read_of_mpeg_audio_is_what_ffmpeg_reads(tmp_path, codec):
     assert len(samples) == len(expected) and np.abs(samples - expected).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_joined_files_are_their_parts(tmp_path):
     for codec in JOINABLE:
         parts = []
@@ -184,6 +186,7 @@ def test_joined_files_are_their_parts(tmp_path):
             assert np.array_equal(whole, np.concatenate(parts)), codec
 
 
+@pytest.mark.slow
 def test_parts_that_differ_in_their_rate_are_refused_and_the_line_repairs_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for first, second in (("mp3_vbr_bare", "mp3_44k"), ("mp3", "mp3_stereo")):
@@ -208,6 +211,7 @@ def test_the_line_for_a_wav_whose_header_ends_too_early_repairs_it(tmp_path, mon
     assert len(decode("a_repaired.wav")[0]) == RATE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", CODECS_OF_LIBSNDFILE)
 @pytest.mark.parametrize("end", ["zeros", "tag", "ape"])
 def test_tags_and_zeros_after_the_audio_do_no_harm(tmp_path, codec, end):
@@ -233,6 +237,7 @@ def test_tags_and_containers_do_not_change_the_hash_of_compressed_audio(tmp_path
         assert len(hashes) == 1, codec
 
 
+@pytest.mark.slow
 def test_whole_files_with_odd_headers_are_read(tmp_path):
     """Headers as programs write them that cannot go back to the start, or that are wrong where it does not matter."""
     samples = (speech(1.0) * 32767).astype("<i2").tobytes()
