@@ -27,6 +27,10 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/verify.smk"
 
 
+onerror:
+    repeat_at_exit(log)
+
+
 rule all:
     default_target: True
     input:

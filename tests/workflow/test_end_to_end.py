@@ -195,6 +195,7 @@ def test_bad_audio_stops_the_run_with_a_table_of_reasons(project, bad):
     assert status != 0
     assert "most of a corpus must be usable; expected at most 1.00% of the files rejected, got 4 of 24 (16.67%)" in output
     assert all(f"{reason:12}       1  {path}" in output for path, reason in bad.items())
+    assert output.endswith("(log: logs/make_manifest/bad.log)\n")  # below Snakemake's own lines
     assert not list((project / "results/corpora").glob("bad/*"))
 
 

@@ -8,6 +8,7 @@ min_version("9.0")
 ROOT = Path(workflow.current_basedir).parents[1]
 sys.path.insert(0, str(ROOT))
 
+from workflow.scripts.closing_errors import repeat_at_exit
 from workflow.scripts.config_files import check_config
 from workflow.scripts.lookups.corpora import corpus_source
 from workflow.scripts.result_paths import unknown_name, unknown_paths, wildcard_pattern

@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(snakemake.scriptdir).parents[1]))  # noqa: F821
 
 from storage import files, provenance  # noqa: E402
 from training.checkpointing import keep_checkpoints  # noqa: E402
+from workflow.scripts.closing_errors import ERROR_MARK  # noqa: E402
 
 
 def wait_for_orphan():
@@ -92,6 +93,6 @@ try:
     else:
         run()
 except ValueError as error:  # a message for the user, who sees Snakemake's output and not this log
-    print(error)
+    print(f"{ERROR_MARK}{params.stage}: {error}")
     print(f"{params.stage}: {error}", file=sys.__stderr__)
     sys.exit(1)
