@@ -32,8 +32,13 @@ def sizes(rows, label_columns):
         rows: manifest rows as recorded.
         label_columns: the cell of config/corpora.tsv.
     """
+    return [_size("", rows, label_columns), *(_size(split, part, label_columns) for split, part in rows_by_split(rows).items())]
+
+
+def rows_by_split(rows):
+    """Return split → its rows, in the order of `SPLITS`, without splits that have none."""
     by_split = {split: [row for row in rows if row["split"] == split] for split in SPLITS}
-    return [_size("", rows, label_columns)] + [_size(split, part, label_columns) for split, part in by_split.items() if part]
+    return {split: part for split, part in by_split.items() if part}
 
 
 def _size(split, rows, label_columns):
@@ -119,6 +124,7 @@ def remarks(listed, rows, label_columns, hint=""):
     """
     for group in look_alikes({row["speaker"] for row in rows} - {None}):
         yield f"the speakers {_quoted(group)} look alike, and count as {len(group)}"
+    labels_of_split = {split: labels_by_column(part, label_columns) for split, part in rows_by_split(rows).items()}
     for name, labels in labels_by_column(rows, label_columns).items():
         for group in look_alikes(labels):
             yield f"the labels {_quoted(group)} of {name} look alike, and count as {len(group)}"
@@ -126,7 +132,7 @@ def remarks(listed, rows, label_columns, hint=""):
         if unusable:
             yield f"{len(unusable)} labels of {name} have no usable recording: {_quoted(unusable)}"
         for split in SPLITS[1:]:
-            in_split = labels_by_column([row for row in rows if row["split"] == split], label_columns).get(name, {})
+            in_split = labels_of_split.get(split, {}).get(name)
             if in_split and (lacking := labels.keys() - in_split):
                 yield f"{split} lacks {len(lacking)} of {len(labels)} labels of {name}: {_quoted(lacking)}"
     yield from _own_speakers(rows, hint)
@@ -153,8 +159,8 @@ def _small_test(rows):
     if len(test) < FEW_CLIPS:
         low, high = wilson_interval(len(test) / 2, len(test))
         yield (
-            f"test has only {counted(len(test), 'clip')}: an accuracy of 50 % will have the 95 % interval {100 * low:.0f} to "
-            f"{100 * high:.0f} %, so that smaller differences mean nothing"
+            f"test has only {counted(len(test), 'clip')}: an accuracy of 50 % would have the 95 % interval {100 * low:.0f} to "
+            f"{100 * high:.0f} %, and differences within it mean nothing"
         )
     speakers = {row["speaker"] for row in test}
     if len(speakers) == 1 and speakers != {None}:
@@ -166,11 +172,11 @@ def _equal_audio(rows):
     repeated = equal_recordings(rows)
     if repeated:
         names = " = ".join(ascii(row["utterance_id"]) for row in repeated[0][:MAX_SHOWN])
-        yield f"{len(repeated)} recordings occur more than once, such as {names}"
+        yield f"{counted(len(repeated), 'recording occurs', 'recordings occur')} more than once, such as {names}"
     contradicting = [group for group in repeated if is_contradicting(group)]
     if contradicting:
         shown = " and ".join(f"{row['utterance_id']!a} ({' '.join(row['labels'])})" for row in contradicting[0][:MAX_SHOWN])
-        yield f"{len(contradicting)} recordings occur with contradicting labels, such as {shown}"
+        yield f"{counted(len(contradicting), 'recording occurs', 'recordings occur')} with contradicting labels, such as {shown}"
 
 
 def equal_recordings(rows):

@@ -1,7 +1,7 @@
 # Figures and the table of results; `snakemake --report report.html` collects those that exist.
 
 
-from workflow.scripts.lookups.corpora import root_settings
+from workflow.scripts.lookups.corpora import listing_settings, root_settings
 from workflow.scripts.lookups.figures import report_files, unit_statistics
 from workflow.scripts.lookups.registries import codebook_modules
 from workflow.scripts.lookups.tasks import class_settings
@@ -15,6 +15,7 @@ localrules:
     plot_unit_usage,
     plot_training,
     plot_confusion,
+    render_corpus,
     render_summary,
     render_units,
 
@@ -75,6 +76,34 @@ rule plot_durations:
         mem_mb=memory(1000),
     params:
         **stage("speech2unit.corpora.plot_durations"),
+    script:
+        "../scripts/stage.py"
+
+
+rule render_corpus:
+    input:
+        manifest="results/corpora/{corpus}/manifest.parquet",
+        rejected="results/corpora/{corpus}/rejected.parquet",
+    output:
+        page=report(
+            "results/corpora/{corpus}/page.html",
+            caption="../report/corpus.rst",
+            category="Corpora",
+            subcategory="{corpus}",
+            labels={"figure": "Recordings"},
+        ),
+    log:
+        "logs/render_corpus/{corpus}.log",
+    wildcard_constraints:
+        corpus=AUDIO_CORPORA,
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(1000),
+    params:
+        **stage("speech2unit.corpora.render_corpus"),
+        **config["render_corpus"],
+        wildcard_settings=from_rows(listing_settings),
     script:
         "../scripts/stage.py"
 

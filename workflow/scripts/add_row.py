@@ -27,7 +27,7 @@ INDENT = "    "
 NEXT_STEPS = dict(  # table → commands that use a new row
     checkpoints=[f"{COMMAND} encoders encoder=NAME architecture=… checkpoint={{name}}"],
     corpora=[
-        "snakemake --cores 2 results/corpora/{name}/manifest.parquet{configfile}",
+        "snakemake --cores 2 results/corpora/{name}/page.html{configfile}",
         f"{COMMAND} tasks task=NAME corpus={{name}} labels=… ulm=…",
     ],
     encoders=[f"{COMMAND} codebooks codebook=NAME encoder={{name}} layer=… num_clusters=… corpora=…"],

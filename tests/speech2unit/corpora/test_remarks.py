@@ -12,7 +12,7 @@ ROWS = [
 ]
 
 
-FEW = "test has only 2 clips: an accuracy of 50 % will have the 95 % interval 9 to 91 %, so that smaller differences mean nothing"
+FEW = "test has only 2 clips: an accuracy of 50 % would have the 95 % interval 9 to 91 %, and differences within it mean nothing"
 ALONE = "test has a single speaker, 'stest': its score says nothing about other people"
 
 
@@ -96,5 +96,5 @@ def test_equal_audio_and_contradicting_labels():
     rows = [*ROWS, ROWS[0] | dict(utterance_id="copy"), ROWS[1] | dict(utterance_id="other", labels=["a"])]
     assert said(rows) == [
         "2 recordings occur more than once, such as 'traina' = 'copy'",
-        "1 recordings occur with contradicting labels, such as 'trainb' (b) and 'other' (a)",
+        "1 recording occurs with contradicting labels, such as 'trainb' (b) and 'other' (a)",
     ]

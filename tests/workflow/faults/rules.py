@@ -83,6 +83,7 @@ OTHERS = {
     ],
     "speech2unit.measure_units": [f"{U}/commands/statistics.parquet"],
     "speech2unit.render_units": ["results/units.html"],
+    "speech2unit.corpora.render_corpus": ["results/corpora/commands/page.html"],
     "speech2unit.corpora.plot_durations": ["results/corpora/commands/plots/durations.svg"],
     "speech2unit.plot_unit_lengths": [f"{U}/commands/plots/unit_lengths.svg"],
     "speech2unit.plot_utterances": [f"{U}/commands/plots/utterances.svg"],
