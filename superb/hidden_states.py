@@ -1,7 +1,8 @@
 """Compute the hidden states of an encoder, with or without the modules that a way of tuning adds to it.
 
-State 0 is the input of the first block, and state i is the output of block i, as in s3prl's upstreams. There is one difference:
-for encoders with layer norms before attention, s3prl normalizes the last state once more.
+State 0 is the input of the first block, and state i is the output of block i, as in s3prl's upstreams. There are three
+differences: for encoders with layer norms before attention, s3prl normalizes the last state once more; the upstream of MelHuBERT's
+authors has the projected frames as state 0; and that of DistilALHuBERT's authors has no state 0.
 """
 
 import torch

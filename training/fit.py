@@ -182,6 +182,8 @@ def fit(
     evaluate_every,
     seed,
     decay="cosine",
+    epsilon=1e-8,
+    weight_decay_on_biases=True,
 ):
     """Train a model with AdamW and keep the parameters with the lowest dev loss.
 
@@ -209,6 +211,8 @@ def fit(
         evaluate_every: number of updates between two evaluations; there is also one at the end.
         seed: seed of all random numbers in the loss.
         decay: what the learning rate does after the warm-up, see `DECAYS`.
+        epsilon: number that AdamW adds to the denominator of its steps.
+        weight_decay_on_biases: whether parameters with `bias` in their names have weight decay too.
 
     Returns:
         The learning curve, rows of `storage.schemas.TRAINING`.
@@ -222,7 +226,8 @@ def fit(
 
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     device = trained[0].device
-    optimizer = torch.optim.AdamW(_groups(model, learning_rate, weight_decay, rate_factors), betas=betas, fused=True)
+    groups = _groups(model, learning_rate, weight_decay, weight_decay_on_biases, rate_factors)
+    optimizer = torch.optim.AdamW(groups, betas=betas, eps=epsilon, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_factor)
     run = Run(model, optimizer, schedule, seed, next_slot(seed))
     run.resume()
@@ -312,15 +317,18 @@ def _compute_gradients(trained, loss, iterators, workers, seed):
     return sums
 
 
-def _groups(model, learning_rate, weight_decay, rate_factors):
-    """Return the optimizer's parameter groups: one for each factor, and one for all other parameters."""
+def _groups(model, learning_rate, weight_decay, weight_decay_on_biases, rate_factors):
+    """Return the optimizer's parameter groups: one for each factor, one for all other parameters, and one without decay."""
     groups = {prefix: dict(params=[], lr=learning_rate * factor, weight_decay=0.0) for prefix, factor in rate_factors.items()}
     groups[""] = dict(params=[], lr=learning_rate, weight_decay=weight_decay)
+    biases = dict(params=[], lr=learning_rate, weight_decay=0.0)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             prefix = next(prefix for prefix in groups if name.startswith(prefix))
-            groups[prefix]["params"].append(parameter)
-    return [group for group in groups.values() if group["params"]]
+            is_without_decay = not prefix and "bias" in name and not weight_decay_on_biases
+            group = biases if is_without_decay else groups[prefix]
+            group["params"].append(parameter)
+    return [group for group in [*groups.values(), biases] if group["params"]]
 
 
 def _finite(value, update):

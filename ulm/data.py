@@ -11,13 +11,14 @@ def pad_rows(rows, device="cpu"):
     return torch.nn.utils.rnn.pad_sequence([torch.as_tensor(row) for row in rows], True, PAD).to(device)
 
 
-def length_batches(lengths, max_tokens, rng=None):
+def length_batches(lengths, max_tokens, rng=None, max_rows=None):
     """Group rows of similar length into batches.
 
     Args:
         lengths: number of tokens of each row.
         max_tokens: maximum number of tokens per batch, padding included. A longer row is a batch of its own.
         rng: `numpy.random.Generator` that shuffles the batches, and rows of equal length; None: the order is fixed.
+        max_rows: maximum number of rows per batch; None: no maximum.
 
     Returns:
         A list of arrays with the positions of the rows of each batch.
@@ -28,24 +29,25 @@ def length_batches(lengths, max_tokens, rng=None):
     batches = []
     start = 0
     for end in range(1, len(order) + 1):
-        if end == len(order) or lengths[order[end]] * (end + 1 - start) > max_tokens:
+        num_rows = end - start
+        if end == len(order) or lengths[order[end]] * (num_rows + 1) > max_tokens or num_rows == max_rows:
             batches.append(order[start:end])
             start = end
     return [batches[i] for i in rng.permutation(len(batches))] if rng else batches
 
 
-def endless_batches(lengths, max_tokens, rng, classes=None):
+def endless_batches(lengths, max_tokens, rng, classes=None, max_rows=None):
     """Yield the batches of `length_batches` without end, in another order in each epoch.
 
     Args:
-        lengths, max_tokens, rng: as for `length_batches`.
+        lengths, max_tokens, rng, max_rows: as for `length_batches`.
         classes: class of each row, or None. If classes are given, each epoch draws all classes equally often; it has about as
             many rows as otherwise.
     """
     lengths = np.asarray(lengths)
     while True:
         chosen = np.arange(len(lengths)) if classes is None else balanced_positions(classes, rng)
-        for batch in length_batches(lengths[chosen], max_tokens, rng):
+        for batch in length_batches(lengths[chosen], max_tokens, rng, max_rows):
             yield chosen[batch]
 
 

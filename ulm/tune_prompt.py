@@ -30,15 +30,18 @@ def initial_prompt(config, task_prompts, *, kind, length, dropout, initializatio
         kind: `deep` for a `DeepPrompt`, `input` for an `InputPrompt`.
         length: number of vectors (per layer in a deep prompt).
         dropout: dropout probability of a deep prompt. An `InputPrompt` has no dropout.
-        initialization: how the vectors start. `normal`: at random, as the classes draw them. `pseudo_separator`: the same, but
-            the separator is the mean of the pseudo-tasks' separators. `pseudo_task`: moreover, the keys and values of a deep
-            prompt come from random pseudo-tasks.
+        initialization: how the vectors start. `normal`: at random, as the classes draw them. `standard_normal`: the same, but the
+            separator is from N(0, 1) too, as in SpeechPrompt. `pseudo_separator`: as `normal`, but the separator is the mean of
+            the pseudo-tasks' separators. `pseudo_task`: moreover, the keys and values of a deep prompt come from random
+            pseudo-tasks.
 
     Raises:
         ValueError: if `initialization` needs pseudo-tasks and the unit LM has none.
     """
     prompt = DeepPrompt(config, length, dropout) if kind == "deep" else InputPrompt(config, length)
-    if initialization == "normal":
+    if initialization == "standard_normal":
+        prompt.separator.data *= config.dim**0.5
+    if initialization in ("normal", "standard_normal"):
         return prompt
     num_tasks, _, task_length, _ = task_prompts["keys"].shape
     if not num_tasks:
@@ -90,7 +93,7 @@ def tune_prompt(
             length: number of vectors (per layer in a deep prompt); 0: only the vector of `<s>` is trained.
             scope: which tokens attend to the prompt, `all` or `target`, see `read_source`.
             dropout: dropout probability of a deep prompt, from 0 to 1.
-            initialization: `normal`, `pseudo_separator` or `pseudo_task`, see `initial_prompt`.
+            initialization: `normal`, `standard_normal`, `pseudo_separator` or `pseudo_task`, see `initial_prompt`.
             separator_rate_factor: factor of the learning rate for the vector of `<s>`.
         lora_rank: rank of trained updates of every query and value projection; 0: none.
         train_lm: whether all weights of the unit LM are trained too.
@@ -98,6 +101,7 @@ def tune_prompt(
             augmentation: fields of `UnitAugmentation`.
             balanced: whether the rows of all classes are drawn equally often.
             max_tokens: maximum number of tokens per batch, padding included.
+            max_rows: maximum number of rows per training batch; no maximum if the key is missing.
             reuse_batches: with scope `target`, number of times that each batch is used, see `CachedSourceBatches`.
         label_smoothing: part of the target probability that is spread evenly over the vocabulary, from 0 to 1.
         num_updates: number of optimizer updates per seed.
@@ -155,7 +159,8 @@ def tune_prompt(
         cast_frozen(tuned, device)
 
         def batches(number, seed=seed, tuned=tuned):
-            positions = endless_batches(lengths, data["max_tokens"], np.random.default_rng([seed, number]), classes)
+            rng = np.random.default_rng([seed, number])
+            positions = endless_batches(lengths, data["max_tokens"], rng, classes, data.get("max_rows"))
             drawn = SeededBatches(positions, make_batch, [seed, number])
             if prompt["scope"] == "all":
                 return drawn

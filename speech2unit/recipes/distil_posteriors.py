@@ -27,6 +27,7 @@ def distil_posteriors(
     training,
     roots,
     sizes,
+    initialization,
     temperature,
     masked,
     num_updates,
@@ -43,6 +44,7 @@ def distil_posteriors(
             dim: width of the hidden states.
             ffn_dim: width of the feed-forward layers.
             num_heads: attention heads per block; divides `dim`.
+        initialization: how the matrices of the student's blocks start, see `MelHuBERTModel.initialize_blocks`.
         temperature: temperature of both softmaxes.
         masked: whether the same frames are masked for student and teacher, and the loss is over these frames. Otherwise no frame
             is masked, and the loss is over all frames.
@@ -52,7 +54,9 @@ def distil_posteriors(
     """
     torch.manual_seed(seed)
     teacher, settings = load_parent(parent_model, parent_config)
-    student = MelHuBERTModel(replace(teacher.model.config, **sizes), dropout).to(choose_device())
+    student = MelHuBERTModel(replace(teacher.model.config, **sizes), dropout)
+    student.initialize_blocks(initialization)
+    student.to(choose_device())
     rows = list(training_rows(manifests, roots))
     data_settings = {name: value for name, value in data.items() if name != "unmasked_weight"}
     objective = teacher_posteriors(

@@ -33,6 +33,7 @@ def pretrain_melhubert(
     roots,
     num_targets,
     sizes,
+    initialization,
     dropout,
     data,
     num_updates,
@@ -49,6 +50,7 @@ def pretrain_melhubert(
         training: table of `TRAINING` to write, the training curve.
         num_targets: size of each codebook that the pseudo-labels come from.
         sizes: fields of `MelHuBERTConfig` other than `num_targets`.
+        initialization: how the matrices of the blocks start, see `MelHuBERTModel.initialize_blocks`.
         dropout: dropout probability during training, from 0 to 1.
         data: the batches:
             augmentation: fields of `speech2unit.recipes.augment.Augmentation`.
@@ -81,7 +83,9 @@ def pretrain_melhubert(
             rows.append((path, row))
     labels = read_targets(targets, {row["utterance_id"]: shared_front_end.num_frames(row["num_samples"]) for _, row in rows})
     encoder_config = MelHuBERTConfig(**sizes, num_targets=tuple(num_targets))
-    encoder = MelHuBERTModel(encoder_config, dropout).to(choose_device())
+    encoder = MelHuBERTModel(encoder_config, dropout)
+    encoder.initialize_blocks(initialization)
+    encoder.to(choose_device())
     data_settings = {name: value for name, value in data.items() if name != "min_frames"}
     objective = masked_prediction(encoder, shared_front_end, rows, labels, **data_settings, seed=seed)
     curve = objective.train(encoder, num_updates=num_updates, optimization=optimization, seed=seed)

@@ -24,7 +24,7 @@ def head_importance(model, loss, batches):
     """Return how strongly the loss depends on each head.
 
     The score of a head is the sum over all frames of |gradient of the loss · output of the head|. Losses are summed, so that
-    it does not matter which frames share a batch.
+    it does not matter which frames share a batch. (MelHuBERT's authors average the losses of each batch.)
 
     Args:
         model: a model with `blocks`.

@@ -136,6 +136,33 @@ def test_learning_rates_can_differ_by_name():
     assert not torch.equal(model.trained.weight, before["trained.weight"])
 
 
+def parameters_after_an_update_without_gradients(**changed):
+    """Return the trained layer after one update whose gradients are 0, so that only weight decay changes it."""
+    model = Line()
+    settings = dict(num_updates=1, warmup_updates=0, weight_decay=0.5, evaluate_every=1) | changed
+    run(model, loss=lambda x: (0 * model.error(x).sum(), len(x)), **settings)
+    return model.trained
+
+
+def test_weight_decay_may_leave_biases_out():
+    start = Line().trained
+    both = parameters_after_an_update_without_gradients()
+    torch.testing.assert_close(both.weight, start.weight * (1 - 0.05 * 0.5))
+    torch.testing.assert_close(both.bias, start.bias * (1 - 0.05 * 0.5))
+    weights_alone = parameters_after_an_update_without_gradients(weight_decay_on_biases=False)
+    assert torch.equal(weights_alone.weight, both.weight) and torch.equal(weights_alone.bias, start.bias)
+
+
+def test_a_large_epsilon_makes_steps_small():
+    start = Line().trained.weight
+    steps = []
+    for epsilon in (1e-8, 1e8):
+        model = Line()
+        run(model, num_updates=1, warmup_updates=0, evaluate_every=1, epsilon=epsilon)
+        steps.append((model.trained.weight - start).abs().max().item())
+    assert steps[0] == pytest.approx(0.05, rel=1e-3) and 0 <= steps[1] < 1e-6
+
+
 def test_the_learning_rate_warms_up_and_falls_to_zero():
     factors = [learning_rate_factor(update, 100, 10) for update in range(101)]
     assert factors[0] == 0.1 and factors[9] == factors[10] == max(factors) == 1.0

@@ -26,6 +26,21 @@ def test_every_row_is_in_one_batch_and_batches_keep_to_max_tokens(lengths, max_t
         assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= max_tokens
 
 
+@settings(deadline=None)
+@given(LENGTHS, st.integers(1, 200), st.integers(1, 9))
+def test_batches_keep_to_max_rows(lengths, max_tokens, max_rows):
+    batches = length_batches(lengths, max_tokens, np.random.default_rng(0), max_rows)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    assert max(map(len, batches)) <= max_rows
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= max_tokens
+
+
+def test_short_rows_come_max_rows_at_a_time():
+    batches = endless_batches([7] * 100, 10**6, np.random.default_rng(0), max_rows=32)
+    assert sorted(len(batch) for batch in islice(batches, 4)) == [4, 32, 32, 32]
+
+
 def test_without_a_generator_batches_are_fixed_and_sorted_by_length():
     assert [b.tolist() for b in length_batches([3, 1, 2, 1], 4)] == [[1, 3], [2], [0]]
 

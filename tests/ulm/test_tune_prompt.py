@@ -113,6 +113,10 @@ def test_a_prompt_may_start_at_random(lm):
     torch.manual_seed(0)
     prompt = initial_prompt(lm.config, task_prompts, kind="deep", length=200, dropout=0.0, initialization="normal")
     assert prompt.keys.shape == (2, 200, 16) and prompt.values.std().item() == pytest.approx(1, abs=0.05)
+    torch.manual_seed(0)
+    as_published = initial_prompt(lm.config, task_prompts, kind="deep", length=200, dropout=0.0, initialization="standard_normal")
+    assert torch.equal(as_published.keys, prompt.keys)
+    assert torch.equal(as_published.separator, 4 * prompt.separator)  # the square root of the width
     with pytest.raises(
         ValueError, match="expected a unit LM that was pre-trained on pseudo-tasks, got one without; use initialization: normal"
     ):

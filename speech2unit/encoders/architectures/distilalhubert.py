@@ -8,8 +8,8 @@
 
 With HuBERT Base as the teacher, 2 × 6, 3 × 4 and 4 × 3 blocks have the published 23,492,992, 30,580,864 and 37,668,736
 parameters. These include the mask embedding, although nothing is ever masked. There are two deviations. Teachers other than
-HuBERT Base are possible. In models with norms before each part (`pre_norm`), hidden states are the outputs of blocks, while the
-published code normalizes them.
+HuBERT Base are possible. In models with norms before each part (`pre_norm`), the student learns the outputs of the teacher's
+blocks, and `last_hidden_state` is such an output, while the published code normalizes both.
 
 **Source:** DistilALHuBERT.
 """

@@ -79,6 +79,21 @@ class MelHuBERTModel(nn.Module):
         self.layers = nn.ModuleList(Block(config, dropout) for _ in range(config.num_layers))
         self.final_proj = nn.ModuleList(nn.Linear(config.dim, size) for size in config.num_targets)
 
+    def initialize_blocks(self, initialization):
+        """Draw the matrices of all blocks again.
+
+        Args:
+            initialization: `pytorch`: keep what PyTorch's linear layers start from, uniform matrices and biases. `bert`: draw all
+                matrices of the blocks from N(0, 0.02²) and set their biases to 0.
+
+        **Source:** `bert`: arXiv 1810.04805, and fairseq's `init_bert_params`, which MelHuBERT's authors use.
+        """
+        if initialization == "bert":
+            for block in self.blocks:
+                for matrix in block.matrices.values():
+                    nn.init.normal_(matrix.weight, std=0.02)
+                    nn.init.zeros_(matrix.bias)
+
     @property
     def blocks(self):
         """The transformer blocks; `layers` is the name of their tensors."""

@@ -20,7 +20,8 @@ def test_a_student_has_its_own_sizes_and_the_front_end_of_its_teacher(prepare_st
     arguments, load_model, _ = prepare_stage("melhubert")
     del arguments["targets"]
     num_targets = arguments.pop("num_targets")
-    distil_posteriors(**arguments, sizes=SIZES, temperature=1.0, masked=masked, num_updates=3)
+    student = dict(sizes=SIZES, initialization="pytorch", temperature=1.0, masked=masked)
+    distil_posteriors(**arguments, **student, num_updates=3)
     expected = MelHuBERTConfig(**SIZES, conv_kernel=4, conv_groups=2, num_targets=num_targets)
     assert load_model("child").config == expected
     assert torch.equal(load_tensors(arguments["model"])["std"], torch.full((40,), 2.0))

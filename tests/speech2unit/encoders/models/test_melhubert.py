@@ -1,8 +1,11 @@
 """The MelHuBERT model: published size, padding, hidden states, logits."""
 
+from dataclasses import asdict, replace
+
 import pytest
 import torch
 
+from benchmarks.peers.fairseq_melhubert import FairseqMelHuBERT
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from workflow.scripts.config_files import default_config
 
@@ -28,6 +31,29 @@ def test_the_published_sizes_have_the_published_number_of_parameters(section, pr
     with torch.device("meta"):
         model = MelHuBERTModel(MelHuBERTConfig(**sizes))
     assert sum(p.numel() for p in model.parameters()) == 90_231_424
+
+
+def test_blocks_start_as_those_of_the_authors():
+    config = replace(TINY, dim=64, ffn_dim=256, num_targets=(7,))
+    torch.manual_seed(0)
+    model = MelHuBERTModel(config)
+    uniform_heads = [parameter.clone() for parameter in model.final_proj.parameters()]
+    model.initialize_blocks("bert")
+    theirs = FairseqMelHuBERT(asdict(config), 0.0, seed=0).encoder.layers
+    for block, their_block in zip(model.blocks, theirs):
+        for name in ("fc1", "fc2"):
+            assert getattr(block, name).weight.std().item() == pytest.approx(
+                getattr(their_block, name).weight.std().item(), rel=0.05
+            )
+        assert all(not matrix.bias.any() for matrix in block.matrices.values())
+        assert block.q_proj.weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert all(torch.equal(before, after) for before, after in zip(uniform_heads, model.final_proj.parameters()))
+
+
+def test_blocks_may_keep_the_start_of_pytorch(model):
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.initialize_blocks("pytorch")
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
 @pytest.mark.parametrize("padding", [0.0, 100.0])
