@@ -6,7 +6,12 @@ import pyarrow as pa
 from speech2unit import projection as projections
 from speech2unit.quantize import nearest_centroids
 from speech2unit.schemas import CENTROIDS, FEATURES, UNITS
+from speech2unit.unit_quality import perplexity
 from storage import tables
+from storage.errors import notice
+
+LOW_PERPLEXITY = 0.5  # of the perplexity in training; synthetic voices alone give .15 to .5 on real ones, fitting ones .8 to 1
+FRAMES_PER_UNIT = 10  # fewer cannot show how varied units are
 
 
 def load_centroids(path):
@@ -35,7 +40,32 @@ def assign_units(*, features, centroids, projection, units, codebook, context_fr
     for path in features:
         for batch in tables.stream(path, FEATURES):
             parts.append(_units_table(batch, matrix, project, codebook))
-    tables.write(units, pa.concat_tables(parts).sort_by("utterance_id"), UNITS)
+    table = pa.concat_tables(parts).sort_by("utterance_id")
+    tables.write(units, table, UNITS)
+    in_training = tables.read(centroids, CENTROIDS, ["num_frames"])["num_frames"]
+    if not in_training.null_count:  # published codebooks do not say
+        warn_of_unlike_speech(
+            np.bincount(table["units"].combine_chunks().values, minlength=len(matrix)), in_training.to_numpy(), units
+        )
+
+
+def warn_of_unlike_speech(counts, training_counts, place):
+    """Say so if few units take nearly all frames of a corpus, because the encoder has been trained on other speech.
+
+    Args:
+        counts: frames of each unit in the corpus `[K]`.
+        training_counts: frames of each unit when the codebook was fitted `[K]`.
+        place: the table, for the message.
+    """
+    if counts.sum() < FRAMES_PER_UNIT * len(counts):
+        return
+    corpus, training = perplexity(counts), perplexity(training_counts)
+    if corpus < LOW_PERPLEXITY * training:
+        notice(
+            f"{place}: the speech is unlike that of the codebook: its units are as varied as {corpus:.0f} equally frequent ones, "
+            f"where the training speech had {training:.0f}. Expect poor results; fit a codebook on this corpus, on an encoder trained on "
+            "such speech (docs/own_data.md)"
+        )
 
 
 def _units_table(batch, centroids, project, codebook):

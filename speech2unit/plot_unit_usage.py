@@ -4,6 +4,7 @@ import numpy as np
 
 from evaluation.figures import ACCENT, GREY, SPLIT_COLOURS, new_figure, save
 from speech2unit.schemas import REDUCED_UNITS
+from speech2unit.unit_quality import perplexity
 from storage import tables
 
 
@@ -19,12 +20,6 @@ def usage(reduced_units, num_clusters):
         if split == "train":
             counts += np.bincount(units.values.to_numpy(), minlength=num_clusters)
     return counts
-
-
-def perplexity(counts):
-    """Return the perplexity e^H of the distribution with the counts `[K]`: K if all are equally frequent, 1 if one occurs."""
-    probabilities = counts[counts > 0] / counts.sum()
-    return float(np.exp(-(probabilities * np.log(probabilities)).sum()))
 
 
 def draw(counts):

@@ -1,4 +1,4 @@
-"""How well units match labels, from joint counts `[K, L]` of K units and L labels.
+"""How evenly units occur, and how well they match labels, from counts `[K]` and joint counts `[K, L]` of K units and L labels.
 
 **Source:** HuBERT, arXiv 2106.07447, section IV-D.
 """
@@ -11,6 +11,12 @@ def entropy_bits(counts):
     from scipy.stats import entropy
 
     return float(entropy(counts[counts > 0], base=2))
+
+
+def perplexity(counts):
+    """Return the perplexity e^H of the distribution with the counts `[K]`: K if all are equally frequent, 1 if one occurs."""
+    probabilities = counts[counts > 0] / counts.sum()
+    return float(np.exp(-(probabilities * np.log(probabilities)).sum()))
 
 
 def purity(counts):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speech2unit.assign_units import assign_units, load_centroids
+from speech2unit.assign_units import assign_units, load_centroids, warn_of_unlike_speech
 from speech2unit.projection import fit_projection
 from speech2unit.quantize import Projection, nearest_centroids, with_context
 from speech2unit.schemas import CENTROIDS, FEATURES, PROJECTION, UNITS
@@ -69,3 +69,17 @@ def test_the_stage_gives_one_unit_per_frame_of_every_utterance(made):
     for row, utterance_frames in zip(rows_written, frames):
         distances = ((project(utterance_frames)[:, None] - centroids[None]) ** 2).sum(-1)
         assert row["units"] == distances.argmin(1).tolist()
+
+
+@pytest.mark.parametrize("counts, warns", [
+    ([30, 30, 30, 30], False),
+    ([60, 58, 1, 1], False),  # as varied as 2.2 units
+    ([114, 2, 2, 2], True),  # as varied as 1.3
+    ([30, 0, 0, 0], False),  # too few to say
+])  # fmt: skip
+def test_units_that_are_far_less_varied_than_in_training_are_a_warning(capsys, counts, warns):
+    warn_of_unlike_speech(np.array(counts), np.array([25, 25, 25, 25]), "units.parquet")
+    expected = (
+        "units.parquet: the speech is unlike that of the codebook: its units are as varied as 1 equally frequent ones, where"
+    )
+    assert capsys.readouterr().out.startswith(expected) == warns

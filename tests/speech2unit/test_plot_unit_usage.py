@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from speech2unit.plot_unit_usage import draw, perplexity, plot_unit_usage, usage
+from speech2unit.plot_unit_usage import draw, plot_unit_usage, usage
 from speech2unit.schemas import REDUCED_UNITS
 from storage import tables
 
@@ -22,11 +22,6 @@ def reduced_units(tmp_path):
 
 def test_runs_of_the_training_split_are_counted(reduced_units):
     assert usage(tables.read(reduced_units, REDUCED_UNITS), 5).tolist() == [0, 3, 0, 2, 0]
-
-
-def test_perplexity_is_the_number_of_equally_frequent_units():
-    assert perplexity(np.array([4, 4, 0, 4])) == pytest.approx(3)
-    assert perplexity(np.array([0, 9])) == pytest.approx(1)
 
 
 def test_bars_and_marks_of_dead_units():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import homogeneity_score
 from sklearn.metrics.cluster import contingency_matrix
 
-from speech2unit.unit_quality import entropy_bits, pnmi, purity
+from speech2unit.unit_quality import entropy_bits, perplexity, pnmi, purity
 
 COUNTS = st.lists(st.lists(st.integers(0, 30), min_size=3, max_size=3), min_size=2, max_size=6).map(np.array)
 
@@ -37,3 +37,8 @@ def test_pnmi_is_homogeneity_and_purities_are_fractions(counts):
     units, labels = (np.repeat(axis.ravel(), counts.ravel()) for axis in np.indices(counts.shape))
     assert pnmi(counts) == pytest.approx(homogeneity_score(labels, units), abs=1e-9)
     assert 1 / 6 <= purity(counts) <= 1 and 0 < purity(counts.T) <= 1
+
+
+def test_perplexity_is_the_number_of_equally_frequent_units():
+    assert perplexity(np.array([4, 4, 0, 4])) == pytest.approx(3)
+    assert perplexity(np.array([0, 9])) == pytest.approx(1)
