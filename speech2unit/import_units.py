@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from speech2unit.corpora.draw_splits import complete_splits
 from speech2unit.corpora.read_metadata import name_cell, read_metadata
 from speech2unit.corpora.remarks import remarks, size_lines
 from speech2unit.corpora.schemas import MANIFEST
@@ -187,15 +188,21 @@ def import_units(*, source, manifest, reduced_units, codebook, num_clusters):
         num_clusters: size of the codebook.
     """
     rows = read_units(source, num_clusters)
-    check_splits(rows, source[0])
-    manifest_rows = []
-    unit_rows = []
-    for row in rows:
-        key = dict(utterance_id=row["utterance_id"], split=row["split"])
-        manifest_rows.append(key | dict(labels=row["labels"]) | NO_AUDIO)
-        unit_rows.append(key | dict(codebook=codebook, units=row["units"], durations=row["durations"]))
+    manifest_rows = [{name: row[name] for name in ("utterance_id", "split", "labels")} | NO_AUDIO for row in rows]
+    manifest_rows, notes = complete_splits(manifest_rows, "label", source[0], by_clip=False)
+    check_splits(manifest_rows, source[0])
+    unit_rows = [
+        dict(
+            utterance_id=row["utterance_id"],
+            split=manifest_row["split"],
+            codebook=codebook,
+            units=row["units"],
+            durations=row["durations"],
+        )
+        for row, manifest_row in zip(rows, manifest_rows, strict=True)
+    ]
     tables.write(manifest, manifest_rows, MANIFEST)
     tables.write(reduced_units, unit_rows, REDUCED_UNITS)
-    notice(f"{manifest}: {size_lines(manifest_rows, 'label')}")
+    notice(f"{manifest}: {size_lines(manifest_rows, 'label', notes=notes)}")
     for remark in remarks(manifest_rows, manifest_rows, "label"):
         notice(f"{source[0]}: {remark}")

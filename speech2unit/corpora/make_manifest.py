@@ -7,6 +7,7 @@ from typing import NamedTuple
 from joblib import Parallel, delayed
 
 from speech2unit.corpora.audio import BadAudio, check_name, convert, decode, segment_times
+from speech2unit.corpora.draw_splits import complete_splits
 from speech2unit.corpora.read_corpus import check_ids, first_three, read_corpus
 from speech2unit.corpora.remarks import remarks, size_lines, speaker_hint
 from speech2unit.corpora.schemas import MANIFEST, REJECTED
@@ -178,7 +179,7 @@ def make_manifest(
 
     Raises:
         ValueError: if the corpus has another layout than its adapter expects, too many files are unusable, two utterances have
-            the same name, a split is empty, a label of dev or test does not occur in train, or splits overlap without permission.
+            the same name, a split is empty and cannot be drawn, a label of dev or test does not occur in train, or splits overlap without permission.
     """
     rows = read_corpus(corpus)
     place = f"corpus {corpus['corpus']}, {corpus['root']}"
@@ -188,8 +189,9 @@ def make_manifest(
     files = Parallel(n_jobs=num_workers, prefer="threads")(jobs)  # decoders release the interpreter lock
     accepted_rows = sorted((row for file in files for row in file.accepted), key=_utterance_id)
     rejected_rows = sorted((row for file in files for row in file.rejected), key=_utterance_id)
-    originals = [row for row in accepted_rows if row["speed"] == 1]
     check_rejected(rejected_rows, len(rows), max_reject_fraction, place)
+    accepted_rows, notes = complete_splits(accepted_rows, corpus["label_columns"], place, by_clip="speaker" in allow_overlap)
+    originals = [row for row in accepted_rows if row["speed"] == 1]
     for remark in (*_audio_remarks(rows, files), *remarks(rows, originals, corpus["label_columns"], speaker_hint(corpus))):
         notice(f"corpus {corpus['corpus']}: {remark}")
     check_splits(originals, place, corpus["label_columns"])
@@ -197,7 +199,7 @@ def make_manifest(
     check_overlap(originals, "audio_hash", place, allowed="audio" in allow_overlap)
     tables.write(manifest, accepted_rows, MANIFEST)
     tables.write(rejected, rejected_rows, REJECTED)
-    notice(f"{manifest}: {size_lines(originals, corpus['label_columns'], len(accepted_rows) - len(originals))}")
+    notice(f"{manifest}: {size_lines(originals, corpus['label_columns'], len(accepted_rows) - len(originals), notes)}")
     if rejected_rows:
         reasons = Counter(row["reason"] for row in rejected_rows).most_common()
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons)

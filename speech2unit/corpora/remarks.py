@@ -53,12 +53,13 @@ def _size(split, rows, label_columns):
     )
 
 
-def size_lines(rows, label_columns, num_copies=0):
+def size_lines(rows, label_columns, num_copies=0, notes=()):
     """Return what the corpus and its splits hold, as text: a line for the whole and an indented one for each split.
 
     Args:
         rows, label_columns: as for `sizes`.
         num_copies: number of copies at other speeds, which are in train.
+        notes: dict from a split to a note on it.
     """
     whole, *splits = sizes(rows, label_columns)
     table = [[size.split, *_size_parts(size)] for size in splits]
@@ -66,8 +67,9 @@ def size_lines(rows, label_columns, num_copies=0):
     lines = [", ".join(filter(None, _size_parts(whole)))]
     for split, *parts in table:
         texts = [part.rjust(width) for part, width in zip(parts, widths[1:]) if width]
-        copies = f", and {counted(num_copies, 'speed copy', 'speed copies')}" if num_copies and split == "train" else ""
-        lines.append(f"  {split.ljust(widths[0])}  {', '.join(texts)}{copies}")
+        texts += [f"and {counted(num_copies, 'speed copy', 'speed copies')}"] if num_copies and split == "train" else []
+        texts += [notes[split]] if split in notes else []
+        lines.append(f"  {split.ljust(widths[0])}  {', '.join(texts)}")
     return "\n".join(lines)
 
 

@@ -32,7 +32,7 @@ def standard_split(name, place):
 
 def split_by_hash(name):
     """Return the split of a speaker, from a hash of the name alone: 80 % train, 10 % dev, 10 % test."""
-    fraction = _hash_fraction(name)
+    fraction = hash_fraction(name)
     if fraction < TRAIN_BELOW:
         return "train"
     return "dev" if fraction < DEV_BELOW else "test"
@@ -53,7 +53,7 @@ def split_speakers_by_label(speakers_of_label):
     """
     splits = {}
     for speakers in speakers_of_label.values():
-        ordered = sorted(speakers, key=lambda name: (_hash_fraction(name), name))
+        ordered = sorted(speakers, key=lambda name: (hash_fraction(name), name))
         num_held_out = max(1, round((1 - DEV_BELOW) * len(ordered)))
         held_out = []
         if len(ordered) > 1:
@@ -64,7 +64,7 @@ def split_speakers_by_label(speakers_of_label):
     return splits
 
 
-def _hash_fraction(name):
+def hash_fraction(name):
     """Return a hash of a name as a number from 0 to 1."""
     digest = hashlib.blake2b(normalize(name).encode(errors="surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
@@ -86,11 +86,10 @@ def check_splits(rows, place, label_columns=""):
     """
     _check_no_split_is_empty(rows, place)
     is_sequence = label_columns.endswith(SEQUENCE)
-    items_of = set if is_sequence else enumerate  # the labels, or (column, label)
-    train_items = {item for row in rows if row["split"] == "train" for item in items_of(row["labels"])}
+    train_items = {item for row in rows if row["split"] == "train" for item in items_of(row["labels"], label_columns)}
     untrained = {}  # item → an utterance that has it
     for row in rows:
-        untrained |= {item: row["utterance_id"] for item in items_of(row["labels"]) if item not in train_items}
+        untrained |= {item: row["utterance_id"] for item in items_of(row["labels"], label_columns) if item not in train_items}
     if untrained:
         shown = []
         for item, utterance_id in list(untrained.items())[:5]:
@@ -105,6 +104,16 @@ def check_splits(rows, place, label_columns=""):
         )
 
 
+def items_of(labels, label_columns):
+    """Return the labels of a row as pairs (column, label), or each label once if they are a sequence, in which positions do not count.
+
+    Args:
+        labels: the labels.
+        label_columns: the cell of config/corpora.tsv.
+    """
+    return sorted(set(labels)) if label_columns.endswith(SEQUENCE) else list(enumerate(labels))
+
+
 def _check_no_split_is_empty(rows, place):
     sizes = Counter(row["split"] for row in rows)
     needed = SPLITS if any(row["labels"] for row in rows) else SPLITS[:1]
@@ -114,7 +123,7 @@ def _check_no_split_is_empty(rows, place):
     raise data_error(
         place,
         "no split may be empty",
-        expected=f"usable rows in {', '.join(needed)}",
+        expected="usable rows in train and test; dev is drawn from train" if needed == SPLITS else "usable rows in train",
         got=f"{dict(sizes)} from {len(speakers)} speakers: {', '.join(speakers[:3])}",
         remedy="where the adapter folders assigns splits by speaker, check that `speaker_pattern` finds the speaker in file names, "
         "add speakers, or put their files into folders train/, dev/ and test/; else correct the corpus, its split_column or `where`",

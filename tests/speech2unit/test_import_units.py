@@ -165,6 +165,16 @@ def test_a_missing_column_is_named(tmp_path, renamed, hint):
         one_file(tmp_path, [{renamed if name == "units" else name: cell for name, cell in row.items()} for row in GOOD])
 
 
+def test_without_dev_it_is_drawn_from_train(tmp_path, capsys):
+    rows = [
+        dict(utterance_id=f"{i}", split="test" if i > 30 else "train", units=[i, i + 1], label="ab"[i % 2]) for i in range(40)
+    ]
+    manifest, units = run(tmp_path, rows, num_clusters=50)
+    splits = {row["utterance_id"]: row["split"] for row in manifest}
+    assert sorted(splits.values()).count("dev") == 3 and splits == {row["utterance_id"]: row["split"] for row in units}
+    assert "  dev     3 clips, speakers unknown, 2 labels, drawn from train by clip\n" in capsys.readouterr().out
+
+
 def test_what_was_imported_is_said(tmp_path, capsys):
     run(tmp_path, ROWS)
     out = capsys.readouterr().out

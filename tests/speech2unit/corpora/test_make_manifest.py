@@ -153,14 +153,24 @@ def test_duplicate_ids_name_their_rows(tmp_path):
 
 def test_an_empty_split_and_a_label_that_train_lacks(tmp_path):
     rows = good_files(tmp_path)
-    assert "no split may be empty; expected usable rows in train, dev, test, got {'train': 4, 'dev': 4}" in error(
-        tmp_path, rows[:8]
+    assert (
+        "no split may be empty; expected usable rows in train and test; dev is drawn from train, got {'train': 4, 'dev': 4}"
+        in error(tmp_path, rows[:8])
     )
     rows[-1]["label"] = "c"
     assert (
         "train must have every label of dev and test" in (text := error(tmp_path, rows))
         and "'c' of label column 1 (in good011)" in text
     )
+
+
+def test_without_dev_it_is_drawn_from_train_by_speaker_and_said(tmp_path, capsys):
+    rows = [row for row in good_files(tmp_path, 40) if row["split"] != "dev"]
+    manifest, _ = make(tmp_path, rows, speeds="0.9")
+    dev = {row["speaker"] for row in manifest.values() if row["split"] == "dev"}
+    assert dev and not dev & {row["speaker"] for row in manifest.values() if row["split"] != "dev"}
+    assert not [row for row in manifest.values() if row["split"] == "dev" and row["speed"] != 1]
+    assert ", drawn from train by speaker\n" in capsys.readouterr().out
 
 
 def test_speakers_and_audio_in_two_splits_are_errors_or_counted(tmp_path, capsys):

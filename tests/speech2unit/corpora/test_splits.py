@@ -34,7 +34,9 @@ def test_without_labels_train_is_enough():
 
 @pytest.mark.parametrize("missing", ["train", "dev", "test"])
 def test_an_empty_split(missing):
-    with pytest.raises(ValueError, match="here: no split may be empty; expected usable rows in train, dev, test, got {"):
+    with pytest.raises(
+        ValueError, match="here: no split may be empty; expected usable rows in train and test; dev is drawn from train, got {"
+    ):
         check_splits(rows(*((split, ["a"]) for split in ("train", "dev", "test") if split != missing)), "here")
 
 

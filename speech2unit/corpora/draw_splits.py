@@ -1,0 +1,144 @@
+"""Draw splits by speaker: folds, and a dev split from the training rows. The same rows give the same splits on every machine."""
+
+from collections import Counter, defaultdict
+
+from speech2unit.corpora.splits import hash_fraction, items_of
+from storage.errors import data_error
+
+DEV_FRACTION = 0.1  # of the training clips, for a dev split that is drawn
+
+
+def assign_folds(rows, num_folds, label_columns="", *, by_clip=False):
+    """Return the fold of each row, from 0 to `num_folds` - 1.
+
+    All clips of a speaker are in one fold. Where the speaker is unknown, clips with equal audio are. The speakers are placed one
+    after another, those with most clips first, each in the fold that has the fewest clips of the speaker's labels. So every fold
+    has as many of the labels as possible, and no fold is empty if there are enough speakers.
+
+    Args:
+        rows: manifest rows as recorded.
+        num_folds: number of folds.
+        label_columns: the cell of config/corpora.tsv.
+        by_clip: whether speakers do not count, so that only clips with equal audio are together.
+    """
+    positions_of_group = defaultdict(list)
+    for position, group in enumerate(groups(rows, by_clip)):
+        positions_of_group[group].append(position)
+    labels = [items_of(row["labels"], label_columns) for row in rows]
+    totals = Counter(item for row_labels in labels for item in row_labels)
+    labels_of_fold = [Counter() for _ in range(num_folds)]
+    sizes = [0] * num_folds
+    folds = [0] * len(rows)
+
+    def load(fold):
+        """Return the sort key of a fold for the group `counts`: how much of its labels the fold has already, then its size."""
+        return sum(number * labels_of_fold[fold][item] / totals[item] for item, number in counts.items()), sizes[fold], fold
+
+    for _, positions in sorted(positions_of_group.items(), key=_most_clips_first):
+        counts = Counter(item for position in positions for item in labels[position])
+        fold = min(range(num_folds), key=load)
+        labels_of_fold[fold].update(counts)
+        sizes[fold] += len(positions)
+        for position in positions:
+            folds[position] = fold
+    return folds
+
+
+def groups(rows, by_clip=False):
+    """Return for each row the name of the group that must stay together: its speaker or, if that is unknown or does not count, equal audio.
+
+    Args:
+        rows, by_clip: as for `assign_folds`.
+    """
+    return [
+        f"audio {row['audio_hash'] or row['utterance_id']}" if by_clip or row["speaker"] is None else f"speaker {row['speaker']}"
+        for row in rows
+    ]
+
+
+def _most_clips_first(item):
+    """Return the sort key of a group and its positions. Groups with equally many clips are in the order of a hash."""
+    group, positions = item
+    return -len(positions), hash_fraction(group), group
+
+
+def draw_dev(rows, label_columns, place, *, by_clip):
+    """Return the utterance_ids of a tenth of the training rows, which become the dev split, and by what they were drawn.
+
+    The tenth is a fold of `assign_folds`. With fewer than ten speakers it is one speaker. The fold that is chosen leaves train
+    every label; among these, it has the most labels, and is nearest to a tenth.
+
+    Args:
+        rows: training rows of a manifest as recorded.
+        label_columns: the cell of config/corpora.tsv.
+        place: the corpus, for the error message.
+        by_clip: whether clips may be drawn if there is a single speaker, who is then in train and in dev.
+
+    Returns:
+        A set of utterance_ids, and `speaker` or `clip`.
+
+    Raises:
+        ValueError: if train has a single speaker, or would lose a label whatever is drawn.
+    """
+    unit = "clip" if all(row["speaker"] is None for row in rows) else "speaker"
+    if unit == "speaker" and len(set(groups(rows))) == 1 and by_clip:
+        unit = "clip"
+    num_groups = len(set(groups(rows, unit == "clip")))
+    folds = assign_folds(rows, min(round(1 / DEV_FRACTION), num_groups), label_columns, by_clip=unit == "clip")
+    labels_of_fold = defaultdict(set)
+    for row, fold in zip(rows, folds):
+        labels_of_fold[fold].update(items_of(row["labels"], label_columns))
+    sizes = Counter(folds)
+    all_labels = set().union(*labels_of_fold.values())
+    possible = [
+        (-len(labels_of_fold[fold]), abs(sizes[fold] - DEV_FRACTION * len(rows)), fold)
+        for fold in sizes
+        if set().union(*(labels for other, labels in labels_of_fold.items() if other != fold)) == all_labels
+    ]
+    if not possible:
+        raise data_error(
+            place,
+            "where a corpus has no dev split, it is drawn from train by speaker",
+            expected="a speaker without whom train keeps every label",
+            got=f"{num_groups} {unit}s in train",
+            remedy="write dev into the split of some rows yourself, or add speakers to train; with `allow_overlap` speaker in the row "
+            "of config/corpora.tsv, clips of a single speaker are drawn",
+        )
+    chosen = min(possible)[-1]
+    return {row["utterance_id"] for row, fold in zip(rows, folds) if fold == chosen}, unit
+
+
+def complete_splits(rows, label_columns, place, *, by_clip):
+    """Draw a dev split if the rows have labels, and only train and test rows.
+
+    Args:
+        rows: manifest rows, with copies at other speeds.
+        label_columns, place, by_clip: as for `draw_dev`.
+
+    Returns:
+        The rows, and a dict from `dev` to a note for `size_lines`; empty if nothing was drawn.
+
+    Raises:
+        ValueError: if no dev split can be drawn.
+    """
+    if {row["split"] for row in rows} != {"train", "test"} or not any(row["labels"] for row in rows):
+        return rows, {}
+    train = [row for row in rows if row["split"] == "train" and row["speed"] == 1]
+    chosen, unit = draw_dev(train, label_columns, place, by_clip=by_clip)
+    return with_splits(rows, dict.fromkeys(chosen, "dev")), dict(dev=f"drawn from train by {unit}")
+
+
+def with_splits(rows, split_of):
+    """Return manifest rows with other splits. Copies at other speeds stay only where their original is in train.
+
+    Args:
+        rows: manifest rows, with copies at other speeds.
+        split_of: dict from utterance_id, as recorded, to a split. Rows that it does not have stay as they are.
+    """
+    changed = [row | dict(split=split_of.get(_original_id(row), row["split"])) for row in rows]
+    return [row for row in changed if row["speed"] == 1 or row["split"] == "train"]
+
+
+def _original_id(row):
+    """Return the utterance_id of a row as recorded: `sp0.9-a` at another speed → `a`."""
+    return row["utterance_id"] if row["speed"] == 1 else row["utterance_id"].partition("-")[2]
