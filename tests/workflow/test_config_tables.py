@@ -224,6 +224,15 @@ def test_a_row_has_as_many_cells_as_columns(tables, table, change):
     assert row_refusal(tables).startswith(f"{path}, line 2: a row must have one cell per column; expected ")
 
 
+def test_a_row_of_a_former_version_may_end_before_the_columns_that_came_later(tables):
+    path = Path(tables["tables"]["corpora"])
+    header, first, *others = path.read_text().splitlines()
+    assert header.endswith("\tcodebook\tallow_overlap\tmax_reject_fraction") and first.endswith("\t\t")
+    whole = config_rows.read_rows(tables, SCHEMAS)["corpora"]
+    path.write_text("\n".join([header, first.removesuffix("\t\t"), *others]))
+    assert config_rows.read_rows(tables, SCHEMAS)["corpora"] == whole
+
+
 @pytest.mark.parametrize("table, old, new, place", [
     ("codebooks", "\t12\t", "\t0\t", "num_clusters"), ("codebooks", "\t12\t", "\t40000\t", "num_clusters"),
     ("codebooks", "\t12\t", "\t-5\t", "num_clusters"), ("codebooks", "\t0\t12", "\tsix\t12", "layer"),

@@ -104,8 +104,12 @@ def read_table(name, files, schema_path, texts=None):
     for file in files:
         (_, header), *lines = split_lines(file, (texts or {}).get(file))
         name_column = header[0]
-        _check_columns(header, load_schema(schema_path), file)
+        schema = load_schema(schema_path)
+        _check_columns(header, schema, file)
+        late_columns = _late_columns(header, schema)
         for number, cells in lines:
+            if len(cells) == len(header) - len(late_columns):
+                cells += [schema["properties"][column]["default"] for column in late_columns]
             if len(cells) != len(header):
                 raise data_error(
                     f"{file}, line {number}",
@@ -134,6 +138,15 @@ def _check_columns(header, schema, file):
         got="no such columns",
         remedy=f"add them: sed -i '1s/$/{names}/; 2,$s/$/{cells}/' {file}",
     )
+
+
+def _late_columns(header, schema):
+    """Return the last columns of a table that its schema marks as `late`: rows of a former version end before the first one.
+
+    A row must end before all of them or have all of them, so that a missing tab in the middle of a row is still noticed.
+    """
+    late_columns = [column for column in header if schema["properties"].get(column, {}).get("late")]
+    return late_columns if late_columns and header[-len(late_columns) :] == late_columns else []
 
 
 def parse_cell(column, cell):
