@@ -24,7 +24,8 @@ from storage.files import read_json
 from storage.progress import progress
 from storage.weights import load_tensors
 
-FRONT_END = ("mean", "std")  # statistics of the log-Mel frames, which do not count as learned parameters
+# Tensors that do not count as learned parameters: statistics of the log-Mel frames, and the sinusoids of Whisper.
+NOT_LEARNED = ("mean", "std", "positions")
 
 
 def noise(seconds, sample_rate):
@@ -39,7 +40,7 @@ def noise(seconds, sample_rate):
 
 def count_parameters(tensors):
     """Return the number of learned values in a dict from name to tensor, and how many of them are not 0."""
-    learned = [tensor for name, tensor in tensors.items() if name not in FRONT_END]
+    learned = [tensor for name, tensor in tensors.items() if name not in NOT_LEARNED]
     num_parameters = sum(tensor.numel() for tensor in learned)
     num_nonzero = sum(int(tensor.count_nonzero()) for tensor in learned)
     return num_parameters, num_nonzero

@@ -8,6 +8,8 @@ authors has the projected frames as state 0; and that of DistilALHuBERT's author
 import torch
 from torch import nn
 
+from speech2unit.encoders.models import chunks
+
 
 class EncoderTuning(nn.Module):
     """What a way of tuning adds to an encoder: the base class, which adds nothing.
@@ -64,10 +66,11 @@ def batch_hidden_states(trunk, tuning_module, waveforms):
         waveform `[B]`.
     """
     device = next(trunk.parameters()).device
-    frames = [trunk.frames(torch.as_tensor(waveform, device=device)) for waveform in waveforms]
-    num_frames = [len(part) for part in frames]
+    windows = [trunk.windows(torch.as_tensor(waveform, device=device)) for waveform in waveforms]
+    rows = [window for windows_of_waveform in windows for window in windows_of_waveform]
+    num_frames = [len(row) for row in rows]
     lengths = torch.tensor(num_frames, device=device)
-    x = nn.utils.rnn.pad_sequence(frames, batch_first=True)
+    x = nn.utils.rnn.pad_sequence(rows, batch_first=True)
     valid_mask = None
     if min(num_frames) < max(num_frames):
         valid_mask = torch.arange(x.shape[1], device=device) < lengths[:, None]
@@ -79,7 +82,19 @@ def batch_hidden_states(trunk, tuning_module, waveforms):
         states.append(x)
         x = function(x)
     states.append(x)
-    return torch.stack([state[:, tuning_module.length :].float() for state in states]), lengths
+    states = torch.stack([state[:, tuning_module.length :].float() for state in states])
+    return (states, lengths) if len(rows) == len(waveforms) else _join_windows(states, windows, trunk.max_frames)
+
+
+def _join_windows(states, windows, max_frames):
+    """Return the hidden states `[L + 1, B, T, D]` and the lengths `[B]` of waveforms, from the states of their windows."""
+    states_of_row = iter(states.permute(1, 2, 0, 3))
+    joined = []
+    for windows_of_waveform in windows:
+        parts = [next(states_of_row)[: len(window)] for window in windows_of_waveform]
+        joined.append(chunks.join(parts, max_frames))
+    lengths = torch.tensor([len(states_of_waveform) for states_of_waveform in joined], device=states.device)
+    return nn.utils.rnn.pad_sequence(joined, batch_first=True).permute(2, 0, 1, 3), lengths
 
 
 def plain_hidden_states(trunk, waveforms):

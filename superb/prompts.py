@@ -76,13 +76,14 @@ class DeepPrompt(InputPrompt):
     """Vectors before the frames in every layer: `[length, D]` at the input, and `[blocks, length, D]` for the blocks.
 
     At the input of each block, its own vectors replace the outputs of the previous block at these positions. Therefore the
-    vectors at the input act on the frames only through the positional convolution. Trained parameters: (blocks + 1) · length · D,
-    which is 99,840 for 12 blocks, length 10 and D = 768.
+    vectors at the input act on the frames only through the positional convolution. In an encoder without one, such as Whisper,
+    they are not trained. Trained parameters: (blocks + 1) · length · D, which is 99,840 for 12 blocks, length 10 and D = 768.
     """
 
     def __init__(self, trunk, **settings):
         """Create the vectors; the arguments are those of `InputPrompt`."""
         super().__init__(trunk, **settings)
+        self.input.requires_grad_(trunk.has_positional_conv)
         self.blocks = self._new_vectors(trunk.num_layers, self.length, trunk.dim)
 
     def replace_input(self, layer, x):
@@ -96,10 +97,10 @@ class DeepPrompt(InputPrompt):
 
 
 class _InputRecorder(EncoderTuning):
-    """Record the frames at the input of an encoder, and change nothing."""
+    """Record the frames `[N, D]` at the input of an encoder, and change nothing."""
 
     def prepend(self, x, valid_mask):
-        self.frames = x
+        self.frames = x.flatten(0, 1) if valid_mask is None else x[valid_mask]
         return x, valid_mask
 
 
@@ -109,4 +110,4 @@ def average_inputs(trunk, waveforms):
     recorder = _InputRecorder()
     states, lengths = batch_hidden_states(trunk, recorder, waveforms)
     valid_mask = torch.arange(states.shape[2], device=states.device) < lengths[:, None]
-    return recorder.frames[valid_mask].mean(0), states[:-1, valid_mask].mean(1)
+    return recorder.frames.mean(0), states[:-1, valid_mask].mean(1)

@@ -4,6 +4,7 @@ import torch
 
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
+from speech2unit.encoders.models.whisper import WhisperConfig, WhisperModel
 
 HUBERT = dict(
     conv_layers=[[8, 10, 5], [8, 8, 8], [8, 8, 8]],
@@ -20,12 +21,14 @@ HUBERT = dict(
     num_buckets=0,
     max_distance=0,
 )
+WHISPER = dict(num_mels=80, num_positions=600, num_layers=2, dim=16, ffn_dim=24, num_heads=4, padded=False, final_norm=False)
 # Functions that build a transformer with two blocks, each with four heads, 16 dimensions and 24 feed-forward rows.
 TRANSFORMERS = dict(
     melhubert=lambda: MelHuBERTModel(MelHuBERTConfig(2, 16, 24, 4, 4, 2, (5,))),
     hubert=lambda: Wav2Vec2Model(Wav2Vec2Config(**HUBERT)),
     wavlm=lambda: Wav2Vec2Model(Wav2Vec2Config(**HUBERT | dict(num_buckets=8, max_distance=20))),
     large=lambda: Wav2Vec2Model(Wav2Vec2Config(**HUBERT | dict(pre_norm=True))),
+    whisper=lambda: WhisperModel(WhisperConfig(**WHISPER)),
 )
 
 

@@ -70,12 +70,11 @@ class TrainableEncoder(Encoder, Protocol):
 class Trunk(Protocol):
     """The parts of a transformer encoder, for tuning that puts vectors before its frames or into its layers.
 
-    `load_trunk` returns one. It is a PyTorch module without `forward`. The frames of a batch are padded with zeros. Then they
+    `load_trunk` returns one. It is a PyTorch module without `forward`. The windows of a batch are padded with zeros. Then they
     pass `embed` and each of `layer_functions`:
 
-
-        frames = pad_sequence([trunk.frames(waveform) for waveform in waveforms], batch_first=True)
-        x = trunk.embed(frames, valid_mask)
+        windows = [window for waveform in waveforms for window in trunk.windows(waveform)]
+        x = trunk.embed(pad_sequence(windows, batch_first=True), valid_mask)
         for layer in trunk.layer_functions(x, valid_mask):
             x = layer(x)
     """
@@ -84,16 +83,18 @@ class Trunk(Protocol):
     hop_length: int
     dim: int
     num_layers: int
+    max_frames: int | None  # frames that are computed together at most; None: any number
+    has_positional_conv: bool  # whether frames see their neighbours in `embed`
     blocks: list  # the `TransformerBlock`s, each once, even if several layers share one
 
-    def frames(self, waveform):
-        """Return the frames of a waveform.
+    def windows(self, waveform):
+        """Return the frames of a waveform: one window with all of them, or overlapping windows if `max_frames` is less.
 
         Args:
             waveform: float32 tensor `[N]` in [-1, 1] at `sample_rate`.
 
         Returns:
-            Tensor `[T, dim]`.
+            List of tensors `[T_i, dim]`. `speech2unit.encoders.models.chunks.join` joins what is computed for them.
 
         Raises:
             ValueError: if the waveform is too short for one frame of this encoder.
@@ -103,7 +104,7 @@ class Trunk(Protocol):
         """Return the input of the first block.
 
         Args:
-            x: frames `[B, T, dim]`.
+            x: windows `[B, T, dim]`, with or without the vectors of a prompt before them.
             valid_mask: boolean `[B, T]`, True for frames that are not padding; None: there is no padding.
         """
 

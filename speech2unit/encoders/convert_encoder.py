@@ -22,8 +22,8 @@ def convert_encoder(*, checkpoint, model, config, load_report, architecture, sha
         load_report: table of `LOAD_REPORT` to write.
         architecture: name of the architecture.
         sha256: list with the expected SHA-256 of each file; `-` accepts any.
-        sizes: settings of the architecture, the `sizes` of a preset of `convert_encoder`; not used with a config.json of
-            transformers, which has them.
+        sizes: settings of the architecture, the `sizes` of a preset of `convert_encoder`. With a config.json of transformers,
+            which has the sizes, they may be empty; otherwise they replace those of config.json.
 
     Raises:
         ValueError: if a file has another SHA-256, there are no sizes, or the tensors are not those of the architecture.
@@ -32,7 +32,7 @@ def convert_encoder(*, checkpoint, model, config, load_report, architecture, sha
     module = import_architecture(architecture)
     other_files = {Path(path).suffix: path for path in checkpoint[1:]}
     if ".json" in other_files:
-        sizes = module.sizes_from_transformers(read_json(other_files[".json"]))
+        sizes = module.sizes_from_transformers(read_json(other_files[".json"])) | sizes
     if checkpoint and not sizes:
         raise data_error(
             checkpoint[0],

@@ -182,15 +182,13 @@ def parent_states(model, rows, *, max_crop_frames, **batch_settings):
     """Return the objective of a compressed model: keep the hidden states that the model has before compression.
 
     Args:
-        model: a `Wav2Vec2Model`, still equal to its parent. Its front end and positional convolution are frozen.
+        model: a `FrameTransformer`, still equal to its parent. What comes before its blocks is frozen.
         rows: list of (path of the audio, manifest row) pairs. Utterances shorter than one frame are left out.
         max_crop_frames: see `build_objective`.
         batch_settings: other settings of `build_objective`.
     """
-    model.pos_conv.prepare()
+    model.freeze_inputs()
     teacher = freeze(copy.deepcopy(model))
-    freeze(model.front_end)
-    freeze(model.pos_conv)
     rows = [(path, row) for path, row in rows if row["num_samples"] >= model.config.min_samples]
 
     def make_batch(batch_rows, rng):
@@ -234,7 +232,7 @@ def state_loss(student, teacher, batch):
     The distance is summed over frames and averaged over layers; see `layer_losses`.
 
     Args:
-        student, teacher: two `Wav2Vec2Model` with the same front end.
+        student, teacher: two `FrameTransformer` with the same front end.
         batch: list of waveforms `[N_i]`.
     """
     device = next(student.parameters()).device

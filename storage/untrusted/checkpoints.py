@@ -22,7 +22,8 @@ from storage.errors import data_error
 from storage.files import sha256
 from storage.untrusted.unpickling import Inert, TensorRecord, Unpickler, checked_sizes
 
-STATE_DICT_KEYS = ("model", "model_weight", "weights", "alhubert")  # in files of fairseq, s3prl, CPC and DistilALHuBERT
+# In files of fairseq, s3prl, CPC, DistilALHuBERT and Whisper.
+STATE_DICT_KEYS = ("model", "model_weight", "weights", "alhubert", "model_state_dict")
 MAX_HEADER_BYTES = 8 * 2**20  # header of a safetensors file
 MAX_DEPTH = 16  # levels of nested mappings and lists
 MAX_CODEBOOK_BYTES = 256 * 2**20  # a codebook, decompressed

@@ -9,10 +9,12 @@ from speech2unit.encoders.architectures.cpc import CPC, CPCConfig, CPCModel
 from speech2unit.encoders.architectures.distilalhubert import build_model
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
+from speech2unit.encoders.models.whisper import WhisperConfig, WhisperModel
 from speech2unit.measure_encoders import count_parameters, interleaved_medians, multiply_adds, noise, peak_memory_mb
 from speech2unit.schemas import MEASUREMENTS
 from storage import tables
-from storage.weights import save_config, save_tensors
+from storage.weights import load_tensors, save_config, save_tensors
+from tests.random_models import WHISPER
 
 FRAMES = 49  # of one second at 20 ms
 BINS = 257  # of a spectrum
@@ -69,6 +71,15 @@ def test_packed_matrices_and_products_of_spectra_count_too(folders):
     convolutions = windows * 8 * 10 + frames * 12 * 8 * 64 + frames * 12 * 16
     spectra = 9 * 4 * 6 * 4 * 4 * 4  # frequencies, groups, blocks of 9 new frames, channels in and out, complex numbers
     assert counted(folders["waves"]) == statistics + convolutions + spectra + of_blocks(frames)
+
+
+def test_parts_of_whisper_are_counted(tmp_path):
+    model = WhisperModel(WhisperConfig(**WHISPER))
+    folder = stored(tmp_path / "whisper", "whisper", model.state_dict(), WHISPER)
+    front_end = 100 * 201 * 80 + 100 * 80 * 3 * 16 + 50 * 16 * 3 * 16
+    assert counted(folder) == front_end + of_blocks(50)
+    num_parameters, _ = count_parameters(load_tensors(folder / "model.safetensors"))
+    assert num_parameters == sum(parameter.numel() for parameter in model.parameters())
 
 
 def test_lstms_count_too():

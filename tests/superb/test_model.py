@@ -79,7 +79,7 @@ def test_the_trunk_stays_in_evaluation_mode(melhubert):
 def test_log_probabilities_are_those_of_the_frames(melhubert, waveforms):
     model, _ = model_of(melhubert, DEEP_PROMPT, "pr")
     log_probabilities = model.log_probabilities(waveforms)
-    assert [len(rows) for rows in log_probabilities] == [len(model.trunk.frames(waveform)) for waveform in waveforms]
+    assert [len(rows) for rows in log_probabilities] == [len(model.trunk.windows(waveform)[0]) for waveform in waveforms]
     np.testing.assert_allclose(np.exp(log_probabilities[1]).sum(-1), 1, atol=1e-5)
 
 

@@ -73,7 +73,7 @@ def test_trained_parameters_receive_a_gradient_and_no_others_do(folder, waveform
     for update in getattr(tuning_module, "updates", []):
         torch.nn.init.normal_(update.b)
     states, _ = batch_hidden_states(trunk, tuning_module, waveforms)
-    added = dict(tuning_module.named_parameters())
+    added = {name: p for name, p in tuning_module.named_parameters() if p.requires_grad}
     in_trunk = {name: p for name, p in trunk.named_parameters() if p.requires_grad}
     if method == "weighted_sum":
         assert not added and not in_trunk and not states.requires_grad

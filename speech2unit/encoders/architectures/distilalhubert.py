@@ -19,13 +19,14 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from speech2unit.encoders.architectures import melhubert, wav2vec2
+from speech2unit.encoders.architectures import melhubert, wav2vec2, whisper
 from speech2unit.encoders.models import wav2vec2_names
 from speech2unit.encoders.models.loading import load_weights, read_settings
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config
 from storage.errors import data_error
 
-BODIES = dict(melhubert=melhubert, wav2vec2=wav2vec2)  # architecture of the teacher (`body` in config.json) → its module
+# Architecture of the teacher (`body` in config.json) → its module.
+BODIES = dict(melhubert=melhubert, wav2vec2=wav2vec2, whisper=whisper)
 
 
 class RepeatedBlocks(nn.ModuleList):
@@ -59,7 +60,7 @@ class DistilALHuBERT:
     """An encoder with repeated blocks; see `speech2unit.encoders.Encoder`. Layer i is the output of the i-th block that runs."""
 
     def __init__(self, encoder):
-        """`encoder`: a `MelHuBERT` or `Wav2Vec2` whose model has repeated blocks."""
+        """`encoder`: a `MelHuBERT`, `Wav2Vec2` or `Whisper` whose model has repeated blocks."""
         self.encoder = encoder
         self.model = encoder.model
         self.sample_rate = encoder.sample_rate

@@ -76,6 +76,8 @@ class MelHuBERTTrunk(nn.Module):
     """See `speech2unit.encoders.Trunk`."""
 
     sample_rate = SAMPLE_RATE_HZ
+    max_frames = None
+    has_positional_conv = True
 
     def __init__(self, model, front_end):
         super().__init__()
@@ -87,10 +89,10 @@ class MelHuBERTTrunk(nn.Module):
         self.num_layers = len(model.blocks)
         self.hop_length = model.config.frame_ms * SAMPLE_RATE_HZ // 1000
 
-    def frames(self, waveform):
-        """See `Trunk.frames`."""
+    def windows(self, waveform):
+        """See `Trunk.windows`."""
         projection = self.model.post_extract_proj
-        return projection(self.front_end(waveform.cpu()).to(projection.weight.device))
+        return [projection(self.front_end(waveform.cpu()).to(projection.weight.device))]
 
     def embed(self, x, valid_mask):
         """See `Trunk.embed`."""

@@ -33,7 +33,7 @@ class Wav2Vec2:
 
     def with_model(self, model):
         """See `TrainableEncoder.with_model`."""
-        return Wav2Vec2(model, self.device)
+        return type(self)(model, self.device)
 
     def hidden_states(self, waveforms):
         """See `TrainableEncoder.hidden_states`."""
@@ -51,10 +51,11 @@ class Wav2Vec2:
             ValueError: if a waveform is shorter than one frame.
         """
         frames = [self._frames(waveform) for waveform in waveforms]
-        if torch.device(self.device).type != "cpu" and max(map(len, frames)) <= chunks.MAX_FRAMES:
+        max_frames = self.model.max_frames
+        if torch.device(self.device).type != "cpu" and max(map(len, frames)) <= (max_frames or chunks.MAX_FRAMES):
             states = self.model.hidden_state(frames, layer)
         else:
-            states = [chunks.in_chunks(f, lambda chunk: self.model.hidden_state([chunk], layer)[0]) for f in frames]
+            states = [chunks.in_chunks(f, lambda chunk: self.model.hidden_state([chunk], layer)[0], max_frames) for f in frames]
         return [state[: len(f)].float().cpu().numpy() for state, f in zip(states, frames)]
 
     def _frames(self, waveform):
@@ -65,6 +66,7 @@ class Wav2Vec2Trunk(nn.Module):
     """See `speech2unit.encoders.Trunk`."""
 
     sample_rate = SAMPLE_RATE_HZ
+    has_positional_conv = True
 
     def __init__(self, model):
         super().__init__()
@@ -73,10 +75,12 @@ class Wav2Vec2Trunk(nn.Module):
         self.hop_length = model.config.hop_length
         self.dim = model.config.dim
         self.num_layers = len(model.blocks)
+        self.max_frames = model.max_frames
 
-    def frames(self, waveform):
-        """See `Trunk.frames`."""
-        return front_end_frames(self.model, waveform)
+    def windows(self, waveform):
+        """See `Trunk.windows`."""
+        frames = front_end_frames(self.model, waveform)
+        return chunks.split(frames, self.max_frames) if self.max_frames else [frames]
 
     def embed(self, x, valid_mask):
         """See `Trunk.embed`."""
@@ -133,12 +137,12 @@ def load(folder, device, build=build_model):
 
 def load_trainable(folder, device, build=build_model):
     """Return the encoder saved in `folder`, which can be trained; `build` as in `load`."""
-    return encoder_with(_load_model(folder, build), folder, device)
+    return encoder_with(load_model(folder, build), folder, device)
 
 
 def load_trunk(folder, build=build_model):
     """Return the encoder saved in `folder` as a `Trunk`; `build` as in `load`."""
-    return trunk_with(_load_model(folder, build), folder)
+    return trunk_with(load_model(folder, build), folder)
 
 
 def keep_layers(settings, tensors, layer):
@@ -156,7 +160,8 @@ def trunk_with(model, folder):
     return Wav2Vec2Trunk(model)
 
 
-def _load_model(folder, build):
+def load_model(folder, build):
+    """Return the model saved in `folder`; `build` as in `load`."""
     settings = read_settings(folder)
     with torch.device("meta"):  # no memory and no time is spent on weights that would be replaced
         model = build(settings)

@@ -14,14 +14,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from speech2unit.encoders.models.fast_layers import Conv, Linear, PositionalConv, fold_group_norm
+from speech2unit.encoders.models.frame_transformer import FrameTransformer, frames_together
 from speech2unit.encoders.models.transformer import TransformerBlock
 from storage.errors import data_error
 from training.device import attention
 from training.dropout import Dropout
 
 SAMPLE_RATE_HZ = 16_000
-CPU_FRAMES = 100  # frames that pass the convolutions together: few enough for the cache of a CPU
-GPU_FRAMES = 3000
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class FrontEnd(nn.Module):
         weight, bias = first_conv.weight, first_conv.bias
         if self.config.conv_norm == "group":
             weight, bias = fold_group_norm(weight, self.norms[0], first_conv.windows(samples))
-        num_frames = CPU_FRAMES if samples.device.type == "cpu" else GPU_FRAMES
+        num_frames = frames_together(samples.device)
         hop = self.config.hop_length
         min_samples = self.config.min_samples
         frames = []
@@ -204,8 +203,13 @@ class Block(TransformerBlock):
         return self.ffn_norm(x + self.feed_forward(x))
 
 
-class Wav2Vec2Model(nn.Module):
-    """Compute the hidden states of frames, which `front_end` computes from waveforms."""
+class Wav2Vec2Model(FrameTransformer):
+    """Compute the hidden states of frames, which `front_end` computes from waveforms.
+
+    As in fairseq, no layer norm follows the last block, even in models with norms before each part (`pre_norm`).
+    """
+
+    never_packed = ("front_end.convs.0",)
 
     def __init__(self, config, dropout=0.0, front_end=None):
         """Create a model without trained weights.
@@ -225,55 +229,23 @@ class Wav2Vec2Model(nn.Module):
         self.blocks = nn.ModuleList(Block(config, dropout) for _ in range(config.num_layers))
 
     def prepare(self):
-        """Optimize the weights for inference on their device. After this the model can no longer be trained or saved."""
+        """See `FrameTransformer.prepare`."""
         self.pos_conv.prepare()
-        if self.pos_conv.weight.device.type == "cpu":
-            for name, module in self.named_modules():
-                if isinstance(module, Linear) and name != "front_end.convs.0":
-                    module.pack()
-        return self.eval().requires_grad_(False)
+        return super().prepare()
 
-    def hidden_state(self, frames, layer):
-        """Return the hidden state `[B, T, D]` of one layer; arguments as `hidden_states`."""
-        for x in self.hidden_states(frames, layer):
-            state = x
-        return state
-
-    def hidden_states(self, frames, last_layer=None):
-        """Yield the hidden states `[B, T, D]` of layers 0, 1, … up to `last_layer`.
-
-        Args:
-            frames: list of frames `[T_i, D]`; they are padded to a batch.
-            last_layer: the last layer to compute; None: all layers.
-
-        Yields:
-            The input of the first block, then the output of each block. As in fairseq, no layer norm follows the last block,
-            even in models with norms before each part (`pre_norm`).
-        """
-        x = nn.utils.rnn.pad_sequence(frames, batch_first=True)
-        valid_mask = None
-        if len({len(f) for f in frames}) > 1:
-            lengths = torch.tensor([len(f) for f in frames], device=x.device)
-            valid_mask = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
-        x = self.embed(x)
-        yield x
-        for layer in self.layer_functions(x.shape[1], valid_mask, last_layer):
-            x = layer(x)
-            yield x
+    def freeze_inputs(self):
+        """See `FrameTransformer.freeze_inputs`."""
+        super().freeze_inputs()
+        self.pos_conv.prepare()
+        self.pos_conv.eval().requires_grad_(False)
 
     def embed(self, x):
-        """Return the input of the first block for frames `[B, T, D]`, which are 0 where they are padding."""
+        """See `FrameTransformer.embed`."""
         x = x + F.gelu(self.pos_conv(x))
         return self.dropout(x if self.config.pre_norm else self.input_norm(x))
 
     def layer_functions(self, num_frames, valid_mask=None, last_layer=None):
-        """Return a list with one function per layer, which maps its input `[B, T, D]` to its output `[B, T, D]`.
-
-        Args:
-            num_frames: number of frames T of the padded batch.
-            valid_mask: boolean `[B, T]`, True for frames that are not padding; None: there is no padding.
-            last_layer: the last layer to return; None: all layers.
-        """
+        """See `FrameTransformer.layer_functions`."""
         positions = self.positions(num_frames) if self.positions is not None and last_layer != 0 else None
         attention_mask = None if valid_mask is None else valid_mask[:, None, None]
         return [partial(block, attention_mask=attention_mask, positions=positions) for block in self.blocks[:last_layer]]

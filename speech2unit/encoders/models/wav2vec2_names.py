@@ -8,6 +8,7 @@ from collections import Counter
 
 import torch
 
+from speech2unit.encoders.models.transformers_config import are_counts, checked_value, is_count, is_flag, unsupported
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 from storage.errors import data_error
 
@@ -189,7 +190,6 @@ COUNTS = dict(  # field of `Wav2Vec2Config` → key
 )
 RELATIVE_POSITIONS = dict(num_buckets="num_buckets", max_distance="max_bucket_distance")
 MODEL_TYPES = ("hubert", "wav2vec2", "wavlm")
-MAX_COUNT = 1 << 16
 
 
 def sizes_from_transformers(config):
@@ -208,52 +208,23 @@ def sizes_from_transformers(config):
         ValueError: if the model is of another kind, or a value is not a valid size.
     """
     config = config if isinstance(config, dict) else {}
-    model_type = _value(config, "model_type", lambda value: value in MODEL_TYPES, f"one of {', '.join(MODEL_TYPES)}")
+    model_type = checked_value(config, "model_type", lambda value: value in MODEL_TYPES, f"one of {', '.join(MODEL_TYPES)}")
     for key, required in FIXED.items():
-        _value({key: required} | config, key, lambda value, required=required: value == required, f"{required}")
-    conv_norm = _value(config, "feat_extract_norm", lambda value: value in ("group", "layer"), "group or layer")
-    convs = [_value(config, key, _are_counts, "a list of positive numbers") for key in ("conv_dim", "conv_kernel", "conv_stride")]
+        checked_value({key: required} | config, key, lambda value, required=required: value == required, f"{required}")
+    conv_norm = checked_value(config, "feat_extract_norm", lambda value: value in ("group", "layer"), "group or layer")
+    convs = [
+        checked_value(config, key, are_counts, "a list of positive numbers") for key in ("conv_dim", "conv_kernel", "conv_stride")
+    ]
     if len({len(values) for values in convs}) > 1:
-        raise _refusal("conv_dim, conv_kernel, conv_stride", "lists of the same length", f"{convs}")
+        raise unsupported("conv_dim, conv_kernel, conv_stride", "lists of the same length", f"{convs}")
     sizes = dict(
         conv_layers=[list(layer) for layer in zip(*convs)],
-        conv_bias=_value(config, "conv_bias", _is_flag, "true or false"),
+        conv_bias=checked_value(config, "conv_bias", is_flag, "true or false"),
         conv_norm=conv_norm,
         normalize_waveform=conv_norm == "layer",
-        pre_norm=_value(config, "do_stable_layer_norm", _is_flag, "true or false"),
+        pre_norm=checked_value(config, "do_stable_layer_norm", is_flag, "true or false"),
         num_buckets=0,
         max_distance=0,
     )
     counts = COUNTS | (RELATIVE_POSITIONS if model_type == "wavlm" else {})
-    return sizes | {name: _value(config, key, _is_count, "a positive number") for name, key in counts.items()}
-
-
-def _value(config, key, is_valid, expected):
-    """Return the value of a key. Raises `ValueError` if it is not valid."""
-    value = config.get(key)
-    if not is_valid(value):
-        raise _refusal(f"'{key}'", expected, f"{value!r:.80}")
-    return value
-
-
-def _refusal(key, expected, got):
-    """Return the error for a value that our model does not support."""
-    return data_error(
-        "config.json",
-        f"{key} must be what this project computes",
-        expected=expected,
-        got=got,
-        remedy="take another checkpoint",
-    )
-
-
-def _is_flag(value):
-    return type(value) is bool
-
-
-def _is_count(value):
-    return type(value) is int and 0 < value <= MAX_COUNT
-
-
-def _are_counts(values):
-    return type(values) is list and 0 < len(values) <= 32 and all(map(_is_count, values))
+    return sizes | {name: checked_value(config, key, is_count, "a positive number") for name, key in counts.items()}

@@ -12,6 +12,7 @@ from speech2unit.encoders.architectures.log_mel import LogMel
 from speech2unit.encoders.models.log_mel import FrontEnd
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
+from speech2unit.encoders.models.whisper import WhisperConfig, WhisperModel
 from storage.weights import load_tensors, save_config, save_tensors
 from tests.random_models import with_random_weights
 
@@ -28,6 +29,7 @@ WAV2VEC2 = dict(
 )
 WAVLM = WAV2VEC2 | dict(conv_norm="layer", normalize_waveform=True, pre_norm=True, num_buckets=8, max_distance=20)
 MELHUBERT = asdict(MelHuBERTConfig(num_layers=2, dim=16, ffn_dim=32, num_heads=2, conv_kernel=6, conv_groups=4, num_targets=(7,)))
+WHISPER = dict(num_mels=80, num_positions=600, num_layers=2, dim=32, ffn_dim=48, num_heads=4, padded=False, final_norm=True)
 FRONT_END_TENSORS = dict(mean=torch.zeros(40), std=torch.ones(40))
 WAVEFORMS = [np.random.default_rng(0).standard_normal(n).astype(np.float32) / 10 for n in (4000, 900, 2345)]
 
@@ -46,11 +48,16 @@ def build_decoar2():
     return with_random_weights(decoar2.build_model(DECOAR2)).state_dict(), dict(architecture="decoar2") | DECOAR2
 
 
+def build_whisper():
+    return with_random_weights(WhisperModel(WhisperConfig(**WHISPER))).state_dict(), dict(architecture="whisper") | WHISPER
+
+
 ENCODERS = dict(
     melhubert=build_melhubert,
     wav2vec2=lambda: build_wav2vec2(WAV2VEC2),
     wavlm=lambda: build_wav2vec2(WAVLM),
     decoar2=build_decoar2,
+    whisper=build_whisper,
 )
 
 
@@ -110,7 +117,7 @@ def test_a_folder_without_an_encoder_is_refused(tmp_path):
 
 def trunk_states(trunk, waveforms):
     """Return the hidden states `[T_i, D]` of all layers for each waveform, computed as one batch."""
-    frames = [trunk.frames(torch.from_numpy(waveform)) for waveform in waveforms]
+    frames = [trunk.windows(torch.from_numpy(waveform))[0] for waveform in waveforms]
     x = torch.nn.utils.rnn.pad_sequence(frames, batch_first=True)
     valid_mask = torch.arange(x.shape[1]) < torch.tensor([[len(f)] for f in frames])
     states = [trunk.embed(x, valid_mask)]
@@ -147,7 +154,7 @@ def test_an_encoder_without_blocks_has_no_trunk(tmp_path):
 # load_trainable
 
 
-@pytest.mark.parametrize("name", ["melhubert", "wav2vec2", "wavlm"])
+@pytest.mark.parametrize("name", ["melhubert", "wav2vec2", "wavlm", "whisper"])
 def test_a_trainable_encoder_has_the_same_features_and_all_saved_tensors(tmp_path, name):
     folder = save_encoder(tmp_path, name)
     trainable = encoders.load_trainable(folder)

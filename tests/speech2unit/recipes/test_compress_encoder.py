@@ -74,7 +74,7 @@ def test_training_after_a_step_is_repeated_until_it_is_ready(prepare_stage):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("transformer", ["melhubert", "hubert"])
+@pytest.mark.parametrize("transformer", ["melhubert", "hubert", "whisper"])
 def test_the_same_seed_gives_the_same_tensors_and_curve(prepare_stage, transformer):
     tensors = []
     curves = []
@@ -95,7 +95,7 @@ def test_targets_other_than_the_parents_are_refused(prepare_stage):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("transformer", ["melhubert", "wavlm"])
+@pytest.mark.parametrize("transformer", ["melhubert", "wavlm", "whisper"])
 def test_a_compressed_encoder_can_be_a_parent(prepare_stage, transformer):
     arguments, load_model, _ = prepare_stage(transformer, "child")
     prune_heads(**arguments, criterion="l1", heads_per_layer=1, scored_fraction=1.0, num_updates_before=0, num_updates=[1])

@@ -13,6 +13,7 @@ from speech2unit.encoders.architectures.distilalhubert import build_model
 from speech2unit.encoders.models.compressed_layers import factorize, keep_heads, keep_rows, layer_sizes
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
+from speech2unit.encoders.models.whisper import WhisperConfig, WhisperModel
 from speech2unit.recipes.distil_layers import (
     copy_teacher,
     distil_layers,
@@ -48,6 +49,7 @@ WAV2VEC2 = dict(
 )
 NOISE = np.random.default_rng(0).standard_normal(20_000).astype(np.float32) / 10
 WAVEFORMS = [NOISE[:4_000], NOISE[500:9_000], NOISE[:6_100]]
+WHISPER = dict(num_mels=80, num_positions=600, num_layers=4, dim=16, ffn_dim=32, num_heads=2, padded=False, final_norm=False)
 LOSS = dict(layers=[2, 4], cosine_weight=1.0)
 
 
@@ -60,12 +62,14 @@ def write_teacher(folder, model, architecture, sizes):
     save_config(folder / "config.json", dict(architecture=architecture, subtract_loudness=False) | sizes)
 
 
-@pytest.fixture(params=["melhubert", "wav2vec2"])
+@pytest.fixture(params=["melhubert", "wav2vec2", "whisper"])
 def teacher_folder(request, tmp_path):
     """Return the folder of an encoder with random tensors."""
     torch.manual_seed(0)
     if request.param == "melhubert":
         write_teacher(tmp_path, MelHuBERTModel(MelHuBERTConfig(**MELHUBERT)), "melhubert", MELHUBERT)
+    elif request.param == "whisper":
+        write_teacher(tmp_path, WhisperModel(WhisperConfig(**WHISPER)), "whisper", WHISPER)
     else:
         model = Wav2Vec2Model(Wav2Vec2Config(**WAV2VEC2))
         torch.nn.init.normal_(model.pos_conv.weight, std=0.2)
@@ -156,8 +160,8 @@ def test_as_published_the_norms_before_the_first_block_are_not_copied(teacher_fo
     for name, tensor in student.model.state_dict().items():
         if name in tensors and not torch.equal(tensor, tensors[name]):
             different.add(name.rpartition(".")[0])
-    is_wav2vec2 = "front_end.projection.weight" in tensors
-    assert different == ({"front_end.frame_norm", "input_norm"} if is_wav2vec2 else {"layer_norm"})
+    norms = dict(melhubert={"layer_norm"}, wav2vec2={"front_end.frame_norm", "input_norm"}, whisper=set())
+    assert different == norms[read_json(teacher_folder / "config.json")["architecture"]]
 
 
 def test_gradients_of_the_convolutions_are_scaled():
@@ -183,7 +187,7 @@ def test_gradients_of_the_convolutions_are_scaled():
 @pytest.mark.parametrize(
     ("architecture", "num_layers", "num_repeats", "message"),
     [
-        ("cpc", 1, 4, r"expected one of \['melhubert', 'wav2vec2'\], got cpc; change 'parent'"),
+        ("cpc", 1, 4, r"expected one of \['melhubert', 'wav2vec2', 'whisper'\], got cpc; change 'parent'"),
         ("melhubert", 2, 3, "expected at most 4 layers, got 2 × 3; lower 'num_layers' or 'num_repeats'"),
         ("wav2vec2", 5, 1, "got 5 × 1; "),
     ],

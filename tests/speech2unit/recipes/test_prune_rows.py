@@ -34,7 +34,7 @@ def test_the_last_row_is_not_removed(melhubert):
         remove_rows(melhubert, 24)
 
 
-@pytest.mark.parametrize("transformer", ["melhubert", "large"])
+@pytest.mark.parametrize("transformer", ["melhubert", "large", "whisper"])
 def test_the_stage_writes_an_encoder_with_half_the_rows(prepare_stage, transformer):
     arguments, load_model, parent = prepare_stage(transformer)
     prune_rows(**arguments, rows_per_layer=4, num_updates_before=1, num_updates=[1, 0, 2])

@@ -8,8 +8,7 @@ import torchaudio
 
 from speech2unit import encoders
 from speech2unit.encoders.architectures.wav2vec2 import convert, sizes_from_transformers
-from speech2unit.encoders.models import chunks
-from speech2unit.encoders.models import wav2vec2 as wav2vec2_model
+from speech2unit.encoders.models import chunks, frame_transformer
 from speech2unit.quantize import nearest_centroids
 from storage.weights import save_config, save_tensors
 from tests.random_models import with_random_weights
@@ -251,7 +250,7 @@ def test_layer_0_is_the_input_of_the_first_block(encoder):
 def test_the_convolutions_compute_the_same_in_chunks(encoder, monkeypatch):
     expected = encoder.features(WAVEFORMS, 0)
     for num_frames in (1, 7):
-        monkeypatch.setattr(wav2vec2_model, "CPU_FRAMES", num_frames)
+        monkeypatch.setattr(frame_transformer, "CPU_FRAMES", num_frames)
         assert all(max_difference(a, b) <= 1e-6 for a, b in zip(encoder.features(WAVEFORMS, 0), expected))
 
 
