@@ -52,6 +52,12 @@ def one_of(name, valid):
     return f"one of [{', '.join(map(repr, names[:MAX_NAMES_SHOWN]))}{more}]"
 
 
+def listed(names):
+    """Return the first names as text: `a, b, c and 43 more`."""
+    num_more = len(names) - MAX_NAMES_SHOWN
+    return ", ".join(names[:MAX_NAMES_SHOWN]) + (f" and {num_more} more" if num_more > 0 else "")
+
+
 def _closest(name, valid):
     """Return the valid name most similar to `name`, or None if none is similar. Capitals do not matter."""
     similarity, closest = max(((_similarity(candidate, name), str(candidate)) for candidate in valid), default=(0, None))

@@ -10,7 +10,7 @@ import torch
 
 from speech2unit.encoders.models.transformers_config import are_counts, checked_value, is_count, is_flag, unsupported
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
-from storage.errors import data_error
+from storage.errors import data_error, listed
 
 PREFIX = r"^((w2v_encoder\.)?w2v_model|wav2vec2|hubert|wavlm)\."  # in models for another task that contain this one
 # Patterns and replacements, applied one after another. In a new name, a colon precedes the name of a part of our tensor: the
@@ -39,9 +39,9 @@ RENAMES = (
 IGNORED = (  # names of tensors for pre-training or for another task
     r"mask_emb|masked_spec_embed|label_embs_concat"
     r"|(final_proj|project_q|project_hid|project_inp|target_glu|quantizer|input_quantizer|mask_generator|logit_generator)\..*"
-    r"|(w2v_encoder\.proj|lm_head|aux)\..*"
+    r"|(w2v_encoder\.proj|lm_head|aux|adapter|projector|classifier|tdnn|objective)\..*"
+    r"|layer_weights|feature_extractor\.(weight|bias)"
 )
-MAX_LISTED = 8  # names per problem in a message
 
 
 def convert(tensors, sizes):
@@ -160,15 +160,9 @@ def _check(names, by_part, expected_shapes, sizes):
             "wav2vec2 checkpoint",
             "its tensors must be those of the architecture",
             expected=f"{len(expected_shapes)} tensors for the sizes {sizes}",
-            got="; ".join(f"{problem} {_listed(tensors)}" for problem, tensors in problems.items() if tensors),
+            got="; ".join(f"{problem} {listed(tensors)}" for problem, tensors in problems.items() if tensors),
             remedy="correct its sizes in config/presets/encoders.yaml or take another file",
         )
-
-
-def _listed(names):
-    """Return the first names as text."""
-    num_more = len(names) - MAX_LISTED
-    return ", ".join(names[:MAX_LISTED]) + (f" and {num_more} more" if num_more > 0 else "")
 
 
 # Keys of transformers' config.json that must have these values; a missing key has this value.
