@@ -14,6 +14,7 @@ PALETTE = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#C
 SPLIT_COLOURS = dict(train="#0072B2", dev="#E69F00", test="#009E73")
 ACCENT = "#D55E00"
 GREY = "#767676"
+MAX_MEDIANS = 5  # a histogram ends at this multiple of the median; its last bar holds what is larger
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -42,8 +43,22 @@ def save(figure, path):
         figure.savefig(temporary, format=file_format, metadata={"Date": None} if file_format == "svg" else None)
 
 
+def histogram_end(values):
+    """Return where the axis of `split_histograms` ends: at the largest value, at most `MAX_MEDIANS` times the median.
+
+    Without this limit, a single long recording would press all others into the first bars.
+
+    Args:
+        values: dict from each split to one positive number per utterance.
+    """
+    together = np.concatenate(list(values.values()))
+    return min(together.max(), MAX_MEDIANS * np.median(together))
+
+
 def split_histograms(values, edges, label, title):
     """Return a figure with one histogram per split and a dashed line at the median.
+
+    Values above the last edge are counted in the last bar, and the title of the panel says how many they are.
 
     Args:
         values: dict from each split to one number per utterance.
@@ -56,9 +71,11 @@ def split_histograms(values, edges, label, title):
     panels = figure.subplots(len(values), sharex=True, squeeze=False)[:, 0]
     for axes, split in zip(panels, (split for split in SPLITS if split in values)):
         median = np.median(values[split])
-        axes.hist(values[split], edges, color=SPLIT_COLOURS[split])
+        num_larger = int((values[split] > edges[-1]).sum())
+        axes.hist(np.minimum(values[split], edges[-1]), edges, color=SPLIT_COLOURS[split])
         axes.axvline(median, color="black", linewidth=1, linestyle="--")
-        axes.set_title(f"{split}: {len(values[split])} utterances, median {median:.3g} (dashed)")
+        note = f"; last bar: {num_larger} above {edges[-1]:.3g}, up to {values[split].max():.4g}" if num_larger else ""
+        axes.set_title(f"{split}: {len(values[split])} utterances, median {median:.3g} (dashed){note}")
         axes.set_ylabel("utterances")
     panels[-1].set_xlabel(label)
     panels[-1].set_xlim(edges[0], edges[-1])

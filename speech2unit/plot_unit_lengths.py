@@ -1,8 +1,10 @@
 """Plot a histogram of the number of reduced units per utterance, one panel per split."""
 
+import math
+
 import numpy as np
 
-from evaluation.figures import save, split_histograms
+from evaluation.figures import histogram_end, save, split_histograms
 from speech2unit.schemas import REDUCED_UNITS
 from storage import tables
 from storage.schemas import SPLITS
@@ -35,5 +37,5 @@ def plot_unit_lengths(*, reduced_units, figure):
     """
     values = lengths_by_split(tables.read(reduced_units, REDUCED_UNITS, ["split", "units"]))
     total = sum(part.sum() for part in values.values())
-    edges = whole_edges(max(part.max() for part in values.values()))
+    edges = whole_edges(math.ceil(histogram_end(values)))
     save(split_histograms(values, edges, "length (reduced units)", f"{total} reduced units"), figure)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evaluation.figures import save, split_histograms
+from evaluation.figures import histogram_end, save, split_histograms
 from speech2unit.corpora.schemas import MANIFEST
 from storage import tables
 from storage.schemas import SPLITS
@@ -28,5 +28,5 @@ def plot_durations(*, manifest, figure):
     columns = ["utterance_id", "split", "speed", "num_samples", "sample_rate"]
     values = durations_by_split(tables.read(manifest, MANIFEST, columns))
     total = sum(part.sum() for part in values.values()) / 3600
-    edges = np.linspace(0, 1.02 * max(part.max() for part in values.values()), NUM_BINS + 1)
+    edges = np.linspace(0, 1.02 * histogram_end(values), NUM_BINS + 1)
     save(split_histograms(values, edges, "duration (s)", f"{total:.2f} h of speech as recorded"), figure)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation.figures import SPLIT_COLOURS, new_figure, save, split_histograms
+from evaluation.figures import MAX_MEDIANS, SPLIT_COLOURS, histogram_end, new_figure, save, split_histograms
 from storage.schemas import SPLITS
 
 VALUES = dict(train=np.array([0.5, 0.6, 1.5, 2.5]), test=np.array([1.5]))
@@ -22,6 +22,19 @@ def test_one_histogram_per_split():
     assert train.get_title(loc="left") == "train: 4 utterances, median 1.05 (dashed)"
     assert (test.get_xlabel(), test.get_ylabel(), test.get_xlim()) == ("duration (s)", "utterances", (0, 3))
     assert train.lines[0].get_xdata()[0] == pytest.approx(1.05)
+
+
+def test_a_histogram_ends_at_the_largest_value_or_at_a_multiple_of_the_median():
+    assert histogram_end(VALUES) == 2.5
+    assert histogram_end(VALUES | dict(dev=np.array([60.0]))) == MAX_MEDIANS * 1.5
+
+
+def test_the_last_bar_holds_larger_values_and_the_title_counts_them():
+    values = dict(train=np.array([0.5, 3.0, 3.5, 60.25]), test=np.array([1.5]))
+    train, test = split_histograms(values, np.arange(4), "duration (s)", "title").axes
+    assert heights(train) == [1, 0, 3] and train.get_xlim() == (0, 3)
+    assert train.get_title(loc="left") == "train: 4 utterances, median 3.25 (dashed); last bar: 2 above 3, up to 60.25"
+    assert "last bar" not in test.get_title(loc="left")
 
 
 def test_each_split_has_its_own_colour():
