@@ -177,7 +177,10 @@ def versions():
 
 
 def usage(history):
-    """Return stage → `jobs`, total `seconds` and largest `peak_memory_mb`, from the `history` of a record."""
+    """Return stage → `jobs`, total `seconds` and largest `peak_memory_mb`, from the `history` of a record.
+
+    A job trains all its seeds, so the seconds cover all of them. Interrupted attempts of a job do not count.
+    """
     stages = {}
     for job in history.values():
         stage = stages.setdefault(job["stage"], dict(jobs=0, seconds=0.0, peak_memory_mb=0))

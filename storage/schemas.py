@@ -14,7 +14,7 @@ TRAINING = schema(
     field("split", pa.string(), "train (mean since the last row) or dev"),
     field("measure", pa.string(), "name of the measure: loss, accuracy, …"),
     field("value", pa.float64(), "loss in nats per target; accuracy as a fraction"),
-    field("seconds", pa.float64(), "time since training began", unit="s"),
+    field("seconds", pa.float64(), "time since this seed began; one seed is trained after the other", unit="s"),
     key=("seed", "update", "split", "measure"),
     stage="pretrain_melhubert",
 )
