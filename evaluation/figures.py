@@ -1,11 +1,16 @@
 """Style and saving of all figures. They are made without pyplot, which would keep them in memory."""
 
+import re
+import warnings
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from evaluation.fonts import default_characters, fonts_with, missing_text
+from storage.errors import notice
 from storage.files import atomic
 from storage.schemas import SPLITS
 
@@ -37,10 +42,34 @@ def new_figure(width, height):
 
 
 def save(figure, path):
-    """Write a figure atomically. The suffix of the path (svg, png) decides the format."""
+    """Write a figure atomically. The suffix of the path (svg, png) decides the format.
+
+    If the usual font lacks characters of the texts, such as Chinese ones, other installed fonts provide them. If no font has them,
+    a notice names them and what to install.
+    """
     file_format = Path(path).suffix[1:]
     with atomic(path) as temporary:
-        figure.savefig(temporary, format=file_format, metadata={"Date": None} if file_format == "svg" else None)
+        if not _draw(figure, temporary, file_format):
+            return
+        texts = figure.findobj(Text)
+        usual = default_characters()
+        characters = {c for text in texts for c in text.get_text() if ord(c) not in usual and not c.isspace()}
+        families, without_font = fonts_with(characters)
+        for text in texts:
+            text.set_fontfamily([*text.get_fontfamily(), *families])
+        if _draw(figure, temporary, file_format) and without_font:
+            notice(f"{path}: {missing_text(without_font)}")
+
+
+def _draw(figure, path, file_format):
+    """Write a figure; return whether its fonts lack characters of its texts."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        figure.savefig(path, format=file_format, metadata={"Date": None} if file_format == "svg" else None)
+    is_missing = [bool(re.match(r"Glyph \d+ .* missing from font", str(warning.message))) for warning in caught]
+    for warning in (warning for warning, is_about_glyph in zip(caught, is_missing) if not is_about_glyph):
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return any(is_missing)
 
 
 def histogram_end(values):
