@@ -29,7 +29,7 @@ _job = None
 
 
 @contextlib.contextmanager
-def running(*, job, stage, settings, inputs):
+def running(*, job, stage, settings, inputs, external_inputs=()):
     """Attribute every file that the body writes to `job`.
 
     Args:
@@ -37,6 +37,7 @@ def running(*, job, stage, settings, inputs):
         stage: module of the stage.
         settings: the stage's settings, as JSON-like values.
         inputs: paths that the job reads; folders are ignored.
+        external_inputs: paths outside of results/ that it reads. They are recorded, but no stage wrote them, so they are not checked.
 
     Raises:
         ValueError: if an input is not what its stage wrote; see `find_problem`.
@@ -44,7 +45,8 @@ def running(*, job, stage, settings, inputs):
     global _job
     for path in inputs:
         check(path)
-    _job = dict(name=job, stage=stage, settings=settings, inputs=[Path(path) for path in inputs], started=time.monotonic())
+    paths = [Path(path) for path in (*inputs, *external_inputs)]
+    _job = dict(name=job, stage=stage, settings=settings, inputs=paths, started=time.monotonic())
     try:
         yield
     finally:

@@ -13,8 +13,9 @@ from workflow.scripts.config_files import check_config
 from workflow.scripts.lookups.corpora import corpus_source
 from workflow.scripts.result_paths import unknown_name, unknown_paths, wildcard_pattern
 from workflow.scripts.rows import read_rows
-from workflow.scripts.stage_code import stage
+from workflow.scripts.stage_code import ignore_time_of_stage_script, stage
 
+ignore_time_of_stage_script()
 try:
     check_config(config, ROOT / "workflow/schemas/config.schema.yaml", workflow.configfiles)
     ROWS = read_rows(config, ROOT / "workflow/schemas")
@@ -56,7 +57,7 @@ def external_files(look_up, *arguments):
 
 
 def find_corpus_source(wildcards):
-    """Input function: the files that the manifest of a corpus is made from.
+    """Input function: what the manifest of a corpus is made from, if a rule makes it; see `corpus_source`.
 
     It calls `external_files` late, because only then is it known whether this is a dry run.
     """

@@ -3,6 +3,8 @@
 
 from workflow.scripts.lookups.corpora import (
     corpus_address,
+    corpus_contents,
+    first_root,
     listing_settings,
     manifest_settings,
     mixture_settings,
@@ -10,6 +12,7 @@ from workflow.scripts.lookups.corpora import (
     slot_settings,
     string_settings,
     synthesis_settings,
+    unit_contents,
     unit_sources,
 )
 from workflow.scripts.lookups.predictions import listed_units_settings
@@ -143,6 +146,8 @@ rule make_manifest:
     params:
         **stage("speech2unit.corpora.make_manifest", registry_modules=from_rows(adapter_module)),
         wildcard_settings=from_rows(manifest_settings),
+        external_files=from_rows(corpus_contents),
+        first_root=from_rows(first_root),
     script:
         "../scripts/stage.py"
 
@@ -165,6 +170,7 @@ rule import_units:
         **stage("speech2unit.import_units"),
         codebook="{codebook}",
         wildcard_settings=from_rows(size_settings),
+        external_files=from_rows(unit_contents),
     script:
         "../scripts/stage.py"
 
@@ -185,6 +191,8 @@ rule list_files:
     params:
         **stage("speech2unit.corpora.list_files", registry_modules=from_rows(adapter_module)),
         wildcard_settings=from_rows(listing_settings),
+        external_files=from_rows(corpus_contents),
+        first_root=from_rows(first_root),
     script:
         "../scripts/stage.py"
 
@@ -205,5 +213,6 @@ rule list_units:
     params:
         **stage("speech2unit.list_units"),
         wildcard_settings=from_rows(listed_units_settings),
+        external_files=from_rows(unit_contents),
     script:
         "../scripts/stage.py"

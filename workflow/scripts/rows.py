@@ -6,6 +6,7 @@ from pathlib import Path
 from storage.errors import data_error
 from storage.paths import existing_form
 from workflow.scripts.architectures import constants
+from workflow.scripts.external_files import Location
 from workflow.scripts.row_checks import check_rows, check_seeds
 from workflow.scripts.row_tables import read_table
 
@@ -82,6 +83,7 @@ def _complete_corpora(corpora, config):
         row["address"] = row["root"] if "://" in row["root"] and row["adapter"] != "units" else ""
         if row["address"]:
             row["root"] = f"results/corpora/{name}/fetched"
+        row["root"] = Location(row["root"])
 
 
 def _complete_checkpoints(checkpoints):

@@ -1,7 +1,8 @@
 """Run one stage: call the function that the rule names with the rule's own keyword names.
 
-Reserved params: `stage` (module and function), `code` (digest of the code), `num_threads` (number of compute threads) and
-`wildcard_settings` (settings that depend on the wildcards). The number of threads does not depend on the cores that Snakemake
+Reserved params: `stage` (module and function), `code` (digest of the code), `num_threads` (number of compute threads),
+`wildcard_settings` (settings that depend on the wildcards), `external_files` (name of an input → path outside of results/ → digest)
+and `first_root` (the root at which the recordings of a corpus were first read; it is recorded). The number of threads does not depend on the cores that Snakemake
 grants, because it changes the last bits of floating-point results. A rule that trains has the resource `gpu_processes`. If it is
 2 or more, this number of processes run the stage, each on its own GPU.
 """
@@ -14,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-RESERVED = ("stage", "code", "num_threads", "wildcard_settings")
+RESERVED = ("stage", "code", "num_threads", "wildcard_settings", "external_files", "first_root")
 params = snakemake.params  # noqa: F821  (Snakemake puts `snakemake` here)
 rank = int(os.environ.get("RANK", 0))  # number of this process among those that torchrun started, which share the log
 log = open(snakemake.log[0], "a", buffering=1)  # noqa: F821  (open until the process ends, and the lock on it with it)
@@ -55,19 +56,24 @@ def run():
     module = importlib.import_module(params.stage)
     job, inputs, outputs = snakemake.log[0], dict(snakemake.input), dict(snakemake.output)  # noqa: F821
     settings = {k: v for k, v in params.items() if k not in RESERVED} | dict(params.get("wildcard_settings", {}))
+    external = {name: list(digests) for name, digests in params.get("external_files", {}).items()}
     paths = [path for value in inputs.values() for path in ([value] if isinstance(value, str) else value)]
     paths = [files.checksum_list(path) for path in paths]  # a folder is not hashed, but its list of hashes is
+    external_paths = [path for value in external.values() for path in value]
+    inputs |= external
     checkpoints = keep_checkpoints(
         output=next(iter(snakemake.output), job),  # noqa: F821
         identity=[params.stage, params.code, params.num_threads, settings],
-        inputs=paths,
+        inputs=[*paths, *external_paths],
         curves=Path(job).with_suffix(""),
         interval_seconds=snakemake.config["checkpoint_seconds"],  # noqa: F821
     )
+    first_root = params.get("first_root")
+    recorded = settings | (dict(first_root=first_root) if first_root else {})
     started = time.monotonic()
     print(time.strftime("%F %T"), params.stage, settings)
     with (
-        provenance.running(job=job, stage=params.stage, settings=settings, inputs=paths),
+        provenance.running(job=job, stage=params.stage, settings=recorded, inputs=paths, external_inputs=external_paths),
         checkpoints,
         tempfile.TemporaryDirectory() as aside,
     ):

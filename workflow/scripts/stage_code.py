@@ -3,15 +3,33 @@
 import ast
 import functools
 import hashlib
+import os
 from pathlib import Path
 
+from snakemake import jobs
+
 ROOT = Path(__file__).parents[2]
+STAGE_SCRIPT = Path(__file__).with_name("stage.py")  # what every rule runs
 PACKAGES = ("storage", "training", "evaluation", "speech2unit", "verbalizer", "ulm", "superb", "inference")
 # Packages whose modules are chosen by name at run time: an import of one counts as an import of all of its modules, or of
 # those that the rule names.
 REGISTRIES = ("speech2unit.corpora.adapters", "speech2unit.encoders.architectures")
 # Names of modules that do not count for the digest. A change of a schema is noticed when a table is read.
 UNCHECKED = ("schemas", "tables", "errors", "progress", "provenance")
+
+
+def ignore_time_of_stage_script():
+    """Make Snakemake ignore when `scripts/stage.py` was last written. The digest of its code decides instead.
+
+    Snakemake compares the time of a script with that of the outputs, so a fresh clone would rerun every job. There is no option for
+    this that a workflow can set.
+    """
+
+    def time_of(path):
+        status = os.lstat(path)
+        return 0 if os.path.samestat(status, os.lstat(STAGE_SCRIPT)) else status.st_mtime
+
+    jobs.get_script_mtime = time_of
 
 
 def stage(target, num_threads=1, registry_modules=None, root=ROOT):
@@ -25,8 +43,8 @@ def stage(target, num_threads=1, registry_modules=None, root=ROOT):
         root: folder of the packages.
 
     Returns:
-        dict with `stage`, `num_threads` and `code`, a function from the wildcards to a digest of the module and of all
-        first-party modules that it imports. It is a function because each process plans the jobs of a few rules only.
+        dict with `stage`, `num_threads` and `code`, a function from the wildcards to a digest of `scripts/stage.py`, of the module
+        and of all first-party modules that it imports. It is a function because each process plans the jobs of a few rules only.
     """
     digest_with = functools.cache(lambda modules: digest(target, modules, root))  # jobs of one rule share their digests
     modules_for = registry_modules or (lambda wildcards: ())
@@ -34,7 +52,7 @@ def stage(target, num_threads=1, registry_modules=None, root=ROOT):
 
 
 def digest(target, registry_modules=(), root=ROOT):
-    """Return the digest of a module's code and of all first-party code that it imports; arguments as of `stage`."""
+    """Return the digest of stage.py, of a module's code and of all first-party code that it imports; arguments as of `stage`."""
     trees = {}
     pending = modules_of(target, root)
     while pending:
@@ -43,7 +61,8 @@ def digest(target, registry_modules=(), root=ROOT):
             trees[path], imports = code_and_imports(path.read_text())
             for name in imports:
                 pending += modules_of(name, root, registry_modules)
-    text = "".join(trees[path] for path in sorted(trees))
+    script, _ = code_and_imports(STAGE_SCRIPT.read_text())
+    text = script + "".join(trees[path] for path in sorted(trees))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from storage.errors import data_error
-from storage.paths import existing_form
+from storage import provenance
+from storage.errors import data_error, nearest
+from storage.paths import existing_form, similar_file
 from workflow.scripts.config_files import merged
+from workflow.scripts.external_files import contents, file_digest, folder_digest, is_made_here
 
 OWN_DATA_ADAPTERS = ("table", "folders", "units")  # all other adapters read a published corpus
 MANIFEST_CELLS = ("allow_overlap", "max_reject_fraction")  # cells of a corpus that only the checks of its manifest need
@@ -82,13 +84,31 @@ def corpus_address(rows, config, wildcards):
 
 
 def unit_sources(rows, config, wildcards):
-    """Return the files of published units of a corpus without audio."""
+    """Return the files of published units of a corpus without audio that are at an address.
+
+    Raises:
+        ValueError: if a file on the disk does not exist.
+    """
+    paths = _unit_files(rows, wildcards)
+    for path in paths:
+        if "://" not in path and not Path(path).exists():
+            raise _missing_file(rows["corpora"], wildcards.corpus, "source", Path(path))
+    return [path for path in paths if "://" in path]
+
+
+def unit_contents(rows, config, wildcards):
+    """Return the other files of published units with their digests, as the param `external_files` of scripts/stage.py."""
+    paths = [path for path in _unit_files(rows, wildcards) if "://" not in path]
+    return dict(source=contents(paths, file_digest)) if paths else {}
+
+
+def _unit_files(rows, wildcards):
     row = rows["corpora"][wildcards.corpus]
     return [f"{row['root']}/{name}" for name in row["source"]]
 
 
 def corpus_source(rows, config, wildcards, is_dry_run):
-    """Return the fetched folder or the metadata file that a manifest is made from; an empty list if the corpus has neither.
+    """Return what the manifest of a corpus is made from, if a rule makes it: the fetched folder or a metadata file. Else an empty list.
 
     Args:
         rows, config, wildcards: as for every look-up.
@@ -101,22 +121,74 @@ def corpus_source(rows, config, wildcards, is_dry_run):
     if row["address"]:
         return [row["root"]]
     root = Path(row["root"])
-    is_made_here = "results" in root.parts
+    if is_made_here(root):
+        return [f"{root}/{row['metadata']}"] if row["metadata"] else []
     has_manifest = Path(manifest_file(wildcards.corpus)).exists()
-    if not (is_dry_run or is_made_here or root.exists() or has_manifest):
+    if not (is_dry_run or root.exists() or has_manifest):
         raise _missing_root(rows["corpora"], wildcards.corpus)
-    if not row["metadata"]:
-        return []
-    metadata = root / (existing_form(row["metadata"], root) or row["metadata"])
-    if not is_made_here and not metadata.exists():  # otherwise Snakemake would be content with an old manifest
-        raise data_error(
-            rows["corpora"].place(wildcards.corpus),
-            "the metadata file of a corpus must exist",
-            expected=f"{metadata}",
-            got="no such file",
-            remedy="correct 'root' or 'metadata', or the paths of config/config.yaml",
-        )
-    return [str(metadata)]
+    if row["metadata"] and not _metadata_file(row).exists():  # otherwise Snakemake would be content with an old manifest
+        raise _missing_file(rows["corpora"], wildcards.corpus, "metadata", _metadata_file(row))
+    return []
+
+
+def corpus_contents(rows, config, wildcards):
+    """Return what else a manifest is made from with its digest, as the param `external_files` of scripts/stage.py.
+
+    This is the metadata file, or the folder of a corpus of the adapter `folders`. Published corpora are taken not to change.
+    """
+    row = rows["corpora"][wildcards.corpus]
+    if is_made_here(row["root"]):
+        return {}
+    if row["metadata"]:
+        return dict(source=contents([str(_metadata_file(row))], file_digest))
+    return dict(source=contents([row["root"]], folder_digest)) if row["adapter"] == "folders" else {}
+
+
+def first_root(rows, config, wildcards):
+    """Return the root at which the recordings of a corpus were first read; as a param of its manifest, it tells Snakemake of other ones.
+
+    A corpus that was moved keeps its first root. Recordings that are not those of the manifest are read again.
+    """
+    root = rows["corpora"][wildcards.corpus]["root"]
+    manifest = Path(manifest_file(wildcards.corpus))
+    if is_made_here(root) or not manifest.exists():
+        return str(root)
+    try:
+        settings = provenance.read(manifest)["settings"]
+        is_same = settings["corpus"]["root"] == root or _has_moved(manifest, root)
+        return settings["first_root"] if is_same else str(root)
+    except (KeyError, OSError, ValueError):  # a damaged manifest, which is reported when it is read
+        return str(root)
+
+
+def _has_moved(manifest, root):
+    """Return whether the recordings of a manifest are below another root now."""
+    from speech2unit.corpora.moved import has_recordings  # here, because it takes longer to import than a plan
+    from speech2unit.corpora.schemas import MANIFEST
+    from storage import tables
+
+    return has_recordings(root, [row for row in tables.read(manifest, MANIFEST).to_pylist() if row["speed"] == 1])
+
+
+def _metadata_file(row):
+    """Return the path of the metadata file of a corpus; `row` is its row."""
+    root = Path(row["root"])
+    return root / (existing_form(row["metadata"], root) or row["metadata"])
+
+
+def _missing_file(corpora, name, column, path):
+    """Return the error about a file of a corpus that does not exist; `column` is the column of its row that names it."""
+    folder = path.parent
+    similar = similar_file(folder, path.name) if folder.is_dir() else None
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_file()) if folder.is_dir() else []
+    hint = f"did you mean '{similar}'? " if similar else nearest(path.name, names)
+    return data_error(
+        corpora.place(name),
+        f"the {column} file of a corpus must exist",
+        expected=f"{path}",
+        got="no such file" if folder.is_dir() else f"no such folder: {folder}",
+        remedy=f"{hint}correct 'root' or '{column}', or the paths of config/config.yaml",
+    )
 
 
 def _missing_root(corpora, name):
