@@ -29,6 +29,7 @@ SENTENCES = {
         "The file goes on after the end that it announces.",
         "Save it again with the program that made it, or record again.",
     ),
+    "unchecked": ("Nobody can tell whether a file of this format is whole.", "Convert it to WAV and upload that."),
     "no_decoder": ("This format needs another decoder.", "Upload WAV, FLAC, Ogg or MP3, or convert the file with ffmpeg."),
     "too_long": ("The recording is too long.", "Cut it into utterances, and upload one of them."),
 }

@@ -12,6 +12,7 @@ RULES = {
     "not_audio": "the file must be audio",
     "no_decoder": "the format must have a decoder",
     "truncated": "the file must be whole",
+    "unchecked": "the format must show whether a file is whole",
     "more_audio": "the file must end with the audio that it announces",
     "damaged": "the file must be undamaged",
     "bad_rate": "the sample rate must be plausible",
@@ -86,6 +87,12 @@ def ffmpeg_line(path, before="", after=""):
         repaired = repaired.with_name(f"{repaired.stem}_repaired.wav")
     words = ["ffmpeg", *before.split(), "-i", quoted(path), *after.split(), "-c:a", "pcm_s16le", quoted(repaired)]
     return f"{' '.join(words)} (and use that file instead)"
+
+
+def soundfile_line(path):
+    """Return the command that converts a file to WAV of 16 bits with soundfile, for formats that ffmpeg does not know."""
+    program = "import soundfile, sys; soundfile.write(sys.argv[2], *soundfile.read(sys.argv[1]))"
+    return f'python -c "{program}" {quoted(path)} {quoted(Path(str(path)).with_suffix(".wav"))} (and use that file instead)'
 
 
 def quoted(path):

@@ -285,8 +285,8 @@ def _headed(descriptor, head, size, path):
 
 
 def _nist_fields(header):
-    """Yield (name, number) for each number in a NIST header."""
+    """Yield (name, number) for each number in a NIST header; some programs write numbers as text (-s1)."""
     for line in header.split(b"\n"):
         words = line.split()
-        if len(words) == 3 and words[1] == b"-i" and words[2].isdigit():
+        if len(words) == 3 and words[1][:2] in (b"-i", b"-s") and words[2].isdigit():
             yield words[0], int(words[2])

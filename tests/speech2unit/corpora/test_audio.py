@@ -1,16 +1,18 @@
 """Reading audio: which files are converted, and which are refused with which code."""
 
 import hashlib
+import io
 import os
 import pickle
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import soundfile
 
 from speech2unit.corpora.audio import (
-    CANCELLING,
     RULES,
     BadAudio,
     as_waveform,
@@ -20,6 +22,7 @@ from speech2unit.corpora.audio import (
     read_audio,
     read_utterance,
 )
+from speech2unit.corpora.levels import CANCELLING
 
 RATE = 16_000
 FORMATS = ("wav", "flac", "ogg", "mp3")
@@ -126,7 +129,7 @@ def test_speed_shortens_and_raises_the_pitch(tmp_path, speed):
 def test_blocks_are_one_waveform(tmp_path, monkeypatch):
     paths = [written(tmp_path / f"a.{name}", tone(3.0)) for name in FORMATS]
     whole = [decode(path)[0] for path in paths]
-    monkeypatch.setattr("speech2unit.corpora.audio.BLOCK_FRAMES", 7_777)
+    monkeypatch.setattr("speech2unit.corpora.audio_source.BLOCK_FRAMES", 7_777)
     assert all(np.array_equal(decode(path)[0], samples) for path, samples in zip(paths, whole, strict=True))
 
 
@@ -294,6 +297,46 @@ def test_the_error_has_place_rule_expected_got_and_remedy(tmp_path):
     )
     copy = pickle.loads(pickle.dumps(caught.value))
     assert vars(copy) == vars(caught.value) and str(copy) == str(caught.value)
+
+
+def writable(name):
+    """Return the subtypes of a format that soundfile writes, each with the bytes of a file of one second."""
+    found = {}
+    for subtype in soundfile.available_subtypes(name):
+        for rate in (RATE, 8_000):
+            buffer = io.BytesIO()
+            try:
+                soundfile.write(buffer, tone(rate=rate), rate, format=name, subtype=subtype)
+            except (soundfile.LibsndfileError, ValueError):
+                continue
+            found.setdefault(subtype, buffer.getvalue())
+    return found
+
+
+# SD2 has a second file, which libsndfile would write into the working directory and look for from then on.
+@pytest.mark.parametrize("name", sorted(soundfile.available_formats().keys() - {"SD2"}))
+def test_no_format_that_soundfile_writes_is_read_without_its_end(tmp_path, name):
+    path = tmp_path / f"a.{name.lower()}"
+    for subtype, whole in writable(name).items():
+        for fraction in (0.1, 0.5, 0.9):
+            path.write_bytes(whole[: int(len(whole) * fraction)])
+            with pytest.raises(BadAudio):
+                pytest.fail(f"{subtype}: {len(decode(path)[0])} samples of a file cut at {fraction}")
+
+
+@pytest.mark.parametrize(
+    "name, command", [("VOC", "ffmpeg -i"), ("IRCAM", "ffmpeg -i"), ("MAT5", "python -c "), ("XI", "python -c ")]
+)
+def test_formats_that_do_not_show_their_end_are_refused_with_the_command_that_converts_them(tmp_path, name, command):
+    path = tmp_path / f"a.{name.lower()}"
+    path.write_bytes(next(iter(writable(name).values())))
+    with pytest.raises(BadAudio) as caught:
+        decode(path)
+    assert caught.value.reason == "unchecked" and command in caught.value.remedy
+    text = caught.value.remedy.removeprefix("if it is whole, convert it: ").removesuffix(" (and use that file instead)")
+    if command.startswith("python"):
+        subprocess.run(text.replace("python", sys.executable, 1), shell=True, check=True)
+        assert len(decode(tmp_path / "a.wav")[0]) > 7_000
 
 
 def test_every_code_is_documented():

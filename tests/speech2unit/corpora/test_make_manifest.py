@@ -9,7 +9,7 @@ import pandas
 import pytest
 import soundfile
 
-from speech2unit.corpora.audio import CANCELLING, CLIPPED
+from speech2unit.corpora.levels import CANCELLING, CLIPPED
 from speech2unit.corpora.make_manifest import make_manifest
 from speech2unit.corpora.read_corpus import normalized
 from speech2unit.corpora.schemas import MANIFEST, REJECTED
