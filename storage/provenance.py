@@ -20,6 +20,7 @@ from storage.errors import data_error
 from storage.files import CHECKSUM_LIST, CHECKSUM_PLACEHOLDER, find_damage, read_json, sha256
 
 KEY = "provenance"  # key of the record in a file's metadata or JSON
+COSTS = "usage"  # key of the result of `usage` in a JSON report: time and memory differ from run to run
 FORMAT = 1  # version of the records and of the files that hold them; files of another version must be made again
 RESULTS = "results"  # folder of all results
 KINDS = (".parquet", ".safetensors", ".json")  # results that carry a record and a checksum
@@ -143,8 +144,8 @@ def read(path):
 def digest(path):
     """Return a SHA-256 of a file's content.
 
-    For a result, this is the digest of its rows, tensors or JSON values without the record. It does not depend on the time at
-    which the file was made or on the job that made it. For any other file, it is the digest of its bytes.
+    For a result, this is the digest of its rows, tensors or JSON values without the record and the costs. It does not depend on
+    the time at which the file was made, on the job that made it or on how long that took. For any other file, it is the digest of its bytes.
     """
     if Path(path).suffix == ".parquet":
         stored = _parquet_metadata(path).get(b"digest")
@@ -157,7 +158,7 @@ def digest(path):
             layouts = json.dumps(tensors, sort_keys=True)
             return hashlib.file_digest(file, lambda: hashlib.sha256(layouts.encode())).hexdigest()
     if result_name(path) and Path(path).suffix == ".json":
-        content = {name: value for name, value in read_json(path).items() if name != KEY}
+        content = {name: value for name, value in read_json(path).items() if name not in (KEY, COSTS)}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     return sha256(path)
 

@@ -8,7 +8,7 @@ import pytest
 from speech2unit.corpora.schemas import REJECTED
 from speech2unit.schemas import CENTROIDS
 from storage import provenance, tables
-from storage.files import atomic_folder
+from storage.files import atomic_folder, write_json
 from storage.verify import rule_of, verify
 from storage.weights import save_config
 
@@ -51,6 +51,22 @@ def test_damage_names_the_stage(results, capsys):
     text = report(capsys)
     assert text.startswith("results: results must be what their stages wrote; expected 4 correct files, got 1 wrong ones:\n")
     assert "rejected.parquet: another checksum than it was written with; snakemake --cores all --forcerun make_manifest" in text
+
+
+def test_a_report_that_is_made_again_with_equal_figures_at_other_costs_is_no_other_source(results, capsys):
+    job = dict(stage="ulm.summarize", settings={}, inputs=["results/x/acc.json"])
+
+    def write_report(accuracy, seconds):
+        costs = {"ulm.score": dict(seconds=seconds)}
+        write_json("results/x/acc.json", dict(accuracy=accuracy, usage=costs, provenance=provenance.record("results/x/acc.json")))
+
+    write_report(0.5, 1.0)
+    with provenance.running(job="3", **job):
+        save_config("results/x/summary.json", dict(a=1))
+    write_report(0.5, 2.0)
+    assert report(capsys).endswith("6 files, 0 wrong\n")
+    write_report(0.6, 2.0)
+    assert "results/x/summary.json: made from another results/x/acc.json" in report(capsys)
 
 
 def test_a_result_that_is_older_than_its_source(results, capsys):
