@@ -103,7 +103,14 @@ def test_the_last_head_of_a_block_is_not_removed(melhubert, criterion):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "transformer, criterion",
-    [("melhubert", "l1"), ("melhubert", "data_driven"), ("hubert", "data_driven"), ("wavlm", "l1")],
+    [
+        ("melhubert", "l1"),
+        ("melhubert", "data_driven"),
+        ("hubert", "data_driven"),
+        ("wavlm", "l1"),
+        ("whisper", "l1"),
+        ("whisper", "data_driven"),
+    ],
 )
 def test_the_stage_writes_an_encoder_with_half_the_heads(prepare_stage, transformer, criterion):
     arguments, load_model, parent = prepare_stage(transformer)
