@@ -61,7 +61,7 @@ def test_tied_tensors_parameters_and_a_modules_state_dict(tmp_path, legacy):
     assert torch.equal(tensors["c.d"], torch.ones(1))
 
 
-@pytest.mark.parametrize("container", ["model", "model_weight", "weights", None])
+@pytest.mark.parametrize("container", ["model", "model_weight", "weights", "model_state_dict", None])
 def test_the_state_dict_is_found_under_any_known_key(tmp_path, container):
     content = {container: WEIGHTS, "optimizer": {"state": torch.ones(3)}} if container else WEIGHTS
     assert equal_tensors(read_weights(save(content, tmp_path / "x.pt", False)), WEIGHTS)
