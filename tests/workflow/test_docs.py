@@ -129,7 +129,7 @@ def run(project, script, text):
 
 def test_every_command_is_of_a_known_kind():
     kinds = {command.split()[0] for command in ALL_COMMANDS}
-    assert kinds <= {"snakemake", "python", "make", "pip", ".", "tail", "tensorboard", "git", "cd"}
+    assert kinds <= {"snakemake", "python", "make", "pip", ".", "tail", "tensorboard", "git", "cd", "mkdir"}
 
 
 def test_every_target_of_make_exists():
