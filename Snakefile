@@ -1,3 +1,6 @@
+include: "workflow/rules/start.smk"
+
+
 configfile: "config/config.yaml"
 configfile: "config/presets/corpora.yaml"
 configfile: "config/presets/compression.yaml"

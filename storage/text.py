@@ -76,30 +76,35 @@ def _is_bytes(value):
     return isinstance(value, (bytes, bytearray, memoryview))
 
 
-def decode_text(data, place):
+def decode_text(data, place, only_utf8=False):
     """Return the text of a file: UTF-8, or another form of Unicode that begins with its byte order mark.
 
     Args:
         data: the bytes of the file.
         place: the file, for the error message.
+        only_utf8: refuse the other forms, because another program reads the file too.
 
     Raises:
         ValueError: naming the encoding to convert from, and the command that does it.
     """
+    expected = "UTF-8" if only_utf8 else "UTF-8, or UTF-16 with a byte order mark"
     for mark, encoding in BYTE_ORDER_MARKS:
         if data.startswith(mark):
-            return _decode(data[len(mark) :], encoding, place)
+            if only_utf8 and encoding != "utf-8":
+                family = encoding.rpartition("-")[0].upper()  # with this name, iconv removes the mark
+                raise _wrong_encoding(place, family, f"{encoding.upper()}, by its byte order mark", expected)
+            return _decode(data[len(mark) :], encoding, place, expected)
     for start, kind, remedy in OTHER_FORMATS:
         if data.startswith(start):
             raise data_error(place, "a table must be text", expected="text in UTF-8", got=kind, remedy=remedy)
     zeros = data[:1000].count(0)
     if zeros > len(data[:1000]) / 4:
-        raise _wrong_encoding(place, "UTF-16LE" if data[1:2] == b"\0" else "UTF-16BE", "a zero in every second byte")
-    return _decode(data, "utf-8", place)
+        raise _wrong_encoding(place, "UTF-16LE" if data[1:2] == b"\0" else "UTF-16BE", "a zero in every second byte", expected)
+    return _decode(data, "utf-8", place, expected)
 
 
-def _decode(data, encoding, place):
-    """Decode bytes without byte order mark. Raises `ValueError` with the line that is wrong."""
+def _decode(data, encoding, place, expected):
+    """Decode bytes without byte order mark. Raises `ValueError` with the line that is wrong; `expected` is for its message."""
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -117,7 +122,7 @@ def _decode(data, encoding, place):
         seen = " or ".join(f"'{shown(text)}' in {name}" for name, text in readings.items())
         line = len(lines) + (not lines or data[: error.start].endswith((b"\n", b"\r")))
         got = f"byte 0x{data[error.start]:02X} in line {line}, which may mean {seen or 'anything'}"
-        raise _wrong_encoding(place, next(iter(readings), "CP1252"), got) from error
+        raise _wrong_encoding(place, next(iter(readings), "CP1252"), got, expected) from error
 
 
 def _readings(word):
@@ -133,13 +138,13 @@ def _readings(word):
     return readings
 
 
-def _wrong_encoding(place, encoding, got):
+def _wrong_encoding(place, encoding, got, expected):
     """Return the error about a file that is not UTF-8."""
     name = str(place)
     return data_error(
         place,
         "a text file must be in UTF-8",
-        expected="UTF-8, or UTF-16 with a byte order mark",
+        expected=expected,
         got=got,
         remedy=f"convert it with: iconv -f {encoding} -t UTF-8 '{name}' > converted && mv converted '{name}'",
     )

@@ -6,6 +6,8 @@ import importlib
 import inspect
 import json
 import re
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from snakemake.utils import update_config
 
 from workflow.scripts import row_checks
 from workflow.scripts import rows as config_rows
-from workflow.scripts.config_files import check_config, default_config
+from workflow.scripts.config_files import check_config, default_config, load_config, read_config_file
 from workflow.scripts.rule_bodies import rule_bodies
 from workflow.scripts.schema_checks import YAML_LOADER
 
@@ -298,9 +300,36 @@ def test_a_duplicate_behind_a_merge_key_is_found_and_an_override_is_none(tmp_pat
 def test_a_yaml_tag_runs_nothing(text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.yaml").write_text(text)
-    with pytest.raises(yaml.YAMLError, match="could not determine a constructor"):
+    with pytest.raises(ValueError, match="line 1: a config file must be valid YAML; .* could not determine a constructor"):
         check(CONFIG, [tmp_path / "config.yaml"])
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("encoding, command", [("utf-16", "UTF-16"), ("utf-16-le", "UTF-16LE"), ("cp1252", "CP1252")])
+def test_a_config_in_another_encoding_says_what_to_type(encoding, command, tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_bytes("tasks: [SCR]\n# caf\u00e9\n".encode(encoding))
+    with pytest.raises(
+        ValueError, match=f"config.yaml: a text file must be in UTF-8; expected UTF-8, got .* iconv -f {command} "
+    ):
+        read_config_file(file)
+    file.write_bytes("\ufefftasks: [SCR]  # caf\u00e9\n".encode())
+    assert read_config_file(file) == dict(tasks=["SCR"])
+
+
+def test_a_mistake_in_the_yaml_names_file_and_line(tmp_path):
+    (tmp_path / "config.yaml").write_text("tasks: [SCR]\npaths:\n\tdata: x\n")
+    with pytest.raises(ValueError, match=r"config\.yaml, line 3: a config file must be valid YAML; .* correct the line"):
+        load_config([tmp_path / "config.yaml"])
+
+
+def test_snakemake_refuses_an_encoding_before_it_reads_the_config(tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/config.yaml").write_bytes("# caf\u00e9".encode("cp1252"))
+    command = [sys.executable, "-m", "snakemake", "-n", "-s", ROOT / "Snakefile", "-d", tmp_path]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode and "config/config.yaml: a text file must be in UTF-8" in run.stdout
+    assert "UnicodeDecodeError" not in run.stdout + run.stderr and "iconv -f CP1252" in run.stdout
 
 
 def test_settings_of_another_way_of_tuning_are_refused():

@@ -1,12 +1,6 @@
-import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import min_version
-
-min_version("9.0")
-ROOT = Path(workflow.current_basedir).parents[1]
-sys.path.insert(0, str(ROOT))
 
 from workflow.scripts.closing_errors import repeat_at_exit
 from workflow.scripts.config_files import check_config

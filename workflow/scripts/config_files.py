@@ -1,24 +1,30 @@
 """Read and check the YAML files of the config."""
 
 import copy
+import io
 import re
 from pathlib import Path
 
 import yaml
 
 from storage.errors import data_error
+from storage.text import decode_text
 from workflow.scripts.renamed_keys import new_name, renamed_error
 from workflow.scripts.schema_checks import ROOT, YAML_LOADER, check, check_finite
 
 MERGE_TAG = "tag:yaml.org,2002:merge"  # tag of the key `<<`
 
 
+def default_files(root=ROOT):
+    """Return the paths of config.yaml and the presets below `root`, as the Snakefile lists them."""
+    return re.findall(r'^configfile: "(.+)"', (Path(root) / "Snakefile").read_text(), re.MULTILINE)
+
+
 def default_config(root=ROOT):
-    """Return the config without a user's own files: config.yaml and the presets, as the Snakefile lists them."""
-    names = re.findall(r'^configfile: "(.+)"', (Path(root) / "Snakefile").read_text(), re.MULTILINE)
+    """Return the config without a user's own files."""
     config = {}
-    for name in names:
-        config |= yaml.load((Path(root) / name).read_text(), YAML_LOADER)
+    for name in default_files(root):
+        config |= read_config_file(Path(root) / name)
     return config
 
 
@@ -26,8 +32,30 @@ def load_config(files=(), root=ROOT):
     """Return the config with a user's own files merged over it, as Snakemake merges `--configfile`."""
     config = default_config(root)
     for file in files:
-        _merge(config, yaml.load(Path(file).read_text(), YAML_LOADER) or {})
+        _merge(config, read_config_file(file))
     return config
+
+
+def read_config_file(file):
+    """Return the content of a YAML file as a dict.
+
+    Raises:
+        ValueError: if the file is not UTF-8 (Snakemake reads nothing else), not valid YAML, or has a key twice. The message names
+            the file and the line.
+    """
+    stream = io.StringIO(decode_text(Path(file).read_bytes(), file, only_utf8=True))
+    stream.name = str(file)  # for the marks of errors
+    try:
+        return yaml.load(stream, _UniqueKeyLoader) or {}
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise data_error(
+            f"{file}, line {mark.line + 1}",
+            "a config file must be valid YAML",
+            expected="`key: value` below its section, indented with blanks",
+            got=error.problem or "something else",
+            remedy="correct the line or the one above it",
+        ) from error
 
 
 def merged(settings, changes):
@@ -47,7 +75,7 @@ def _merge(settings, changes):
 
 
 def check_config(config, schema_path, files):
-    """Check the YAML files for duplicate keys, and the merged config against its schema.
+    """Check each YAML file by itself, and the merged config against its schema.
 
     Args:
         config: the merged config.
@@ -55,11 +83,11 @@ def check_config(config, schema_path, files):
         files: paths of a user's own config files.
 
     Raises:
-        ValueError: if a key is duplicate, unknown or renamed, or a value is not allowed. The message names the nearest valid key.
+        ValueError: if a file cannot be read, a key is duplicate, unknown or renamed, or a value is not allowed. The message names the
+            nearest valid key.
     """
     for file in files:
-        with open(file) as stream:
-            yaml.load(stream, _UniqueKeyLoader)
+        read_config_file(file)
     _check_renamed_presets(config)
     check(config, schema_path, "config")
     check_finite(config, "config")
