@@ -356,6 +356,7 @@ def test_comments_blank_lines_and_line_ends_of_windows_change_nothing(tables):
     ("tasks", "\t1,2\t", "\t1,01\t", "each seed must be another run; expected different numbers in 'seeds', got 1, 01"),
     ("tasks", "\nSCR\t", "\nulm\t", "a task must not have the name of another folder of results/; expected none of ['corpora', "),
     ("tasks", "labels[]\twer", "labels[]\teer", "f1 and eer are metrics of classes; "),
+    ("tasks", "\tlabel\taccuracy\t", "\tlabel\tcer,wer\t", "because 'label' holds one class per clip, got cer, wer; write one of accuracy, f1, eer into"),
     ("codebooks", "\tmelhubert\t1\t", "\tmelhubert\t7\t", "'layer' must be a layer of encoder melhubert; expected 0 to "),
     ("codebooks", "\tlog_mel\t0\t", "\tlog_mel\t3\t", "'layer' must be a layer of encoder log_mel; expected 0 to 0, got 3"),
     ("encoders", "\ttiny_cpc\ttiny_cpc\t", "\t\ttiny_cpc\t", "a published encoder must have sizes; expected a preset of convert_encoder, or a config.json "),

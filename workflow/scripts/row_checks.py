@@ -1,5 +1,6 @@
 """Check the rows of config/ against each other and against the presets, before anything runs."""
 
+from evaluation.metrics import METRICS
 from storage.errors import data_error, nearest, one_of
 from workflow.scripts.architectures import architectures_with, constants
 from workflow.scripts.comparisons import compared_encoders, encoder_codebook
@@ -216,15 +217,27 @@ def _check_task_name(name, place):
 
 
 def _check_metric(row, place):
-    metrics = row.get("metric", [])
-    if row["labels"][0].endswith("[]") and {"f1", "eer"} & set(metrics):
+    """Check that classes have metrics of classes, and sequences those of sequences; accuracy suits both."""
+    metrics = [metric for metric in row.get("metric", []) if metric != "accuracy"]
+    are_sequences = row["labels"][0].endswith("[]")
+    fitting = [name for name, metric in METRICS.items() if metric.open_answers == are_sequences or name == "accuracy"]
+    if set(metrics) <= set(fitting):
+        return
+    if are_sequences:
         raise data_error(
             place,
             "f1 and eer are metrics of classes",
             expected="a metric of sequences, because the labels (name[]) are sequences",
             got=", ".join(metrics),
-            remedy="write wer, cer, slot_type_f1, slot_value_cer or accuracy",
+            remedy=f"write one of {', '.join(fitting)} into 'metric'",
         )
+    raise data_error(
+        place,
+        "wer, cer and slot_… count errors inside sequences, and would let the model answer with several classes",
+        expected=f"a metric of classes, because '{', '.join(row['labels'])}' holds one class per clip",
+        got=", ".join(metrics),
+        remedy=f"write one of {', '.join(fitting)} into 'metric'; labels that are sequences have [] after the name of the column",
+    )
 
 
 def _check_superb_tasks(rows, heads):
