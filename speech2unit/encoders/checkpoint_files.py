@@ -1,8 +1,10 @@
 """The files of a published encoder: weights, in one file or in shards, and what comes with them.
 
-files = CheckpointFiles(["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "config.json"])
-files.read_weights()  # name → tensor of both shards
-files.config          # "config.json"
+    files = CheckpointFiles(["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "config.json"])
+    files.read_weights()  # name → tensor of both shards
+    files.config          # "config.json"
+
+Shards must be complete. An adapter of the library peft is refused, because it is not a whole model.
 """
 
 import re

@@ -147,6 +147,7 @@ def _heads_left(steps, sizes, path):
     try:
         for step in steps:
             for number, positions in step.items():
+                # `range.index` accepts whole numbers of the range alone, so neither -1 nor an object of the pickle.
                 left = heads[range(len(heads)).index(number)]
                 removed = {left[range(len(left)).index(position)] for position in positions[: len(left)]}
                 heads[number] = [head for head in left if head not in removed]
