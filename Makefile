@@ -27,7 +27,7 @@ demo: $(VENV)/installed
 TARGET ?= results/SCR/acc.json
 resume:
 	$(BIN)/snakemake --unlock $(ARGS)
-	$(BIN)/snakemake --cores all --rerun-incomplete $(ARGS) -- $(TARGET)
+	$(BIN)/snakemake --cores all --rerun-incomplete $(ARGS) -- $(TARGET) missing
 
 verify: $(VENV)/installed
 	$(BIN)/snakemake --cores 1 verify

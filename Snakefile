@@ -41,6 +41,11 @@ rule all:
         from_rows(report_files),
 
 
+rule missing:
+    input:
+        find_missing_outputs,
+
+
 rule unknown_name:
     input:
         refuse_unknown_name,

@@ -1,5 +1,6 @@
 """Check every result against its checksum, its schema and the files that it was made from."""
 
+import contextlib
 import importlib
 import re
 from functools import cache
@@ -46,14 +47,12 @@ def schema_of(path):
 def verify(*, folder, makers):
     """Stage: check every file below `folder` and print a line for each. Nothing is written.
 
-    A source that is gone is not an error, because some tables are temporary.
-
     Args:
         folder: the results.
-        makers: pairs (regular expression of an output's path, rule that makes it).
+        makers: triples (regular expression of an output's path, rule that makes it, whether it is temporary).
 
     Raises:
-        ValueError: if at least one file is wrong; the message lists each with the command that makes it again.
+        ValueError: if at least one file is wrong or missing; the message lists each with the command that makes it again.
     """
     digests = {}
     wrong = []
@@ -64,7 +63,10 @@ def verify(*, folder, makers):
         verdict = "wrong" if problem else "right" if has_checksum else "no checksum of its own"
         print(f"{verdict}  {path}  {problem}")
         if problem:
-            wrong.append(f"\n  {path}: {problem}; snakemake --cores all --forcerun {rule_of(path, makers)} {path}")
+            wrong.append(_wrong_line(path, problem, makers))
+    for path in missing_outputs(folder, makers):
+        print(f"wrong  {path}  missing")
+        wrong.append(_wrong_line(path, "missing, but other results were made from it", makers))
     if wrong:
         raise data_error(
             folder,
@@ -76,10 +78,43 @@ def verify(*, folder, makers):
     notice(f"{folder}: {len(paths)} files, 0 wrong")
 
 
+def missing_outputs(folder, makers):
+    """Return the outputs below `folder` that results were made from and that are gone, sorted; arguments as of `verify`.
+
+    Snakemake deletes the outputs of a job before the job starts. A killed job leaves none of them, and a target that exists does
+    not make Snakemake look for them. Temporary outputs, and those that no rule makes with the config of this run, do not count.
+    """
+    sources = {Path(source) for path in Path(folder).rglob("*") for source in _sources(path)}
+    gone = [_maker(source, makers) for source in sources if source.is_relative_to(folder) and not source.exists()]
+    return sorted({output for output, rule, is_temporary in gone if output and not is_temporary})
+
+
+def _sources(path):
+    """Return the files that a result was made from; none if it has no record or cannot be read."""
+    if path.suffix not in provenance.KINDS or not path.is_file() or provenance.in_checked_folder(path):
+        return []
+    with contextlib.suppress(Exception):  # of any reader: `verify` reports the damage
+        return list(provenance.read(path).get("inputs", {}))
+    return []
+
+
 def rule_of(path, makers):
     """Return the rule that makes a file or one of its parent folders; `?` if none does. See `verify` for `makers`."""
-    candidates = [path.as_posix(), *(parent.as_posix() for parent in path.parents)]
-    return next((rule for text in candidates for pattern, rule in makers if re.fullmatch(pattern, text)), "?")
+    return _maker(Path(path), makers)[1]
+
+
+def _maker(path, makers):
+    """Return the output that is `path` or one of its parent folders, its rule, and whether it is temporary."""
+    for candidate in (path.as_posix(), *(parent.as_posix() for parent in path.parents)):
+        for pattern, rule, is_temporary in makers:
+            if re.fullmatch(pattern, candidate):
+                return candidate, rule, is_temporary
+    return "", "?", False
+
+
+def _wrong_line(path, problem, makers):
+    """Return a line that says what is wrong with a result and how to make it again."""
+    return f"\n  {path}: {problem}; snakemake --cores all --forcerun {rule_of(path, makers)} {path}"
 
 
 def _file_problem(path, digests):

@@ -9,10 +9,13 @@ from speech2unit.corpora.schemas import REJECTED
 from speech2unit.schemas import CENTROIDS
 from storage import provenance, tables
 from storage.files import atomic_folder, write_json
-from storage.verify import rule_of, verify
+from storage.verify import missing_outputs, rule_of, verify
 from storage.weights import save_config
 
-MAKERS = [(r"results/(?P<a>x|y)/rejected\.parquet$", "make_manifest"), (r"results/(?P<a>\w+)/audio$", "synthesize_commands")]
+MAKERS = [
+    (r"results/(?P<a>x|y)/rejected\.parquet$", "make_manifest", False),
+    (r"results/(?P<a>\w+)/audio$", "synthesize_commands", False),
+]
 
 
 @pytest.fixture
@@ -95,6 +98,23 @@ def test_a_changed_file_in_a_folder_and_a_leftover_file(results, capsys):
     text = report(capsys)
     assert "SHA256SUMS: 1 changed or missing files, such as a.flac; snakemake --cores all --forcerun synthesize_commands" in text
     assert ".config.json.1.tmp: left by a killed job: delete it" in text
+
+
+def test_a_missing_file_that_others_were_made_from_is_wrong(results, capsys):
+    (results / "results/x/rejected.parquet").unlink()
+    text = report(capsys)
+    assert "got 1 wrong ones:\n  results/x/rejected.parquet: missing, but other results were made from it; " in text
+    assert "snakemake --cores all --forcerun make_manifest results/x/rejected.parquet\n" in text
+
+
+def test_missing_files_that_are_temporary_external_or_of_no_rule_are_not_wrong(results, capsys):
+    (results / "a.csv").unlink()
+    assert missing_outputs("results", MAKERS) == []
+    (results / "results/x/rejected.parquet").unlink()
+    assert missing_outputs("results", MAKERS) == ["results/x/rejected.parquet"]
+    assert missing_outputs("results", [(MAKERS[0][0], "make_manifest", True)]) == missing_outputs("results", []) == []
+    (results / "results/x/config.json").write_text("{")
+    assert missing_outputs("results", MAKERS) == []
 
 
 def test_the_rule_of_a_file():

@@ -110,6 +110,19 @@ def test_what_was_made_is_verified(project):
     assert ", 0 wrong\n" in (project / "logs/verify/verify.log").read_text()
 
 
+def test_outputs_of_a_finished_task_that_a_killed_run_deleted_are_wrong_and_made_again(project):
+    prompt, kept = project / "results/SCR/prompt.safetensors", project / "prompt.safetensors"
+    prompt.rename(kept)
+    try:
+        output, status = project.snakemake("--cores", 1, "verify", check=False)
+        jobs = project.planned("results/SCR/acc.json", "missing")
+    finally:
+        kept.rename(prompt)
+    assert status != 0 and "1 wrong ones" in output
+    assert "--forcerun tune_prompt results/SCR/prompt.safetensors" in output
+    assert jobs == dict(missing=1, tune_prompt=1, sample=1, score=1)
+
+
 def test_a_changed_setting_reruns_what_follows(project):
     (project / "ngram.yaml").write_text("fit_baselines:\n  max_ngram: 3\n")
     jobs = project.planned(*TARGETS, configs=("tests/config/tiny.yaml", "ngram.yaml"))

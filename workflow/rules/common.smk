@@ -1,6 +1,7 @@
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import is_flagged
 
 from workflow.scripts.closing_errors import repeat_at_exit
 from workflow.scripts.config_files import check_config
@@ -59,8 +60,15 @@ def find_corpus_source(wildcards):
 
 
 def output_patterns(wildcards):
-    """Params function: a regular expression of each output file, with the name of the rule that makes it."""
-    return [(file.regex().pattern, rule.name) for rule in workflow.rules for file in rule.output]
+    """Params function: a regular expression of each output file, the name of the rule that makes it, whether it is temporary."""
+    return [(file.regex().pattern, rule.name, is_flagged(file, "temp")) for rule in workflow.rules for file in rule.output]
+
+
+def find_missing_outputs(wildcards):
+    """Input function: outputs that results were made from and that an interrupted run has deleted."""
+    from storage.verify import missing_outputs  # here, because few runs need it
+
+    return missing_outputs("results", output_patterns(wildcards))
 
 
 def refuse_unknown_name(wildcards):
