@@ -9,8 +9,11 @@ import numpy as np
 
 from evaluation.metrics import METRICS, frames_by_seed, log_odds, percentile_interval, resample
 from storage import tables
+from storage.errors import notice
 from storage.files import read_json
 from ulm.schemas import BASELINES, DIFFERENCES, SAMPLES
+
+MAX_SHOWN = 5  # pairs of tasks on the terminal
 
 
 @dataclass
@@ -18,39 +21,53 @@ class System:
     """Something that predicts the labels of test rows: the tuned unit LM of a task, or a baseline."""
 
     name: str
-    metric: str  # name of one of `METRICS`
     test_rows: list  # (utterance_id, labels) of each row
-    value: float  # of the metric, mean over seeds
-    means: np.ndarray  # [R]: mean of the metric over seeds in each resample, see `resample`
+    values: dict  # name of one of `METRICS` → its mean over seeds
+    means: dict  # name of the metric → [R]: its mean over seeds in each resample, see `resample`
 
 
-def system(name, metric, frames, **bootstrap):
+def system(name, metrics, frames, **bootstrap):
     """Return a `System`.
 
     Args:
         name: name of the system.
-        metric: name of one of `METRICS`.
+        metrics: names of `METRICS`.
         frames: data frames of its test rows, one per seed, with the same utterances in the same order.
         bootstrap: `num_resamples` and `seed` of `resample`.
     """
-    values, means = resample(frames, metric, **bootstrap)
     test_rows = [(utterance_id, list(labels)) for utterance_id, labels in zip(frames[0].utterance_id, frames[0].labels)]
-    return System(name, metric, test_rows, float(np.mean(values)), means)
+    resampled = {metric: resample(frames, metric, **bootstrap) for metric in metrics}
+    values = {metric: float(np.mean(by_seed)) for metric, (by_seed, _) in resampled.items()}
+    return System(name, test_rows, values, {metric: means for metric, (_, means) in resampled.items()})
 
 
-def difference(compared, reference):
-    """Return a row of `DIFFERENCES` from two systems with the same test rows."""
-    low, high = percentile_interval(compared.means - reference.means)
+def difference(compared, reference, metric):
+    """Return a row of `DIFFERENCES` from two systems with the same test rows and a metric that both have."""
+    low, high = percentile_interval(compared.means[metric] - reference.means[metric])
     return dict(
         task=compared.name,
         reference=reference.name,
-        metric=compared.metric,
-        higher_is_better=METRICS[compared.metric].higher_is_better,
+        metric=metric,
+        higher_is_better=METRICS[metric].higher_is_better,
         num_rows=len(compared.test_rows),
-        difference=compared.value - reference.value,
+        difference=compared.values[metric] - reference.values[metric],
         difference_low=low,
         difference_high=high,
     )
+
+
+def shared_metrics(first, second):
+    """Return the names of the metrics of two systems that both have, in the order of the first system."""
+    return [metric for metric in first.values if metric in second.values]
+
+
+def obstacle(first, second):
+    """Return why two tasks are not compared, as text; empty if they are compared."""
+    if not shared_metrics(first, second):
+        return f"no metric in common, {', '.join(first.values)} and {', '.join(second.values)}"
+    if [name for name, _ in first.test_rows] != [name for name, _ in second.test_rows]:
+        return f"different test rows, {len(first.test_rows)} and {len(second.test_rows)}"
+    return "" if first.test_rows == second.test_rows else "different labels of the same test rows"
 
 
 def samples_by_seed(samples):
@@ -62,6 +79,8 @@ def samples_by_seed(samples):
 def compare_tasks(*, acc, samples, baselines, differences, num_resamples, seed):
     """Stage: compare each task with its baselines and with earlier tasks on the same test rows. See `DIFFERENCES`.
 
+    Tasks are compared in each metric that they share. Pairs of tasks that are not compared are listed with the reason.
+
     Args:
         acc: JSON reports of the tasks.
         samples: tables of `SAMPLES` of the same tasks in the same order.
@@ -72,14 +91,25 @@ def compare_tasks(*, acc, samples, baselines, differences, num_resamples, seed):
     bootstrap = dict(num_resamples=num_resamples, seed=seed)
     tasks = []
     rows = []
+    not_compared = []
     for report, task_samples, task_baselines in zip(map(read_json, acc), samples, baselines, strict=True):
-        task = system(report["task"], report["metric"], samples_by_seed(task_samples), **bootstrap)
+        metrics = [report["metric"], *report["other_metrics"]]
+        task = system(report["task"], metrics, samples_by_seed(task_samples), **bootstrap)
         by_method = _test_rows(task_baselines, BASELINES).sort_values("utterance_id").groupby("method")
-        references = [system(method, task.metric, [frame], **bootstrap) for method, frame in by_method]
-        references += [earlier for earlier in tasks if earlier.metric == task.metric and earlier.test_rows == task.test_rows]
-        rows += [difference(task, reference) for reference in references]
+        references = [system(method, metrics, [frame], **bootstrap) for method, frame in by_method]
+        for earlier in tasks:
+            if reason := obstacle(task, earlier):
+                not_compared.append(f"{task.name} with {earlier.name} ({reason})")
+            else:
+                references.append(earlier)
+        for reference in references:
+            rows += [difference(task, reference, metric) for metric in shared_metrics(task, reference)]
         tasks.append(task)
     tables.write(differences, rows, DIFFERENCES)
+    if not_compared:
+        print(*not_compared, sep="\n")
+        more = "; … (the log has all)" if len(not_compared) > MAX_SHOWN else ""
+        notice(f"{differences}: {len(not_compared)} pairs of tasks not compared: {'; '.join(not_compared[:MAX_SHOWN])}{more}")
 
 
 def _test_rows(path, schema):

@@ -135,15 +135,15 @@ DIFFERENCES = schema(
     field(
         "reference",
         pa.string(),
-        "an earlier task of config.tasks with the same metric on the same test rows, or a baseline of the task",
+        "an earlier task of config.tasks with a common metric on the same test rows, or a baseline of the task",
     ),
-    field("metric", pa.string(), "metric of both: an entry of METRICS in evaluation/metrics.py"),
+    field("metric", pa.string(), "metric of both, one row for each: an entry of METRICS in evaluation/metrics.py"),
     field("higher_is_better", pa.bool_(), "false for error rates, for which a difference below 0 is a gain"),
     field("num_rows", pa.int64(), "test rows of both", unit="rows"),
     field("difference", pa.float64(), "value of the task minus that of the reference, each the mean over its seeds"),
     field("difference_low", pa.float64(), "lower end of its 95 % interval: a paired bootstrap over utterances"),
     field("difference_high", pa.float64(), "upper end"),
-    key=("task", "reference"),
+    key=("task", "reference", "metric"),
     stage="compare_tasks",
 )
 

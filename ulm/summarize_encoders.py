@@ -25,7 +25,7 @@ def encoder_systems(acc, samples, **bootstrap):
         encoder = report["names"]["encoder"]
         reports_of.setdefault(encoder, []).append(report)
         frames_of.setdefault(encoder, []).extend(samples_by_seed(path))
-    systems = {encoder: system(encoder, "accuracy", frames, **bootstrap) for encoder, frames in frames_of.items()}
+    systems = {encoder: system(encoder, ["accuracy"], frames, **bootstrap) for encoder, frames in frames_of.items()}
     return {encoder: (reports_of[encoder], systems[encoder]) for encoder in systems}
 
 
@@ -38,17 +38,18 @@ def task_columns(reports, tasks, parent_tasks):
         parent_tasks: `System` of the tasks of its parent, or None. The two are compared only if they have the same test rows.
     """
     num_rows = len(tasks.test_rows)
-    low, high = wilson_interval(tasks.value * num_rows, num_rows)
+    accuracy = tasks.values["accuracy"]
+    low, high = wilson_interval(accuracy * num_rows, num_rows)
     columns = NO_TASK | dict(
         tasks=[report["task"] for report in reports],
         unit_lms=[report["names"]["ulm"] for report in reports],
         accuracies=[report["accuracy"] for report in reports],
-        accuracy=tasks.value,
+        accuracy=accuracy,
         accuracy_low=low,
         accuracy_high=high,
     )
     if parent_tasks is not None and parent_tasks.test_rows == tasks.test_rows:
-        compared = difference(tasks, parent_tasks)
+        compared = difference(tasks, parent_tasks, "accuracy")
         columns |= {name: compared[name] for name in ("difference", "difference_low", "difference_high")}
     return columns
 

@@ -18,9 +18,9 @@ def rights(probability, seed):
     return np.random.default_rng(0).random(ROWS) + rng.normal(0, 0.05, (len(SEEDS), ROWS)) < probability
 
 
-def write_task(folder, name, right, metric="accuracy", label="a", prefix="u"):
+def write_task(folder, name, right, metric="accuracy", other_metrics=(), label="a", prefix="u"):
     (folder / name).mkdir()
-    write_json(folder / name / "acc.json", dict(task=name, metric=metric))
+    write_json(folder / name / "acc.json", dict(task=name, metric=metric, other_metrics={name: {} for name in other_metrics}))
     common = dict(split="test", labels=[label])
     samples = [
         common
@@ -65,13 +65,36 @@ def test_a_difference_has_the_interval_of_a_paired_bootstrap(tmp_path):
     assert differences["one", "majority"]["difference"] == pytest.approx(compared.mean() - 1)
 
 
-@pytest.mark.parametrize("changed", [dict(metric="wer"), dict(label="b"), dict(prefix="v")])
-def test_other_metrics_labels_or_rows_are_not_compared(tmp_path, changed):
+@pytest.mark.parametrize("changed, reason", [
+    (dict(metric="wer"), "no metric in common, wer and accuracy"), (dict(prefix="v"), "different test rows, 200 and 200"),
+    (dict(label="b"), "different labels of the same test rows"),
+])  # fmt: skip
+def test_other_metrics_labels_or_rows_are_not_compared_and_said(tmp_path, changed, reason, capsys):
     differences = compare(
         tmp_path, [write_task(tmp_path, "one", rights(0.8, 1)), write_task(tmp_path, "two", rights(0.8, 2), **changed)], 20
     )
     assert list(differences) == [("one", "majority"), ("two", "majority")]
     assert differences["two", "majority"]["higher_is_better"] == (changed.get("metric") != "wer")
+    assert f"differences.parquet: 1 pairs of tasks not compared: two with one ({reason})\n" in capsys.readouterr().out
+
+
+def test_every_shared_metric_is_compared_whichever_comes_first(tmp_path, capsys):
+    one = write_task(tmp_path, "one", rights(0.8, 1), other_metrics=["wer", "cer"])
+    two = write_task(tmp_path, "two", rights(0.7, 2), metric="wer", other_metrics=["accuracy"])
+    compare(tmp_path, [one, two], 20)
+    rows = tables.read(tmp_path / "differences.parquet", DIFFERENCES).to_pylist()
+    metrics = {(row["task"], row["reference"]): [] for row in rows}
+    for row in rows:
+        metrics[row["task"], row["reference"]].append((row["metric"], row["higher_is_better"]))
+    accuracy, wer, cer = ("accuracy", True), ("wer", False), ("cer", False)
+    expected = {("one", "majority"): [accuracy, wer, cer], ("two", "majority"): [wer, accuracy], ("two", "one"): [wer, accuracy]}
+    assert metrics == expected
+    by_accuracy, by_wer = (
+        next(row["difference"] for row in rows if (row["reference"], row["metric"]) == ("one", metric))
+        for metric in ("accuracy", "wer")
+    )
+    assert by_accuracy == pytest.approx(-by_wer) and by_accuracy < 0  # answers are single words
+    assert "not compared" not in capsys.readouterr().out
 
 
 @pytest.mark.slow
