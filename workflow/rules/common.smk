@@ -4,7 +4,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import is_flagged
 
 from workflow.scripts.closing_errors import repeat_at_exit
-from workflow.scripts.config_files import check_config
+from workflow.scripts.config_files import add_defaults, check_config
 from workflow.scripts.lookups.corpora import corpus_source
 from workflow.scripts.result_paths import unknown_name, unknown_paths, wildcard_pattern
 from workflow.scripts.rows import read_rows
@@ -12,6 +12,8 @@ from workflow.scripts.stage_code import ignore_time_of_stage_script, stage
 
 ignore_time_of_stage_script()
 try:
+    if workflow.modifier.skip_configfile:  # this is a module with a config of its own, and Snakemake reads no `configfile:`
+        add_defaults(config, ROOT)
     check_config(config, ROOT / "workflow/schemas/config.schema.yaml", workflow.configfiles)
     ROWS = read_rows(config, ROOT / "workflow/schemas")
 except ValueError as error:  # as a WorkflowError it is shown without the stack

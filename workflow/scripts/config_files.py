@@ -28,6 +28,12 @@ def default_config(root=ROOT):
     return config
 
 
+def add_defaults(config, root=ROOT):
+    """Add what a user's config leaves out, in place: from the files in config/ of the current folder, then from those below `root`."""
+    own_files = [name for name in default_files(root) if Path(name).exists()]
+    config.update(merged(load_config(own_files, root), config))
+
+
 def load_config(files=(), root=ROOT):
     """Return the config with a user's own files merged over it, as Snakemake merges `--configfile`."""
     config = default_config(root)
