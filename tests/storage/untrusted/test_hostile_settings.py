@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-import yaml
 
 from speech2unit.corpora.adapters.table import read_rows
 from storage.untrusted.checkpoints import read_tensors
@@ -43,7 +42,7 @@ def test_an_expression_in_a_checkpoints_settings_is_never_evaluated(folder):
 
 def test_a_yaml_tag_does_not_run(folder):
     (folder / "config.yaml").write_text(f"a: !!python/object/apply:os.system ['{TOUCH}']\n")
-    with pytest.raises(yaml.YAMLError, match="python/object/apply:os.system"):
+    with pytest.raises(ValueError, match="python/object/apply:os.system"):
         check_config({}, ROOT / "workflow/schemas/config.schema.yaml", [folder / "config.yaml"])
 
 
