@@ -210,6 +210,14 @@ SITUATIONS = [
         ["tests/workflow/test_end_to_end.py::test_one_core_one_shard_another_folder_and_locale_give_the_same"],
     ),
     Situation(
+        "the workflow as a module out of a git host",
+        "runs with a config folder of the user's own",
+        [
+            "tests/workflow/test_module.py::test_a_module_from_git_runs_with_the_users_config",
+            "tests/workflow/test_module.py::test_what_the_users_config_leaves_out_is_taken_from_the_repository_and_the_rest_is_checked",
+        ],
+    ),
+    Situation(
         "folders of transformers: shards, heads for a task, adapters",
         "shards are joined, heads left out by name, adapters refused with the command that merges them",
         [
