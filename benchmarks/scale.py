@@ -108,6 +108,7 @@ def calls(folder):
             manifest=path("manifest"),
             rejected=path("rejected"),
             corpus=CORPUS | dict(root=str(folder / "audio")),
+            allow_overlap=[],
             **config["make_manifest"],
         ),
         "speech2unit.assign_units": dict(
