@@ -37,7 +37,6 @@ onerror:
 rule all:
     default_target: True
     input:
-        "results/summary.parquet",
         from_rows(report_files),
 
 
@@ -52,4 +51,4 @@ rule unknown_name:
     output:
         "results/{unknown}",
     wildcard_constraints:
-        unknown=unknown_paths(ROWS),
+        unknown=unknown_paths(ROWS, config),

@@ -135,7 +135,7 @@ DIFFERENCES = schema(
     field(
         "reference",
         pa.string(),
-        "an earlier task of config.tasks with a common metric on the same test rows, or a baseline of the task",
+        "an earlier task of the comparison with a common metric on the same test rows, or a baseline of the task",
     ),
     field("metric", pa.string(), "metric of both, one row for each: an entry of METRICS in evaluation/metrics.py"),
     field("higher_is_better", pa.bool_(), "false for error rates, for which a difference below 0 is a gain"),

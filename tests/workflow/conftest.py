@@ -17,7 +17,7 @@ from workflow.scripts.stage_code import PACKAGES
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "environment.yaml", "config", "workflow", *PACKAGES, "tests/config")
-TARGETS = ("results/SCR/acc.json", "results/summary.parquet")
+TARGETS = ("results/SCR/acc.json", "results/comparisons/SCR/summary.parquet")
 
 
 class Project:

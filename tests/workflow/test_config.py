@@ -40,6 +40,7 @@ NO_STAGE = {
     "tables",
     "paths",
     "settings_of_corpora",
+    "comparisons",
     "num_shards",
     "keep_features",
     "gpus_per_job",
@@ -165,6 +166,7 @@ FREE_KEYS = {
     ("paths",),
     ("concatenate_slots", "slots"),
     ("settings_of_corpora",),
+    ("comparisons",),
 }  # () is known; a new preset, path or slot is no mistake
 FREE_VALUES = [("tables",), ("paths",)]  # any text
 LEAVES = [(path, value) for path, value in places(PLAIN) if path and not isinstance(value, dict)]

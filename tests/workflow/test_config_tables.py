@@ -378,21 +378,44 @@ def test_what_could_only_fail_after_hours_is_refused_at_once(tables, table, old,
 ])  # fmt: skip
 def test_a_path_with_an_unknown_name_is_told_from_others(tables, path, table, name):
     rows = config_rows.read_rows(tables, SCHEMAS)
-    unknown = re.compile(unknown_paths(rows))
+    unknown = re.compile(unknown_paths(rows, tables))
     assert unknown.fullmatch(path)
-    message = str(unknown_name(path, rows))
+    message = str(unknown_name(path, rows, tables))
     assert message.startswith(
         f"results/{path}: results are named after rows of {tables['tables'][table]}; expected one of ['{name}'"
     )
     assert f'did you mean "{name}"?' in message
     known = ["SCR/acc.json", "SCR/binarized", "units/melhubert_16/commands/plots/unit_usage.svg", "ulm/tiny/plots/training.svg",
-             "units/melhubert_16/centroids.parquet", "features/melhubert/layer1/commands/1-of-2.parquet", "summary.parquet"]  # fmt: skip
+             "units/melhubert_16/centroids.parquet", "features/melhubert/layer1/commands/1-of-2.parquet", "comparisons/SCR+DSR/summary.html"]  # fmt: skip
     assert not any(unknown.fullmatch(right) for right in known)
+
+
+@pytest.mark.parametrize("path, got, remedy", [
+    ("comparisons/SCR+DRS/summary.html", "got 'DRS'", 'did you mean "DSR"? correct the path'),
+    ("comparisons/prompting/summary.html", "got 'prompting'", "add: --configfile config/experiments/prompting/config.yaml"),
+    ("comparisons/mein/summary.html", "got 'mein'", 'did you mean "mine"? '),
+    ("summary.html", "got no set of tasks", "write results/comparisons/SCR/summary.html"),
+])  # fmt: skip
+def test_an_unknown_set_of_tasks_is_refused(tables, monkeypatch, path, got, remedy):
+    monkeypatch.chdir(ROOT)
+    tables["comparisons"] = dict(mine=["SCR", "DSR"])
+    rows = config_rows.read_rows(tables, SCHEMAS)
+    unknown = re.compile(unknown_paths(rows, tables))
+    message = str(unknown_name(path, rows, tables))
+    assert unknown.fullmatch(path) and got in message and remedy in message
+    assert not unknown.fullmatch("comparisons/mine/summary.html")
+
+
+def test_a_set_of_tasks_has_rows_and_a_name_of_its_own(tables):
+    tables["comparisons"] = dict(mine=["SCR", "DRS"])
+    assert re.search(r"config.comparisons.mine: .* got 'DRS'; did you mean \"DSR\"", row_refusal(tables))
+    tables["comparisons"] = dict(SCR=["DSR"])
+    assert "config.comparisons: a set of tasks must not have the name of a task" in row_refusal(tables)
 
 
 def test_the_old_name_of_a_row_or_preset_names_the_new_one(tables):
     rows = config_rows.read_rows(tables, SCHEMAS)
-    message = str(unknown_name("superb/KS_half_prefix10/score.json", rows))
+    message = str(unknown_name("superb/KS_half_prefix10/score.json", rows, tables))
     renamed = "the row has been renamed; expected 'KS_half_deep_prompt10', got 'KS_half_prefix10'; write 'KS_half_deep_prompt10' instead"
     assert message.endswith(renamed)
     tables["superb_tasks"] = ["KS_half_prefix10"]

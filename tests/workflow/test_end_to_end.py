@@ -13,7 +13,7 @@ from speech2unit.schemas import REDUCED_UNITS, UNITS
 from storage import tables
 from ulm.schemas import CONFUSION, SAMPLES, SUMMARY
 
-TARGETS = ("--", "results/SCR/acc.json", "results/summary.parquet")
+TARGETS = ("--", "results/SCR/acc.json", "results/comparisons/SCR/summary.parquet")
 SAME = (
     "manifest", "centroids", "units", "reduced_units", "verbalizer", "verbalized", "binarized", "baselines", "samples", "confusion",
 )  # fmt: skip
@@ -71,7 +71,7 @@ def test_accuracy_is_that_of_the_samples(project, report):
     assert len(right) == 32 and report["accuracy"] == pytest.approx(np.mean(right))
     counts = tables.read(project / "results/SCR/confusion.parquet", CONFUSION).to_pandas()
     assert counts["count"].sum() == 32 and counts[counts.label == counts.predicted_label]["count"].sum() == sum(right)
-    row = tables.read(project / "results/summary.parquet", SUMMARY).to_pylist()
+    row = tables.read(project / "results/comparisons/SCR/summary.parquet", SUMMARY).to_pylist()
     assert [(r["task"], r["accuracy"]) for r in row] == [("SCR", report["accuracy"])]
 
 

@@ -95,13 +95,13 @@ def test_trained_tasks_are_the_rows_of_both_tables(rows):
     ("superb/KS_asc_full/predictions/nothing.json", "nothing"), ("SRC/predictions/commands.parquet", "SRC"),
     ("superb/KS/predictions/commands.parquet", "KS"),
 ])  # fmt: skip
-def test_an_unknown_name_is_pointed_out(rows, path, got):
-    assert re.fullmatch(unknown_paths(rows), path) and f"got '{got}'" in str(unknown_name(path, rows))
+def test_an_unknown_name_is_pointed_out(rows, config, path, got):
+    assert re.fullmatch(unknown_paths(rows, config), path) and f"got '{got}'" in str(unknown_name(path, rows, config))
 
 
 @pytest.mark.parametrize("path", [
     "SCR/predictions/commands.parquet", "SCR/predictions/commands.json", "SCR/predictions/commands/1-of-2.parquet",
     "superb/KS_asc_full/predictions/commands.parquet", "superb/KS_asc_full/predictions.parquet",
 ])  # fmt: skip
-def test_valid_names_are_left_to_their_rules(rows, path):
-    assert not re.fullmatch(unknown_paths(rows), path)
+def test_valid_names_are_left_to_their_rules(rows, config, path):
+    assert not re.fullmatch(unknown_paths(rows, config), path)

@@ -34,7 +34,10 @@ def common(task, ulm, units):
     folders = dict.fromkeys(["classes", "training", "confusion"], f"results/{task}")
     folders |= dict.fromkeys(["unit_usage", "unit_lengths"], f"results/units/{units}")
     files = {f"{folder}/plots/{name}.svg" for name, folder in folders.items()}
-    return files | {f"results/ulm/{ulm}/plots/training.svg", "results/summary.html", "results/units.html"}
+    return files | {
+        f"results/ulm/{ulm}/plots/training.svg",
+        *(f"results/comparisons/{task}/{page}.html" for page in ("summary", "units")),
+    }
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from snakemake.io import is_flagged
 from workflow.scripts.closing_errors import repeat_at_exit
 from workflow.scripts.config_files import add_defaults, check_config
 from workflow.scripts.lookups.corpora import corpus_source
-from workflow.scripts.result_paths import unknown_name, unknown_paths, wildcard_pattern
+from workflow.scripts.result_paths import MOVED, comparison_pattern, unknown_name, unknown_paths, wildcard_pattern
 from workflow.scripts.rows import read_rows
 from workflow.scripts.stage_code import ignore_time_of_stage_script, stage
 
@@ -19,8 +19,7 @@ try:
 except ValueError as error:  # as a WorkflowError it is shown without the stack
     raise WorkflowError(str(error)) from None
 
-# The tasks that `tasks` and `superb_tasks` of the config list.
-TASKS = ROWS["tasks"].expand_names(config["tasks"])
+# The tasks that `superb_tasks` of the config lists.
 SUPERB_TASKS = ROWS["superb_tasks"].expand_names(config["superb_tasks"])
 
 FEATURES_FILE = "results/features/{encoder}/layer{layer}/{corpus}/{shard}.parquet"
@@ -78,8 +77,8 @@ def refuse_unknown_name(wildcards):
 
     It raises an error that names the unknown row. Snakemake's own error would only have the path.
     """
-    if not Path("results", wildcards.unknown).exists():
-        raise WorkflowError(str(unknown_name(wildcards.unknown, ROWS)))
+    if wildcards.unknown in MOVED or not Path("results", wildcards.unknown).exists():
+        raise WorkflowError(str(unknown_name(wildcards.unknown, ROWS, config)))
     return []
 
 
@@ -88,6 +87,7 @@ UNIT_CORPORA = wildcard_pattern(ROWS["corpora"], adapter="units")
 
 
 wildcard_constraints:
+    comparison=comparison_pattern(ROWS, config),
     checkpoint=wildcard_pattern(ROWS["checkpoints"]),
     corpus=wildcard_pattern(ROWS["corpora"]),
     encoder=wildcard_pattern(ROWS["encoders"]),

@@ -235,16 +235,16 @@ rule plot_confusion:
 
 rule render_summary:
     input:
-        summary="results/summary.parquet",
+        summary="results/comparisons/{comparison}/summary.parquet",
     output:
         page=report(
-            "results/summary.html",
+            "results/comparisons/{comparison}/summary.html",
             caption="../report/summary.rst",
             category="Results",
             labels={"figure": "Table of results"},
         ),
     log:
-        "logs/render_summary/summary.log",
+        "logs/render_summary/{comparison}.log",
     conda:
         "../../environment.yaml"
     resources:
@@ -260,13 +260,13 @@ rule render_units:
         statistics=from_rows(unit_statistics),
     output:
         page=report(
-            "results/units.html",
+            "results/comparisons/{comparison}/units.html",
             caption="../report/units.rst",
             category="Units",
             labels={"figure": "Bitrate, dead units, purity"},
         ),
     log:
-        "logs/render_units/units.log",
+        "logs/render_units/{comparison}.log",
     conda:
         "../../environment.yaml"
     resources:

@@ -8,6 +8,7 @@ from workflow.scripts.lookups.tasks import (
     task_ulm_file,
     tuning_settings,
 )
+from workflow.scripts.lookups.comparisons import comparison_files
 from workflow.scripts.lookups.unit_lms import published_ulm_settings, training_symbols, ulm_settings, vocabulary_settings
 
 
@@ -231,11 +232,11 @@ rule score:
 
 rule summarize:
     input:
-        acc=expand("results/{task}/acc.json", task=TASKS),
+        acc=from_rows(comparison_files, "acc.json"),
     output:
-        summary="results/summary.parquet",
+        summary="results/comparisons/{comparison}/summary.parquet",
     log:
-        "logs/summarize/summary.log",
+        "logs/summarize/{comparison}.log",
     conda:
         "../../environment.yaml"
     resources:
@@ -248,13 +249,13 @@ rule summarize:
 
 rule compare_tasks:
     input:
-        acc=expand("results/{task}/acc.json", task=TASKS),
-        samples=expand("results/{task}/samples.parquet", task=TASKS),
-        baselines=expand("results/{task}/baselines.parquet", task=TASKS),
+        acc=from_rows(comparison_files, "acc.json"),
+        samples=from_rows(comparison_files, "samples.parquet"),
+        baselines=from_rows(comparison_files, "baselines.parquet"),
     output:
-        differences="results/differences.parquet",
+        differences="results/comparisons/{comparison}/differences.parquet",
     log:
-        "logs/compare_tasks/differences.log",
+        "logs/compare_tasks/{comparison}.log",
     conda:
         "../../environment.yaml"
     resources:

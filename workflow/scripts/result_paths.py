@@ -1,11 +1,12 @@
 """Folders of results/: the rows whose names they contain, and an error about a path with a name that no row has."""
 
 import re
+from pathlib import Path
 
 from storage.errors import data_error, nearest, one_of
 from workflow.scripts.renamed_keys import new_name, renamed_error
 
-RESULT_FOLDERS = dict(  # folder of results/ → tables whose rows name the folders in it; all other folders are tasks
+RESULT_FOLDERS = dict(  # folder of results/ → tables whose rows name the folders in it; others: `COMPARISONS`, tasks
     corpora=("corpora",),
     encoders=("encoders",),
     features=("encoders",),
@@ -14,6 +15,10 @@ RESULT_FOLDERS = dict(  # folder of results/ → tables whose rows name the fold
     ulm=("ulms",),
     superb=("superb_tasks",),
 )
+
+COMPARISONS = "comparisons"  # folder of results/ with a folder for each set of tasks that are compared
+JOINED_BY = "+"  # between the names of tasks in the name of such a folder
+MOVED = ("summary.parquet", "summary.html", "differences.parquet", "units.html")  # now in these folders, formerly in results/
 
 PREDICTION_SUFFIXES = r"\.parquet|\.json"  # of files that are named after a corpus
 
@@ -24,10 +29,17 @@ def wildcard_pattern(table, **cells):
     return "|".join(map(re.escape, names)) or "none"
 
 
-def unknown_paths(rows):
+def comparison_pattern(rows, config):
+    """Return the regular expression of the names of comparisons: those in the config, and joined names of tasks."""
+    task = "|".join(map(re.escape, rows["tasks"].written_names()))
+    return "|".join([*map(re.escape, config["comparisons"]), f"({task})({re.escape(JOINED_BY)}({task}))*"])
+
+
+def unknown_paths(rows, config):
     """Return a regular expression that matches the paths in results/ with a name that no row has."""
     names = {table: "|".join(map(re.escape, rows[table])) for table in rows}
-    patterns = [f"(?!({'|'.join([*RESULT_FOLDERS, names['tasks']])})/)[^/]+/.+"]
+    patterns = [f"(?!({'|'.join([*RESULT_FOLDERS, COMPARISONS, names['tasks']])})/)[^/]+/.+"]
+    patterns += [f"{COMPARISONS}/(?!({comparison_pattern(rows, config)})/)[^/]+/.+", *map(re.escape, MOVED)]
     for folder, tables in RESULT_FOLDERS.items():
         valid_parts = [folder]
         for table in tables:
@@ -38,9 +50,11 @@ def unknown_paths(rows):
     return "|".join(patterns)
 
 
-def unknown_name(path, rows):
+def unknown_name(path, rows, config):
     """Return the `ValueError` about a path in results/ that `unknown_paths` matches."""
     folder, *names = path.split("/")
+    if path in MOVED or folder == COMPARISONS:
+        return _unknown_comparison(path, rows, config)
     pairs = list(zip(RESULT_FOLDERS[folder], names)) if folder in RESULT_FOLDERS else [("tasks", folder)]
     if "predictions" in names[:-1]:
         file = names[names.index("predictions") + 1]
@@ -56,4 +70,25 @@ def unknown_name(path, rows):
         expected=one_of(name, rows[table]),
         got=f"'{name}'",
         remedy=f"{nearest(name, rows[table])}correct the path, or add the row",
+    )
+
+
+def _unknown_comparison(path, rows, config):
+    """Return the error about a comparison that the config does not have, or about the former path of one of its files."""
+    comparison, _, file = path.removeprefix(f"{COMPARISONS}/").rpartition("/")
+    valid = [*config["comparisons"], *rows["tasks"].written_names()]
+    wrong = next((name for name in comparison.split(JOINED_BY) if name not in valid), comparison)
+    experiment = Path("config/experiments", wrong, "config.yaml")
+    remedy = f"{nearest(wrong, valid)}correct the path, or add the name to 'comparisons'"
+    if not comparison:
+        remedy = f"write results/{COMPARISONS}/{JOINED_BY.join(config['tasks'])}/{file}"
+    elif experiment.exists():
+        remedy = f"add: --configfile {experiment}"
+    return data_error(
+        f"results/{path}",
+        f"each set of tasks has a folder in results/{COMPARISONS}/, named after its tasks, such as SCR{JOINED_BY}MINE, or in "
+        "'comparisons' of the config",
+        expected=one_of(wrong, valid),
+        got=f"'{wrong}'" if comparison else "no set of tasks",
+        remedy=remedy,
     )

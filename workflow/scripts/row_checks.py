@@ -5,7 +5,7 @@ from storage.errors import data_error, nearest, one_of
 from workflow.scripts.architectures import architectures_with, constants
 from workflow.scripts.comparisons import compared_encoders, encoder_codebook
 from workflow.scripts.renamed_keys import new_name, renamed_error
-from workflow.scripts.result_paths import RESULT_FOLDERS
+from workflow.scripts.result_paths import COMPARISONS, RESULT_FOLDERS
 
 # Architectures with transformer blocks, which tasks of SUPERB can read and tune.
 WITH_BLOCKS = architectures_with("load_trunk")
@@ -205,7 +205,7 @@ def _check_tasks(rows):
 
 
 def _check_task_name(name, place):
-    taken = [*RESULT_FOLDERS, "plots"]
+    taken = [*RESULT_FOLDERS, COMPARISONS, "plots"]
     if name in taken:
         raise data_error(
             place,
@@ -283,16 +283,27 @@ def _check_superb_tasks(rows, heads):
 
 
 def _check_names_in_config(rows, config):
-    """Check that the tasks, encoders and corpora that the config names have rows."""
+    """Check that the tasks, encoders and corpora that the config names have rows, and sets of tasks names of their own."""
     for name in config["settings_of_corpora"]:
         if name not in rows["corpora"]:
             rule = f"'settings_of_corpora' must name rows of {rows['corpora'].where()}"
             raise _unknown_row("config.settings_of_corpora", rule, name, rows["corpora"])
-    for table in ("tasks", "superb_tasks", "encoders"):
-        for name in config[table]:
+    listed = [(table, table, config[table]) for table in ("tasks", "superb_tasks", "encoders")]
+    listed += [(f"comparisons.{name}", "tasks", tasks) for name, tasks in config["comparisons"].items()]
+    for key, table, names in listed:
+        for name in names:
             if not set(rows[table].names_of(name)) <= set(rows[table]):
-                rule = f"'{table}' must list rows of {rows[table].where()}"
-                raise _unknown_row(f"config.{table}", rule, name, rows[table])
+                rule = f"'{key}' must list rows of {rows[table].where()}"
+                raise _unknown_row(f"config.{key}", rule, name, rows[table])
+    for name in config["comparisons"]:
+        if name in rows["tasks"]:
+            raise data_error(
+                "config.comparisons",
+                "a set of tasks must not have the name of a task",
+                expected="a name of its own",
+                got=f"'{name}'",
+                remedy="rename the set",
+            )
 
 
 def _check_probe(corpora, probe):

@@ -75,6 +75,10 @@ class Table(dict):
         """Return the names of the rows that a row of the file stands for. A name that no file has stands for itself."""
         return [name for name, written in self._written_name_of.items() if written == written_name] or [written_name]
 
+    def written_names(self):
+        """Return the names of the rows in the files and of the rows that these stand for, each once."""
+        return list(dict.fromkeys([*self._written_name_of.values(), *self]))
+
     def expand_names(self, names):
         """Return the names of the rows that a list of names stands for, see `names_of`; each name once."""
         return list(dict.fromkeys(name for written_name in names for name in self.names_of(written_name)))

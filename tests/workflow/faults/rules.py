@@ -44,15 +44,15 @@ OF_A_TASK = {
     "ulm.sample": [f"{T}/samples.parquet"],
     "ulm.fit_baselines": [f"{T}/baselines.parquet"],
     "ulm.score": [f"{T}/acc.json", f"{T}/confusion.parquet"],
-    "ulm.summarize": ["results/summary.parquet"],
-    "ulm.compare_tasks": ["results/differences.parquet"],
-    "ulm.render_summary": ["results/summary.html"],
+    "ulm.summarize": ["results/comparisons/SCR/summary.parquet"],
+    "ulm.compare_tasks": ["results/comparisons/SCR/differences.parquet"],
+    "ulm.render_summary": ["results/comparisons/SCR/summary.html"],
     "speech2unit.plot_unit_usage": [f"{U}/commands/plots/unit_usage.svg"],
 }
 TARGETS = (
     f"{T}/acc.json",
-    "results/summary.html",
-    "results/differences.parquet",
+    "results/comparisons/SCR/summary.html",
+    "results/comparisons/SCR/differences.parquet",
     *OF_A_TASK["speech2unit.corpora.concatenate_clips"][1:],
 )
 TARGETS += tuple(OF_A_TASK["speech2unit.plot_unit_usage"])
@@ -82,7 +82,7 @@ OTHERS = {
         f"results/corpora/commands/slots/commands/{name}" for name in ("audio", "metadata.csv")
     ],
     "speech2unit.measure_units": [f"{U}/commands/statistics.parquet"],
-    "speech2unit.render_units": ["results/units.html"],
+    "speech2unit.render_units": ["results/comparisons/SCR/units.html"],
     "speech2unit.corpora.render_corpus": ["results/corpora/commands/page.html"],
     "speech2unit.corpora.plot_durations": ["results/corpora/commands/plots/durations.svg"],
     "speech2unit.plot_unit_lengths": [f"{U}/commands/plots/unit_lengths.svg"],

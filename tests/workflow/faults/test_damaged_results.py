@@ -112,7 +112,9 @@ def test_the_run_stops_names_the_file_and_goes_on_when_it_is_deleted(project, ne
         and "snakemake --cores all --forcerun binarize results/SCR/binarized.parquet" in output
     )
     path.unlink()
-    damaged.snakemake("--cores", 1, "--", target, "results/summary.parquet")  # the curve's seconds are others: all behind it
+    damaged.snakemake(
+        "--cores", 1, "--", target, "results/comparisons/SCR/summary.parquet"
+    )  # the curve's seconds are others: all behind it
     assert content(damaged / target) == expected
     assert "files, 0 wrong" in (damaged.snakemake("--cores", 1, "verify") and (damaged / "logs/verify/verify.log").read_text())
     record_property("detected", 1)

@@ -34,7 +34,7 @@ def test_results_are_the_same(project, new_project, name, record_property):
         header, *rows = (other / METADATA).read_text().splitlines()
         random.Random(shards).shuffle(rows)
         (other / METADATA).write_text("\n".join([header, *rows]) + "\n")
-    other.snakemake("--cores", cores, "--", "results/SCR/acc.json", "results/summary.parquet", **how)
+    other.snakemake("--cores", cores, "--", "results/SCR/acc.json", "results/comparisons/SCR/summary.parquet", **how)
     expected, found = compared(project.folder), compared(other.folder)
     wanted = [path for path in found if path in expected]
     wrong = [path for path in wanted if found[path] != expected[path]]

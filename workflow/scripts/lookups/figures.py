@@ -1,21 +1,24 @@
 """Look-ups of the report: the figures and statistics of the tasks in config.tasks."""
 
+from workflow.scripts.lookups.comparisons import compared_tasks, configured_comparison
 from workflow.scripts.lookups.tasks import prompt_owner
 
 UNTRAINED_RECIPES = ("fit_log_mel", "convert_encoder")  # encoders without a training curve
 
 
 def report_files(rows, config, wildcards):
-    """Return all files that the report shows."""
-    tasks = rows["tasks"].expand_names(config["tasks"])
+    """Return all files that the report shows: the pages of the comparison of config.tasks, and the figures of these tasks."""
+    comparison = configured_comparison(config)
+    tasks = compared_tasks(rows, config, comparison)
     figures = sorted({figure for task in tasks for figure in task_figures(rows, task)})
-    return ["results/summary.html", "results/units.html", *(f"results/{figure}.svg" for figure in figures)]
+    pages = [f"results/comparisons/{comparison}/{page}.html" for page in ("summary", "units")]
+    return [*pages, *(f"results/{figure}.svg" for figure in figures)]
 
 
 def unit_statistics(rows, config, wildcards):
-    """Return the statistics of all units that the tasks use, including those of pseudo-labels."""
+    """Return the statistics of all units that the tasks of a comparison use, including those of pseudo-labels."""
     pairs = set()
-    for task in rows["tasks"].expand_names(config["tasks"]):
+    for task in compared_tasks(rows, config, wildcards.comparison):
         row = rows["tasks"][task]
         pairs |= _used_units(rows, rows["ulms"][row["ulm"]]["codebook"], row["corpus"])
     return [f"results/units/{codebook}/{corpus}/statistics.parquet" for codebook, corpus in sorted(pairs)]
