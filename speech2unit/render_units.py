@@ -2,7 +2,7 @@
 
 import pandas
 
-from evaluation.pages import save_page
+from evaluation.pages import save_page, table_html
 from speech2unit.schemas import STATISTICS
 from storage import tables
 
@@ -41,4 +41,5 @@ def render_units(*, statistics, page):
         statistics: tables of `STATISTICS`.
         page: HTML file to write.
     """
-    save_page(shown_columns(tables.read_many(statistics, STATISTICS).to_pandas()), "Units", page)
+    frame = tables.read_many(statistics, STATISTICS).to_pandas()
+    save_page(table_html(shown_columns(frame), "Units"), "Units", page)

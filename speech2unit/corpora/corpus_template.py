@@ -1,4 +1,5 @@
-"""The corpus page as a Jinja template. What it shows is the dict that `render_corpus.page_content` returns.
+"""The corpus page as a Jinja template. What it shows is the dict that `render_corpus.page_content` returns, and
+the styles of `evaluation.pages.CSS`.
 
 The page needs nothing but itself: styles and recordings are inside, and there are no scripts.
 """
@@ -34,32 +35,12 @@ TEMPLATE = """\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Corpus {{ corpus }}</title>
 <style>
-:root { color-scheme: light dark; --text: #1a1a1a; --quiet: #555; --page: #fff; --panel: #f4f5f7; --line: #d5d8dd;
-  --train: #0072b2; --dev: #e69f00; --test: #009e73; --warn: #d55e00 }
-@media (prefers-color-scheme: dark) { :root { --text: #ececec; --quiet: #b4b4b4; --page: #16181b; --panel: #202328; --line: #3b4048;
-  --train: #56a8dd; --dev: #f0b840; --test: #2fc194; --warn: #ff8a3c } }
-* { box-sizing: border-box }
-body { margin: 0 auto; padding: 1rem 1rem 3rem; max-width: 60rem; font: 1rem/1.5 system-ui, sans-serif; color: var(--text);
-  background: var(--page); overflow-wrap: break-word }
-h1 { margin: .5rem 0 0; font-size: 1.7rem; line-height: 1.2 }
-h2 { margin: 2.2rem 0 .6rem; font-size: 1.2rem }
-h3 { margin: 1.2rem 0 .3rem; font-size: 1rem }
-p, ul { margin: .4rem 0 }
-header p, .more { color: var(--quiet) }
-nav ul { display: flex; flex-wrap: wrap; gap: .2rem 1rem; padding: 0; list-style: none }
+{{ css }}nav ul { display: flex; flex-wrap: wrap; gap: .2rem 1rem; padding: 0; list-style: none }
 nav a { display: inline-block; padding: .3rem 0 }
-a { color: var(--train) }
-:focus-visible { outline: 3px solid var(--train); outline-offset: 2px }
 .remarks { padding: .7rem 1rem .7rem 2rem; border-left: 4px solid var(--warn); border-radius: 4px; background: var(--panel) }
 .fine { padding: .7rem 1rem; border-left: 4px solid var(--test); border-radius: 4px; background: var(--panel) }
-.wide { overflow-x: auto }
-table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums }
-caption { padding: .3rem 0; text-align: left; color: var(--quiet) }
-th, td { padding: .3rem .6rem .3rem 0; text-align: right; vertical-align: top; border-bottom: 1px solid var(--line); font-weight: 400 }
-thead th { font-weight: 700; white-space: nowrap }
 dt { font-weight: 700; overflow-wrap: anywhere } dd { margin: 0 0 .6rem; overflow-wrap: anywhere }
 li { overflow-wrap: anywhere }
-th:first-child { text-align: left; overflow-wrap: anywhere; min-width: 5rem }
 .bars { width: 40%; min-width: 4rem; text-align: left; padding-right: 0 }
 .stack { display: flex; height: .9rem; margin-top: .3rem }
 .train { background: var(--train) } .dev { background: var(--dev) } .test { background: var(--test) }
@@ -69,7 +50,6 @@ th:first-child { text-align: left; overflow-wrap: anywhere; min-width: 5rem }
 .clips b { font-size: 1.1rem }
 .clips p { margin: 0; font-size: .9rem; color: var(--quiet); overflow-wrap: anywhere }
 audio { display: block; width: 100%; margin-top: .5rem }
-details { margin: .4rem 0 } summary { cursor: pointer; padding: .2rem 0 }
 @media (max-width: 30rem) { body { padding: .6rem .8rem 2rem } th, td { padding-right: .45rem; font-size: .9rem } .bars { width: 25% } }
 </style>
 </head>

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evaluation.pages import render
 from speech2unit.corpora.audio import RULES, read_utterance
 from speech2unit.corpora.corpus_template import TEMPLATE
 from speech2unit.corpora.remarks import (
@@ -197,14 +198,6 @@ def clip_content(row, root, max_seconds):
     )
 
 
-def render(content):
-    """Return the HTML of the page."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
-    return environment.from_string(TEMPLATE).render(content)
-
-
 def _seconds(row):
     return row["num_samples"] / row["sample_rate"]
 
@@ -233,4 +226,4 @@ def render_corpus(*, manifest, rejected, page, corpus, num_clips, max_clip_secon
     )
     clips = [clip_content(row, corpus["root"], max_clip_seconds) for row in chosen]
     with atomic(page) as temporary:
-        temporary.write_text(render(content | dict(clips=clips, clips_summary=clips_summary)))
+        temporary.write_text(render(TEMPLATE, content | dict(clips=clips, clips_summary=clips_summary)))

@@ -251,6 +251,7 @@ rule render_summary:
         mem_mb=memory(1000),
     params:
         **stage("ulm.render_summary"),
+        comparison="{comparison}",
     script:
         "../scripts/stage.py"
 

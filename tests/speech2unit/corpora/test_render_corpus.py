@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from speech2unit.corpora.render_corpus import choose_clips, class_counts, duration_counts, page_content, render, render_corpus
+from evaluation.pages import render
+from speech2unit.corpora.corpus_template import TEMPLATE
+from speech2unit.corpora.render_corpus import choose_clips, class_counts, duration_counts, page_content, render_corpus
 from speech2unit.corpora.schemas import MANIFEST, REJECTED
 from storage import tables
 from tests.factories import corpus_row, manifest_row, manifest_row_of_file
@@ -73,7 +75,7 @@ def test_the_page_is_valid_and_needs_nothing_but_itself(corpus):
     rows = tables.read(corpus / "manifest.parquet", MANIFEST).to_pylist()
     rejected = tables.read(corpus / "rejected.parquet", REJECTED).to_pylist()
     content = page_content(rows[:6], rejected, corpus_row(corpus), max_rows=2)
-    page = Page(render(content | dict(clips=[], clips_summary="none")))
+    page = Page(render(TEMPLATE, content | dict(clips=[], clips_summary="none")))
     assert {link.removeprefix("#") for link in page.links} == set(page.ids) and not page.sources
     text = page.text
     assert "6 clips, 6 speakers, 3 labels, 7.0 s" in text and "test has only 2 clips" in text
