@@ -95,7 +95,7 @@ def test_a_killed_run_goes_on_after_its_last_part_and_gives_the_same_table(label
     assert run.wait() == -9, (labelled / "killed.txt").read_text()
     parts = (labelled / f"{FOLDER}/unlabelled").glob(".*.state/part*.parquet")
     assert {"part000002.parquet", "part000003.parquet"} <= {part.name for part in parts}
-    assert "2 of 3 parts were finished before" in resume(labelled, UNLABELLED)
+    assert "4 of 5 parts were finished before" in resume(labelled, UNLABELLED)
     assert tables.read(labelled / UNLABELLED, PREDICTIONS_OF_CORPUS).equals(expected)
     assert not list((labelled / f"{FOLDER}/unlabelled").glob(".*"))
 

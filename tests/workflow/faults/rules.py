@@ -115,6 +115,7 @@ OTHERS = {
 OUTPUTS = OF_A_TASK | OTHERS
 ELSEWHERE = {  # rules whose faults are put in by other tests, or that write nothing
     "download_checkpoint": "class downloads", "fetch_corpus": "make slurm-test", "verify": "writes a log", "all": "a list",
+    "missing": "outputs to make again",
     "unknown_name": "an error",
 }  # fmt: skip
 
