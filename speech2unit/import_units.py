@@ -189,7 +189,7 @@ def import_units(*, source, manifest, reduced_units, codebook, num_clusters):
     """
     rows = read_units(source, num_clusters)
     manifest_rows = [{name: row[name] for name in ("utterance_id", "split", "labels")} | NO_AUDIO for row in rows]
-    manifest_rows, notes = complete_splits(manifest_rows, "label", source[0], by_clip=False)
+    manifest_rows, notes = complete_splits(manifest_rows, "label", source[0], allow_overlap=[])
     check_splits(manifest_rows, source[0])
     unit_rows = [
         dict(

@@ -72,6 +72,15 @@ def shown(value, length=60):
     return text if len(text) <= length else f"{text[:length]}…"
 
 
+def first_three(texts_of):
+    """Return the first three entries of a dict from name to texts as one text: `'ann': 'a1 in train', 'a2 in test'`.
+
+    Names are quoted, so that odd characters in them cause no harm.
+    """
+    parts = [f"{name!a}: {', '.join(map(ascii, texts))}" for name, texts in list(texts_of.items())[:3]]
+    return "; ".join(parts) + ("; …" if len(texts_of) > 3 else "")
+
+
 def _is_bytes(value):
     return isinstance(value, (bytes, bytearray, memoryview))
 

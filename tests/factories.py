@@ -4,7 +4,7 @@ from pathlib import Path
 
 from speech2unit.corpora.audio import decode
 
-MANIFEST_SETTINGS = dict(sample_rate=16_000, max_reject_fraction=0, allow_overlap=[], num_workers=1)
+MANIFEST_SETTINGS = dict(sample_rate=16_000, max_reject_fraction=0, allow_overlap=[], num_folds=0, num_workers=1)
 
 
 def manifest_row(utterance_id, **cells):

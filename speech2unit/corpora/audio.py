@@ -44,6 +44,7 @@ from storage.errors import data_error
 __all__ = ["RULES", "BadAudio"]
 
 MIN_SAMPLES = 400  # 25 ms at 16 kHz, the first frame of HuBERT; with fewer samples its convolutions fail
+GET_AGAIN = "get the file again, or remove it"
 MAX_NAME_BYTES = 255  # longest file name on ext4, xfs and apfs
 
 
@@ -234,7 +235,7 @@ def _copy(file):
     shutil.copyfileobj(file, copy)
     if not copy.tell():
         copy.close()
-        raise BadAudio(place_of(file), "not_audio", "an empty file")
+        raise BadAudio(place_of(file), "not_audio", "an empty file", GET_AGAIN)
     copy.seek(0)
     return copy
 
@@ -252,7 +253,7 @@ def _open(path):
         raise BadAudio(path, "unreadable", error.strerror) from error
     if os.fstat(file.fileno()).st_size == 0:
         file.close()
-        raise BadAudio(path, "not_audio", "an empty file")
+        raise BadAudio(path, "not_audio", "an empty file", GET_AGAIN)
     return file
 
 

@@ -6,7 +6,7 @@ import os
 import soundfile
 
 from speech2unit.corpora.containers import View, libav
-from speech2unit.corpora.containers.bad_audio import BadAudio, ffmpeg_line, soundfile_line
+from speech2unit.corpora.containers.bad_audio import BadAudio, ffmpeg_line, not_audio, soundfile_line
 from speech2unit.corpora.levels import FULL_SCALE
 
 RATES_HZ = (4_000, 768_000)  # lowest and highest sample rate
@@ -55,9 +55,10 @@ class Source:
             try:
                 sound = self._open(part)
             except soundfile.LibsndfileError as error:
-                demuxer = libav.sniff(os.pread(self.file.fileno(), libav.HEAD_BYTES, 0), is_refused=True)
+                head = os.pread(self.file.fileno(), libav.HEAD_BYTES, 0)
+                demuxer = libav.sniff(head, is_refused=True)
                 if demuxer is None or self.sample_rate is not None:
-                    raise BadAudio(self.path, "not_audio", f"libsndfile: {error.error_string}") from error
+                    raise not_audio(self.path, head, f"libsndfile: {error.error_string}") from error
                 yield from self._blocks_of_libav(demuxer)
                 return
             with sound:

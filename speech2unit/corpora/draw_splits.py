@@ -2,7 +2,8 @@
 
 from collections import Counter, defaultdict
 
-from speech2unit.corpora.splits import hash_fraction, items_of
+from speech2unit.corpora.remarks import counted
+from speech2unit.corpora.splits import check_overlap, hash_fraction, items_of
 from storage.errors import data_error
 
 DEV_FRACTION = 0.1  # of the training clips, for a dev split that is drawn
@@ -62,7 +63,54 @@ def _most_clips_first(item):
     return -len(positions), hash_fraction(group), group
 
 
-def draw_dev(rows, label_columns, place, *, by_clip):
+def divide(rows, num_folds, label_columns, place, allow_overlap):
+    """Return the fold of each row, and by what they were divided: `speaker` or `clip`.
+
+    They are divided by clip where all speakers are unknown, or where there are too few speakers and they may overlap.
+
+    Args:
+        rows, num_folds, label_columns: as for `assign_folds`.
+        place: the corpus, for the error message.
+        allow_overlap: list of what may be in two splits: `speaker`, `audio`.
+
+    Raises:
+        ValueError: if there are fewer speakers, or clips, than folds.
+    """
+    by_clip = "speaker" in allow_overlap and len(set(groups(rows))) < num_folds
+    unit = _unit(rows, by_clip)
+    num_groups = len(set(groups(rows, by_clip)))
+    if num_groups < num_folds:
+        one_out = " to leave one speaker out at a time" if unit == "speaker" else ""
+        raise data_error(
+            place,
+            f"each fold must have a {unit} of its own",
+            expected=f"at most {num_groups} folds",
+            got=f"{num_folds}",
+            remedy=f"write {num_groups} into the column `folds` of its row in config/corpora.tsv{one_out}",
+        )
+    return assign_folds(rows, num_folds, label_columns, by_clip=by_clip), unit
+
+
+def check_folds(rows, num_folds, label_columns, place, allow_overlap):
+    """Check that rows can be divided into folds that share no audio.
+
+    Args:
+        rows, num_folds, label_columns, place, allow_overlap: as for `divide`.
+
+    Returns:
+        A dict from `train` to a note on the sizes of the folds, for `size_lines`.
+
+    Raises:
+        ValueError: if there are fewer speakers than folds, or if folds share audio although they must not.
+    """
+    folds, unit = divide(rows, num_folds, label_columns, place, allow_overlap)
+    divided = [row | dict(split=f"fold {fold + 1}") for row, fold in zip(rows, folds)]
+    check_overlap(divided, "audio_hash", place, allowed="audio" in allow_overlap)
+    sizes = ", ".join(str(size) for _, size in sorted(Counter(folds).items()))
+    return dict(train=f"in {num_folds} folds by {unit} of {sizes} clips")
+
+
+def draw_dev(rows, label_columns, place, allow_overlap):
     """Return the utterance_ids of a tenth of the training rows, which become the dev split, and by what they were drawn.
 
     The tenth is a fold of `assign_folds`. With fewer than ten speakers it is one speaker. The fold that is chosen leaves train
@@ -72,19 +120,19 @@ def draw_dev(rows, label_columns, place, *, by_clip):
         rows: training rows of a manifest as recorded.
         label_columns: the cell of config/corpora.tsv.
         place: the corpus, for the error message.
-        by_clip: whether clips may be drawn if there is a single speaker, who is then in train and in dev.
+        allow_overlap: list of what may be in two splits. With `speaker`, clips of a single speaker are drawn, who is then in train
+            and in dev.
 
     Returns:
         A set of utterance_ids, and `speaker` or `clip`.
 
     Raises:
-        ValueError: if train has a single speaker, or would lose a label whatever is drawn.
+        ValueError: if train would lose a label whatever is drawn, as it does if it has a single speaker.
     """
-    unit = "clip" if all(row["speaker"] is None for row in rows) else "speaker"
-    if unit == "speaker" and len(set(groups(rows))) == 1 and by_clip:
-        unit = "clip"
-    num_groups = len(set(groups(rows, unit == "clip")))
-    folds = assign_folds(rows, min(round(1 / DEV_FRACTION), num_groups), label_columns, by_clip=unit == "clip")
+    by_clip = "speaker" in allow_overlap and len(set(groups(rows))) == 1
+    unit = _unit(rows, by_clip)
+    num_groups = len(set(groups(rows, by_clip)))
+    folds = assign_folds(rows, min(round(1 / DEV_FRACTION), num_groups), label_columns, by_clip=by_clip)
     labels_of_fold = defaultdict(set)
     for row, fold in zip(rows, folds):
         labels_of_fold[fold].update(items_of(row["labels"], label_columns))
@@ -100,20 +148,25 @@ def draw_dev(rows, label_columns, place, *, by_clip):
             place,
             "where a corpus has no dev split, it is drawn from train by speaker",
             expected="a speaker without whom train keeps every label",
-            got=f"{num_groups} {unit}s in train",
-            remedy="write dev into the split of some rows yourself, or add speakers to train; with `allow_overlap` speaker in the row "
-            "of config/corpora.tsv, clips of a single speaker are drawn",
+            got=f"{counted(num_groups, unit)} in train",
+            remedy="write dev into the split of some rows yourself, or add speakers to train; with speaker in the column "
+            "`allow_overlap` of its row in config/corpora.tsv, clips of a single speaker are drawn",
         )
-    chosen = min(possible)[-1]
+    _, _, chosen = min(possible)
     return {row["utterance_id"] for row, fold in zip(rows, folds) if fold == chosen}, unit
 
 
-def complete_splits(rows, label_columns, place, *, by_clip):
+def _unit(rows, by_clip):
+    """Return what is drawn: `speaker`, or `clip` where speakers do not count or are unknown."""
+    return "clip" if by_clip or all(row["speaker"] is None for row in rows) else "speaker"
+
+
+def complete_splits(rows, label_columns, place, allow_overlap):
     """Draw a dev split if the rows have labels, and only train and test rows.
 
     Args:
         rows: manifest rows, with copies at other speeds.
-        label_columns, place, by_clip: as for `draw_dev`.
+        label_columns, place, allow_overlap: as for `draw_dev`.
 
     Returns:
         The rows, and a dict from `dev` to a note for `size_lines`; empty if nothing was drawn.
@@ -124,8 +177,8 @@ def complete_splits(rows, label_columns, place, *, by_clip):
     if {row["split"] for row in rows} != {"train", "test"} or not any(row["labels"] for row in rows):
         return rows, {}
     train = [row for row in rows if row["split"] == "train" and row["speed"] == 1]
-    chosen, unit = draw_dev(train, label_columns, place, by_clip=by_clip)
-    return with_splits(rows, dict.fromkeys(chosen, "dev")), dict(dev=f"drawn from train by {unit}")
+    drawn, unit = draw_dev(train, label_columns, place, allow_overlap)
+    return with_splits(rows, dict.fromkeys(drawn, "dev")), dict(dev=f"drawn from train by {unit}")
 
 
 def with_splits(rows, split_of):

@@ -1,5 +1,6 @@
 """Make the manifest of a corpus: decode, check and measure every audio file once, and list unusable files with a reason."""
 
+import contextlib
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
@@ -7,11 +8,11 @@ from typing import NamedTuple
 from joblib import Parallel, delayed
 
 from speech2unit.corpora.audio import BadAudio, check_name, convert, decode, segment_times
-from speech2unit.corpora.draw_splits import complete_splits
-from speech2unit.corpora.read_corpus import check_ids, first_three, read_corpus
-from speech2unit.corpora.remarks import remarks, size_lines, speaker_hint
+from speech2unit.corpora.draw_splits import check_folds, complete_splits
+from speech2unit.corpora.read_corpus import check_ids, read_corpus
+from speech2unit.corpora.remarks import counted, remarks, size_lines, speaker_hint
 from speech2unit.corpora.schemas import MANIFEST, REJECTED
-from speech2unit.corpora.splits import check_splits
+from speech2unit.corpora.splits import check_overlap, check_splits
 from storage import tables
 from storage.errors import data_error, notice
 from storage.paths import existing_form, similar_file
@@ -71,14 +72,15 @@ def _manifest_row(row, info, speed, num_samples, sample_rate):
     return row | measured | dict(source_sample_rate=info.sample_rate, source_channels=info.channels)
 
 
-def check_rejected(rejected, num_files, max_reject_fraction, place):
-    """Check the number of unusable files, and print each of them with its reason if there are too many.
+def check_rejected(rejected, num_files, max_reject_fraction, place, table):
+    """Check the number of unusable files.
 
     Args:
         rejected: rows of `REJECTED`.
         num_files: number of all files of the corpus.
         max_reject_fraction: largest fraction of the files that may be unusable.
         place: the corpus, for the error message.
+        table: path of the table that lists them if the run stops, for the error message.
 
     Raises:
         ValueError: if more files are unusable; the message counts them by reason.
@@ -88,7 +90,6 @@ def check_rejected(rejected, num_files, max_reject_fraction, place):
     rows_of_reason = defaultdict(list)
     for row in rejected:
         rows_of_reason[row["reason"]].append(row)
-        print(f"{row['path']!a}: {row['reason']}: {row['detail']}")  # to the log, because a failed stage leaves no table
     lines = []
     for reason, rows in sorted(rows_of_reason.items()):
         paths = ", ".join(shown(row["path"]) for row in rows[:3])
@@ -98,43 +99,27 @@ def check_rejected(rejected, num_files, max_reject_fraction, place):
         "most of a corpus must be usable",
         expected=f"at most {max_reject_fraction:.2%} of the files rejected",
         got=f"{len(rejected)} of {num_files} ({len(rejected) / num_files:.2%}):{''.join(lines)}\n",
-        remedy="repair these files or correct their paths (the log lists all of them with what to type), move away what is not audio, "
+        remedy=f"repair these files or correct their paths ({table} lists all of them with what to type), move away what is not audio, "
         "or write a larger number into the column `max_reject_fraction` of its row in config/corpora.tsv",
     )
 
 
-def check_overlap(rows, column, place, *, allowed):
-    """Check that no speaker, or no audio, is in two splits.
+@contextlib.contextmanager
+def kept_if_stopped(rows, table):
+    """Write rejected files to a table if the body raises `ValueError`. Snakemake deletes the outputs of a failed job, but not this table.
 
     Args:
-        rows: manifest rows.
-        column: `speaker` or `audio_hash`.
-        place: the corpus, for the error message.
-        allowed: whether overlaps are allowed. If there are some, their number is printed.
-
-    Raises:
-        ValueError: if overlaps are not allowed, and a value of the column is in two splits.
+        rows: rows of `REJECTED`.
+        table: path of the table; a former one is removed.
     """
-    utterance_of_split = defaultdict(dict)  # value → split → one of its utterances there
-    for row in rows:
-        utterance_of_split[row[column]].setdefault(row["split"], row["utterance_id"])
-    shared = {
-        value: [f"{name} in {split}" for split, name in names.items()]
-        for value, names in utterance_of_split.items()
-        if value is not None and len(names) > 1
-    }
-    if shared and not allowed:
-        raise data_error(
-            place,
-            f"splits must not share a value of {column}",
-            expected="each in one split",
-            got=f"{len(shared)} in several: {first_three(shared)}",
-            remedy="correct the splits (or the speakers; the adapter folders finds them with `speaker_pattern` of config/corpora.tsv), "
-            f"or write {column.removesuffix('_hash')} into the column `allow_overlap` of its row in config/corpora.tsv to accept a "
-            "flattering test",
-        )
-    if shared:
-        notice(f"{place}: {len(shared)} values of {column} are in several splits, which `allow_overlap` permits; scores flatter")
+    Path(table).unlink(missing_ok=True)
+    try:
+        yield
+    except ValueError:
+        if rows:
+            tables.write(table, rows, REJECTED)
+            notice(f"{counted(len(rows), 'file')} rejected before the run stopped: see {table}")
+        raise
 
 
 def _parse_speeds(text):
@@ -160,9 +145,11 @@ def make_manifest(
     rejected,
     corpus,
     source=None,
+    rejected_if_stopped=None,
     sample_rate,
     max_reject_fraction,
     allow_overlap,
+    num_folds,
     num_workers,
 ):
     """Stage: write the usable files and their copies at other speeds, and the rejected files. See `MANIFEST` and `REJECTED`.
@@ -172,16 +159,20 @@ def make_manifest(
         rejected: table of `REJECTED` to write.
         corpus: row of config/corpora.tsv, a dict. Its `speeds`, such as "0.9,1.1", make extra copies of the training files.
         source: files that the rule waits for; not read here.
+        rejected_if_stopped: table of `REJECTED` to write if the run stops; None: `rejected`.
         sample_rate: sample rate in Hz at which the encoder reads the audio.
         max_reject_fraction: largest fraction of the files that may be unusable.
         allow_overlap: list of what may be in two splits: `speaker`, `audio`.
+        num_folds: number of folds that `make_fold` will make, each with other splits, so that all rows are in train here; 0:
+            the corpus has splits.
         num_workers: number of threads that decode.
 
     Raises:
         ValueError: if the corpus has another layout than its adapter expects, too many files are unusable, two utterances have
-            the same name, a split is empty and cannot be drawn, a label of dev or test does not occur in train, or splits overlap without permission.
+            the same name, a split is empty and cannot be drawn, a label of dev or test does not occur in train, or splits overlap
+            without permission.
     """
-    rows = read_corpus(corpus)
+    rows = [row | dict(split="train") if num_folds else row for row in read_corpus(corpus)]
     place = f"corpus {corpus['corpus']}, {corpus['root']}"
     check_ids(rows, place)
     settings = dict(root=corpus["root"], speeds=_parse_speeds(corpus["speeds"]), sample_rate=sample_rate)
@@ -189,14 +180,21 @@ def make_manifest(
     files = Parallel(n_jobs=num_workers, prefer="threads")(jobs)  # decoders release the interpreter lock
     accepted_rows = sorted((row for file in files for row in file.accepted), key=_utterance_id)
     rejected_rows = sorted((row for file in files for row in file.rejected), key=_utterance_id)
-    check_rejected(rejected_rows, len(rows), max_reject_fraction, place)
-    accepted_rows, notes = complete_splits(accepted_rows, corpus["label_columns"], place, by_clip="speaker" in allow_overlap)
-    originals = [row for row in accepted_rows if row["speed"] == 1]
-    for remark in (*_audio_remarks(rows, files), *remarks(rows, originals, corpus["label_columns"], speaker_hint(corpus))):
-        notice(f"corpus {corpus['corpus']}: {remark}")
-    check_splits(originals, place, corpus["label_columns"])
-    check_overlap(originals, "speaker", place, allowed="speaker" in allow_overlap)
-    check_overlap(originals, "audio_hash", place, allowed="audio" in allow_overlap)
+    table_if_stopped = rejected_if_stopped or rejected
+    with kept_if_stopped(rejected_rows, table_if_stopped):
+        check_rejected(rejected_rows, len(rows), max_reject_fraction, place, table_if_stopped)
+        notes = {}
+        if not num_folds:
+            accepted_rows, notes = complete_splits(accepted_rows, corpus["label_columns"], place, allow_overlap)
+        originals = [row for row in accepted_rows if row["speed"] == 1]
+        for remark in (*_audio_remarks(rows, files), *remarks(rows, originals, corpus["label_columns"], speaker_hint(corpus))):
+            notice(f"corpus {corpus['corpus']}: {remark}")
+        if num_folds:
+            notes = check_folds(originals, num_folds, corpus["label_columns"], place, allow_overlap)
+        else:
+            check_splits(originals, place, corpus["label_columns"])
+            check_overlap(originals, "speaker", place, allowed="speaker" in allow_overlap)
+            check_overlap(originals, "audio_hash", place, allowed="audio" in allow_overlap)
     tables.write(manifest, accepted_rows, MANIFEST)
     tables.write(rejected, rejected_rows, REJECTED)
     notice(f"{manifest}: {size_lines(originals, corpus['label_columns'], len(accepted_rows) - len(originals), notes)}")

@@ -9,7 +9,7 @@ from speech2unit.corpora import adapters
 from speech2unit.corpora.file_trees import said
 from speech2unit.corpora.splits import SEQUENCE
 from storage.errors import data_error, nearest, one_of
-from storage.text import normalize, normalize_name
+from storage.text import first_three, normalize, normalize_name
 
 # Cells of a row of config/corpora.tsv that the pipeline uses. Only the adapter uses the others.
 PIPELINE_CELLS = {"corpus", "adapter", "root", "address", "speeds", "label_columns"}
@@ -136,12 +136,3 @@ def check_ids(rows, place):
             got=f"{len(repeated)} ids of several rows: {first_three(repeated)}",
             remedy="remove rows or rename files",
         )
-
-
-def first_three(texts_of):
-    """Return the first three entries of a dict from name to texts as one text: `'ann': 'a1 in train', 'a2 in test'`.
-
-    Names are quoted, so that odd characters in them cause no harm.
-    """
-    parts = [f"{name!a}: {', '.join(map(ascii, texts))}" for name, texts in list(texts_of.items())[:3]]
-    return "; ".join(parts) + ("; …" if len(texts_of) > 3 else "")

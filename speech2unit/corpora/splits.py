@@ -1,11 +1,11 @@
 """Splits: their names, how they are assigned if none are published, and the properties that they must have."""
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 
-from storage.errors import data_error, nearest, one_of
+from storage.errors import data_error, nearest, notice, one_of
 from storage.schemas import SPLITS
-from storage.text import normalize, shown
+from storage.text import first_three, normalize, shown
 
 # What published corpora call their splits → our names.
 SPLIT_NAMES = dict(
@@ -128,3 +128,37 @@ def _check_no_split_is_empty(rows, place):
         remedy="where the adapter folders assigns splits by speaker, check that `speaker_pattern` finds the speaker in file names, "
         "add speakers, or put their files into folders train/, dev/ and test/; else correct the corpus, its split_column or `where`",
     )
+
+
+def check_overlap(rows, column, place, *, allowed):
+    """Check that no speaker, or no audio, is in two splits.
+
+    Args:
+        rows: manifest rows.
+        column: `speaker` or `audio_hash`.
+        place: the corpus, for the error message.
+        allowed: whether overlaps are allowed. If there are some, their number is printed.
+
+    Raises:
+        ValueError: if overlaps are not allowed, and a value of the column is in two splits.
+    """
+    utterance_of_split = defaultdict(dict)  # value → split → one of its utterances there
+    for row in rows:
+        utterance_of_split[row[column]].setdefault(row["split"], row["utterance_id"])
+    shared = {
+        value: [f"{name} in {split}" for split, name in names.items()]
+        for value, names in utterance_of_split.items()
+        if value is not None and len(names) > 1
+    }
+    if shared and not allowed:
+        raise data_error(
+            place,
+            f"splits must not share a value of {column}",
+            expected="each in one split",
+            got=f"{len(shared)} in several: {first_three(shared)}",
+            remedy="correct the splits (or the speakers; the adapter folders finds them with `speaker_pattern` of config/corpora.tsv), "
+            f"or write {column.removesuffix('_hash')} into the column `allow_overlap` of its row in config/corpora.tsv to accept a "
+            "flattering test",
+        )
+    if shared:
+        notice(f"{place}: {len(shared)} values of {column} are in several splits, which `allow_overlap` permits; scores flatter")

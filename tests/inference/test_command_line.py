@@ -64,7 +64,7 @@ def test_a_folder_as_an_aligned_table(run, folder):
     probability = float(rows[0].split()[2])
     assert rows[0].endswith(f"  quiet {probability:.3f}, loud {1 - probability:.3f}")
     bad, last = [line for line in err.splitlines() if "left out" not in line]
-    assert bad.startswith(f"{folder / 'c.txt'}: not_audio: libsndfile: Format not recognised.; replace or remove the file")
+    assert bad.startswith(f"{folder / 'c.txt'}: not_audio: text, 'no audio'; put the recording in its place, or remove the file")
     assert last == "2 of 3 inputs labelled"
 
 

@@ -151,6 +151,7 @@ def test_the_pipeline_makes_a_manifest_of_kept_recordings(tmp_path):
         sample_rate=RATE,
         max_reject_fraction=0.0,
         allow_overlap=[],
+        num_folds=0,
         num_workers=1,
     )
     rows = tables.read(tmp_path / "results/manifest.parquet", MANIFEST).to_pylist()

@@ -132,7 +132,7 @@ def test_a_changed_setting_reruns_what_follows(project):
 def test_a_cell_of_one_corpus_reruns_nothing_of_another(project):
     corpora = (project / "tests/config/corpora.tsv").read_text()
     lines = [
-        f"{line.removesuffix(chr(9) * 2)}\tspeaker\t0.5" if line.startswith("large") else line for line in corpora.splitlines()
+        f"{line.removesuffix(chr(9) * 3)}\tspeaker\t0.5\t" if line.startswith("large") else line for line in corpora.splitlines()
     ]
     assert lines != corpora.splitlines()
     (project / "corpora.tsv").write_text("\n".join(lines) + "\n")
@@ -210,6 +210,8 @@ def test_bad_audio_stops_the_run_with_a_table_of_reasons(project, bad):
     assert all(f"{reason:12}       1  {path}" in output for path, reason in bad.items())
     assert output.endswith("(log: logs/make_manifest/bad.log)\n")  # below Snakemake's own lines
     assert not list((project / "results/corpora").glob("bad/*"))
+    kept = tables.read(project / "logs/make_manifest/bad/rejected.parquet", REJECTED).to_pylist()
+    assert {row["path"]: row["reason"] for row in kept} == bad and "logs/make_manifest/bad/rejected.parquet lists all" in output
 
 
 def test_bad_audio_within_the_limit_is_listed_and_the_rest_used(project, bad):

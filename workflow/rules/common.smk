@@ -83,6 +83,9 @@ def refuse_unknown_name(wildcards):
 
 
 AUDIO_CORPORA = wildcard_pattern(ROWS["corpora"], codebook="")
+WHOLE_CORPORA = wildcard_pattern(ROWS["corpora"], codebook="", fold="")
+FOLD_CORPORA = wildcard_pattern({name: row for name, row in ROWS["corpora"].items() if row["fold"]})
+FOLDED_TASKS = wildcard_pattern({name: row for name, row in ROWS["tasks"].items() if row["fold_tasks"]})
 UNIT_CORPORA = wildcard_pattern(ROWS["corpora"], adapter="units")
 
 
@@ -93,7 +96,7 @@ wildcard_constraints:
     encoder=wildcard_pattern(ROWS["encoders"]),
     codebook=wildcard_pattern(ROWS["codebooks"]),
     ulm=wildcard_pattern(ROWS["ulms"]),
-    task=wildcard_pattern(ROWS["tasks"]),
+    task=wildcard_pattern(ROWS["tasks"], fold_tasks=[]),
     superb_task=wildcard_pattern(ROWS["superb_tasks"]),
     layer=r"\d+",
     shard=r"\d+-of-\d+",

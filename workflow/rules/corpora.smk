@@ -4,7 +4,9 @@
 from workflow.scripts.lookups.corpora import (
     corpus_address,
     corpus_contents,
+    divided_manifest,
     first_root,
+    fold_settings,
     listing_settings,
     manifest_settings,
     mixture_settings,
@@ -26,6 +28,7 @@ localrules:
     fetch_corpus,
     import_units,
     list_units,
+    make_fold,
 
 
 rule synthesize_commands:
@@ -137,7 +140,7 @@ rule make_manifest:
     log:
         "logs/make_manifest/{corpus}.log",
     wildcard_constraints:
-        corpus=AUDIO_CORPORA,
+        corpus=WHOLE_CORPORA,
     conda:
         "../../environment.yaml"
     threads: 2
@@ -145,9 +148,30 @@ rule make_manifest:
         mem_mb=memory(2000),
     params:
         **stage("speech2unit.corpora.make_manifest", registry_modules=from_rows(adapter_module)),
+        rejected_if_stopped="logs/make_manifest/{corpus}/rejected.parquet",
         wildcard_settings=from_rows(manifest_settings),
         external_files=from_rows(corpus_contents),
         first_root=from_rows(first_root),
+    script:
+        "../scripts/stage.py"
+
+
+rule make_fold:
+    input:
+        whole=from_rows(divided_manifest),
+    output:
+        manifest="results/corpora/{corpus}/manifest.parquet",
+    log:
+        "logs/make_fold/{corpus}.log",
+    wildcard_constraints:
+        corpus=FOLD_CORPORA,
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(1000),
+    params:
+        **stage("speech2unit.corpora.make_fold"),
+        wildcard_settings=from_rows(fold_settings),
     script:
         "../scripts/stage.py"
 
@@ -183,7 +207,7 @@ rule list_files:
     log:
         "logs/list_files/{corpus}.log",
     wildcard_constraints:
-        corpus=AUDIO_CORPORA,
+        corpus=WHOLE_CORPORA,
     conda:
         "../../environment.yaml"
     resources:

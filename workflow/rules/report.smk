@@ -95,7 +95,7 @@ rule render_corpus:
     log:
         "logs/render_corpus/{corpus}.log",
     wildcard_constraints:
-        corpus=AUDIO_CORPORA,
+        corpus=WHOLE_CORPORA,
     conda:
         "../../environment.yaml"
     resources:
@@ -222,6 +222,8 @@ rule plot_confusion:
         ),
     log:
         "logs/plot_confusion/{task}.log",
+    wildcard_constraints:
+        task=wildcard_pattern(ROWS["tasks"]),
     conda:
         "../../environment.yaml"
     resources:

@@ -5,6 +5,7 @@ from workflow.scripts.lookups.units import (
     codebook_settings,
     context_settings,
     corpus_features,
+    divided_units,
     feature_settings,
     measuring_settings,
     published_codebook_settings,
@@ -13,6 +14,7 @@ from workflow.scripts.lookups.units import (
 
 
 localrules:
+    fold_units,
     reduce_units,
     measure_units,
 
@@ -104,6 +106,30 @@ rule assign_units:
         wildcard_settings=from_rows(context_settings),
     script:
         "../scripts/stage.py"
+
+
+rule fold_units:
+    input:
+        whole=from_rows(divided_units),
+        manifest="results/corpora/{corpus}/manifest.parquet",
+    output:
+        units="results/units/{codebook}/{corpus}/units.parquet",
+    log:
+        "logs/fold_units/{codebook}/{corpus}.log",
+    wildcard_constraints:
+        codebook=wildcard_pattern(ROWS["codebooks"], fold=""),
+        corpus=FOLD_CORPORA,
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(1000),
+    params:
+        **stage("speech2unit.fold_units"),
+    script:
+        "../scripts/stage.py"
+
+
+ruleorder: fold_units > assign_units
 
 
 rule reduce_units:

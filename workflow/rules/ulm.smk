@@ -1,5 +1,6 @@
 from workflow.scripts.lookups.checkpoints import checkpoint_files
 from workflow.scripts.lookups.tasks import (
+    fold_files,
     metric_settings,
     prompt_owner_file,
     sampling_settings,
@@ -16,6 +17,7 @@ localrules:
     build_vocabulary,
     compare_tasks,
     score,
+    score_folds,
     summarize,
 
 
@@ -101,7 +103,7 @@ rule cluster_verbalizer:
     log:
         "logs/cluster_verbalizer/{task}.log",
     wildcard_constraints:
-        task=wildcard_pattern(ROWS["tasks"], verbalizer="kmeans"),
+        task=wildcard_pattern(ROWS["tasks"], verbalizer="kmeans", fold_tasks=[]),
     conda:
         "../../environment.yaml"
     resources:
@@ -226,6 +228,31 @@ rule score:
         **stage("ulm.score"),
         **config["score"],
         wildcard_settings=from_rows(score_settings),
+    script:
+        "../scripts/stage.py"
+
+
+rule score_folds:
+    input:
+        fold_acc=from_rows(fold_files, "acc.json"),
+        fold_samples=from_rows(fold_files, "samples.parquet"),
+        fold_baselines=from_rows(fold_files, "baselines.parquet"),
+    output:
+        acc="results/{task}/acc.json",
+        samples="results/{task}/samples.parquet",
+        baselines="results/{task}/baselines.parquet",
+        confusion="results/{task}/confusion.parquet",
+    log:
+        "logs/score_folds/{task}.log",
+    wildcard_constraints:
+        task=FOLDED_TASKS,
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(1000),
+    params:
+        **stage("ulm.score_folds"),
+        task="{task}",
     script:
         "../scripts/stage.py"
 

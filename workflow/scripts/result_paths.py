@@ -20,6 +20,8 @@ COMPARISONS = "comparisons"  # folder of results/ with a folder for each set of 
 JOINED_BY = "+"  # between the names of tasks in the name of such a folder
 MOVED = ("summary.parquet", "summary.html", "differences.parquet", "units.html")  # now in these folders, formerly in results/
 
+# Files of a task with folds; all others are in the folders of the tasks of its folds.
+FILES_OVER_FOLDS = ("acc.json", "samples.parquet", "baselines.parquet", "confusion.parquet", "plots/confusion.svg")
 PREDICTION_SUFFIXES = r"\.parquet|\.json"  # of files that are named after a corpus
 
 
@@ -36,7 +38,7 @@ def comparison_pattern(rows, config):
 
 
 def unknown_paths(rows, config):
-    """Return a regular expression that matches the paths in results/ with a name that no row has."""
+    """Return a regular expression that matches the paths in results/ with a name that no row has, or that only a fold has."""
     names = {table: "|".join(map(re.escape, rows[table])) for table in rows}
     patterns = [f"(?!({'|'.join([*RESULT_FOLDERS, COMPARISONS, names['tasks']])})/)[^/]+/.+"]
     patterns += [f"{COMPARISONS}/(?!({comparison_pattern(rows, config)})/)[^/]+/.+", *map(re.escape, MOVED)]
@@ -47,6 +49,9 @@ def unknown_paths(rows, config):
             valid_parts.append(f"({names[table]})")
     valid_file = f"({names['corpora']})(/.+|{PREDICTION_SUFFIXES})"
     patterns.append(f"(({names['tasks']})|superb/({names['superb_tasks']}))/predictions/(?!{valid_file}$).+")
+    folded_tasks = "|".join(re.escape(name) for name, row in rows["tasks"].items() if row["fold_tasks"])
+    if folded_tasks:
+        patterns.append(f"({folded_tasks})/(?!({'|'.join(map(re.escape, FILES_OVER_FOLDS))})$).+")
     return "|".join(patterns)
 
 
@@ -55,6 +60,15 @@ def unknown_name(path, rows, config):
     folder, *names = path.split("/")
     if path in MOVED or folder == COMPARISONS:
         return _unknown_comparison(path, rows, config)
+    fold_tasks = rows["tasks"][folder]["fold_tasks"] if folder in rows["tasks"] else []
+    if fold_tasks:
+        return data_error(
+            f"results/{path}",
+            "a task with folds has the scores over them, and everything else is in the folder of a fold",
+            expected=f"one of {list(FILES_OVER_FOLDS)}, or a fold such as results/{fold_tasks[0]}/{'/'.join(names)}",
+            got=f"'{'/'.join(names)}'",
+            remedy="name a fold; to train on all speakers but those of dev and test, add a row for the corpus without 'folds'",
+        )
     pairs = list(zip(RESULT_FOLDERS[folder], names)) if folder in RESULT_FOLDERS else [("tasks", folder)]
     if "predictions" in names[:-1]:
         file = names[names.index("predictions") + 1]

@@ -311,6 +311,14 @@ def _check_probe(corpora, probe):
     if probe["corpus"] not in corpora:
         rule = f"'corpus' must name a row of {corpora.where()}"
         raise _unknown_row("config.probe_encoder.corpus", rule, probe["corpus"], corpora)
+    if corpora[probe["corpus"]]["folds"]:
+        raise data_error(
+            "config.probe_encoder.corpus",
+            "the linear probe needs a corpus with splits",
+            expected="a corpus without folds",
+            got=f"'{probe['corpus']}'",
+            remedy="name another corpus",
+        )
     columns = corpora[probe["corpus"]]["label_columns"].split(",")
     if probe["label"] not in columns:
         rule = f"'label' must name a label column of corpus '{probe['corpus']}'"

@@ -72,8 +72,14 @@ class Table(dict):
         return " or ".join(self.files)
 
     def names_of(self, written_name):
-        """Return the names of the rows that a row of the file stands for. A name that no file has stands for itself."""
-        return [name for name, written in self._written_name_of.items() if written == written_name] or [written_name]
+        """Return the names of the rows that a row of the file stands for, without those of its folds.
+
+        A name that no file has stands for itself.
+        """
+        names = [
+            name for name, written in self._written_name_of.items() if written == written_name and not self[name].get("fold")
+        ]
+        return names or [written_name]
 
     def written_names(self):
         """Return the names of the rows in the files and of the rows that these stand for, each once."""
@@ -86,9 +92,9 @@ class Table(dict):
     def expand(self, variants):
         """Return a table in which the pairs (name, row) that `variants(name, row)` yields replace each row."""
         expanded = Table(self.name, self.files)
-        for written_name, row in self.items():
-            for name, variant in variants(written_name, row):
-                expanded.add(name, variant, self._file_of[written_name], written_name)
+        for former_name, row in self.items():
+            for name, variant in variants(former_name, row):
+                expanded.add(name, variant, self._file_of[former_name], self._written_name_of[former_name])
         return expanded
 
 

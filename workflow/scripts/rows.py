@@ -7,6 +7,7 @@ from storage.errors import data_error
 from storage.paths import existing_form
 from workflow.scripts.architectures import constants
 from workflow.scripts.external_files import Location
+from workflow.scripts.folds import expand_folds
 from workflow.scripts.row_checks import check_rows, check_seeds
 from workflow.scripts.row_tables import read_table
 
@@ -21,7 +22,8 @@ def read_rows(config, schemas, texts=None):
     them, and codebooks and unit LMs have `published`, which says whether they are.
 
     A row in a file may stand for several rows: a unit LM with several `seeds` stands for one unit LM per seed, a task on it for
-    one task per seed, and a SUPERB task for one task per `tuning`.
+    one task per seed, and a SUPERB task for one task per `tuning`. A corpus with `folds` stands for one corpus per fold, as do the
+    rows that depend on it; see `folds.expand_folds`.
 
     Args:
         config: the merged config.
@@ -42,6 +44,7 @@ def read_rows(config, schemas, texts=None):
     for name, row in rows["superb_tasks"].items():
         row["lexicon"] = _format_path(row["lexicon"], config, rows["superb_tasks"].place(name))
     rows["superb_tasks"] = rows["superb_tasks"].expand(_tasks_of_superb_row)
+    expand_folds(rows)
     check_rows(rows, config)
     return rows
 

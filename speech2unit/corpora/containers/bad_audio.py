@@ -1,9 +1,11 @@
 """`BadAudio`, the error for audio that breaks a rule, with the rules and what to type in each case. `audio.py` explains the codes."""
 
+import codecs
 import shlex
 from pathlib import Path
 
 from storage.errors import data_error
+from storage.text import shown
 
 RULES = {
     "bad_name": "names must be processable",
@@ -72,6 +74,24 @@ def remedy_for(path, reason):
     if reason == "bad_name":
         return "rename the file"
     return "replace or remove the file"
+
+
+def not_audio(path, head, detail):
+    """Return the `BadAudio` about a file that no decoder knows. Text, such as an error page of a server, gets no line for ffmpeg.
+
+    Args:
+        path: the file.
+        head: its first bytes.
+        detail: what the decoder says.
+    """
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be cut off
+    except UnicodeDecodeError:
+        text = ""
+    words = " ".join(text.split())
+    if not words or not words.isprintable():
+        return BadAudio(path, "not_audio", detail)
+    return BadAudio(path, "not_audio", f"text, '{shown(words, 40)}'", "put the recording in its place, or remove the file")
 
 
 def ffmpeg_line(path, before="", after=""):

@@ -275,6 +275,20 @@ def test_files_that_are_not_audio_are_refused_with_any_name(tmp_path, name, data
     assert reason(tmp_path / f"a.{name}") == "not_audio"
 
 
+@pytest.mark.parametrize("data, detail, remedy", [
+    ("Yes, «oui».\nsaid Zoë".encode(), "text, 'Yes, «oui». said Zoë'", "put the recording in its place, or remove the file"),
+    ("é".encode() * 5000, f"text, '{'é' * 40}…'", "put the recording in its place, or remove the file"),
+    (b"", "an empty file", "get the file again, or remove it"),
+    (b"\x01\x02" * 500, "libsndfile: Format not recognised.", "replace or remove the file; if ffmpeg can read it: ffmpeg -i "),
+])  # fmt: skip
+def test_text_and_empty_files_get_no_line_for_ffmpeg(tmp_path, data, detail, remedy):
+    (tmp_path / "a.wav").write_bytes(data)
+    with pytest.raises(BadAudio) as caught:
+        decode(tmp_path / "a.wav")
+    assert caught.value.detail == detail and caught.value.remedy.startswith(remedy)
+    assert ("ffmpeg" in caught.value.remedy) == (b"\x01" in data)
+
+
 @pytest.mark.parametrize("name", ["a\nb.wav", "\x07.wav", "\x9b.wav", "", " ", "a/" + "ü" * 128, "\udcff.wav"])
 def test_names_that_cannot_be_handled_are_refused(name):
     with pytest.raises(BadAudio) as caught:

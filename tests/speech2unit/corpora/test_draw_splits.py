@@ -56,42 +56,42 @@ def test_equal_audio_of_unknown_speakers_stays_together():
 
 
 def test_dev_is_a_tenth_of_train_by_speaker():
-    chosen, unit = draw_dev(CORPUS, "label", "here", by_clip=False)
+    chosen, unit = draw_dev(CORPUS, "label", "here", allow_overlap=[])
     speakers = {row["speaker"] for row in CORPUS if row["utterance_id"] in chosen}
     assert unit == "speaker" and chosen == {row["utterance_id"] for row in CORPUS if row["speaker"] in speakers}
     assert len(chosen) == 6 and len(speakers) == 1  # of 72 clips
-    assert draw_dev(CORPUS, "label", "here", by_clip=True)[0] == chosen
+    assert draw_dev(CORPUS, "label", "here", allow_overlap=["speaker"])[0] == chosen
 
 
 def test_train_keeps_every_label():
     rows = [*CORPUS, *(manifest_row(f"rare{i}", speaker="alone", labels=["rare"]) for i in range(7))]
-    chosen, _ = draw_dev(rows, "label", "here", by_clip=False)
+    chosen, _ = draw_dev(rows, "label", "here", allow_overlap=[])
     assert chosen and not {name for name in chosen if name.startswith("rare")}
 
 
 def test_a_single_speaker_is_an_error_unless_speakers_may_overlap():
     rows = [row | dict(speaker="anna") for row in CORPUS]
     with pytest.raises(
-        ValueError, match="here: where a corpus has no dev split, it is drawn .* got 1 speakers in train; write dev"
+        ValueError, match="here: where a corpus has no dev split, it is drawn .* got 1 speaker in train; write dev"
     ):
-        draw_dev(rows, "label", "here", by_clip=False)
-    chosen, unit = draw_dev(rows, "label", "here", by_clip=True)
+        draw_dev(rows, "label", "here", allow_overlap=[])
+    chosen, unit = draw_dev(rows, "label", "here", allow_overlap=["speaker"])
     assert unit == "clip" and 6 <= len(chosen) <= 9
-    assert draw_dev([row | dict(speaker=None) for row in CORPUS], "label", "here", by_clip=False)[1] == "clip"
+    assert draw_dev([row | dict(speaker=None) for row in CORPUS], "label", "here", allow_overlap=[])[1] == "clip"
 
 
 def test_a_label_of_one_speaker_alone_cannot_lose_that_speaker():
     rows = [manifest_row(name, speaker=name, labels=[name]) for name in "ab"]
     with pytest.raises(ValueError, match="expected a speaker without whom train keeps every label, got 2 speakers in train"):
-        draw_dev(rows, "label", "here", by_clip=False)
+        draw_dev(rows, "label", "here", allow_overlap=[])
 
 
 def test_copies_of_a_row_that_becomes_dev_are_dropped():
     copies = [row | dict(utterance_id=f"sp0.9-{row['utterance_id']}", speed=0.9) for row in CORPUS]
     test = [manifest_row("t", split="test", speaker="t", labels=["a"])]
-    rows, notes = complete_splits(CORPUS + copies + test, "label", "here", by_clip=False)
+    rows, notes = complete_splits(CORPUS + copies + test, "label", "here", allow_overlap=[])
     dev = {row["utterance_id"] for row in rows if row["split"] == "dev"}
-    assert notes == dict(dev="drawn from train by speaker") and dev == draw_dev(CORPUS, "label", "here", by_clip=False)[0]
+    assert notes == dict(dev="drawn from train by speaker") and dev == draw_dev(CORPUS, "label", "here", allow_overlap=[])[0]
     assert {row["utterance_id"] for row in copies + CORPUS + test} - {row["utterance_id"] for row in rows} == {
         f"sp0.9-{n}" for n in dev
     }
@@ -100,6 +100,6 @@ def test_copies_of_a_row_that_becomes_dev_are_dropped():
 @pytest.mark.parametrize("splits", [("train", "dev", "test"), ("train",), ("train", "dev"), ("dev", "test")])
 def test_nothing_is_drawn_where_something_else_is_missing_or_nothing(splits):
     rows = [row | dict(split=splits[i % len(splits)]) for i, row in enumerate(CORPUS)]
-    assert complete_splits(rows, "label", "here", by_clip=False) == (rows, {})
+    assert complete_splits(rows, "label", "here", allow_overlap=[]) == (rows, {})
     unlabelled = [row | dict(split=("train", "test")[i % 2], labels=[]) for i, row in enumerate(CORPUS)]
-    assert complete_splits(unlabelled, "", "here", by_clip=False) == (unlabelled, {})
+    assert complete_splits(unlabelled, "", "here", allow_overlap=[]) == (unlabelled, {})

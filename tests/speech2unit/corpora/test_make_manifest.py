@@ -62,7 +62,7 @@ def make(root, rows, /, speeds="", **settings):
 def error(root, rows, /, **settings):
     with pytest.raises(ValueError) as caught:
         make(root, rows, **settings)
-    assert not list(root.glob("out/*"))
+    assert {path.name for path in root.glob("out/*")} <= {"rejected.parquet"}
     return str(caught.value)
 
 
@@ -206,6 +206,22 @@ def test_the_error_says_what_to_type_for_the_first_file_of_each_reason(tmp_path)
     text = error(tmp_path, rows)
     assert "\n  too_loud           1  good004.wav (the first: its peak is " in text
     assert f"ffmpeg -i {tmp_path}/good004.wav -af volume=1/32768 -c:a pcm_s16le {tmp_path}/good004_repaired.wav" in text
+
+
+@pytest.mark.parametrize("reason", ["too many", "overlap"])
+def test_a_run_that_stops_leaves_the_table_of_rejected_files(tmp_path, capsys, reason):
+    rows = good_files(tmp_path)
+    (tmp_path / rows[1]["path"]).write_bytes(b"")
+    if reason == "overlap":
+        rows[-1]["speaker"] = rows[0]["speaker"]
+    kept = tmp_path / "logs/rejected.parquet"
+    settings = dict(max_reject_fraction=0.5 if reason == "overlap" else 0, rejected_if_stopped=kept)
+    text = error(tmp_path, rows, **settings)
+    assert [row["path"] for row in tables.read(kept, REJECTED).to_pylist()] == [rows[1]["path"]]
+    assert f"1 file rejected before the run stopped: see {kept}\n" in capsys.readouterr().out
+    assert (f"({kept} lists all of them with what to type)" in text) == (reason == "too many")
+    make(tmp_path, rows, **settings | dict(max_reject_fraction=0.5, allow_overlap=["speaker"]))
+    assert not kept.exists()
 
 
 def test_what_a_manifest_holds_is_said(tmp_path, capsys):

@@ -104,6 +104,11 @@ OTHERS = {
     "superb.plot_superb": [f"{S}/plots/methods.svg"],
     "superb.sweep_learning_rates": [f"{S}/KS_half_deep_prompt10/sweep.parquet"],
     "superb.plot_sweep": [f"{S}/KS_half_deep_prompt10/plots/sweep.svg"],
+    "speech2unit.corpora.make_fold": ["results/corpora/divided_fold1/manifest.parquet"],
+    "speech2unit.fold_units": [f"{U}/divided_fold1/units.parquet"],
+    "ulm.score_folds": [
+        f"results/SCR_divided/{name}" for name in ("acc.json", "samples.parquet", "baselines.parquet", "confusion.parquet")
+    ],
     "speech2unit.corpora.list_files": ["results/corpora/commands/files.parquet"],
     "speech2unit.list_units": ["results/corpora/imported/files.parquet"],
     "inference.bundle": [f"{T}/bundle"],

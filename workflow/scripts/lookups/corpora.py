@@ -9,7 +9,8 @@ from workflow.scripts.config_files import merged
 from workflow.scripts.external_files import contents, file_digest, folder_digest, is_made_here
 
 OWN_DATA_ADAPTERS = ("table", "folders", "units")  # all other adapters read a published corpus
-MANIFEST_CELLS = ("allow_overlap", "max_reject_fraction")  # cells of a corpus that only the checks of its manifest need
+# Cells of a corpus that its adapter does not need.
+MANIFEST_CELLS = ("allow_overlap", "max_reject_fraction", "folds", "fold", "fold_of")
 
 
 def manifest_file(corpus):
@@ -38,7 +39,24 @@ def manifest_settings(rows, config, wildcards):
     settings = config["make_manifest"] | listing_settings(rows, config, wildcards)
     if row["max_reject_fraction"]:
         settings |= dict(max_reject_fraction=float(row["max_reject_fraction"]))
-    return settings | dict(allow_overlap=row["allow_overlap"])
+    return settings | dict(allow_overlap=row["allow_overlap"], num_folds=int(row["folds"] or 0))
+
+
+def divided_manifest(rows, config, wildcards):
+    """Return the manifest of the corpus that is divided into folds, one of which is `wildcards.corpus`."""
+    return manifest_file(rows["corpora"][wildcards.corpus]["fold_of"])
+
+
+def fold_settings(rows, config, wildcards):
+    """Return which fold a corpus is, of how many, and what its manifest is checked with."""
+    row = rows["corpora"][wildcards.corpus]
+    return dict(
+        corpus=wildcards.corpus,
+        fold=int(row["fold"]),
+        num_folds=int(row["folds"]),
+        label_columns=row["label_columns"],
+        allow_overlap=row["allow_overlap"],
+    )
 
 
 def slot_manifests(rows, config, wildcards):

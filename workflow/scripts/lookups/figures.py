@@ -25,8 +25,17 @@ def unit_statistics(rows, config, wildcards):
 
 
 def task_figures(rows, task):
-    """Return the figures of a task and of everything that it uses, as paths below results/ without the suffix."""
+    """Return the figures of a task and of everything that it uses, as paths below results/ without the suffix.
+
+    A task with folds has its own confusion matrix and otherwise the figures of its first fold.
+    """
     row = rows["tasks"][task]
+    if row["fold_tasks"]:
+        first, *_ = row["fold_tasks"]
+        return [
+            f"{task}/plots/confusion",
+            *(figure for figure in task_figures(rows, first) if figure != f"{first}/plots/confusion"),
+        ]
     ulm = rows["ulms"][row["ulm"]]
     units = f"units/{ulm['codebook']}/{row['corpus']}"
     figures = [

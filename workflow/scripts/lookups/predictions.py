@@ -13,7 +13,7 @@ SUPERB = "superb/"  # folder of the SUPERB tasks
 
 def trained_tasks(rows):
     """Return the regular expression of the wildcard `trained_task`."""
-    return f"{wildcard_pattern(rows['tasks'])}|{SUPERB}({wildcard_pattern(rows['superb_tasks'])})"
+    return f"{wildcard_pattern(rows['tasks'], fold_tasks=[])}|{SUPERB}({wildcard_pattern(rows['superb_tasks'])})"
 
 
 def listed_units_settings(rows, config, wildcards):

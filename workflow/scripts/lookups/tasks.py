@@ -91,6 +91,11 @@ def sampling_settings(rows, config, wildcards):
     return dict(metric=row["metric"][0], scope=scope) | config["sample"][row["sampling"]]
 
 
+def fold_files(rows, config, wildcards, file):
+    """Return a file of each fold of a task."""
+    return [f"results/{task}/{file}" for task in rows["tasks"][wildcards.task]["fold_tasks"]]
+
+
 def score_settings(rows, config, wildcards):
     """Return the name and the metrics of a task, and the names of rows and presets for its report."""
     row = task_row(rows, wildcards.task)

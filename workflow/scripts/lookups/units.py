@@ -32,6 +32,11 @@ def corpus_features(rows, config, wildcards):
     return feature_files(rows, config, wildcards.codebook, [wildcards.corpus])
 
 
+def divided_units(rows, config, wildcards):
+    """Return the units of the corpus that is divided into folds, one of which is `wildcards.corpus`."""
+    return f"results/units/{wildcards.codebook}/{rows['corpora'][wildcards.corpus]['fold_of']}/units.parquet"
+
+
 def codebook_features(rows, config, wildcards):
     """Return the features that a codebook is fitted on."""
     return feature_files(rows, config, wildcards.codebook, rows["codebooks"][wildcards.codebook]["corpora"])
