@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from storage.errors import data_error
+from storage.errors import data_error, listed
 
 
 def rename_tensors(architecture, names, tensors, expected_shapes, sizes):
@@ -24,16 +24,20 @@ def rename_tensors(architecture, names, tensors, expected_shapes, sizes):
     renamed = {name: tensors[source] for source, name in names.items() if name}
     counts = Counter(names.values())
     problems = dict(
-        missing=sorted(expected_shapes.keys() - renamed.keys()),
-        unexpected=sorted(source for source, name in names.items() if name and (name not in expected_shapes or counts[name] > 1)),
-        misshapen=sorted(name for name, shape in expected_shapes.items() if name in renamed and renamed[name].shape != shape),
+        missing=[name for name in expected_shapes if name not in renamed],
+        unexpected=[source for source, name in names.items() if name and (name not in expected_shapes or counts[name] > 1)],
+        misshapen=[
+            f"{name} {tuple(renamed[name].shape)}, not {tuple(shape)}"
+            for name, shape in expected_shapes.items()
+            if name in renamed and renamed[name].shape != shape
+        ],
     )
     if any(problems.values()):
         raise data_error(
             f"{architecture} checkpoint",
             "its tensors must be those of the architecture",
             expected=f"{len(expected_shapes)} tensors for the sizes {sizes}",
-            got=f"{problems}",
+            got="; ".join(f"{problem} {listed(tensor_names)}" for problem, tensor_names in problems.items() if tensor_names),
             remedy="correct its sizes in config/presets/encoders.yaml or take another file",
         )
     report = [report_row(source, name, tensors[source]) for source, name in names.items()]

@@ -5,8 +5,8 @@ import torch
 
 from speech2unit.encoders import load_trunk
 from speech2unit.encoders.architectures.melhubert import MelHuBERTTrunk
-from speech2unit.encoders.architectures.wav2vec2 import Wav2Vec2Trunk
 from speech2unit.encoders.models.compressed_layers import factorize, keep_heads
+from speech2unit.encoders.models.frame_encoder import FrameTrunk
 from speech2unit.encoders.models.log_mel import FrontEnd
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
@@ -28,7 +28,7 @@ HUBERT_BASE = dict(
     pre_norm=False, num_layers=12, dim=768, ffn_dim=3072, num_heads=12, pos_conv_kernel=128, pos_conv_groups=16, num_buckets=0, max_distance=0,
 )  # fmt: skip
 TRUNKS = dict(
-    hubert=lambda: Wav2Vec2Trunk(Wav2Vec2Model(Wav2Vec2Config(**HUBERT_BASE))),
+    hubert=lambda: FrameTrunk(Wav2Vec2Model(Wav2Vec2Config(**HUBERT_BASE))),
     melhubert=lambda: MelHuBERTTrunk(MelHuBERTModel(MelHuBERTConfig(12, 768, 3072, 12, 128, 16, (512,))), None),
 )
 

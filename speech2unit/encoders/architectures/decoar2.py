@@ -14,7 +14,9 @@ from torch import nn
 from speech2unit.encoders.architectures import wav2vec2
 from speech2unit.encoders.models import wav2vec2_names
 from speech2unit.encoders.models.fast_layers import Linear
-from speech2unit.encoders.models.wav2vec2 import SAMPLE_RATE_HZ, Wav2Vec2Config, Wav2Vec2Model
+from speech2unit.encoders.models.frame_encoder import FrameEncoder, FrameTrunk, load_model
+from speech2unit.encoders.models.frame_transformer import SAMPLE_RATE_HZ
+from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 
 NUM_MELS = 80
 PRETRAINING_TENSORS = r"(?!post_extract_proj\.|encoder\.).*"  # names of the tensors that s3prl does not load either
@@ -73,9 +75,9 @@ keep_layers = wav2vec2.keep_layers
 
 def load(folder, device):
     """Return the encoder saved in `folder`."""
-    return wav2vec2.load(folder, device, build_model)
+    return FrameEncoder(load_model(folder, build_model), device).prepare()
 
 
 def load_trunk(folder):
     """Return the encoder saved in `folder` as a `Trunk`."""
-    return wav2vec2.load_trunk(folder, build_model)
+    return FrameTrunk(load_model(folder, build_model))

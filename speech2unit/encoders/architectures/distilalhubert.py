@@ -60,7 +60,7 @@ class DistilALHuBERT:
     """An encoder with repeated blocks; see `speech2unit.encoders.Encoder`. Layer i is the output of the i-th block that runs."""
 
     def __init__(self, encoder):
-        """`encoder`: a `MelHuBERT`, `Wav2Vec2` or `Whisper` whose model has repeated blocks."""
+        """`encoder`: a `MelHuBERT` or `FrameEncoder` whose model has repeated blocks."""
         self.encoder = encoder
         self.model = encoder.model
         self.sample_rate = encoder.sample_rate

@@ -9,9 +9,9 @@ that its frames are attended to; they are left out of the features. Longer audio
 **Source:** Radford et al. 2022, arXiv 2212.04356.
 """
 
-from speech2unit.encoders.architectures.wav2vec2 import Wav2Vec2, Wav2Vec2Trunk, load_model
 from speech2unit.encoders.models import whisper_names
 from speech2unit.encoders.models.compressed_layers import resize
+from speech2unit.encoders.models.frame_encoder import FrameEncoder, FrameTrunk, load_model
 from speech2unit.encoders.models.loading import keep_blocks, read_settings, sizes_from
 from speech2unit.encoders.models.whisper import WhisperConfig, WhisperModel, num_frames
 from storage.errors import data_error
@@ -21,7 +21,7 @@ convert = whisper_names.convert
 sizes_from_transformers = whisper_names.sizes_from_transformers
 
 
-class Whisper(Wav2Vec2):
+class Whisper(FrameEncoder):
     """A Whisper encoder; see `speech2unit.encoders.TrainableEncoder`."""
 
     def features(self, waveforms, layer):
@@ -30,7 +30,7 @@ class Whisper(Wav2Vec2):
         return [state[: num_frames(len(waveform))] for state, waveform in zip(states, waveforms)]  # without those of silence
 
 
-class WhisperTrunk(Wav2Vec2Trunk):
+class WhisperTrunk(FrameTrunk):
     """See `speech2unit.encoders.Trunk`. The vectors of a prompt have no positions, and frames keep theirs."""
 
     has_positional_conv = False
@@ -65,21 +65,19 @@ def build_student(settings, dropout):
 
 def load(folder, device):
     """Return the encoder saved in `folder`."""
-    encoder = encoder_with(load_model(folder, build_model), folder, device)
-    encoder.model.prepare()
-    return encoder
+    return Whisper(load_model(folder, build_model), device).prepare()
 
 
 def load_trainable(folder, device):
     """Return the encoder saved in `folder`, which can be trained. Raises `ValueError` if it is padded."""
     _check_unpadded(read_settings(folder), folder)
-    return encoder_with(load_model(folder, build_model), folder, device)
+    return Whisper(load_model(folder, build_model), device)
 
 
 def load_trunk(folder):
     """Return the encoder saved in `folder` as a `Trunk`. Raises `ValueError` if it is padded."""
     _check_unpadded(read_settings(folder), folder)
-    return trunk_with(load_model(folder, build_model), folder)
+    return WhisperTrunk(load_model(folder, build_model))
 
 
 def keep_layers(settings, tensors, layer):

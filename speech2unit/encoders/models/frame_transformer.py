@@ -5,6 +5,7 @@ from torch import nn
 
 from speech2unit.encoders.models.fast_layers import Linear
 
+SAMPLE_RATE_HZ = 16_000
 CPU_FRAMES = 100  # few enough for the cache of a CPU
 GPU_FRAMES = 3000
 

@@ -4,18 +4,21 @@ The names of fairseq, torchaudio and transformers are known. The files of s3prl 
 """
 
 import re
-from collections import Counter
 
 import torch
 
+from speech2unit.encoders.models.published_parts import (
+    convert_parts,
+    is_conv_weight,
+    our_conv_weight,
+    published_conv_shape,
+    rename,
+)
 from speech2unit.encoders.models.transformers_config import are_counts, checked_value, is_count, is_flag, unsupported
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
-from storage.errors import data_error, listed
 
 PREFIX = r"^((w2v_encoder\.)?w2v_model|wav2vec2|hubert|wavlm)\."  # in models for another task that contain this one
-# Patterns and replacements, applied one after another. In a new name, a colon precedes the name of a part of our tensor: the
-# published `k_proj.bias` becomes `qkv.bias:k`, the part k of our `qkv.bias`.
-RENAMES = (
+RENAMES = (  # see `published_parts`
     (r"^(post_extract_proj|(encoder\.)?feature_projection\.projection)\.", "front_end.projection."),
     (r"^((encoder\.)?feature_projection\.)?layer_norm\.", "front_end.frame_norm."),
     (r"^feature_extractor\.conv_layers\.(\d+)\.(0|conv)\.", r"front_end.convs.\1."),
@@ -80,22 +83,8 @@ def convert_to(model, tensors, sizes, ignored=IGNORED):
     """
     config = model.config
     names = {published: _our_name(published, config, ignored) for published in tensors}
-    by_part = {part: tensors[published] for published, part in names.items() if part}
-    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    parts = {name: _parts(name, shape, config, by_part) for name, shape in shapes.items()}
-    expected_shapes = {part: shape for part_shapes in parts.values() for part, shape in part_shapes.items()}
-    _check(names, by_part, expected_shapes, sizes)
-    rows = [
-        dict(
-            source=published,
-            name=part.partition(":")[0],
-            shape=list(tensors[published].shape),
-            dtype=str(tensors[published].dtype).removeprefix("torch."),
-        )
-        for published, part in names.items()
-    ]
-    converted = {name: _join(name, [by_part[part].float() for part in part_shapes]) for name, part_shapes in parts.items()}
-    return converted, rows
+    parts = {name: _parts(name, tuple(tensor.shape), config, names.values()) for name, tensor in model.state_dict().items()}
+    return convert_parts("wav2vec2", names, tensors, parts, _join, sizes)
 
 
 def _our_name(published, config, ignored=IGNORED):
@@ -103,27 +92,25 @@ def _our_name(published, config, ignored=IGNORED):
     name = re.sub(PREFIX, "", published)
     if re.fullmatch(ignored, name):
         return ""
-    for pattern, replacement in RENAMES:
-        name = re.sub(pattern, replacement, name)
+    name = rename(name, RENAMES)
     return "" if config.pre_norm and name.startswith("input_norm.") else name
 
 
-def _parts(name, shape, config, by_part):
+def _parts(name, shape, config, published_parts):
     """Return the published tensors that make up one of ours, as a dict from the name of the part to its published shape.
 
     Args:
         name: our name.
         shape: our shape.
         config: the `Wav2Vec2Config`.
-        by_part: dict from part to published tensor. (torchaudio's WavLM already has queries, keys and values in one tensor.)
+        published_parts: names of the published parts. (torchaudio's WavLM already has queries, keys and values in one tensor.)
     """
-    if ".qkv." in name and name not in by_part:
+    if ".qkv." in name and name not in published_parts:
         return {f"{name}:{part}": (config.dim, *shape[1:]) for part in "qkv"}
     if name == "pos_conv.weight":
         return {f"{name}:length": (1, 1, shape[2]), f"{name}:direction": shape}
     if match := re.fullmatch(r"front_end\.convs\.(\d+)\.weight", name):
-        kernel = config.conv_layers[int(match[1])][1]
-        return {name: (shape[0], shape[1] // kernel, kernel)}
+        return {name: published_conv_shape(shape, config.conv_layers[int(match[1])][1])}
     if ".gate.linear." in name:
         return {name: (8, *shape[1:])}
     return {name: (1, *shape, 1, 1) if name.endswith(".gate.scale") else shape}
@@ -137,32 +124,11 @@ def _join(name, parts):
         length, direction = parts
         return direction * (length / direction.norm(dim=(0, 1), keepdim=True))
     (tensor,) = parts
-    if ".convs." in name and name.endswith(".weight"):
-        return tensor.transpose(1, 2).flatten(1)
+    if is_conv_weight(name):
+        return our_conv_weight(tensor)
     if ".gate.linear." in name:
         return tensor.unflatten(0, (2, 4)).sum(1)
     return tensor.flatten() if name.endswith(".gate.scale") else tensor
-
-
-def _check(names, by_part, expected_shapes, sizes):
-    """Raise `ValueError` if published tensors are missing, unexpected or of another shape."""
-    counts = Counter(names.values())
-    missing = [part for part in expected_shapes if part not in by_part]
-    unexpected = [published for published, part in names.items() if part and (part not in expected_shapes or counts[part] > 1)]
-    misshapen = [
-        f"{part} {tuple(by_part[part].shape)}, not {shape}"
-        for part, shape in expected_shapes.items()
-        if part in by_part and by_part[part].shape != shape
-    ]
-    problems = dict(missing=missing, unexpected=unexpected, misshapen=misshapen)
-    if any(problems.values()):
-        raise data_error(
-            "wav2vec2 checkpoint",
-            "its tensors must be those of the architecture",
-            expected=f"{len(expected_shapes)} tensors for the sizes {sizes}",
-            got="; ".join(f"{problem} {listed(tensors)}" for problem, tensors in problems.items() if tensors),
-            remedy="correct its sizes in config/presets/encoders.yaml or take another file",
-        )
 
 
 # Keys of transformers' config.json that must have these values; a missing key has this value.

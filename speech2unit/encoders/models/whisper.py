@@ -12,13 +12,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from speech2unit.encoders.models import chunks
+from speech2unit.encoders.models.block import Block
 from speech2unit.encoders.models.fast_layers import Conv
-from speech2unit.encoders.models.frame_transformer import FrameTransformer, frames_together
-from speech2unit.encoders.models.wav2vec2 import Block
+from speech2unit.encoders.models.frame_transformer import SAMPLE_RATE_HZ, FrameTransformer, frames_together
 from storage.errors import data_error
 from training.dropout import Dropout
 
-SAMPLE_RATE_HZ = 16_000
 WINDOW_SAMPLES = 400  # 25 ms
 SHIFT_SAMPLES = 160  # 10 ms from one log-Mel frame to the next
 HOP_SAMPLES = 2 * SHIFT_SAMPLES  # the second convolution has stride 2

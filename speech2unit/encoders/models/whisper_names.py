@@ -7,13 +7,18 @@ import re
 
 import torch
 
+from speech2unit.encoders.models.published_parts import (
+    convert_parts,
+    is_conv_weight,
+    our_conv_weight,
+    published_conv_shape,
+    rename,
+)
 from speech2unit.encoders.models.transformers_config import checked_value, is_count
 from speech2unit.encoders.models.whisper import WhisperConfig, WhisperModel
-from storage.untrusted.renaming import rename_tensors
 
-# Patterns and replacements, applied one after another. In a new name, a colon precedes the name of a part of our tensor: the
-# published `key.weight` becomes `qkv.weight:k`, the part k of our `qkv.weight`.
-RENAMES = (
+KERNEL = 3  # of both convolutions
+RENAMES = (  # see `published_parts`
     (r"^(model\.)?encoder\.", ""),
     (r"^conv([12])\.", lambda match: f"front_end.convs.{int(match[1]) - 1}."),
     (r"^(positional_embedding|embed_positions\.weight)$", "positions"),
@@ -56,20 +61,15 @@ def convert(tensors, sizes):
     with torch.device("meta"):
         model = WhisperModel(config)
     parts = {name: _parts(name, tuple(tensor.shape), config.dim) for name, tensor in model.state_dict().items()}
-    shapes = {part: shape for part_shapes in parts.values() for part, shape in part_shapes.items()}
     names = {published: _our_name(published, config.final_norm) for published in tensors}
-    by_part, rows = rename_tensors("whisper", names, tensors, shapes, sizes)
-    converted = {name: _join(name, [by_part[part].float() for part in part_shapes]) for name, part_shapes in parts.items()}
-    return converted, [row | dict(name=row["name"].partition(":")[0]) for row in rows]
+    return convert_parts("whisper", names, tensors, parts, _join, sizes)
 
 
 def _our_name(published, has_final_norm):
     """Return our name: `encoder.blocks.3.attn.key.weight` → `blocks.3.qkv.weight:k`; empty if the tensor is left out."""
     if re.fullmatch(IGNORED, published):
         return ""
-    name = published
-    for pattern, replacement in RENAMES:
-        name = re.sub(pattern, replacement, name)
+    name = rename(published, RENAMES)
     return "" if name.startswith("final_norm.") and not has_final_norm else name
 
 
@@ -78,9 +78,7 @@ def _parts(name, shape, dim):
     if ".qkv." in name:
         letters = "qkv" if name.endswith("weight") else "qv"  # keys have no bias
         return {f"{name}:{letter}": (dim, *shape[1:]) for letter in letters}
-    if ".convs." in name and name.endswith("weight"):
-        return {name: (shape[0], shape[1] // 3, 3)}
-    return {name: shape}
+    return {name: published_conv_shape(shape, KERNEL) if is_conv_weight(name) else shape}
 
 
 def _join(name, parts):
@@ -91,9 +89,7 @@ def _join(name, parts):
     if ".qkv." in name:
         return torch.cat(parts)
     (tensor,) = parts
-    if ".convs." in name and name.endswith("weight"):
-        return tensor.transpose(1, 2).flatten(1)
-    return tensor
+    return our_conv_weight(tensor) if is_conv_weight(name) else tensor
 
 
 def sizes_from_transformers(config):

@@ -105,9 +105,9 @@ def test_the_published_sizes_have_the_published_number_of_parameters():
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda tensors: tensors.pop("gEncoder.conv1.bias"), r"missing': \['convs.1.bias'\]"),
-        (lambda tensors: tensors.update(extra=torch.zeros(1)), r"unexpected': \['extra'\]"),
-        (lambda tensors: tensors.update({"gEncoder.conv1.bias": torch.zeros(7)}), r"misshapen': \['convs.1.bias'\]"),
+        (lambda tensors: tensors.pop("gEncoder.conv1.bias"), "missing convs.1.bias"),
+        (lambda tensors: tensors.update(extra=torch.zeros(1)), "unexpected extra"),
+        (lambda tensors: tensors.update({"gEncoder.conv1.bias": torch.zeros(7)}), r"misshapen convs.1.bias \(7,\), not"),
     ],
 )
 def test_a_checkpoint_of_another_model_is_refused(checkpoint, change, problem):
