@@ -2,6 +2,7 @@
 # make test   environment, then lint, format, snakemake --lint and the tests
 # make test-fast  about a minute: ruff, and the tests that are not marked slow, without those of benchmarks
 # make resume after a crash: what was running goes on; TARGET=results/MINE/acc.json, ARGS="--profile …"
+# make report report.html, afterwards: one page with what was made; ARGS="--configfile …"
 # make verify every result against its checksum, schema and origin
 # make faults kills, damage, full disks and hostile files by the thousand (hours); make test has a small part of it
 # make env    the environment alone: .venv from requirements.lock
@@ -17,7 +18,7 @@ PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --pr
 
 BENCHMARKS := $(filter-out __init__ side_by_side table plan faults random_bundle,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
-.PHONY: demo test test-fast env lint format bench resume verify faults slurm-test page page-test
+.PHONY: demo test test-fast env lint format bench resume report verify faults slurm-test page page-test
 .NOTPARALLEL: bench
 
 demo: $(VENV)/installed
@@ -28,6 +29,9 @@ TARGET ?= results/SCR/acc.json
 resume:
 	$(BIN)/snakemake --unlock $(ARGS)
 	$(BIN)/snakemake --cores all --rerun-incomplete $(ARGS) -- $(TARGET) missing
+
+report:
+	$(BIN)/snakemake --report report.html --report-metadata workflow/report/metadata.yaml $(ARGS)
 
 verify: $(VENV)/installed
 	$(BIN)/snakemake --cores 1 verify

@@ -22,7 +22,7 @@ CSS = """\
 .axis .ticks { position: relative; height: 1.3rem }
 .axis .ticks span { position: absolute; transform: translateX(-50%); white-space: nowrap }
 .axis .ticks span:first-child { transform: none } .axis .ticks span:last-child { transform: translateX(-100%) }
-@media (max-width: 36rem) { body { padding: .6rem 1rem 2rem } .task, .axis { grid-template-columns: 1fr auto }
+@media (max-width: 44rem) { body { padding: .6rem 1rem 2rem } .task, .axis { grid-template-columns: 1fr auto }
   .task .track, .axis .ticks { grid-column: 1 / 3 } .task .number { grid-row: 1; grid-column: 2 } .axis i { display: none } }
 """
 

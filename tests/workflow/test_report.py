@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -68,10 +69,31 @@ def test_an_encoder_that_is_made_of_another_one_shows_how_it_was_trained(tmp_pat
 
 def test_each_figure_has_its_own_caption_and_no_caption_is_left_over():
     assert len(CAPTIONS) == len(set(CAPTIONS)) == FIGURES.count("=report(")
-    assert {*CAPTIONS, "workflow.rst"} == {path.name for path in (ROOT / "workflow/report").iterdir()}
+    assert {*CAPTIONS, "workflow.rst", "metadata.yaml"} == {path.name for path in (ROOT / "workflow/report").iterdir()}
 
 
-@pytest.mark.parametrize("name", [*CAPTIONS, "workflow.rst"])
+@pytest.mark.slow
+def test_the_start_page_links_the_categories_that_exist_and_explains_each():
+    """Rendered as Snakemake does it: with jinja, then with docutils. Snakemake adds a link target for each category."""
+    from docutils.core import publish_parts
+    from jinja2 import Environment
+
+    def start_page(names):
+        targets = "".join(f"\n.. _{name}: https://example.org/{name}" for name in names)
+        values = dict(categories=[SimpleNamespace(name=name) for name in names])
+        values |= dict(snakemake=SimpleNamespace(config=dict(tasks=["SCR", "DSR"])))
+        text = (ROOT / "workflow/report/workflow.rst").read_text() + "\n" + targets
+        text = Environment(trim_blocks=True, lstrip_blocks=True).from_string(text).render(values)
+        html = publish_parts(text, writer="html", settings_overrides=dict(halt_level=2, report_level=2))["html_body"]
+        assert '<h1 class="title">Results of SCR, DSR</h1>' in html
+        return re.findall(r'<li><a .*?href="https://example.org/.+?">(\w+)</a>: \w', html)
+
+    categories = re.findall(r'category="(\w+)"', FIGURES)
+    assert set(start_page(categories)) == set(categories) and start_page(categories)[0] == "Results"
+    assert start_page(["Units", "Results"]) == ["Results", "Units"]
+
+
+@pytest.mark.parametrize("name", CAPTIONS)
 def test_captions_are_valid_and_short(name):
     from docutils.core import publish_string
 

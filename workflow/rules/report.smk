@@ -1,4 +1,4 @@
-# Figures and the table of results; `snakemake --report report.html` collects those that exist.
+# Figures and pages of results; `make report` collects those that `snakemake` without a target makes.
 
 
 from workflow.scripts.lookups.corpora import listing_settings, root_settings
@@ -243,7 +243,7 @@ rule render_summary:
             "results/comparisons/{comparison}/summary.html",
             caption="../report/summary.rst",
             category="Results",
-            labels={"figure": "Table of results"},
+            labels={"figure": "Chart and table of {comparison}"},
         ),
     log:
         "logs/render_summary/{comparison}.log",
