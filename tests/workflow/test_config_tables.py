@@ -14,7 +14,7 @@ from workflow.scripts import row_checks
 from workflow.scripts import rows as config_rows
 from workflow.scripts.architectures import architectures_with, constants
 from workflow.scripts.config_files import default_config
-from workflow.scripts.result_paths import unknown_name, unknown_paths
+from workflow.scripts.result_paths import unknown_file, unknown_name, unknown_paths
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "workflow/schemas"
@@ -388,6 +388,25 @@ def test_a_path_with_an_unknown_name_is_told_from_others(tables, path, table, na
     known = ["SCR/acc.json", "SCR/binarized", "units/melhubert_16/commands/plots/unit_usage.svg", "ulm/tiny/plots/training.svg",
              "units/melhubert_16/centroids.parquet", "features/melhubert/layer1/commands/1-of-2.parquet", "comparisons/SCR+DSR/summary.html"]  # fmt: skip
     assert not any(unknown.fullmatch(right) for right in known)
+
+
+OUTPUTS = [
+    "results/{task,SCR|DSR}/acc.json", "results/{task,SCR|DSR}/confusion.parquet", "results/{trained,(ulm/tiny)|SCR}/plots/training.svg",
+    "results/{task,SCR|DSR}/predictions/{corpus,commands}.parquet", "results/ulm/{ulm,tiny}/model.safetensors",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path, folder, got, remedy", [
+    ("results/SCR/accc.json", "results/SCR/ one of ['acc.json', ", "'accc.json'", 'did you mean "acc.json"? correct the path; docs/'),
+    ("results/DSR/training.parquet", "results/DSR/ one of ['confusion.parquet', 'acc.json']", "'training.parquet'", 'did you mean "confusion.parquet"?'),
+    ("results/SCR/plot/training.svg", "results/SCR/ one of ['plots/training.svg', ", "'plot/training.svg'", 'did you mean "plots/training.svg"?'),
+    ("results/ulm/tiny", "results/ulm/tiny/ one of ['", "the folder alone", "correct the path; docs/results_layout.md lists all files"),
+])  # fmt: skip
+def test_a_file_that_no_rule_makes_names_the_nearest(path, folder, got, remedy):
+    message = str(unknown_file(path, OUTPUTS))
+    assert message.startswith(f"{path}: no rule makes this file; expected in {folder}") and f"got {got}; {remedy}" in message
+    made = ["results/SCR/acc.json", "results/ulm/tiny/plots/training.svg", "results/DSR/predictions/commands.parquet"]
+    assert [unknown_file(right, OUTPUTS) for right in made] == [None] * 3
 
 
 @pytest.mark.parametrize("path, got, remedy", [

@@ -170,6 +170,14 @@ def test_a_path_that_names_no_row_says_which_row_is_meant(planner):
     assert 'did you mean "SCR"?' in output
 
 
+def test_a_target_that_no_rule_makes_names_the_nearest_file(planner):
+    output, status = planner.snakemake("--dry-run", "--", "results/SCR/accc.json", check=False)
+    assert (
+        status != 0 and "results/SCR/accc.json: no rule makes this file; expected in results/SCR/ one of ['acc.json', " in output
+    )
+    assert 'did you mean "acc.json"? correct the path' in output and "if you use input functions" not in output
+
+
 def test_snakemakes_lint_is_content(planner):
     output, _ = planner.snakemake("--lint", configs=())
     assert "Congratulations, your workflow is in a good condition!" in output

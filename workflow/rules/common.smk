@@ -2,11 +2,12 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.io import is_flagged
+from snakemake.logging import logger
 
-from workflow.scripts.closing_errors import repeat_at_exit
+from workflow.scripts.closing_errors import MissingRuleFilter, repeat_at_exit
 from workflow.scripts.config_files import add_defaults, check_config
 from workflow.scripts.lookups.corpora import corpus_source
-from workflow.scripts.result_paths import MOVED, comparison_pattern, unknown_name, unknown_paths, wildcard_pattern
+from workflow.scripts.result_paths import MOVED, comparison_pattern, unknown_file, unknown_name, unknown_paths, wildcard_pattern
 from workflow.scripts.rows import read_rows
 from workflow.scripts.stage_code import ignore_time_of_stage_script, stage
 
@@ -80,6 +81,15 @@ def refuse_unknown_name(wildcards):
     if wildcards.unknown in MOVED or not Path("results", wildcards.unknown).exists():
         raise WorkflowError(str(unknown_name(wildcards.unknown, ROWS, config)))
     return []
+
+
+def explain_missing_rule(path):
+    """Return the error about a file that no rule makes, or None if the file is not in results/."""
+    outputs = [str(file) for rule in workflow.rules for file in rule.output]
+    return unknown_file(path, outputs) if path.startswith("results/") else None
+
+
+logger.addFilter(MissingRuleFilter(explain_missing_rule))
 
 
 AUDIO_CORPORA = wildcard_pattern(ROWS["corpora"], codebook="")

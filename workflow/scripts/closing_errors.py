@@ -1,6 +1,7 @@
-"""Repeat the errors of failed stages at the end of a run, below what Snakemake prints after them."""
+"""Errors at the end of a run: those of failed stages, below what Snakemake prints after them, and an unknown file in plain words."""
 
 import atexit
+import logging
 import re
 import sys
 from pathlib import Path
@@ -8,6 +9,27 @@ from pathlib import Path
 ERROR_MARK = "error: "  # the last message in the log of a failed stage begins with it
 MAX_ERRORS = 5
 _LOG_OF_A_FAILED_JOB = re.compile(r"^ +log: (\S.*?) \(check log file\(s\) for error details\)$", re.MULTILINE)
+_NO_RULE = re.compile(r"No rule to produce (\S+) \(if you use input functions .*", re.DOTALL)
+
+
+class MissingRuleFilter(logging.Filter):
+    """Filter for Snakemake's logger, which says more about a file that no rule makes than its path.
+
+    Args:
+        explain: function from the path to the text to print, or to None if Snakemake's own text remains.
+    """
+
+    def __init__(self, explain):
+        super().__init__()
+        self.explain = explain
+
+    def filter(self, record):
+        """Replace the text of a record; return True, so that it is printed."""
+        found = _NO_RULE.search(str(record.msg))
+        text = found and self.explain(found[1])
+        if text:
+            record.msg = f"{record.msg[: found.start()]}{text}"
+        return True
 
 
 def stage_errors(snakemake_logs):

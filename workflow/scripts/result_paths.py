@@ -1,7 +1,9 @@
-"""Folders of results/: the rows whose names they contain, and an error about a path with a name that no row has."""
+"""Folders of results/: the rows whose names they contain, and errors about paths that no rule makes."""
 
 import re
 from pathlib import Path
+
+from snakemake.io import regex_from_filepattern, strip_wildcard_constraints
 
 from storage.errors import data_error, nearest, one_of
 from workflow.scripts.renamed_keys import new_name, renamed_error
@@ -85,6 +87,38 @@ def unknown_name(path, rows, config):
         got=f"'{name}'",
         remedy=f"{nearest(name, rows[table])}correct the path, or add the row",
     )
+
+
+def unknown_file(path, outputs):
+    """Return the `ValueError` about a path in results/ that no rule makes, or None if a rule makes it.
+
+    Args:
+        path: the path, such as `results/SCR/accc.json`.
+        outputs: the outputs of all rules, with wildcards, such as `results/{task}/acc.json`.
+    """
+    if any(re.fullmatch(regex_from_filepattern(output), path) for output in outputs):
+        return None
+    folders = [path, *(parent.as_posix() for parent in Path(path).parents)]
+    folder, files = next(((folder, files) for folder in folders if (files := _files_in(folder, outputs))), ("results", []))
+    file = path.removeprefix(folder).lstrip("/")
+    return data_error(
+        path,
+        "no rule makes this file",
+        expected=f"in {folder}/ {one_of(file, files)}",
+        got=f"'{file}'" if file else "the folder alone",
+        remedy=f"{nearest(file, files)}correct the path; docs/results_layout.md lists all files",
+    )
+
+
+def _files_in(folder, outputs):
+    """Return the outputs in a folder and its subfolders whose names do not depend on a wildcard, relative to the folder."""
+    files = set()
+    for output in outputs:
+        parts = strip_wildcard_constraints(output).split("/")
+        for file in ("/".join(parts[-1:]), "/".join(parts[-2:])):
+            if "{" not in file and re.fullmatch(regex_from_filepattern(output.removesuffix(f"/{file}")), folder):
+                files.add(file)
+    return files
 
 
 def _unknown_comparison(path, rows, config):
