@@ -91,15 +91,19 @@ def _checked_header(cells, place):
 def _wrong_length(cells, header, delimiter, place):
     """Return the error about a row with more or fewer cells than the header."""
     between = {"\t": "tab", ",": "comma", ";": "semicolon"}.get(delimiter, f"'{delimiter}'")
+    got = f"{len(cells)}: '{shown(delimiter.join(cells), 120)}'"
     if len(cells) < len(header):
-        remedy = f"write the missing {between}s of empty cells too"
+        missing = header[len(cells) :]
+        got += f", and nothing for {shown(', '.join(missing), 120)}"
+        remedy = f"add the missing cells to this line; for an empty cell too, write its {between}: "
+        remedy += f"'{shown(delimiter.join(cells) + delimiter * len(missing), 120)}'"
     else:
         remedy = f"put a cell with a {between} in it into quotation marks, or remove the {between}s at its end"
     return data_error(
         place,
         "a row must have one cell for each column",
         expected=f"{len(header)} cells ({shown(', '.join(header), 120)})",
-        got=f"{len(cells)}: '{shown(delimiter.join(cells), 120)}'",
+        got=got,
         remedy=remedy,
     )
 

@@ -11,6 +11,7 @@ from storage.text import first_three, normalize, shown
 SPLIT_NAMES = dict(
     train="train", training="train", dev="dev", valid="dev", validation="dev", val="dev", test="test", testing="test"
 )
+AMBIGUOUS_SPLITS = ("eval", "evaluation", "heldout", "holdout")  # dev in some corpora, test in others
 TRAIN_BELOW = 0.8  # hashes from 0 up to this fraction: train; from there up to DEV_BELOW: dev; above: test
 DEV_BELOW = 0.9
 SEQUENCE = "[]"  # ending of the name of a label column whose cells hold sequences, such as `characters[]`
@@ -18,14 +19,18 @@ SEQUENCE = "[]"  # ending of the name of a label column whose cells hold sequenc
 
 def standard_split(name, place):
     """Return our name of a split: `valid` → `dev`. Raises `ValueError` if the name is not a key of `SPLIT_NAMES`."""
-    known = SPLIT_NAMES.get(normalize(str(name)).lower())
+    normalized = normalize(str(name)).lower()
+    known = SPLIT_NAMES.get(normalized)
     if known is None:
+        meant = nearest(name, SPLIT_NAMES)
+        if normalized in AMBIGUOUS_SPLITS:
+            meant = "write test if these rows measure the result, or dev if they choose between models; else "
         raise data_error(
             place,
             "a split has a known name",
             expected=one_of(name, SPLIT_NAMES),
             got=f"'{shown(name)}'",
-            remedy=f"{nearest(name, SPLIT_NAMES)}rename the split, or leave the rows out with `where`",
+            remedy=f"{meant}rename the split, or leave the rows out with `where`",
         )
     return known
 

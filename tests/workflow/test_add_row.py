@@ -53,6 +53,12 @@ def refusal(add, tables):
     return run
 
 
+def test_the_next_steps_of_a_corpus_depend_on_its_labels(add):
+    assert "results/corpora/a/page.html" in add("corpora", "corpus=a", "root=x", "adapter=folders", "label_columns=label")
+    output = add("corpora", "corpus=b", "root=x", "adapter=folders")
+    assert "snakemake --cores 2 results/TASK/predictions/b.parquet --configfile" in output and "page.html" not in output
+
+
 def test_a_row_is_appended_with_defaults(add, tables):
     before = (tables / "tasks.tsv").read_text()
     output = add("tasks", *MINE)

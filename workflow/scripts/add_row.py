@@ -24,10 +24,11 @@ COMMAND = "python -m workflow.scripts.add_row"
 SCHEMAS = ROOT / "workflow/schemas"
 FORBIDDEN = {"\t": "a tab", "\n": "a line break", "\r": "a line break", '"': "a quotation mark"}
 INDENT = "    "
+PAGE_STEP = "snakemake --cores 2 results/corpora/{name}/page.html{configfile}"
 NEXT_STEPS = dict(  # table → commands that use a new row
     checkpoints=[f"{COMMAND} encoders encoder=NAME architecture=… checkpoint={{name}}"],
     corpora=[
-        "snakemake --cores 2 results/corpora/{name}/page.html{configfile}",
+        PAGE_STEP,
         f"{COMMAND} tasks task=NAME corpus={{name}} labels=… ulm=…",
     ],
     encoders=[f"{COMMAND} codebooks codebook=NAME encoder={{name}} layer=… num_clusters=… corpora=…"],
@@ -36,6 +37,11 @@ NEXT_STEPS = dict(  # table → commands that use a new row
     tasks=["snakemake --cores 2 results/{name}/acc.json{configfile}"],
     superb_tasks=["snakemake --cores 2 results/superb/{name}_{tuning}/score.json{configfile}"],
 )
+# A corpus without labels is labelled by a trained task, or a unit LM is trained on it.
+STEPS_WITHOUT_LABELS = [
+    "snakemake --cores 2 results/TASK/predictions/{name}.parquet{configfile}",
+    f"{COMMAND} codebooks codebook=NAME encoder=… layer=… num_clusters=… corpora={{name}}",
+]
 
 
 def main(arguments=None):
@@ -195,7 +201,8 @@ def _report(table, row, given_cells, file, is_in_config, configfiles, is_dry_run
         parts.append(f"{INDENT}name {file} in a config file, as tables: {{{table}: [config/{table}.tsv, {file}]}}")
     configfile = f" --configfile {' '.join(configfiles)}" if configfiles else ""
     tuning = row.get("tuning", "").split(",")[0]
-    for step in NEXT_STEPS[table]:
+    steps = STEPS_WITHOUT_LABELS if table == "corpora" and not row["label_columns"] else NEXT_STEPS[table]
+    for step in steps:
         parts.append(INDENT + step.format(name=next(iter(row.values())), configfile=configfile, tuning=tuning))
     return "\n".join(parts)
 

@@ -12,7 +12,7 @@ from speech2unit.corpora.file_trees import leave_out, list_folder, recordings_be
 from speech2unit.corpora.layouts import utterance_id
 from speech2unit.corpora.splits import SPLIT_NAMES, split_by_hash, standard_split
 from storage.errors import data_error, notice
-from storage.text import normalize, normalize_name
+from storage.text import normalize, normalize_name, shown
 
 SPEAKER_PATTERN = "^[^_]+"  # the name up to the first _
 HIDDEN = (".", "_")  # beginnings of names that are left out
@@ -38,6 +38,14 @@ def read_rows(*, root, speaker_pattern):
         classes = _classes(root)
         clips = [(split, label, list(recordings_below(label, HIDDEN))) for split, label in classes]
     empty = [label.relative_to(root).as_posix() for _, label, paths in clips if not paths]
+    if len(empty) == len(clips):
+        raise data_error(
+            root,
+            "a corpus must have recordings",
+            expected="audio files in the folders of classes",
+            got=f"empty folders: {shown(', '.join(empty), 200)}",
+            remedy="put the recordings into these folders, or correct `root` in config/corpora.tsv",
+        )
     if empty:
         notice(f"{root}: {len(empty)} folders of classes have no recordings: {', '.join(map(ascii, empty[:5]))}")
     return [_row(root, path, split, label.name, pattern) for split, label, paths in clips for path in paths]
@@ -107,13 +115,15 @@ def _folders(place):
 def _no_folders(place):
     """Return the error about a folder without folders of classes, or none at all."""
     remedy = "correct `root` in config/corpora.tsv"
+    got = "no such folder"
     if place.is_dir():
+        got = "no folders" if any(place.iterdir()) else "an empty folder"
         remedy += ", or put the files into folders; files without classes cannot be trained on, only labelled by a trained task"
     return data_error(
         place,
         "a tree of classes must have folders",
         expected="{train,dev,test}/label/ or label/",
-        got="no folders" if place.is_dir() else "no such folder",
+        got=got,
         remedy=remedy,
     )
 

@@ -47,9 +47,11 @@ def read_rows(*, root, metadata, path_column, split_column, speaker_column, labe
         _check_column(name, table, place, "; where it is empty, the split is drawn, and the speaker is unknown")
     used_columns = list(dict.fromkeys([path_column, *source_columns, *optional_columns]))
     rows = []
+    number_of_path = {}
     for number, cells in zip(table.index, table[used_columns].to_dict("records")):
         row_place = f"{place}, {number}"
         path = _checked_path(text_cell(cells[path_column], path_column, row_place), row_place, root)
+        _check_new(path, number, number_of_path, place)
         speaker = name_cell(cells[speaker_column], speaker_column, row_place) if speaker_column else ""
         rows.append(
             dict(
@@ -80,9 +82,11 @@ def list_rows(*, root, metadata, path_column, split_column, label_columns, where
     used_columns = [path_column, *(source_columns if has_labels else []), *([split_column] if has_splits else [])]
     for name in used_columns:
         _check_column(name, table, place)
+    number_of_path = {}
     for number, cells in zip(table.index, table[list(dict.fromkeys(used_columns))].to_dict("records")):
         row_place = f"{place}, {number}"
         path = _checked_path(text_cell(cells[path_column], path_column, row_place), row_place, root)
+        _check_new(path, number, number_of_path, place)
         is_labelled = has_labels and all(cells[column] not in ("", []) for column in source_columns)
         split = text_cell(cells[split_column], split_column, row_place) if has_splits else ""
         yield dict(
@@ -109,6 +113,19 @@ def _rows_of_corpus(root, metadata, path_column, where):
     place = Path(root) / metadata
     place = existing_form(place) or place
     return place, _select(read_metadata(place), where, place)
+
+
+def _check_new(path, number, number_of_path, place):
+    """Add a path to the dict from each path to its row, such as `line 7`. Raises `ValueError` if it is there already."""
+    if path in number_of_path:
+        raise data_error(
+            f"{place}, {number}",
+            "each row is about another file",
+            expected=f"'{shown(path)}' in {number_of_path[path]} alone",
+            got="the same file again",
+            remedy="remove one of the two rows; several labels of a clip are several columns, which `label_columns` names",
+        )
+    number_of_path[path] = number
 
 
 def _source_columns(label_names):
@@ -198,8 +215,8 @@ def _labels(cells, place):
 
 
 def _checked_path(path, place, root):
-    """Return the path. Raises `ValueError` if it is absolute or leads out of the corpus root."""
-    pure = PurePosixPath(path)
+    """Return the path, without blanks around slashes. Raises `ValueError` if it is absolute or leads out of the corpus root."""
+    pure = PurePosixPath("/".join(map(normalize, path.split("/"))))
     is_of_windows = WINDOWS_PATH.match(path) and existing_form(path, root) is None
     if is_of_windows or pure.is_absolute() or ".." in pure.parts or not pure.name:
         found = similar_file(root, path)

@@ -22,6 +22,12 @@ def test_an_unknown_name(name):
         standard_split(name, "here")
 
 
+@pytest.mark.parametrize("name", ["eval", "Evaluation"])
+def test_names_that_mean_dev_or_test_are_left_to_the_user(name):
+    with pytest.raises(ValueError, match=f"got '{name}'; write test if these rows measure the result, or dev if they choose"):
+        standard_split(name, "here")
+
+
 def test_all_splits_with_known_labels_pass():
     check_splits(rows(("train", ["a", "x"]), ("train", ["b", "y"]), ("dev", ["b", "x"]), ("test", ["a", "y"])), "here")
 

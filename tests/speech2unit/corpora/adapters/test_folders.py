@@ -59,9 +59,11 @@ def test_the_pattern_finds_the_speaker(tmp_path, pattern, speaker):
 
 def test_a_wrong_tree_or_pattern_is_refused(tmp_path):
     with pytest.raises(
-        ValueError, match="a tree of classes must have folders; expected {train,dev,test}/label/ or label/, got no folders"
+        ValueError, match="a tree of classes must have folders; expected {train,dev,test}/label/ or label/, got an empty folder"
     ):
         read_rows(root=str(tmp_path), speaker_pattern="")
+    with pytest.raises(ValueError, match="a corpus must have recordings; .* got empty folders: dev, no; put the recordings into"):
+        read_rows(root=tree(tmp_path / "classes", "dev/.keep", "no/.keep"), speaker_pattern="")
     with pytest.raises(
         ValueError, match=r"ann_1.wav: every file name must contain its speaker; expected a match of '\^x', got 'ann_1'"
     ):

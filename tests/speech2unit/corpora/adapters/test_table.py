@@ -7,7 +7,7 @@ import unicodedata
 import pandas
 import pytest
 
-from speech2unit.corpora.adapters.table import read_rows
+from speech2unit.corpora.adapters.table import list_rows, read_rows
 from speech2unit.corpora.splits import split_by_hash
 
 CELLS = dict(
@@ -211,6 +211,21 @@ def test_windows_paths_say_what_to_type(tmp_path, path):
     assert "expected 'a/yes/1.wav', which is there" in text
     subprocess.run(text[text.index("sed -i") :], shell=True, check=True)
     assert read_rows(root=str(tmp_path), **CELLS)[0]["path"].lower() == "a/yes/1.wav"
+
+
+def test_a_row_that_is_there_twice_is_named_by_its_line(tmp_path):
+    text = error(tmp_path, [*ROWS, ROWS[1]])
+    assert (
+        "meta.csv, line 5: each row is about another file; expected 'a/no/2.flac' in line 3 alone, got the same file again"
+        in text
+    )
+    assert "remove one of the two rows" in text
+    with pytest.raises(ValueError, match="line 5: each row is about another file"):
+        list(list_rows(root=str(tmp_path), **{name: cell for name, cell in CELLS.items() if name != "speaker_column"}))
+
+
+def test_blanks_around_slashes_are_no_part_of_a_path(tmp_path):
+    assert read(tmp_path, [ROWS[0] | dict(path="a /yes/ 1.wav")])[0] == read(tmp_path, ROWS[:1])[0]
 
 
 def test_a_repeated_column_is_refused_if_it_is_used(tmp_path):
