@@ -4,6 +4,7 @@ import torch
 
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
+from speech2unit.encoders.models.wav2vec2_bert import Wav2Vec2BertConfig, Wav2Vec2BertModel
 from speech2unit.encoders.models.whisper import WhisperConfig, WhisperModel
 
 HUBERT = dict(
@@ -29,6 +30,7 @@ TRANSFORMERS = dict(
     wavlm=lambda: Wav2Vec2Model(Wav2Vec2Config(**HUBERT | dict(num_buckets=8, max_distance=20))),
     large=lambda: Wav2Vec2Model(Wav2Vec2Config(**HUBERT | dict(pre_norm=True))),
     whisper=lambda: WhisperModel(WhisperConfig(**WHISPER)),
+    conformer=lambda: Wav2Vec2BertModel(Wav2Vec2BertConfig(2, 16, 24, 4, 3, 4, 2)),
 )
 
 

@@ -16,6 +16,7 @@ from storage.untrusted.checkpoints import read_weights
 
 SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.\w+)")  # model-00001-of-00002.safetensors
 INDEX_END = ".index.json"  # file of transformers that says which shard has which tensor
+PREPROCESSOR = "preprocessor_config.json"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")  # of the library peft
 ADAPTER_PREFIX = "base_model.model."  # of tensors in a file of peft
 
@@ -26,6 +27,7 @@ class CheckpointFiles:
     Attributes:
         weights: list of the file of weights, or of its shards; empty if nothing is learned.
         config: config.json of transformers, or None.
+        preprocessor: preprocessor_config.json of transformers, which describes the input of the model, or None.
         moments: .npy file with mean and standard deviation, or None.
     """
 
@@ -38,7 +40,8 @@ class CheckpointFiles:
         paths = [Path(path) for path in paths]
         _refuse_adapters(paths)
         index = next((path for path in paths if path.name.endswith(INDEX_END)), None)
-        configs = [path for path in paths if path.suffix == ".json" and path != index]
+        self.preprocessor = next((path for path in paths if path.name == PREPROCESSOR), None)
+        configs = [path for path in paths if path.suffix == ".json" and path not in (index, self.preprocessor)]
         self.config = next((path for path in configs if path.name == "config.json"), configs[0] if configs else None)
         self.moments = next((path for path in paths if path.suffix == ".npy"), None)
         self.weights = [path for path in paths if path.suffix not in (".json", ".npy")]

@@ -15,7 +15,7 @@ def convert_encoder(*, checkpoint, model, config, load_report, architecture, sha
 
     Args:
         checkpoint: list of paths: the file of weights or its shards, and possibly mean and standard deviation (.npy) or the
-            config.json of transformers. The list is empty if nothing is learned.
+            config.json and preprocessor_config.json of transformers. The list is empty if nothing is learned.
         model: model.safetensors to write.
         config: config.json to write.
         load_report: table of `LOAD_REPORT` to write.
@@ -32,7 +32,10 @@ def convert_encoder(*, checkpoint, model, config, load_report, architecture, sha
     module = import_architecture(architecture)
     files = CheckpointFiles(checkpoint)
     if files.config:
-        sizes = module.sizes_from_transformers(read_json(files.config)) | sizes
+        published_sizes = module.sizes_from_transformers(read_json(files.config))
+        if files.preprocessor and hasattr(module, "sizes_from_preprocessor"):
+            published_sizes |= module.sizes_from_preprocessor(read_json(files.preprocessor))
+        sizes = published_sizes | sizes
     if files.weights and not sizes:
         raise data_error(
             checkpoint[0],

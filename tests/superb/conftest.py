@@ -10,6 +10,7 @@ import torch
 from speech2unit.encoders.architectures.decoar2 import build_model
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
+from speech2unit.encoders.models.wav2vec2_bert import Wav2Vec2BertConfig, Wav2Vec2BertModel
 from speech2unit.encoders.models.whisper import WhisperConfig, WhisperModel
 from storage import tables
 from storage.weights import save_config, save_tensors
@@ -23,11 +24,13 @@ WAV2VEC2 = SIZES | dict(
     max_distance=0,
 )  # fmt: skip
 WHISPER = dict(num_mels=80, num_positions=600, num_layers=2, dim=16, ffn_dim=24, num_heads=2, padded=False, final_norm=False)
+CONFORMER = dict(num_layers=2, dim=16, ffn_dim=24, num_heads=2, conv_kernel=3, max_left=4, max_right=2)
 MELHUBERT = MelHuBERTConfig(num_layers=2, dim=16, ffn_dim=24, num_heads=2, conv_kernel=6, conv_groups=4, num_targets=(7,))
 MODELS = dict(
     melhubert=lambda: (MelHuBERTModel(MELHUBERT), asdict(MELHUBERT) | dict(subtract_loudness=True)),
     wav2vec2=lambda: (Wav2Vec2Model(Wav2Vec2Config(**WAV2VEC2)), WAV2VEC2),
     decoar2=lambda: (build_model(SIZES), SIZES),
+    wav2vec2_bert=lambda: (Wav2Vec2BertModel(Wav2Vec2BertConfig(**CONFORMER)), CONFORMER),
     whisper=lambda: (WhisperModel(WhisperConfig(**WHISPER)), WHISPER),
 )
 

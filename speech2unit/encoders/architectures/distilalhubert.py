@@ -19,14 +19,14 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from speech2unit.encoders.architectures import melhubert, wav2vec2, whisper
+from speech2unit.encoders.architectures import melhubert, wav2vec2, wav2vec2_bert, whisper
 from speech2unit.encoders.models import wav2vec2_names
 from speech2unit.encoders.models.loading import load_weights, read_settings
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config
 from storage.errors import data_error
 
 # Architecture of the teacher (`body` in config.json) → its module.
-BODIES = dict(melhubert=melhubert, wav2vec2=wav2vec2, whisper=whisper)
+BODIES = dict(melhubert=melhubert, wav2vec2=wav2vec2, wav2vec2_bert=wav2vec2_bert, whisper=whisper)
 
 
 class RepeatedBlocks(nn.ModuleList):

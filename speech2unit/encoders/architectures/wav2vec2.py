@@ -1,7 +1,8 @@
-"""Published transformer encoders over the waveform: wav2vec 2.0, HuBERT and WavLM, Base and Large, also at 25 Hz.
+"""Published transformer encoders over the waveform: wav2vec 2.0, HuBERT, WavLM, UniSpeech, UniSpeech-SAT, data2vec and SEW.
 
 Layer 0 is the input of the first block, layer i the output of block i. The layer norm that some models have after the last
-block is never applied. These are the layers of fairseq's `output_layer` and of torchaudio's `extract_features`.
+block is never applied, and neither are the layers with which SEW doubles its frame rate again. These are the layers of
+fairseq's `output_layer` and of torchaudio's `extract_features`.
 """
 
 import torch
@@ -16,6 +17,7 @@ from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 OBJECTIVE = "parent_states"
 convert = wav2vec2_names.convert
 sizes_from_transformers = wav2vec2_names.sizes_from_transformers
+sizes_from_preprocessor = wav2vec2_names.sizes_from_preprocessor
 
 
 def build_model(settings, dropout=0.0):
@@ -27,11 +29,12 @@ def build_model(settings, dropout=0.0):
 def build_student(settings, dropout):
     """Return a model that can learn from a teacher of this architecture; arguments as `build_model`.
 
-    As in fairseq's training code, the positional convolution has weight norm, and there is a mask embedding. Nothing is ever
-    masked, but published checkpoints contain the embedding.
+    As in fairseq's training code, the positional convolution before the first block has weight norm, and there is a mask
+    embedding. Nothing is ever masked, but published checkpoints contain the embedding.
     """
     model = build_model(settings, dropout)
-    nn.utils.parametrizations.weight_norm(model.pos_conv, dim=2)
+    if model.pos_conv is not None:
+        nn.utils.parametrizations.weight_norm(model.pos_conv, dim=2)
     model.mask_emb = nn.Parameter(torch.zeros(model.config.dim))
     return model
 

@@ -33,8 +33,6 @@ class Whisper(FrameEncoder):
 class WhisperTrunk(FrameTrunk):
     """See `speech2unit.encoders.Trunk`. The vectors of a prompt have no positions, and frames keep theirs."""
 
-    has_positional_conv = False
-
     def __init__(self, model):
         super().__init__(model)
         model.register_buffer("positions", model.positions, persistent=False)  # no tuning changes them, so no task saves them

@@ -62,7 +62,6 @@ class FrameTrunk(nn.Module):
     """See `speech2unit.encoders.Trunk`."""
 
     sample_rate = SAMPLE_RATE_HZ
-    has_positional_conv = True
 
     def __init__(self, model):
         super().__init__()
@@ -72,6 +71,7 @@ class FrameTrunk(nn.Module):
         self.dim = model.config.dim
         self.num_layers = len(model.blocks)
         self.max_frames = model.max_frames
+        self.has_positional_conv = model.has_positional_conv
 
     def windows(self, waveform):
         """See `Trunk.windows`."""

@@ -23,6 +23,7 @@ class FrameTransformer(nn.Module):
     """
 
     max_frames = None  # frames that can be computed together; None: any number
+    has_positional_conv = False  # whether frames see their neighbours in `embed`
     never_packed = ()  # names of the linear layers whose plain weights are needed for inference
 
     def prepare(self):

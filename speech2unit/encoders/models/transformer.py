@@ -17,7 +17,7 @@ class TransformerBlock(nn.Module):
 
     QKV: tuple  # names of the layers that compute queries, keys and values: three layers, or one that computes all three
     OUTPUT: str  # name of the layer that reads the concatenated outputs of all heads
-    FEED_FORWARD = ("fc1", "fc2")
+    FEED_FORWARD = ("fc1", "fc2")  # the first two are those of the feed-forward part whose rows can be pruned
 
     num_heads: int
     heads = None  # after pruning: which of the original heads are left, such as [0, 3]; None: all
@@ -34,7 +34,7 @@ class TransformerBlock(nn.Module):
 
     @property
     def matrices(self):
-        """Dictionary of all linear layers by name, in the order of computation."""
+        """Dictionary of the linear layers by name, without those of gates and convolutions."""
         return {name: getattr(self, name) for name in (*self.QKV, self.OUTPUT, *self.FEED_FORWARD)}
 
     @property

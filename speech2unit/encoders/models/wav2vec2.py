@@ -1,8 +1,9 @@
-"""wav2vec 2.0, HuBERT and WavLM: convolutions over the waveform, then a transformer. For training and for fast inference.
+"""wav2vec 2.0 and its family: convolutions over the waveform, then a transformer. For training and for fast inference.
 
-The results equal those of fairseq, up to rounding. Nothing is masked.
+The results equal those of fairseq, up to rounding; those of data2vec and SEW equal transformers'. Nothing is masked.
 
-**Source:** wav2vec 2.0, arXiv 2006.11477; HuBERT, arXiv 2106.07447; WavLM, arXiv 2110.13900.
+**Source:** wav2vec 2.0, arXiv 2006.11477; HuBERT, arXiv 2106.07447; WavLM, arXiv 2110.13900; UniSpeech, arXiv 2101.07597;
+UniSpeech-SAT, arXiv 2110.05752; data2vec, arXiv 2202.03555; SEW, arXiv 2109.06870.
 """
 
 import math
@@ -37,6 +38,8 @@ class Wav2Vec2Config:
     pos_conv_groups: int
     num_buckets: int  # number of buckets of relative positions (WavLM); 0: the model has none
     max_distance: int  # frames beyond which all relative positions share a bucket
+    pos_conv_layers: int = 0  # positional convolutions with layer norms, one after another (data2vec); 0: one without norm
+    squeeze: int = 1  # frames that are averaged to one before the first block (SEW)
 
     def __post_init__(self):
         if self.dim % self.num_heads or self.dim % self.pos_conv_groups:
@@ -49,14 +52,28 @@ class Wav2Vec2Config:
             )
 
     @property
+    def frames_have_positions(self):
+        """Whether the front end adds positions to the frames, see `PositionedFrontEnd`."""
+        return self.pos_conv_layers > 0 or self.squeeze > 1
+
+    @property
+    def conv_hop(self):
+        """Samples from one output of the convolutions to the next."""
+        return math.prod(stride for _, _, stride in self.conv_layers)
+
+    @property
     def hop_length(self):
         """Samples from one frame to the next."""
-        return math.prod(stride for _, _, stride in self.conv_layers)
+        return self.conv_hop * self.squeeze
 
     @property
     def min_samples(self):
         """Samples from which one frame is computed."""
-        samples = 1
+        return self.conv_samples(self.squeeze)
+
+    def conv_samples(self, num_outputs):
+        """Return the number of samples from which the convolutions compute `num_outputs` outputs."""
+        samples = num_outputs
         for _, kernel, stride in reversed(self.conv_layers):
             samples = (samples - 1) * stride + kernel
         return samples
@@ -90,11 +107,10 @@ class FrontEnd(nn.Module):
         if self.config.conv_norm == "group":
             weight, bias = fold_group_norm(weight, self.norms[0], first_conv.windows(samples))
         num_frames = frames_together(samples.device)
-        hop = self.config.hop_length
-        min_samples = self.config.min_samples
+        step = num_frames * self.config.conv_hop
         frames = []
-        for start in range(0, len(samples) - min_samples + 1, num_frames * hop):
-            chunk = samples[start:][: (num_frames - 1) * hop + min_samples]
+        for start in range(0, len(samples) - self.config.conv_samples(1) + 1, step):
+            chunk = samples[start:][: self.config.conv_samples(num_frames)]
             frames.append(self.convolve(F.linear(first_conv.windows(chunk), weight, bias)))
         return torch.cat(frames)
 
@@ -105,6 +121,38 @@ class FrontEnd(nn.Module):
         for i, conv in enumerate(self.convs[1:], 1):
             x = F.gelu(layer_norms[i](conv(x))) if layer_norms else conv(x, gelu=True)
         return self.projection(self.frame_norm(x))
+
+
+class PositionedFrontEnd(FrontEnd):
+    """Front end of data2vec and SEW, which also adds positions to the frames.
+
+    data2vec has several positional convolutions with layer norms, and SEW averages the frames of one step. Computed in a padded
+    batch, as in transformers, both would let padding change the frames before it; here each waveform is computed alone.
+    """
+
+    def __init__(self, config):
+        super().__init__(config)
+        if config.squeeze > 1 and config.conv_layers[-1][0] == config.dim:
+            self.projection = nn.Identity()
+        self.pos_convs = nn.ModuleList(
+            PositionalConv(config.dim, config.pos_conv_kernel, config.pos_conv_groups) for _ in range(config.pos_conv_layers or 1)
+        )
+
+    def forward(self, waveform):
+        """Return the frames `[T, D]` of a waveform `[N]`."""
+        frames = super().forward(waveform)
+        step = self.config.squeeze
+        num_frames = len(frames) // step
+        averages = frames[: num_frames * step].unflatten(0, (num_frames, step)).mean(1)
+        return averages + self.positions(frames)[::step][:num_frames]
+
+    def positions(self, frames):
+        """Return what is added to the frames `[T, D]` for their positions."""
+        x = frames[None]
+        for pos_conv in self.pos_convs:
+            x = pos_conv(x)
+            x = F.gelu(F.layer_norm(x, x.shape[-1:]) if self.config.pos_conv_layers else x)
+        return x[0]
 
 
 class RelativePositions(nn.Module):
@@ -150,26 +198,38 @@ class Wav2Vec2Model(FrameTransformer):
         super().__init__()
         self.config = config
         self.dropout = Dropout(dropout)
-        self.front_end = front_end or FrontEnd(config)
-        self.pos_conv = PositionalConv(config.dim, config.pos_conv_kernel, config.pos_conv_groups)
+        if config.frames_have_positions:
+            self.front_end = PositionedFrontEnd(config)
+            self.pos_conv = None
+        else:
+            self.front_end = front_end or FrontEnd(config)
+            self.pos_conv = PositionalConv(config.dim, config.pos_conv_kernel, config.pos_conv_groups)
+        self.has_positional_conv = self.pos_conv is not None
         self.input_norm = None if config.pre_norm else nn.LayerNorm(config.dim)
         self.positions = RelativePositions(config) if config.num_buckets else None
         self.blocks = nn.ModuleList(Block(config, dropout) for _ in range(config.num_layers))
 
     def prepare(self):
         """See `FrameTransformer.prepare`."""
-        self.pos_conv.prepare()
+        self._prepare_positional_convs()
         return super().prepare()
 
     def freeze_inputs(self):
         """See `FrameTransformer.freeze_inputs`."""
         super().freeze_inputs()
-        self.pos_conv.prepare()
-        self.pos_conv.eval().requires_grad_(False)
+        self._prepare_positional_convs()
+        if self.pos_conv is not None:
+            self.pos_conv.eval().requires_grad_(False)
+
+    def _prepare_positional_convs(self):
+        for module in self.modules():
+            if isinstance(module, PositionalConv):
+                module.prepare()
 
     def embed(self, x):
         """See `FrameTransformer.embed`."""
-        x = x + F.gelu(self.pos_conv(x))
+        if self.pos_conv is not None:
+            x = x + F.gelu(self.pos_conv(x))
         return self.dropout(x if self.config.pre_norm else self.input_norm(x))
 
     def layer_functions(self, num_frames, valid_mask=None, last_layer=None):

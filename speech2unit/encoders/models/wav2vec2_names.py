@@ -1,12 +1,14 @@
-"""Tensors of published wav2vec 2.0, HuBERT and WavLM files under our names; sizes from transformers' config.json.
+"""Tensors of published files of the wav2vec 2.0 family under our names; sizes from transformers' config.json.
 
 The names of fairseq, torchaudio and transformers are known. The files of s3prl and of WavLM's authors have those of fairseq.
+UniSpeech, UniSpeech-SAT, data2vec and SEW are known in the format of transformers.
 """
 
 import re
 
 import torch
 
+from speech2unit.encoders.models.frame_transformer import SAMPLE_RATE_HZ
 from speech2unit.encoders.models.published_parts import (
     convert_parts,
     is_conv_weight,
@@ -17,14 +19,17 @@ from speech2unit.encoders.models.published_parts import (
 from speech2unit.encoders.models.transformers_config import are_counts, checked_value, is_count, is_flag, unsupported
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 
-PREFIX = r"^((w2v_encoder\.)?w2v_model|wav2vec2|hubert|wavlm)\."  # in models for another task that contain this one
+# In models for another task that contain this one.
+PREFIX = r"^((w2v_encoder\.)?w2v_model|wav2vec2|hubert|wavlm|unispeech(_sat)?|data2vec_audio|sew)\."
 RENAMES = (  # see `published_parts`
     (r"^(post_extract_proj|(encoder\.)?feature_projection\.projection)\.", "front_end.projection."),
+    (r"^feature_projection\.(weight|bias)$", r"front_end.projection.\1"),  # SEW
     (r"^((encoder\.)?feature_projection\.)?layer_norm\.", "front_end.frame_norm."),
     (r"^feature_extractor\.conv_layers\.(\d+)\.(0|conv)\.", r"front_end.convs.\1."),
     (r"^feature_extractor\.conv_layers\.(\d+)\.(2\.1|2|layer_norm)\.", r"front_end.norms.\1."),
     (r"^encoder\.(transformer\.)?layer_norm\.", "input_norm."),
     (r"^encoder\.(transformer\.)?(pos_conv\.0|pos_conv_embed\.conv)\.", "pos_conv."),
+    (r"^encoder\.pos_conv_embed\.layers\.(\d+)\.conv\.", r"front_end.pos_convs.\1."),  # data2vec
     (r"^pos_conv\.(weight_g|parametrizations\.weight\.original0)$", "pos_conv.weight:length"),
     (r"^pos_conv\.(weight_v|parametrizations\.weight\.original1)$", "pos_conv.weight:direction"),
     (r"^encoder\.(transformer\.)?layers\.0\.(self_attn\.relative_attention_bias|attention\.rel_attn_embed)\.", "positions."),
@@ -40,9 +45,10 @@ RENAMES = (  # see `published_parts`
     (r"\.final_layer_norm\.", ".ffn_norm."),
 )
 IGNORED = (  # names of tensors for pre-training or for another task
-    r"mask_emb|masked_spec_embed|label_embs_concat"
+    r"mask_emb|masked_spec_embed|label_embs_concat|label_embeddings_concat"
     r"|(final_proj|project_q|project_hid|project_inp|target_glu|quantizer|input_quantizer|mask_generator|logit_generator)\..*"
     r"|(w2v_encoder\.proj|lm_head|aux|adapter|projector|classifier|tdnn|objective)\..*"
+    r"|(ctc_proj|speaker_proj|layer_norm_for_extract|encoder\.upsample)\..*"
     r"|layer_weights|feature_extractor\.(weight|bias)"
 )
 
@@ -93,6 +99,8 @@ def _our_name(published, config, ignored=IGNORED):
     if re.fullmatch(ignored, name):
         return ""
     name = rename(name, RENAMES)
+    if config.squeeze > 1:
+        name = re.sub(r"^pos_conv\.", "front_end.pos_convs.0.", name)
     return "" if config.pre_norm and name.startswith("input_norm.") else name
 
 
@@ -107,7 +115,7 @@ def _parts(name, shape, config, published_parts):
     """
     if ".qkv." in name and name not in published_parts:
         return {f"{name}:{part}": (config.dim, *shape[1:]) for part in "qkv"}
-    if name == "pos_conv.weight":
+    if _has_weight_norm(name, config):
         return {f"{name}:length": (1, 1, shape[2]), f"{name}:direction": shape}
     if match := re.fullmatch(r"front_end\.convs\.(\d+)\.weight", name):
         return {name: published_conv_shape(shape, config.conv_layers[int(match[1])][1])}
@@ -116,11 +124,16 @@ def _parts(name, shape, config, published_parts):
     return {name: (1, *shape, 1, 1) if name.endswith(".gate.scale") else shape}
 
 
+def _has_weight_norm(name, config):
+    """Return whether our tensor is published as a length and a direction."""
+    return name == "pos_conv.weight" or (config.squeeze > 1 and name == "front_end.pos_convs.0.weight")
+
+
 def _join(name, parts):
     """Return one of our tensors, computed from its parts; see `_parts`."""
     if ".qkv." in name:
         return torch.cat(parts)
-    if name == "pos_conv.weight":
+    if "pos_conv" in name and len(parts) == 2:
         length, direction = parts
         return direction * (length / direction.norm(dim=(0, 1), keepdim=True))
     (tensor,) = parts
@@ -148,15 +161,23 @@ COUNTS = dict(  # field of `Wav2Vec2Config` → key
     pos_conv_kernel="num_conv_pos_embeddings",
     pos_conv_groups="num_conv_pos_embedding_groups",
 )
-RELATIVE_POSITIONS = dict(num_buckets="num_buckets", max_distance="max_bucket_distance")
-MODEL_TYPES = ("hubert", "wav2vec2", "wavlm")
+FURTHER_COUNTS = {  # model_type → further fields and their keys
+    "wavlm": dict(num_buckets="num_buckets", max_distance="max_bucket_distance"),
+    "data2vec-audio": dict(pos_conv_kernel="conv_pos_kernel_size", pos_conv_layers="num_conv_pos_embeddings"),
+    "sew": dict(squeeze="squeeze_factor"),
+}
+IMPLIED = {  # model_type → values that transformers' code has, whatever the file says
+    "data2vec-audio": dict(feat_extract_norm="layer", do_stable_layer_norm=False),
+    "sew": dict(do_stable_layer_norm=False),
+}
+MODEL_TYPES = ("hubert", "wav2vec2", "wavlm", "unispeech", "unispeech-sat", "data2vec-audio", "sew")
 
 
 def sizes_from_transformers(config):
-    """Read the sizes of a HuBERT, wav2vec 2.0 or WavLM from transformers.
+    """Read the sizes of a model of the wav2vec 2.0 family from transformers.
 
     The file does not say whether waveforms are normalized. As in fairseq, they are if there are layer norms between the
-    convolutions.
+    convolutions, unless `sizes_from_preprocessor` says otherwise.
 
     Args:
         config: content of config.json.
@@ -169,6 +190,7 @@ def sizes_from_transformers(config):
     """
     config = config if isinstance(config, dict) else {}
     model_type = checked_value(config, "model_type", lambda value: value in MODEL_TYPES, f"one of {', '.join(MODEL_TYPES)}")
+    config = config | IMPLIED.get(model_type, {})
     for key, required in FIXED.items():
         checked_value({key: required} | config, key, lambda value, required=required: value == required, f"{required}")
     conv_norm = checked_value(config, "feat_extract_norm", lambda value: value in ("group", "layer"), "group or layer")
@@ -186,5 +208,22 @@ def sizes_from_transformers(config):
         num_buckets=0,
         max_distance=0,
     )
-    counts = COUNTS | (RELATIVE_POSITIONS if model_type == "wavlm" else {})
+    counts = COUNTS | FURTHER_COUNTS.get(model_type, {})
     return sizes | {name: checked_value(config, key, is_count, "a positive number") for name, key in counts.items()}
+
+
+def sizes_from_preprocessor(preprocessor):
+    """Read whether waveforms are normalized.
+
+    Args:
+        preprocessor: content of transformers' preprocessor_config.json.
+
+    Returns:
+        `normalize_waveform` in a dictionary.
+
+    Raises:
+        ValueError: if a value is not valid.
+    """
+    preprocessor = preprocessor if isinstance(preprocessor, dict) else {}
+    checked_value(preprocessor, "sampling_rate", lambda value: value == SAMPLE_RATE_HZ, f"{SAMPLE_RATE_HZ}")
+    return dict(normalize_waveform=checked_value(preprocessor, "do_normalize", is_flag, "true or false"))

@@ -11,6 +11,7 @@ from speech2unit import encoders
 from speech2unit.encoders.checkpoint_files import CheckpointFiles
 from speech2unit.encoders.convert_encoder import convert_encoder
 from storage import tables
+from storage.files import read_json
 from storage.schemas import LOAD_REPORT
 
 SIZES = dict(
@@ -51,13 +52,13 @@ def convert(folder, names):
     return folder / "out"
 
 
-def assert_same_states(folder, model):
-    """Check that an encoder computes the hidden states of a model of transformers."""
+def assert_same_states(folder, model, waveform=WAVEFORM, model_input=WAVEFORM):
+    """Check that an encoder computes the hidden states of `waveform` that a model of transformers computes of `model_input`."""
     with torch.no_grad():
-        expected = model(torch.from_numpy(WAVEFORM)[None], output_hidden_states=True).hidden_states
+        expected = model(torch.from_numpy(model_input)[None], output_hidden_states=True).hidden_states
     encoder = encoders.load(folder)
     for layer, state in enumerate(expected):
-        np.testing.assert_allclose(encoder.features([WAVEFORM], layer)[0], state[0].numpy(), atol=1e-4)
+        np.testing.assert_allclose(encoder.features([waveform], layer)[0], state[0].numpy(), atol=1e-4)
 
 
 @pytest.mark.parametrize("with_index", [True, False])
@@ -122,6 +123,32 @@ def test_the_encoder_of_a_model_for_a_task_is_taken_and_the_rest_named(tmp_path,
     assert all(report[name] == "" for name in left_out.split(", "))
 
 
+FURTHER_MODELS = dict(  # class → settings of its config, beginnings of tensors that are left out
+    UniSpeechForCTC=(dict(vocab_size=10, do_stable_layer_norm=False), ("lm_head", "unispeech.masked")),
+    UniSpeechSatForPreTraining=(dict(codevector_dim=8, num_clusters=5), ("quantizer", "speaker_proj", "label_embeddings_concat")),
+    Data2VecAudioForCTC=(dict(vocab_size=10, num_conv_pos_embeddings=2), ("lm_head", "data2vec_audio.masked")),
+)
+
+
+@pytest.mark.parametrize("name", FURTHER_MODELS)
+@pytest.mark.parametrize("do_normalize", [True, False])
+def test_the_input_is_normalized_as_the_preprocessor_says(tmp_path, transformers, name, do_normalize):
+    settings, left_out = FURTHER_MODELS[name]
+    config = getattr(transformers, f"{name.partition('For')[0]}Config")(**SIZES | settings)
+    model = getattr(transformers, name)(config)
+    extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=do_normalize)
+    extractor.save_pretrained(tmp_path)
+    names = save(tmp_path, model)
+    folder = convert(tmp_path, [name for name in names if name != "generation_config.json"])
+    waveform = 3 * WAVEFORM + 1
+    assert read_json(folder / "config.json")["normalize_waveform"] == do_normalize
+    (normalized,) = extractor(waveform, sampling_rate=16_000).input_values
+    assert_same_states(folder, model.base_model, waveform, normalized)
+    report = tables.read(folder / "report.parquet", LOAD_REPORT).to_pylist()
+    sources = [row["source"] for row in report if not row["name"]]
+    assert all(any(source.startswith(beginning) for source in sources) for beginning in left_out)
+
+
 LORA = {"base_model.model.encoder.layers.0.attention.q_proj.lora_A.weight": torch.zeros(2, 8)}
 
 
@@ -150,4 +177,5 @@ def test_files_may_come_in_any_order(tmp_path):
     paths = [tmp_path / name for name in ("preprocessor_config.json", "mean_std.npy", "config.json", "model.ckpt")]
     files = CheckpointFiles(paths)
     assert (files.weights, files.config, files.moments) == ([paths[3]], paths[2], paths[1])
+    assert files.preprocessor == paths[0]
     assert CheckpointFiles([]).weights == []

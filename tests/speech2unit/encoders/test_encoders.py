@@ -12,6 +12,7 @@ from speech2unit.encoders.architectures.log_mel import LogMel
 from speech2unit.encoders.models.log_mel import FrontEnd
 from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
+from speech2unit.encoders.models.wav2vec2_bert import Wav2Vec2BertConfig, Wav2Vec2BertModel
 from speech2unit.encoders.models.whisper import WhisperConfig, WhisperModel
 from storage.weights import load_tensors, save_config, save_tensors
 from tests.random_models import with_random_weights
@@ -28,6 +29,9 @@ WAV2VEC2 = dict(
     **DECOAR2,
 )
 WAVLM = WAV2VEC2 | dict(conv_norm="layer", normalize_waveform=True, pre_norm=True, num_buckets=8, max_distance=20)
+DATA2VEC = WAV2VEC2 | dict(conv_norm="layer", normalize_waveform=True, pos_conv_kernel=5, pos_conv_layers=2)
+SEW = WAV2VEC2 | dict(squeeze=2)
+CONFORMER = dict(num_layers=2, dim=32, ffn_dim=48, num_heads=4, conv_kernel=5, max_left=6, max_right=2)
 MELHUBERT = asdict(MelHuBERTConfig(num_layers=2, dim=16, ffn_dim=32, num_heads=2, conv_kernel=6, conv_groups=4, num_targets=(7,)))
 WHISPER = dict(num_mels=80, num_positions=600, num_layers=2, dim=32, ffn_dim=48, num_heads=4, padded=False, final_norm=True)
 FRONT_END_TENSORS = dict(mean=torch.zeros(40), std=torch.ones(40))
@@ -52,10 +56,18 @@ def build_whisper():
     return with_random_weights(WhisperModel(WhisperConfig(**WHISPER))).state_dict(), dict(architecture="whisper") | WHISPER
 
 
+def build_wav2vec2_bert():
+    model = Wav2Vec2BertModel(Wav2Vec2BertConfig(**CONFORMER))
+    return with_random_weights(model).state_dict(), dict(architecture="wav2vec2_bert") | CONFORMER
+
+
 ENCODERS = dict(
     melhubert=build_melhubert,
     wav2vec2=lambda: build_wav2vec2(WAV2VEC2),
     wavlm=lambda: build_wav2vec2(WAVLM),
+    data2vec=lambda: build_wav2vec2(DATA2VEC),
+    sew=lambda: build_wav2vec2(SEW),
+    wav2vec2_bert=build_wav2vec2_bert,
     decoar2=build_decoar2,
     whisper=build_whisper,
 )
@@ -154,7 +166,7 @@ def test_an_encoder_without_blocks_has_no_trunk(tmp_path):
 # load_trainable
 
 
-@pytest.mark.parametrize("name", ["melhubert", "wav2vec2", "wavlm", "whisper"])
+@pytest.mark.parametrize("name", ["melhubert", "wav2vec2", "wavlm", "data2vec", "sew", "wav2vec2_bert", "whisper"])
 def test_a_trainable_encoder_has_the_same_features_and_all_saved_tensors(tmp_path, name):
     folder = save_encoder(tmp_path, name)
     trainable = encoders.load_trainable(folder)

@@ -38,7 +38,8 @@ def write_parent(folder, transformer):
     """Write an encoder with random tensors; return its model."""
     model = with_random_weights(TRANSFORMERS[transformer]())
     tensors = model.state_dict()
-    settings = dict(architecture="whisper" if transformer == "whisper" else "wav2vec2") | asdict(model.config)
+    architectures = dict(whisper="whisper", conformer="wav2vec2_bert")
+    settings = dict(architecture=architectures.get(transformer, "wav2vec2")) | asdict(model.config)
     if transformer == "melhubert":
         tensors |= dict(mean=FRONT_END.mean, std=FRONT_END.std)
         settings |= dict(architecture="melhubert", subtract_loudness=FRONT_END.subtract_loudness)

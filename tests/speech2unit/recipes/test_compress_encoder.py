@@ -95,7 +95,7 @@ def test_targets_other_than_the_parents_are_refused(prepare_stage):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("transformer", ["melhubert", "wavlm", "whisper"])
+@pytest.mark.parametrize("transformer", ["melhubert", "wavlm", "whisper", "conformer"])
 def test_a_compressed_encoder_can_be_a_parent(prepare_stage, transformer):
     arguments, load_model, _ = prepare_stage(transformer, "child")
     prune_heads(**arguments, criterion="l1", heads_per_layer=1, scored_fraction=1.0, num_updates_before=0, num_updates=[1])

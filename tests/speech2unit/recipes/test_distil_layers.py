@@ -187,7 +187,7 @@ def test_gradients_of_the_convolutions_are_scaled():
 @pytest.mark.parametrize(
     ("architecture", "num_layers", "num_repeats", "message"),
     [
-        ("cpc", 1, 4, r"expected one of \['melhubert', 'wav2vec2', 'whisper'\], got cpc; change 'parent'"),
+        ("cpc", 1, 4, r"expected one of \['melhubert', 'wav2vec2', 'wav2vec2_bert', 'whisper'\], got cpc; change 'parent'"),
         ("melhubert", 2, 3, "expected at most 4 layers, got 2 × 3; lower 'num_layers' or 'num_repeats'"),
         ("wav2vec2", 5, 1, "got 5 × 1; "),
     ],

@@ -27,7 +27,7 @@ def test_matrices_that_would_not_shrink_are_left_out(transformer):
     model = transformer()
     assert choose_ranks(model, "rank", 16) == {}
     assert choose_ranks(model, "energy", 1.0) == {}
-    wide_matrices = {(number, name) for number in (0, 1) for name in ("fc1", "fc2", "qkv")}
+    wide_matrices = {(number, name) for number in (0, 1) for name in ("fc1", "fc2", "first_fc1", "first_fc2", "qkv")}
     assert set(choose_ranks(model, "rank", 9)) <= wide_matrices
     assert len(choose_ranks(model, "rank", 2)) == sum(len(block.matrices) for block in model.blocks)
 

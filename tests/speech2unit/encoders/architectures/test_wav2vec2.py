@@ -28,6 +28,11 @@ BASE = dict(
     num_buckets=0,
     max_distance=0,
 )
+DATA2VEC = BASE | dict(conv_norm="layer", normalize_waveform=True, pos_conv_kernel=5, pos_conv_layers=3)
+SEW = BASE | dict(squeeze=2)
+SEW_WITHOUT_PROJECTION = SEW | dict(
+    conv_layers=[[16, 10, 5], [20, 3, 2], [32, 2, 2]]
+)  # as wide as the blocks, so it has no projection
 LARGE = BASE | dict(conv_bias=True, conv_norm="layer", normalize_waveform=True, pre_norm=True, pos_conv_kernel=7)
 RELATIVE = dict(num_buckets=8, max_distance=20)
 HUBERT_BASE = BASE | dict(
@@ -122,8 +127,10 @@ def build_transformers(sizes, name):
         intermediate_size=sizes["ffn_dim"],
         feat_extract_norm=sizes["conv_norm"],
         conv_bias=sizes["conv_bias"],
-        num_conv_pos_embeddings=sizes["pos_conv_kernel"],
+        conv_pos_kernel_size=sizes["pos_conv_kernel"],
+        num_conv_pos_embeddings=sizes.get("pos_conv_layers") or sizes["pos_conv_kernel"],
         num_conv_pos_embedding_groups=sizes["pos_conv_groups"],
+        squeeze_factor=sizes.get("squeeze"),
         do_stable_layer_norm=sizes["pre_norm"],
         num_buckets=sizes["num_buckets"],
         max_bucket_distance=sizes["max_distance"],
@@ -154,7 +161,15 @@ REFERENCES = dict(
 CASES = [(name, sizes) for name in REFERENCES for sizes in (BASE, LARGE)]
 CASES += [("torchaudio", sizes | RELATIVE) for sizes in (BASE, LARGE)]
 CASES += [("transformers_wavlm", sizes | RELATIVE) for sizes in (BASE, LARGE)]
-REFERENCES |= dict(transformers_wavlm=lambda sizes: build_transformers(sizes, "WavLM"))
+CASES += [("transformers_unispeech", LARGE), ("transformers_unispeech_sat", BASE), ("transformers_data2vec", DATA2VEC)]
+CASES += [("transformers_sew", SEW), ("transformers_sew", SEW_WITHOUT_PROJECTION)]
+REFERENCES |= dict(
+    transformers_wavlm=lambda sizes: build_transformers(sizes, "WavLM"),
+    transformers_unispeech=lambda sizes: build_transformers(sizes, "UniSpeech"),
+    transformers_unispeech_sat=lambda sizes: build_transformers(sizes, "UniSpeechSat"),
+    transformers_data2vec=lambda sizes: build_transformers(sizes, "Data2VecAudio"),
+    transformers_sew=lambda sizes: build_transformers(sizes, "SEW"),
+)
 
 
 def convert_and_load(folder, model, sizes):
@@ -188,8 +203,9 @@ def max_difference(found, expected):
 def test_every_layer_is_that_of_the_reference_alone_and_in_a_batch(name, sizes, tmp_path):
     model, reference_states = REFERENCES[name](sizes)
     encoder = convert_and_load(tmp_path, model, sizes)
-    batches = [features_of_padded_batch(encoder, WAVEFORMS, layer) for layer in range(1, sizes["num_layers"] + 1)]
-    for i, waveform in enumerate(WAVEFORMS):
+    waveforms = [waveform for waveform in WAVEFORMS if len(waveform) >= encoder.model.config.min_samples]
+    batches = [features_of_padded_batch(encoder, waveforms, layer) for layer in range(1, sizes["num_layers"] + 1)]
+    for i, waveform in enumerate(waveforms):
         x = torch.from_numpy(waveform)[None]
         if sizes["normalize_waveform"]:
             x = F.layer_norm(x, x.shape)
@@ -269,3 +285,33 @@ def test_a_waveform_shorter_than_a_frame_is_refused(encoder):
     message = "a waveform must be at least one frame long; expected at least 30 samples, got 29; drop the utterance"
     with pytest.raises(ValueError, match=message):
         encoder.features([WAVEFORMS[0], NOISE[:29]], 1)
+
+
+# frames with positions: data2vec and SEW
+
+
+@pytest.mark.parametrize("sizes", [DATA2VEC, SEW], ids=["data2vec", "sew"])
+def test_frames_with_positions_do_not_depend_on_chunks_and_batches(sizes, tmp_path, monkeypatch):
+    name = "SEW" if sizes.get("squeeze") else "Data2VecAudio"
+    encoder = convert_and_load(tmp_path, build_transformers(sizes, name)[0], sizes)
+    rng = np.random.default_rng(1)
+    waveforms = [rng.standard_normal(n).astype(np.float32) for n in rng.integers(50, 2000, 12)]
+    alone = [encoder.features([waveform], 2)[0] for waveform in waveforms]
+    centroids = np.concatenate(alone)[::7]
+    for features, in_batch, expected in zip(
+        encoder.features(waveforms, 2), features_of_padded_batch(encoder, waveforms, 2), alone
+    ):
+        assert np.array_equal(features, expected)
+        assert max_difference(in_batch, expected) <= 1e-5
+        assert np.array_equal(nearest_centroids(in_batch, centroids), nearest_centroids(expected, centroids))
+    for num_frames in (1, 7):
+        monkeypatch.setattr(frame_transformer, "CPU_FRAMES", num_frames)
+        assert all(max_difference(a, b) <= 1e-5 for a, b in zip(encoder.features(waveforms, 2), alone))
+
+
+def test_sew_averages_the_frames_of_a_step(tmp_path):
+    encoder = convert_and_load(tmp_path, build_transformers(SEW, "SEW")[0], SEW)
+    assert (encoder.hop_length, encoder.model.config.min_samples) == (40, 50)
+    with pytest.raises(ValueError, match="expected at least 50 samples, got 49"):
+        encoder.features([NOISE[:49]], 1)
+    assert [len(encoder.features([NOISE[:n]], 1)[0]) for n in (50, 89, 90, 109, 130)] == [1, 1, 2, 2, 3]

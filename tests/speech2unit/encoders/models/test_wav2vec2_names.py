@@ -5,7 +5,12 @@ import torch
 import torchaudio
 
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config
-from speech2unit.encoders.models.wav2vec2_names import _our_name, convert, sizes_from_transformers
+from speech2unit.encoders.models.wav2vec2_names import (
+    _our_name,
+    convert,
+    sizes_from_preprocessor,
+    sizes_from_transformers,
+)
 
 SIZES = dict(
     conv_layers=[[8, 10, 5], [8, 3, 2]],
@@ -142,8 +147,8 @@ def test_sizes_are_read_from_config_json():
     ("change", "message"),
     [
         (
-            dict(model_type="data2vec-audio"),
-            "'model_type' must be .*; expected one of hubert, wav2vec2, wavlm, got 'data2vec-audio'",
+            dict(model_type="sew-d"),
+            "'model_type' must be .*; expected one of hubert, wav2vec2, wavlm, unispeech, .*, got 'sew-d'",
         ),
         (dict(hidden_act="relu"), "'hidden_act' must be .*; expected gelu, got 'relu'"),
         (dict(layer_norm_eps=1e-12), "'layer_norm_eps' must be .*; expected 1e-05, got 1e-12"),
@@ -166,3 +171,22 @@ def test_another_kind_of_model_or_value_is_refused(change, message):
 def test_a_config_that_is_not_a_dictionary_is_refused():
     with pytest.raises(ValueError, match="'model_type'"):
         sizes_from_transformers([1])
+
+
+def test_the_preprocessor_says_whether_waveforms_are_normalized():
+    for do_normalize in (True, False):
+        preprocessor = dict(feature_extractor_type="Wav2Vec2FeatureExtractor", sampling_rate=16_000, do_normalize=do_normalize)
+        assert sizes_from_preprocessor(preprocessor) == dict(normalize_waveform=do_normalize)
+
+
+@pytest.mark.parametrize(
+    ("preprocessor", "message"),
+    [
+        (dict(sampling_rate=8_000, do_normalize=True), "'sampling_rate' must be .*; expected 16000, got 8000"),
+        (dict(sampling_rate=16_000, do_normalize=1), "'do_normalize' must be .*; expected true or false, got 1"),
+        ([], "'sampling_rate'"),
+    ],
+)
+def test_another_preprocessor_is_refused(preprocessor, message):
+    with pytest.raises(ValueError, match=message):
+        sizes_from_preprocessor(preprocessor)
