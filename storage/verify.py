@@ -5,6 +5,7 @@ import importlib
 import re
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +13,15 @@ import pyarrow.parquet as pq
 from storage import provenance, tables
 from storage.errors import data_error, notice
 from storage.files import CHECKSUM_LIST, damaged_files
+
+
+class Maker(NamedTuple):
+    """An output of a rule."""
+
+    pattern: str  # regular expression of its path, with a named group for each wildcard
+    path: str  # its path with the wildcards in braces
+    rule: str
+    is_temporary: bool
 
 
 @cache
@@ -49,7 +59,7 @@ def verify(*, folder, makers):
 
     Args:
         folder: the results.
-        makers: triples (regular expression of an output's path, rule that makes it, whether it is temporary).
+        makers: the outputs of all rules, each a tuple of the fields of `Maker`.
 
     Raises:
         ValueError: if at least one file is wrong or missing; the message lists each with the command that makes it again.
@@ -66,7 +76,7 @@ def verify(*, folder, makers):
             wrong.append(_wrong_line(path, problem, makers))
     for path in missing_outputs(folder, makers):
         print(f"wrong  {path}  missing")
-        wrong.append(_wrong_line(path, "missing, but other results were made from it", makers))
+        wrong.append(_wrong_line(path, "missing, but other results were made from it, or by the same job", makers))
     if wrong:
         raise data_error(
             folder,
@@ -79,14 +89,30 @@ def verify(*, folder, makers):
 
 
 def missing_outputs(folder, makers):
-    """Return the outputs below `folder` that results were made from and that are gone, sorted; arguments as of `verify`.
+    """Return the outputs below `folder` that are gone, sorted: results were made from them, or other outputs of their job are there.
 
     Snakemake deletes the outputs of a job before the job starts. A killed job leaves none of them, and a target that exists does
     not make Snakemake look for them. Temporary outputs, and those that no rule makes with the config of this run, do not count.
+    Arguments are those of `verify`.
     """
-    sources = {Path(source) for path in Path(folder).rglob("*") for source in _sources(path)}
-    gone = [_maker(source, makers) for source in sources if source.is_relative_to(folder) and not source.exists()]
-    return sorted({output for output, rule, is_temporary in gone if output and not is_temporary})
+    makers = [Maker(*maker) for maker in makers]
+    paths = list(Path(folder).rglob("*"))
+    sources = {Path(source) for path in paths for source in _sources(path)}
+    gone = {output for path in paths for output in _outputs_made_with(path, makers) if not Path(output).exists()}
+    for source in sources:
+        output, maker = _maker(source, makers)
+        if maker and not maker.is_temporary and source.is_relative_to(folder) and not source.exists():
+            gone.add(output)
+    return sorted(gone)
+
+
+def _outputs_made_with(path, makers):
+    """Return the outputs of the job that makes a path, without temporary ones; none if no rule makes it."""
+    for maker in makers:
+        if match := re.fullmatch(maker.pattern, path.as_posix()):
+            wildcards = match.groupdict()
+            return [other.path.format(**wildcards) for other in makers if other.rule == maker.rule and not other.is_temporary]
+    return []
 
 
 def _sources(path):
@@ -100,16 +126,17 @@ def _sources(path):
 
 def rule_of(path, makers):
     """Return the rule that makes a file or one of its parent folders; `?` if none does. See `verify` for `makers`."""
-    return _maker(Path(path), makers)[1]
+    _, maker = _maker(Path(path), [Maker(*maker) for maker in makers])
+    return maker.rule if maker else "?"
 
 
 def _maker(path, makers):
-    """Return the output that is `path` or one of its parent folders, its rule, and whether it is temporary."""
+    """Return the output that is `path` or one of its parent folders, and its `Maker`; an empty text and None if no rule makes it."""
     for candidate in (path.as_posix(), *(parent.as_posix() for parent in path.parents)):
-        for pattern, rule, is_temporary in makers:
-            if re.fullmatch(pattern, candidate):
-                return candidate, rule, is_temporary
-    return "", "?", False
+        for maker in makers:
+            if re.fullmatch(maker.pattern, candidate):
+                return candidate, maker
+    return "", None
 
 
 def _wrong_line(path, problem, makers):

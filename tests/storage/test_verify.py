@@ -13,8 +13,8 @@ from storage.verify import missing_outputs, rule_of, verify
 from storage.weights import save_config
 
 MAKERS = [
-    (r"results/(?P<a>x|y)/rejected\.parquet$", "make_manifest", False),
-    (r"results/(?P<a>\w+)/audio$", "synthesize_commands", False),
+    (r"results/(?P<a>x|y)/rejected\.parquet$", "results/{a}/rejected.parquet", "make_manifest", False),
+    (r"results/(?P<a>\w+)/audio$", "results/{a}/audio", "synthesize_commands", False),
 ]
 
 
@@ -103,7 +103,10 @@ def test_a_changed_file_in_a_folder_and_a_leftover_file(results, capsys):
 def test_a_missing_file_that_others_were_made_from_is_wrong(results, capsys):
     (results / "results/x/rejected.parquet").unlink()
     text = report(capsys)
-    assert "got 1 wrong ones:\n  results/x/rejected.parquet: missing, but other results were made from it; " in text
+    assert (
+        "got 1 wrong ones:\n  results/x/rejected.parquet: missing, but other results were made from it, or by the same job; "
+        in text
+    )
     assert "snakemake --cores all --forcerun make_manifest results/x/rejected.parquet\n" in text
 
 
@@ -112,9 +115,17 @@ def test_missing_files_that_are_temporary_external_or_of_no_rule_are_not_wrong(r
     assert missing_outputs("results", MAKERS) == []
     (results / "results/x/rejected.parquet").unlink()
     assert missing_outputs("results", MAKERS) == ["results/x/rejected.parquet"]
-    assert missing_outputs("results", [(MAKERS[0][0], "make_manifest", True)]) == missing_outputs("results", []) == []
+    assert missing_outputs("results", [(*MAKERS[0][:3], True)]) == missing_outputs("results", []) == []
     (results / "results/x/config.json").write_text("{")
     assert missing_outputs("results", MAKERS) == []
+
+
+def test_an_output_that_nothing_was_made_from_is_missing_if_another_one_of_its_job_is_there(results, capsys):
+    siblings = [(r"results/(?P<a>\w+)/metadata\.csv$", "results/{a}/metadata.csv", "synthesize_commands", False)]
+    siblings += [(r"results/(?P<a>\w+)/log\.txt$", "results/{a}/log.txt", "synthesize_commands", True)]
+    assert missing_outputs("results", MAKERS + siblings) == ["results/x/metadata.csv"]
+    (results / "results/x/metadata.csv").touch()
+    assert missing_outputs("results", MAKERS + siblings) == []
 
 
 def test_the_rule_of_a_file():

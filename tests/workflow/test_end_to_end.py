@@ -111,15 +111,18 @@ def test_what_was_made_is_verified(project):
 
 
 def test_outputs_of_a_finished_task_that_a_killed_run_deleted_are_wrong_and_made_again(project):
-    prompt, kept = project / "results/SCR/prompt.safetensors", project / "prompt.safetensors"
-    prompt.rename(kept)
+    gone = {name: project / f"results/SCR/{name}" for name in ("prompt.safetensors", "confusion.parquet")}
+    for name, path in gone.items():
+        path.rename(project / name)
     try:
         output, status = project.snakemake("--cores", 1, "verify", check=False)
         jobs = project.planned("results/SCR/acc.json", "missing")
     finally:
-        kept.rename(prompt)
-    assert status != 0 and "1 wrong ones" in output
+        for name, path in gone.items():
+            (project / name).rename(path)
+    assert status != 0 and "2 wrong ones" in output
     assert "--forcerun tune_prompt results/SCR/prompt.safetensors" in output
+    assert "--forcerun score results/SCR/confusion.parquet" in output  # of which nothing was made
     assert jobs == dict(missing=1, tune_prompt=1, sample=1, score=1)
 
 

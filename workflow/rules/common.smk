@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.io import is_flagged
+from snakemake.io import is_flagged, strip_wildcard_constraints
 from snakemake.logging import logger
 
 from workflow.scripts.closing_errors import MissingRuleFilter, repeat_at_exit
@@ -62,8 +62,12 @@ def find_corpus_source(wildcards):
 
 
 def output_patterns(wildcards):
-    """Params function: a regular expression of each output file, the name of the rule that makes it, whether it is temporary."""
-    return [(file.regex().pattern, rule.name, is_flagged(file, "temp")) for rule in workflow.rules for file in rule.output]
+    """Params function: for each output file, see `storage.verify.Maker`."""
+    return [
+        (file.regex().pattern, strip_wildcard_constraints(str(file)), rule.name, is_flagged(file, "temp"))
+        for rule in workflow.rules
+        for file in rule.output
+    ]
 
 
 def find_missing_outputs(wildcards):
