@@ -41,7 +41,8 @@ faults: $(VENV)/installed
 
 # The tests start hundreds of Python processes: let them keep compiled modules, whatever the environment says.
 test test-fast: export PYTHONDONTWRITEBYTECODE =
-PYTEST := $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
+# Two processes, each with whole files, in the order of tests/conftest.py.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: lint
 	$(PYTEST)

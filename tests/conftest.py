@@ -1,9 +1,8 @@
-"""Fixtures that tests of several packages use, and how tests are spread over processes."""
+"""Fixtures that tests of several packages use, and the order of the test files."""
 
 import os
 import signal
 from itertools import count
-from pathlib import Path
 
 # One compute thread per process, before torch is imported: tiny models gain nothing from a second one, and the tests run in
 # as many processes as there are cores.
@@ -11,44 +10,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
-from xdist.scheduler import LoadScopeScheduling
 
 from training import fit as fit_module
 from training.checkpointing import CheckpointSlot, keep_checkpoints
 
-# Modules in tests/workflow that use the finished run of the whole pipeline (the fixture `project`), with those in faults/.
-USERS_OF_PROJECT = (
-    "test_contracts", "test_docs", "test_encoders", "test_end_to_end", "test_inference", "test_predictions", "test_superb",
-)  # fmt: skip
-
-
-def shares_run(file):
-    """Return whether tests of a file may use the fixture `project`."""
-    return "workflow" in file.parts and (file.parent.name == "faults" or file.stem in USERS_OF_PROJECT)
-
-
-class SharedRunScheduling(LoadScopeScheduling):
-    """Give each process whole files, and all files that use the finished run of the pipeline to the same process."""
-
-    def _split_scope(self, nodeid):
-        file = Path(nodeid.split("::")[0])
-        return "project" if shares_run(file) else str(file)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log):
-    return SharedRunScheduling(config, log)
-
 
 @pytest.hookimpl(tryfirst=True)  # before pytest filters by marks
 def pytest_collection_modifyitems(items):
-    """Mark tests that run Snakemake as slow, and begin with those that use the finished run, since they take longest."""
+    """Mark tests that run Snakemake as slow, and begin with their folder: its files take longest, and short ones fill the end."""
     for item in items:
         if "new_project" in item.fixturenames:
             item.add_marker(pytest.mark.slow)
-        if "project" in item.fixturenames and not shares_run(item.path):
-            raise pytest.UsageError(f"{item.path}: uses `project`; add the module to USERS_OF_PROJECT in tests/conftest.py")
-    items.sort(key=lambda item: not shares_run(item.path))
+    items.sort(key=lambda item: "workflow" not in item.path.parts)
 
 
 @pytest.fixture

@@ -5,9 +5,6 @@ from itertools import pairwise
 import numpy as np
 import pandas
 import pytest
-from s3prl.metric import common, slot_filling
-from scipy.interpolate import interp1d
-from scipy.optimize import brentq
 
 from evaluation.intervals import wilson_interval
 from evaluation.metrics import (
@@ -167,6 +164,8 @@ def test_eer_equals_a_scan_of_all_thresholds():
 
 @pytest.mark.slow
 def test_eer_equals_a_root_by_scipy_on_the_roc_curve_by_scikit_learn():
+    from scipy.interpolate import interp1d
+    from scipy.optimize import brentq
     from sklearn.metrics import roc_curve
 
     for rng in cases(4):
@@ -215,6 +214,8 @@ def test_slot_metrics_equal_a_count_of_slots_and_distances_of_values():
 
 @pytest.mark.slow
 def test_accuracy_and_error_rates_equal_s3prls():
+    from s3prl.metric import common
+
     for rng in cases(7):
         number = rng.integers(1, 5)
         pairs = list(zip(random_words(rng, number, 1), random_words(rng, number, 1)))
@@ -229,6 +230,8 @@ def test_accuracy_and_error_rates_equal_s3prls():
 
 @pytest.mark.slow
 def test_slot_metrics_equal_s3prls():
+    from s3prl.metric import slot_filling
+
     for rng in cases(6):
         rows = slot_cases(rng) + [[[("year", "AB")]] * 2]
         references = [s3prl_text(reference) for reference, _ in rows]

@@ -5,11 +5,6 @@ import re
 import numpy as np
 import pytest
 import torch
-from s3prl.downstream.asr.model import RNNs
-from s3prl.downstream.diarization.model import Model as DiarizationModel
-from s3prl.downstream.diarization.utils import pit_loss
-from s3prl.downstream.model import FrameLevel, UtteranceLevel
-from s3prl.upstream.interfaces import Featurizer
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
@@ -62,6 +57,8 @@ def assert_close(actual, expected):
 
 @pytest.mark.parametrize("num_outputs", [[12], [5, 3, 4]], ids=["ks_sid", "ic"])
 def test_mean_pooling_equals_s3prls(frames, padded, num_outputs):
+    from s3prl.downstream.model import UtteranceLevel
+
     head = build_head("mean_pooling", num_outputs)
     theirs = nn.ModuleDict(dict(projector=nn.Linear(DIM, 8), model=UtteranceLevel(8, sum(num_outputs))))
     copy_weights(head, theirs, [("^projector", "projection"), (r"^model\.post_net\.linear", "linear")])
@@ -105,6 +102,8 @@ def check_ctc(head, logits, lengths, expected, expected_lengths):
 
 
 def test_linear_ctc_equals_s3prls(padded):
+    from s3prl.downstream.model import FrameLevel
+
     head = build_head("linear_ctc", [7])
     theirs = nn.ModuleDict(dict(projector=nn.Linear(DIM, 8), model=FrameLevel(8, 8)))
     copy_weights(head, theirs, [("^projector", "projection"), (r"^model\.linear", "linear")])
@@ -113,6 +112,8 @@ def test_linear_ctc_equals_s3prls(padded):
 
 @pytest.mark.parametrize("downsampling, style", [(1, "concat"), (2, "concat"), (2, "drop"), (4, "concat")])
 def test_recurrent_ctc_equals_s3prls(padded, downsampling, style):
+    from s3prl.downstream.asr.model import RNNs
+
     head = build_head("recurrent_ctc", [7], downsampling=downsampling, concatenate=style == "concat")
     settings = dict(
         module="LSTM", bidirection=True, dim=[6, 6], dropout=[0.2, 0.2], layer_norm=[False] * 2, proj=[False] * 2, sample_rate=[1, 1],
@@ -155,6 +156,9 @@ def speakers(num_speakers=2):
 
 
 def test_diarization_equals_s3prls(padded):
+    from s3prl.downstream.diarization.model import Model as DiarizationModel
+    from s3prl.downstream.diarization.utils import pit_loss
+
     head = build_head("diarization", [2])
     theirs = copy_weights(head, DiarizationModel(DIM, 2, 1, 7), [("^rnn", "lstm")])
     logits, lengths = head(padded, LENGTHS)
@@ -204,6 +208,8 @@ class Identity(nn.Module):
 
 
 def test_the_weighted_sum_equals_s3prls():
+    from s3prl.upstream.interfaces import Featurizer
+
     generator = torch.Generator().manual_seed(0)
     cached = [torch.randn(5, int(length), DIM, generator=generator) for length in LENGTHS]
     states = pad_sequence([state.transpose(0, 1) for state in cached], batch_first=True).permute(2, 0, 1, 3)

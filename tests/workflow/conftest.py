@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pandas
 import pytest
+from filelock import FileLock
 
 from storage import tables
 from storage.verify import all_schemas
+from tests.workflow.fork_server import ForkServer
 from workflow.scripts.make_docs import table_of
 from workflow.scripts.stage_code import PACKAGES
 
@@ -21,25 +23,34 @@ TARGETS = ("results/SCR/acc.json", "results/comparisons/SCR/summary.parquet")
 
 
 class Project:
-    """A copy of the project (or of another copy) in a folder of its own, without results."""
+    """A copy of the project (or of another copy) in a folder of its own, without results. `source` None: it exists."""
 
-    def __init__(self, folder, source=ROOT):
+    def __init__(self, folder, server, source=ROOT):
         self.folder = Path(folder)
-        for part in PARTS:
+        self.server = server
+        for part in PARTS if source else ():
             original, copy = source / part, self.folder / part
             copy.parent.mkdir(parents=True, exist_ok=True)
             skip = shutil.ignore_patterns("__pycache__", ".snakemake")
             shutil.copytree(original, copy, ignore=skip) if original.is_dir() else shutil.copy(original, copy)
 
     def snakemake(self, *arguments, configs=("tests/config/tiny.yaml",), check=True, **environment):
-        """Output of `snakemake --configfile … arguments` (both streams) and its exit status; `check`: which must be 0."""
+        """Output of `snakemake --configfile … arguments` (both streams) and its exit status; `check`: which must be 0.
+
+        With variables for the environment, Snakemake and its jobs are processes of their own, not forks.
+        """
         files = ["--configfile", *configs] if configs else []
-        call = [sys.executable, "-m", "snakemake", *files, *map(str, arguments)]
+        words = [*files, *map(str, arguments)]
         settings = dict(OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="")  # compiled once for all processes that a run starts
-        done = subprocess.run(call, cwd=self.folder, env=os.environ | settings | environment, capture_output=True, text=True)
-        output = done.stdout + done.stderr
-        assert done.returncode == 0 or not check, output + self.logs()
-        return output, done.returncode
+        variables = os.environ | settings | environment
+        if environment:
+            call = [sys.executable, "-m", "snakemake", *words]
+            done = subprocess.run(call, cwd=self.folder, env=variables, capture_output=True, text=True)
+            status, output = done.returncode, done.stdout + done.stderr
+        else:
+            status, output = self.server.snakemake(words, self.folder, variables)
+        assert status == 0 or not check, output + self.logs()
+        return output, status
 
     def planned(self, *arguments, **how):
         """Rule → number of jobs that a dry run plans."""
@@ -68,23 +79,42 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def new_project(tmp_path_factory):
-    """A function name → `Project`, fresh, without results; all of one session are the same, whoever edits meanwhile."""
-    first = Project(tmp_path_factory.mktemp("first"))
-    # A parent folder for each: some tests put data at ../shared.
-    return lambda name="project": Project(tmp_path_factory.mktemp(name) / name, first.folder)
+def fork_server(tmp_path_factory):
+    """The process whose forks run Snakemake and its jobs."""
+    return ForkServer(tmp_path_factory.mktemp("server") / "socket")
 
 
 @pytest.fixture(scope="session")
-def project(new_project):
-    """A project in which everything up to the summary has run, on two cores, with two shards.
+def new_project(tmp_path_factory, fork_server):
+    """A function name → `Project`, fresh, without results; all of one session are the same, whoever edits meanwhile."""
+    first = Project(tmp_path_factory.mktemp("first"), fork_server)
+    # A parent folder for each: some tests put data at ../shared.
+    return lambda name="project": Project(tmp_path_factory.mktemp(name) / name, fork_server, first.folder)
 
-    Tests change it. Its `pristine` is a copy as it was after the run, for fixtures that go on from there.
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory, fork_server):
+    """A project in which everything up to the summary has run, on two cores, with two shards. Nobody changes it.
+
+    It runs once for all processes of the tests.
     """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all processes
+    with FileLock(folder / "pristine.lock"):
+        if (folder / "pristine.done").exists():
+            return Project(folder / "pristine", fork_server, source=None)
+        made = Project(folder / "pristine", fork_server)
+        made.snakemake("--cores", 2, "--", *TARGETS)
+        (folder / "pristine.done").touch()
+        return made
+
+
+@pytest.fixture(scope="session")
+def project(pristine, new_project):
+    """A copy of the project that has run, which tests change."""
     made = new_project()
-    made.snakemake("--cores", 2, "--", *TARGETS)
-    made.pristine = new_project("pristine")
-    made.copy_results_to(made.pristine)
+    pristine.copy_results_to(made)
     return made
 
 

@@ -32,10 +32,10 @@ print(*Recognizer.load(sys.argv[1])(sys.argv[2]).labels)
 
 
 @pytest.fixture(scope="module")
-def bundles(project, new_project):
+def bundles(pristine, new_project):
     """A copy of the project that has run, in which the tasks have bundles."""
     made = new_project("bundles")
-    project.pristine.copy_results_to(made)
+    pristine.copy_results_to(made)
     targets = [f"results/{task}/bundle" for task in TASKS] + [f"results/superb/{SUPERB_TASK}/bundle"]
     made.snakemake("--cores", 2, "--", *targets)
     return made

@@ -18,10 +18,10 @@ UNLABELLED = f"{FOLDER}/unlabelled.parquet"
 
 
 @pytest.fixture(scope="module")
-def labelled(project, new_project):
+def labelled(pristine, new_project):
     """A copy of the project that has run, in which a task has labelled its own corpus, and a folder with a bad file."""
     made = new_project("labelled")
-    project.pristine.copy_results_to(made)
+    pristine.copy_results_to(made)
     audio = made / "results/corpora/commands/speech/audio"
     clips = sorted(path for path in audio.rglob("*") if path.suffix in (".flac", ".wav"))
     (made / "unlabelled/more").mkdir(parents=True)

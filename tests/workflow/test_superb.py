@@ -19,10 +19,10 @@ TINY = ("tests/config/tiny.yaml",)
 
 
 @pytest.fixture(scope="module")
-def superb(project, new_project):
+def superb(pristine, new_project):
     """A copy of the project that has run, in which the tasks of the table of results have run as well."""
     made = new_project("superb")
-    project.pristine.copy_results_to(made)
+    pristine.copy_results_to(made)
     made.snakemake("--cores", 2, *TARGETS)
     return made
 

@@ -12,14 +12,12 @@ A file also has functions and constants for what the architecture supports:
   the rows of a load report (`LOAD_REPORT`). An architecture without learned weights returns `{}, []`. This function is required
   unless a stage trains every encoder of the architecture.
 * `sizes_from_transformers(config)`, to convert models in the format of transformers. Return the sizes from their config.json.
-* `sizes_from_preprocessor(preprocessor)`, if the preprocessor_config.json of such a model says more about its input. Return those
-  sizes.
 * `sizes_from_checkpoint(sizes, tensors, path)`, if a checkpoint may be smaller than its preset says, such as a pruned one. Return
   the sizes.
 * `load_trunk(folder)`, for prompts inside the encoder and other tuning. Return a `speech2unit.encoders.Trunk`.
 * `load_trainable(folder, device)` and the constant `OBJECTIVE`, for pruning, factorization and distillation. Return a
   `speech2unit.encoders.TrainableEncoder`. `OBJECTIVE` is a key of `speech2unit.recipes.compress_encoder.OBJECTIVES` and names
-  what the smaller model learns.
+  what the smaller model learns. workflow/schemas/encoders.schema.yaml lists these architectures as well.
 * The constant `RECIPE`, the name of the stage that trains the encoder from scratch.
 
 The smallest architecture:

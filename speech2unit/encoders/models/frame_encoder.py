@@ -1,4 +1,4 @@
-"""Encoders and trunks whose model is a `FrameTransformer`: wav2vec 2.0 and its family, Wav2Vec2-BERT, Whisper, DeCoAR 2.0."""
+"""Encoders and trunks whose model is a `FrameTransformer`: wav2vec 2.0 and its family, Whisper, DeCoAR 2.0."""
 
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ from storage.errors import data_error
 
 
 class FrameEncoder:
-    """An encoder whose model is a `FrameTransformer`; see `speech2unit.encoders.TrainableEncoder`."""
+    """An encoder that pads frames to batches; see `speech2unit.encoders.TrainableEncoder`."""
 
     sample_rate = SAMPLE_RATE_HZ
 

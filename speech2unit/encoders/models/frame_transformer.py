@@ -1,4 +1,4 @@
-"""The interface of transformers over frames that a front end computes from a waveform, such as wav2vec 2.0 and Whisper."""
+"""The interface of transformers over frames that a front end computes from a waveform: wav2vec 2.0 and its family, Whisper."""
 
 import torch
 from torch import nn

@@ -126,8 +126,8 @@ class FrontEnd(nn.Module):
 class PositionedFrontEnd(FrontEnd):
     """Front end of data2vec and SEW, which also adds positions to the frames.
 
-    data2vec has several positional convolutions with layer norms, and SEW averages the frames of one step. In a padded batch,
-    both would let the padding change the frames before it, as in transformers. Therefore each waveform is computed alone.
+    data2vec has several positional convolutions with layer norms, and SEW averages the frames of one step. Computed in a padded
+    batch, as in transformers, both would let padding change the frames before it; here each waveform is computed alone.
     """
 
     def __init__(self, config):

@@ -18,7 +18,6 @@ from storage.errors import data_error
 from training.dropout import Dropout
 
 NUM_MELS = 80
-QUERIES_TOGETHER = 500  # frames whose attention scores are in memory at once
 STEP = 2  # log-Mel frames of 10 ms that make one frame
 
 
@@ -135,30 +134,19 @@ class Block(TransformerBlock):
             attention_mask: boolean `[B, 1, 1, T]`, True for frames to attend to; None: all.
         """
         q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = []
-        for first in range(0, x.shape[1], QUERIES_TOGETHER):
-            queries = q[:, :, first : first + QUERIES_TOGETHER]
-            scores = (queries @ k.transpose(2, 3) + self.position_scores(queries, first, x.shape[1])) / q.shape[-1] ** 0.5
-            if attention_mask is not None:
-                scores = scores.masked_fill(~attention_mask, -torch.inf)
-            attended.append(scores.softmax(-1) @ v)
-        return self.out(torch.cat(attended, 2).transpose(1, 2).flatten(2))
+        scores = (q @ k.transpose(2, 3) + self.position_scores(q)) / q.shape[-1] ** 0.5
+        if attention_mask is not None:
+            scores = scores.masked_fill(~attention_mask, -torch.inf)
+        return self.out((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 
-    def position_scores(self, queries, first, num_frames):
-        """Return what is added to the products of queries and keys; it depends on the query and on the distance to the key.
+    def position_scores(self, q):
+        """Return what is added to the products of queries and keys, `[B, H, T, T]`, for queries `[B, H, T, D / H]`.
 
-        Args:
-            queries: `[B, H, Q, D / H]`.
-            first: frame of the first query.
-            num_frames: number T of keys.
-
-        Returns:
-            `[B, H, Q, T]`.
+        It depends on the query and on the distance from query to key.
         """
-        query_frames = torch.arange(first, first + queries.shape[2], device=queries.device)
-        distances = torch.arange(num_frames, device=queries.device) - query_frames[:, None]
-        positions = distances.clamp(-self.max_left, self.max_right) + self.max_left
-        return (queries @ self.distances.T).gather(-1, positions.expand(*queries.shape[:2], -1, -1))
+        frames = torch.arange(q.shape[2], device=q.device)
+        distances = (frames - frames[:, None]).clamp(-self.max_left, self.max_right) + self.max_left
+        return (q @ self.distances.T).gather(-1, distances.expand(*q.shape[:2], -1, -1))
 
     def forward(self, x, attention_mask):
         """Return the output `[B, T, D]` of the block; arguments as `attend`."""

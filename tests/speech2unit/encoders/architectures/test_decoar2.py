@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from s3prl.upstream.decoar2 import decoar2 as reference
-from s3prl.upstream.decoar2.expert import UpstreamExpert
 
 from speech2unit import encoders
 from speech2unit.encoders.architectures import decoar2
@@ -25,6 +23,8 @@ WAVEFORMS = [np.random.default_rng(0).standard_normal(n).astype(np.float32) / 10
 @pytest.fixture
 def checkpoint(tmp_path, monkeypatch):
     """A checkpoint as s3prl loads it."""
+    from s3prl.upstream.decoar2 import decoar2 as reference
+
     for name, value in REFERENCE_SIZES.items():
         monkeypatch.setitem(reference.args, name, value)
     torch.manual_seed(0)
@@ -47,6 +47,8 @@ def folder(checkpoint, tmp_path):
 
 @pytest.mark.slow
 def test_hidden_states_equal_those_of_s3prl(checkpoint, folder):
+    from s3prl.upstream.decoar2.expert import UpstreamExpert
+
     upstream, encoder = UpstreamExpert(str(checkpoint)).eval(), encoders.load(folder)
     assert (encoder.dim, encoder.num_layers, encoder.hop_length, encoder.sample_rate) == (32, 2, 320, 16_000)
     with torch.no_grad():

@@ -8,7 +8,6 @@ import transformers
 from speech2unit import encoders
 from speech2unit.encoders.architectures.wav2vec2_bert import convert, sizes_from_transformers
 from speech2unit.encoders.convert_encoder import convert_encoder
-from speech2unit.encoders.models import wav2vec2_bert
 from speech2unit.encoders.models.wav2vec2_bert import log_mel_pairs
 from speech2unit.quantize import nearest_centroids
 from storage.weights import save_config, save_tensors
@@ -86,13 +85,6 @@ def test_units_are_the_same_alone_and_in_batches(encoder):
         assert np.array_equal(nearest_centroids(in_batch[: len(expected)], centroids), units)
 
 
-def test_attention_is_computed_for_some_frames_at_a_time(encoder, monkeypatch):
-    (expected,) = encoder.features(WAVEFORMS[:1], 3)
-    monkeypatch.setattr(wav2vec2_bert, "QUERIES_TOGETHER", 7)
-    np.testing.assert_allclose(encoder.features(WAVEFORMS[:1], 3)[0], expected, atol=1e-5)
-
-
-@pytest.mark.slow
 def test_a_transformers_folder_is_converted(tmp_path, reference, encoder):
     reference.half().save_pretrained(tmp_path / "published")
     convert_encoder(

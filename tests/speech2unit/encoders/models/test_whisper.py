@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from transformers import WhisperFeatureExtractor
-from transformers.models.whisper.modeling_whisper import sinusoids as published_sinusoids
 
 from speech2unit.encoders.models import chunks, frame_transformer, whisper
 from speech2unit.encoders.models.whisper import FrontEnd, WhisperConfig, WhisperModel, log_mel, num_frames, sinusoids
@@ -24,6 +22,8 @@ def front_end():
 @pytest.mark.parametrize("num_mels", [80, 128])
 @pytest.mark.parametrize("length", LENGTHS)
 def test_log_mel_frames_are_those_of_transformers(num_mels, length):
+    from transformers import WhisperFeatureExtractor
+
     extractor = WhisperFeatureExtractor(feature_size=num_mels)
     (expected,) = extractor(NOISE[:length].numpy(), sampling_rate=16_000, padding="do_not_pad").input_features
     np.testing.assert_allclose(log_mel(NOISE[:length], num_mels), expected.T, atol=1e-6)
@@ -87,6 +87,8 @@ def test_the_last_of_several_padded_windows_is_full(monkeypatch, num_seconds):
 
 
 def test_positions_are_the_published_ones():
+    from transformers.models.whisper.modeling_whisper import sinusoids as published_sinusoids
+
     torch.testing.assert_close(sinusoids(1500, 384), published_sinusoids(1500, 384), atol=2e-4, rtol=0)  # float32 there
     torch.testing.assert_close(sinusoids(50, 384), published_sinusoids(50, 384), atol=1e-5, rtol=0)
 

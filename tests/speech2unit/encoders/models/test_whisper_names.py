@@ -2,13 +2,12 @@
 
 import pytest
 import torch
-from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from speech2unit.encoders.models.whisper_names import convert, sizes_from_transformers
 from tests.random_models import with_random_weights
 
 SIZES = dict(num_mels=80, num_positions=600, num_layers=12, dim=32, ffn_dim=48, num_heads=4, padded=False, final_norm=True)
-CONFIG = WhisperConfig(
+CONFIG = dict(
     encoder_layers=12,
     decoder_layers=1,
     d_model=32,
@@ -37,9 +36,19 @@ OPENAI_NAMES = (  # part of a name of transformers, part of the name in OpenAI's
 
 
 @pytest.fixture(scope="module")
-def tensors():
+def config():
+    """transformers' configuration of the encoder with our `SIZES`."""
+    from transformers import WhisperConfig
+
+    return WhisperConfig(**CONFIG)
+
+
+@pytest.fixture(scope="module")
+def tensors(config):
     """Tensors with the names of transformers, those of the decoder included."""
-    return with_random_weights(WhisperForConditionalGeneration(CONFIG)).state_dict()
+    from transformers import WhisperForConditionalGeneration
+
+    return with_random_weights(WhisperForConditionalGeneration(config)).state_dict()
 
 
 def in_openais_names(tensors):
@@ -99,8 +108,8 @@ def test_missing_unknown_and_misshapen_tensors_are_named(tensors):
         assert name in str(caught.value)
 
 
-def test_sizes_are_read_from_config_json():
-    assert sizes_from_transformers(CONFIG.to_dict()) == SIZES | dict(final_norm=False)
+def test_sizes_are_read_from_config_json(config):
+    assert sizes_from_transformers(config.to_dict()) == SIZES | dict(final_norm=False)
 
 
 @pytest.mark.parametrize(
@@ -113,9 +122,9 @@ def test_sizes_are_read_from_config_json():
         (dict(encoder_layers=None), "'encoder_layers'"),
     ],
 )
-def test_another_kind_of_model_or_value_is_refused(change, message):
+def test_another_kind_of_model_or_value_is_refused(config, change, message):
     with pytest.raises(ValueError, match=message):
-        sizes_from_transformers(CONFIG.to_dict() | change)
+        sizes_from_transformers(config.to_dict() | change)
 
 
 def test_a_config_that_is_not_a_dictionary_is_refused():
