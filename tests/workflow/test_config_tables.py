@@ -413,7 +413,11 @@ def test_a_file_that_no_rule_makes_names_the_nearest(path, folder, got, remedy):
     ("comparisons/SCR+DRS/summary.html", "got 'DRS'", 'did you mean "DSR"? correct the path'),
     ("comparisons/prompting/summary.html", "got 'prompting'", "add: --configfile config/experiments/prompting/config.yaml"),
     ("comparisons/mein/summary.html", "got 'mein'", 'did you mean "mine"? '),
-    ("summary.html", "got no set of tasks", "write results/comparisons/SCR/summary.html"),
+    ("comparisons/KS_weighted_sum+SD/superb_summary.parquet", "got 'KS_weighted_sum'", "add: --config 'superb_tasks=[KS_weighted_sum, SD]'"),
+    ("comparisons/log_mel/plots/encoders.svg", "got 'log_mel'", "add: --config 'encoders=[log_mel]'"),
+    ("summary.html", "got no set", "write results/comparisons/SCR/summary.html"),
+    ("superb/plots/methods.svg", "got no set", "write results/comparisons/KS_weighted_sum+KS_half_deep_prompt10/plots/methods.svg"),
+    ("encoders/summary.parquet", "got no set", "write results/comparisons/melhubert/encoders_summary.parquet"),
 ])  # fmt: skip
 def test_an_unknown_set_of_tasks_is_refused(tables, monkeypatch, path, got, remedy):
     monkeypatch.chdir(ROOT)
@@ -422,12 +426,18 @@ def test_an_unknown_set_of_tasks_is_refused(tables, monkeypatch, path, got, reme
     unknown = re.compile(unknown_paths(rows, tables))
     message = str(unknown_name(path, rows, tables))
     assert unknown.fullmatch(path) and got in message and remedy in message
-    assert not unknown.fullmatch("comparisons/mine/summary.html")
+    assert not unknown.fullmatch("comparisons/mine/summary.html") and not unknown.fullmatch(
+        "comparisons/melhubert/plots/encoders.svg"
+    )
 
 
 def test_a_set_of_tasks_has_rows_and_a_name_of_its_own(tables):
     tables["comparisons"] = dict(mine=["SCR", "DRS"])
     assert re.search(r"config.comparisons.mine: .* got 'DRS'; did you mean \"DSR\"", row_refusal(tables))
+    tables["comparisons"] = dict(mine=["log_mel", "melhubert"], own=["KS"])
+    config_rows.read_rows(tables, SCHEMAS)
+    tables["comparisons"] = dict(mine=["log_mel", "SCR"])
+    assert "'comparisons.mine' must list rows of " in (text := row_refusal(tables)) and "encoders.tsv" in text
     tables["comparisons"] = dict(SCR=["DSR"])
     assert "config.comparisons: a set of tasks must not have the name of a task" in row_refusal(tables)
 

@@ -105,7 +105,9 @@ def test_an_encoder_is_compared_by_its_first_task(planner):
     if not (planner / "../shared/data").exists():
         pytest.skip("plans with tables of real speech")
     files = ("config/config.yaml", "config/experiments/prompting/config.yaml")
-    jobs = planner.planned("results/encoders/summary.parquet", "--config", "encoders=[log_mel_mixed]", configs=files)
+    jobs = planner.planned(
+        "results/comparisons/log_mel_mixed/encoders_summary.parquet", "--config", "encoders=[log_mel_mixed]", configs=files
+    )
     assert jobs["score"] == jobs["sample"] == 1
 
 

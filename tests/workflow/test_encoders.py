@@ -11,6 +11,7 @@ from workflow.scripts import rows as config_rows
 from workflow.scripts.config_files import default_config
 
 ROOT = Path(__file__).parents[2]
+SET = "results/comparisons/melhubert"
 
 
 def test_the_comparison_has_every_kind_of_encoder_beside_its_parent(monkeypatch):
@@ -28,14 +29,14 @@ def test_the_comparison_has_every_kind_of_encoder_beside_its_parent(monkeypatch)
 
 def test_the_summary_of_encoders_costs_three_more_jobs(project):
     """`project` is what the other tests look at: nothing may be left that was not there."""
-    summary, figure = project / "results/encoders/summary.parquet", project / "results/encoders/plots/encoders.svg"
+    summary, figure = project / f"{SET}/encoders_summary.parquet", project / f"{SET}/plots/encoders.svg"
     made = [
         summary,
         figure,
-        project / "results/encoders/measurements.parquet",
+        project / f"{SET}/measurements.parquet",
         project / "results/encoders/melhubert/probe.parquet",
     ]
-    project.snakemake("--cores", 2, "--", "results/encoders/plots/encoders.svg")
+    project.snakemake("--cores", 2, "--", f"{SET}/plots/encoders.svg")
     (row,) = pandas.read_parquet(summary).to_dict("records")
     assert (row["encoder"], row["codebook"], list(row["tasks"]), row["speedup"]) == ("melhubert", "melhubert_16", ["SCR"], 1.0)
     assert row["agreement"] == 1 and 0 < row["purity"] <= 1 and row["multiply_adds"] > 1e5

@@ -13,7 +13,8 @@ from storage import tables
 from superb.schemas import SUPERB_SUMMARY
 from tests.workflow.bundle_checks import check_superb_bundle
 
-TARGETS = ("--", "results/superb/summary.parquet", "results/superb/plots/methods.svg")
+SET = "results/comparisons/KS_weighted_sum+KS_half_deep_prompt10"
+TARGETS = ("--", f"{SET}/superb_summary.parquet", f"{SET}/plots/methods.svg")
 PROMPTED = "KS_half_deep_prompt10"
 TINY = ("tests/config/tiny.yaml",)
 
@@ -50,7 +51,7 @@ def test_a_report_says_what_was_trained_on_what(superb):
 
 
 def test_the_table_of_results_has_a_row_a_task_and_seed(superb):
-    rows = tables.read(superb / "results/superb/summary.parquet", SUPERB_SUMMARY).to_pylist()
+    rows = tables.read(superb / f"{SET}/superb_summary.parquet", SUPERB_SUMMARY).to_pylist()
     assert [(row["superb_task"], row["seed"], row["fraction"]) for row in rows] == [
         ("KS_weighted_sum", 1, 1.0), ("KS_weighted_sum", 2, 1.0), ("KS_half_deep_prompt10", 1, 0.5), ("KS_half_deep_prompt10", 2, 0.5)
     ]  # fmt: skip
@@ -60,7 +61,7 @@ def test_the_table_of_results_has_a_row_a_task_and_seed(superb):
 def test_tables_open_and_match_their_schemas(superb, open_every_table):
     found = {path.relative_to(superb / "results") for path in open_every_table(superb / "results")}
     stems = {path.stem for path in found if path.parts[0] == "superb"}
-    assert stems == {"dataset", "classes", "training", "predictions", "summary"}
+    assert stems == {"dataset", "classes", "training", "predictions"}
     assert len([path for path in found if path.parts[0] == "hidden_states"]) == 2
 
 
@@ -91,7 +92,7 @@ def test_a_run_that_is_killed_and_resumed_gives_the_same_scores(superb):
     gone = [
         folder / name for name in ("tuned.safetensors", "training.parquet", "sizes.json", "predictions.parquet", "score.json")
     ]
-    for path in (*gone, log, superb / "results/superb/summary.parquet"):
+    for path in (*gone, log, superb / f"{SET}/superb_summary.parquet"):
         path.unlink()
     call = [sys.executable, "-m", "snakemake", "--configfile", *TINY, "--cores", "1", *TARGETS]
     run = subprocess.Popen(

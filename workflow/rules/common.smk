@@ -6,6 +6,7 @@ from snakemake.logging import logger
 
 from workflow.scripts.closing_errors import MissingRuleFilter, repeat_at_exit
 from workflow.scripts.config_files import add_defaults, check_config
+from workflow.scripts.lookups.comparisons import comparison_folder
 from workflow.scripts.lookups.corpora import corpus_source
 from workflow.scripts.result_paths import MOVED, comparison_pattern, unknown_file, unknown_name, unknown_paths, wildcard_pattern
 from workflow.scripts.rows import read_rows
@@ -17,6 +18,9 @@ try:
         add_defaults(config, ROOT)
     check_config(config, ROOT / "workflow/schemas/config.schema.yaml", workflow.configfiles)
     ROWS = read_rows(config, ROOT / "workflow/schemas")
+    # Folders in results/comparisons/ of the SUPERB tasks and the encoders that the config lists.
+    superb_set = comparison_folder(config, "superb_tasks")
+    encoder_set = comparison_folder(config, "encoders")
 except ValueError as error:  # as a WorkflowError it is shown without the stack
     raise WorkflowError(str(error)) from None
 

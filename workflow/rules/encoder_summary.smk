@@ -1,4 +1,4 @@
-# Costs and quality of encoders: results/encoders/summary.parquet.
+# Costs and quality of the encoders that the config lists.
 
 
 from workflow.scripts.lookups.encoders import (
@@ -24,7 +24,7 @@ rule measure_encoders:
         models=from_rows(measured_files, "model.safetensors"),
         configs=from_rows(measured_files, "config.json"),
     output:
-        measurements="results/encoders/measurements.parquet",
+        measurements=f"results/comparisons/{encoder_set}/measurements.parquet",
     log:
         "logs/measure_encoders/measurements.log",
     conda:
@@ -64,12 +64,12 @@ rule probe_encoder:
 
 rule summarize_encoders:
     input:
-        measurements="results/encoders/measurements.parquet",
+        measurements=f"results/comparisons/{encoder_set}/measurements.parquet",
         probes=expand("results/encoders/{encoder}/probe.parquet", encoder=config["encoders"]),
         acc=from_rows(evaluation_files, "acc.json"),
         samples=from_rows(evaluation_files, "samples.parquet"),
     output:
-        summary="results/encoders/summary.parquet",
+        summary=f"results/comparisons/{encoder_set}/encoders_summary.parquet",
     log:
         "logs/summarize_encoders/summary.log",
     conda:
@@ -86,10 +86,10 @@ rule summarize_encoders:
 
 rule plot_encoders:
     input:
-        summary="results/encoders/summary.parquet",
+        summary=f"results/comparisons/{encoder_set}/encoders_summary.parquet",
     output:
         figure=report(
-            "results/encoders/plots/encoders.svg",
+            f"results/comparisons/{encoder_set}/plots/encoders.svg",
             caption="../report/encoders.rst",
             category="Results",
             labels={"figure": "Cost and quality of encoders"},

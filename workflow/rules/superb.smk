@@ -165,7 +165,7 @@ rule summarize_superb:
     input:
         scores=expand("results/superb/{task}/score.json", task=SUPERB_TASKS),
     output:
-        summary="results/superb/summary.parquet",
+        summary=f"results/comparisons/{superb_set}/superb_summary.parquet",
     log:
         "logs/summarize_superb/summary.log",
     conda:
@@ -180,10 +180,10 @@ rule summarize_superb:
 
 rule plot_superb:
     input:
-        summary="results/superb/summary.parquet",
+        summary=f"results/comparisons/{superb_set}/superb_summary.parquet",
     output:
         figure=report(
-            "results/superb/plots/methods.svg",
+            f"results/comparisons/{superb_set}/plots/methods.svg",
             caption="../report/methods.rst",
             category="Results",
             labels={"figure": "SUPERB tasks, ways of tuning"},

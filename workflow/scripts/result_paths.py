@@ -18,9 +18,24 @@ RESULT_FOLDERS = dict(  # folder of results/ → tables whose rows name the fold
     superb=("superb_tasks",),
 )
 
-COMPARISONS = "comparisons"  # folder of results/ with a folder for each set of tasks that are compared
-JOINED_BY = "+"  # between the names of tasks in the name of such a folder
-MOVED = ("summary.parquet", "summary.html", "differences.parquet", "units.html")  # now in these folders, formerly in results/
+COMPARISONS = "comparisons"  # folder of results/ with a folder for each set that is compared
+COMPARED_TABLES = (
+    "tasks",
+    "superb_tasks",
+    "encoders",
+)  # tables whose rows are compared, and keys of the config that list such rows
+JOINED_BY = "+"  # between the names in the name of such a folder
+MOVED = {  # former path in results/ → key of the config whose set it is about, and file in the folder of this set
+    "summary.parquet": ("tasks", "summary.parquet"),
+    "summary.html": ("tasks", "summary.html"),
+    "differences.parquet": ("tasks", "differences.parquet"),
+    "units.html": ("tasks", "units.html"),
+    "superb/summary.parquet": ("superb_tasks", "superb_summary.parquet"),
+    "superb/plots/methods.svg": ("superb_tasks", "plots/methods.svg"),
+    "encoders/summary.parquet": ("encoders", "encoders_summary.parquet"),
+    "encoders/measurements.parquet": ("encoders", "measurements.parquet"),
+    "encoders/plots/encoders.svg": ("encoders", "plots/encoders.svg"),
+}
 
 # Files of a task with folds; all others are in the folders of the tasks of its folds.
 FILES_OVER_FOLDS = ("acc.json", "samples.parquet", "baselines.parquet", "confusion.parquet", "plots/confusion.svg")
@@ -33,8 +48,14 @@ def wildcard_pattern(table, **cells):
     return "|".join(map(re.escape, names)) or "none"
 
 
+def configured_comparison(config, key):
+    """Return the comparison of the names that a key of the config lists: the name in `comparisons` of this set, or the joined names."""
+    names = (name for name, compared in config["comparisons"].items() if compared == config[key])
+    return next(names, JOINED_BY.join(config[key]))
+
+
 def comparison_pattern(rows, config):
-    """Return the regular expression of the names of comparisons: those in the config, and joined names of tasks."""
+    """Return the regular expression of the names of comparisons of tasks: those in the config, and joined names of tasks."""
     task = "|".join(map(re.escape, rows["tasks"].written_names()))
     return "|".join([*map(re.escape, config["comparisons"]), f"({task})({re.escape(JOINED_BY)}({task}))*"])
 
@@ -43,7 +64,8 @@ def unknown_paths(rows, config):
     """Return a regular expression that matches the paths in results/ with a name that no row has, or that only a fold has."""
     names = {table: "|".join(map(re.escape, rows[table])) for table in rows}
     patterns = [f"(?!({'|'.join([*RESULT_FOLDERS, COMPARISONS, names['tasks']])})/)[^/]+/.+"]
-    patterns += [f"{COMPARISONS}/(?!({comparison_pattern(rows, config)})/)[^/]+/.+", *map(re.escape, MOVED)]
+    others = "|".join(re.escape(configured_comparison(config, table)) for table in COMPARED_TABLES)
+    patterns += [f"{COMPARISONS}/(?!({comparison_pattern(rows, config)}|{others})/)[^/]+/.+", *map(re.escape, MOVED)]
     for folder, tables in RESULT_FOLDERS.items():
         valid_parts = [folder]
         for table in tables:
@@ -122,21 +144,32 @@ def _files_in(folder, outputs):
 
 
 def _unknown_comparison(path, rows, config):
-    """Return the error about a comparison that the config does not have, or about the former path of one of its files."""
-    comparison, _, file = path.removeprefix(f"{COMPARISONS}/").rpartition("/")
+    """Return the error about a comparison that the config does not have, or about a file that is in the folder of its set."""
+    if path in MOVED:
+        key, file = MOVED[path]
+        return data_error(
+            f"results/{path}",
+            f"each set that is compared has a folder in results/{COMPARISONS}/",
+            expected=f"the folder of the set in '{key}' of the config",
+            got="no set",
+            remedy=f"write results/{COMPARISONS}/{configured_comparison(config, key)}/{file}",
+        )
+    comparison = path.split("/")[1]
     valid = [*config["comparisons"], *rows["tasks"].written_names()]
-    wrong = next((name for name in comparison.split(JOINED_BY) if name not in valid), comparison)
+    names = comparison.split(JOINED_BY)
+    wrong = next((name for name in names if name not in valid), comparison)
     experiment = Path("config/experiments", wrong, "config.yaml")
     remedy = f"{nearest(wrong, valid)}correct the path, or add the name to 'comparisons'"
-    if not comparison:
-        remedy = f"write results/{COMPARISONS}/{JOINED_BY.join(config['tasks'])}/{file}"
-    elif experiment.exists():
+    if experiment.exists():
         remedy = f"add: --configfile {experiment}"
+    for key in COMPARED_TABLES[1:]:
+        if set(names) <= set(rows[key].written_names()):
+            remedy = f"add: --config '{key}=[{', '.join(names)}]'"
     return data_error(
         f"results/{path}",
         f"each set of tasks has a folder in results/{COMPARISONS}/, named after its tasks, such as SCR{JOINED_BY}MINE, or in "
         "'comparisons' of the config",
         expected=one_of(wrong, valid),
-        got=f"'{wrong}'" if comparison else "no set of tasks",
+        got=f"'{wrong}'",
         remedy=remedy,
     )

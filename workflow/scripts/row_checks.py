@@ -5,7 +5,7 @@ from storage.errors import data_error, nearest, one_of
 from workflow.scripts.architectures import architectures_with, constants
 from workflow.scripts.comparisons import compared_encoders, encoder_codebook
 from workflow.scripts.renamed_keys import new_name, renamed_error
-from workflow.scripts.result_paths import COMPARISONS, RESULT_FOLDERS
+from workflow.scripts.result_paths import COMPARED_TABLES, COMPARISONS, RESULT_FOLDERS
 
 # Architectures with transformer blocks, which tasks of SUPERB can read and tune.
 WITH_BLOCKS = architectures_with("load_trunk")
@@ -283,16 +283,18 @@ def _check_superb_tasks(rows, heads):
 
 
 def _check_names_in_config(rows, config):
-    """Check that the tasks, encoders and corpora that the config names have rows, and sets of tasks names of their own."""
+    """Check that the tasks, encoders and corpora that the config names have rows, and sets names of their own."""
     for name in config["settings_of_corpora"]:
         if name not in rows["corpora"]:
             rule = f"'settings_of_corpora' must name rows of {rows['corpora'].where()}"
             raise _unknown_row("config.settings_of_corpora", rule, name, rows["corpora"])
-    listed = [(table, table, config[table]) for table in ("tasks", "superb_tasks", "encoders")]
-    listed += [(f"comparisons.{name}", "tasks", tasks) for name, tasks in config["comparisons"].items()]
+    listed = [(table, table, config[table]) for table in COMPARED_TABLES]
+    for comparison, names in config["comparisons"].items():
+        table = next((table for table in COMPARED_TABLES if _has_rows(rows[table], names[0])), "tasks")
+        listed.append((f"comparisons.{comparison}", table, names))
     for key, table, names in listed:
         for name in names:
-            if not set(rows[table].names_of(name)) <= set(rows[table]):
+            if not _has_rows(rows[table], name):
                 rule = f"'{key}' must list rows of {rows[table].where()}"
                 raise _unknown_row(f"config.{key}", rule, name, rows[table])
     for name in config["comparisons"]:
@@ -304,6 +306,11 @@ def _check_names_in_config(rows, config):
                 got=f"'{name}'",
                 remedy="rename the set",
             )
+
+
+def _has_rows(table, written_name):
+    """Return whether a table has the rows that a name stands for."""
+    return set(table.names_of(written_name)) <= set(table)
 
 
 def _check_probe(corpora, probe):

@@ -1,10 +1,11 @@
-"""Sets of tasks that are compared. Each has a folder of its own, results/comparisons/{comparison}, so that none overwrites another.
+"""Sets that are compared: of tasks, SUPERB tasks or encoders. Each has a folder of its own, so that none overwrites another.
 
-`{comparison}` is a name in `comparisons` of the config, or the names of the tasks joined by `+`, such as `SCR+MINE`.
+The folder is results/comparisons/{comparison}. `{comparison}` is a name in `comparisons` of the config, or the names of the tasks
+joined by `+`, such as `SCR+MINE`.
 """
 
 from storage.errors import data_error
-from workflow.scripts.result_paths import JOINED_BY
+from workflow.scripts.result_paths import JOINED_BY, configured_comparison
 
 MAX_CHARACTERS = 200  # of joined names; file systems allow 255 bytes in the name of a folder
 
@@ -19,22 +20,20 @@ def comparison_files(rows, config, wildcards, file):
     return [f"results/{task}/{file}" for task in compared_tasks(rows, config, wildcards.comparison)]
 
 
-def configured_comparison(config):
-    """Return the comparison of the tasks that `tasks` of the config lists.
+def comparison_folder(config, key):
+    """Return the name of the folder in results/comparisons/ of the names that `tasks`, `superb_tasks` or `encoders` of the config list.
 
     Raises:
-        ValueError: if their names are too long for a folder and no name in `comparisons` has these tasks.
+        ValueError: if the names are too long for a folder and no name in `comparisons` has exactly these.
     """
-    for name, tasks in config["comparisons"].items():
-        if tasks == config["tasks"]:
-            return name
-    joined = JOINED_BY.join(config["tasks"])
-    if len(joined) > MAX_CHARACTERS:
+    names = config[key]
+    comparison = configured_comparison(config, key)
+    if len(comparison) > MAX_CHARACTERS:
         raise data_error(
-            "config.tasks",
-            f"tasks whose names have more than {MAX_CHARACTERS} characters together must have a name as a set",
-            expected="a name in 'comparisons' with exactly these tasks",
-            got=f"{len(config['tasks'])} tasks, {len(joined)} characters",
-            remedy=f"add to your config file: comparisons: {{NAME: [{', '.join(config['tasks'][:2])}, …]}}",
+            f"config.{key}",
+            f"a set whose names have more than {MAX_CHARACTERS} characters together must have a name of its own",
+            expected=f"a name in 'comparisons' with exactly these {key}",
+            got=f"{len(names)} {key}, {len(comparison)} characters",
+            remedy=f"add to your config file: comparisons: {{NAME: [{', '.join(names[:2])}, …]}}",
         )
-    return joined
+    return comparison

@@ -1,6 +1,6 @@
 """Look-ups of the report: the figures and statistics of the tasks in config.tasks."""
 
-from workflow.scripts.lookups.comparisons import compared_tasks, configured_comparison
+from workflow.scripts.lookups.comparisons import compared_tasks, comparison_folder
 from workflow.scripts.lookups.tasks import prompt_owner
 
 UNTRAINED_RECIPES = ("fit_log_mel", "convert_encoder")  # encoders without a training curve
@@ -8,7 +8,7 @@ UNTRAINED_RECIPES = ("fit_log_mel", "convert_encoder")  # encoders without a tra
 
 def report_files(rows, config, wildcards):
     """Return all files that the report shows: the pages of the comparison of config.tasks, and the figures of these tasks."""
-    comparison = configured_comparison(config)
+    comparison = comparison_folder(config, "tasks")
     tasks = compared_tasks(rows, config, comparison)
     figures = sorted({figure for task in tasks for figure in task_figures(rows, task)})
     pages = [f"results/comparisons/{comparison}/{page}.html" for page in ("summary", "units")]
