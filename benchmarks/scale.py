@@ -109,6 +109,7 @@ def calls(folder):
             rejected=path("rejected"),
             corpus=CORPUS | dict(root=str(folder / "audio")),
             allow_overlap=[],
+            num_folds=0,
             **config["make_manifest"],
         ),
         "speech2unit.assign_units": dict(

@@ -24,7 +24,7 @@ def student_interval(values):
     Folds share training rows, so that their values are not independent and the interval is a little too narrow.
     **Source:** Student 1908; on folds, Bengio and Grandvalet 2004.
     """
-    from scipy.stats import t
+    from scipy.stats import t  # here, because manifests use this module and need no scipy
 
     mean = statistics.fmean(values)
     spread = float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
