@@ -39,7 +39,7 @@ class Project:
 
         With variables for the environment, Snakemake and its jobs are processes of their own, not forks.
         """
-        files = ["--configfile", *configs] if configs else []
+        files = ["--configfile", *map(str, configs)] if configs else []
         words = [*files, *map(str, arguments)]
         settings = dict(OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="")  # compiled once for all processes that a run starts
         variables = os.environ | settings | environment
