@@ -120,8 +120,11 @@ def unknown_file(path, outputs):
     """
     if any(re.fullmatch(regex_from_filepattern(output), path) for output in outputs):
         return None
-    folders = [path, *(parent.as_posix() for parent in Path(path).parents)]
-    folder, files = next(((folder, files) for folder in folders if (files := _files_in(folder, outputs))), ("results", []))
+    folder = path
+    files = _files_in(folder, outputs)
+    while not files and "/" in folder:
+        folder = folder.rpartition("/")[0]
+        files = _files_in(folder, outputs)
     file = path.removeprefix(folder).lstrip("/")
     return data_error(
         path,
