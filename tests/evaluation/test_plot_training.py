@@ -59,6 +59,7 @@ def test_the_time_is_that_of_all_seeds_together():
     assert "12 s of training for 2 seeds together" in draw(frame).get_suptitle()
 
 
+@pytest.mark.slow
 def test_the_stage_draws_one_measure_of_both_splits(tmp_path):
     tables.write(tmp_path / "training.parquet", rows(["loss"]), TRAINING)
     assert len(draw(tables.read(tmp_path / "training.parquet", TRAINING).to_pandas()).axes) == 2

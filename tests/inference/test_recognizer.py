@@ -62,6 +62,7 @@ def same(first, second):
     ) and scores
 
 
+@pytest.mark.slow
 def test_a_path_an_array_a_file_object_and_another_format_give_the_same(recognizer, recordings, tmp_path):
     expected = recognizer(recordings[0])
     samples, rate = soundfile.read(recordings[0])

@@ -22,6 +22,7 @@ def test_every_bin_holds_equally_many_whole_numbers(largest):
     assert edges[0] == -0.5 and edges[-1] > largest
 
 
+@pytest.mark.slow
 def test_lengths_and_a_file(tmp_path):
     tables.write(tmp_path / "reduced_units.parquet", ROWS, REDUCED_UNITS)
     lengths = lengths_by_split(tables.read(tmp_path / "reduced_units.parquet", REDUCED_UNITS))

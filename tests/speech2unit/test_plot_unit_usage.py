@@ -44,6 +44,7 @@ def test_a_file_with_and_without_dead_units(reduced_units, tmp_path, num_cluster
     assert (tmp_path / "usage.svg").read_text().rstrip().endswith("</svg>")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_no_dead_unit_is_no_mark(tmp_path):
     figure = draw(np.array([1, 1]))

@@ -86,6 +86,7 @@ def stored_units(results):
     }
 
 
+@pytest.mark.slow
 def test_units_of_files_equal_those_of_the_tables(results):
     paths = [results.parent / name for name, *_ in FORMATS]
     num_threads = torch.get_num_threads()

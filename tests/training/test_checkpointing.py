@@ -116,6 +116,7 @@ def test_random_numbers_after_training_do_not_depend_on_an_interruption(tmp_path
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_number_of_processes(monkeypatch):
     two_processes, _ = train()
     monkeypatch.setattr(fit_module, "team", lambda size: nullcontext(Team(0, 1)))

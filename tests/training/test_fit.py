@@ -100,6 +100,7 @@ def test_the_last_update_is_evaluated_too_and_in_evaluation_mode():
     assert modes == [(False, False)] * 2
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_tensors():
     first, second = Line(), Line()
     curves = [[row | dict(seconds=0) for row in run(model)] for model in (first, second)]

@@ -27,6 +27,7 @@ def test_open_answers_end_only_after_a_whole_label():
     assert answers.max_steps == 5
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 8), st.data())
 def test_every_legal_path_has_labels_and_other_tokens_have_none(width, max_labels, num_labels, data):

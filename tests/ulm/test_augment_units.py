@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ TABLE = substitution_table(ROWS, V)
 rows = st.lists(st.integers(4, V - 1), min_size=1, max_size=30).map(lambda row: np.array(row)[np.diff(row, prepend=-1) != 0])
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(rows, st.integers(0, 999))
 def test_rows_stay_long_enough_and_without_runs(row, seed):
@@ -25,6 +27,7 @@ def test_rows_stay_long_enough_and_without_runs(row, seed):
     assert np.array_equal(changed, augment(row, augmentation, TABLE, np.random.default_rng(seed)))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(rows, st.integers(0, 999))
 def test_zero_settings_change_nothing(row, seed):

@@ -78,6 +78,7 @@ def test_other_metrics_labels_or_rows_are_not_compared_and_said(tmp_path, change
     assert f"differences.parquet: 1 pairs of tasks not compared: two with one ({reason})\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_every_shared_metric_is_compared_whichever_comes_first(tmp_path, capsys):
     one = write_task(tmp_path, "one", rights(0.8, 1), other_metrics=["wer", "cer"])
     two = write_task(tmp_path, "two", rights(0.7, 2), metric="wer", other_metrics=["accuracy"])

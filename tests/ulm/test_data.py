@@ -4,6 +4,7 @@ from collections import Counter
 from itertools import islice
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ def test_rows_are_padded_on_the_right():
     assert pad_rows([[5, 6, 7], np.array([8]), [9, 4]]).tolist() == [[5, 6, 7], [8, PAD, PAD], [9, 4, PAD]]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(LENGTHS, st.integers(1, 200), st.one_of(st.none(), st.integers(0, 9)))
 def test_every_row_is_in_one_batch_and_batches_keep_to_max_tokens(lengths, max_tokens, seed):
@@ -26,6 +28,7 @@ def test_every_row_is_in_one_batch_and_batches_keep_to_max_tokens(lengths, max_t
         assert len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= max_tokens
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(LENGTHS, st.integers(1, 200), st.integers(1, 9))
 def test_batches_keep_to_max_rows(lengths, max_tokens, max_rows):

@@ -97,6 +97,7 @@ def test_legal_continuations():
 tokens = st.lists(st.integers(4, 23), min_size=1, max_size=4)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.lists(tokens, min_size=1, max_size=8), st.lists(tokens, min_size=1, max_size=5), st.integers(0, 99))
 def test_no_illegal_sequence_is_decoded(random_lm, answers, rows, seed):

@@ -16,6 +16,7 @@ NUM_UNITS = 32767  # the most that int16 holds and codebooks.tsv allows
 SETTINGS = dict(num_pieces=30, num_units=12, max_piece_units=4)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, NUM_UNITS - 1)))
 def test_units_become_characters_and_back(units):
     assert as_units(as_text(units)) == units and len(as_text(units)) == len(units)

@@ -67,6 +67,7 @@ def test_a_large_matrix_has_no_numbers():
     assert not draw([str(i) for i in range(size)], np.eye(size, dtype=int), 1).axes[0].texts
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_a_file(tmp_path):
     tables.write(tmp_path / "confusion.parquet", ROWS, CONFUSION)

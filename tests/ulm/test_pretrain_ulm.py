@@ -83,6 +83,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_tensors_and_curve(
     assert curves[0].equals(curves[1])
 
 
+@pytest.mark.slow
 def test_a_plain_unit_lm_has_no_pseudo_tasks(task, tmp_path, run_stage, pretraining_settings):
     changes = dict(pseudo_tasks=dict(num_tasks=0), num_updates=2, optimization=dict(evaluate_every=2))
     run_stage(pretrain_ulm, tmp_path, task, **pretraining_settings(**changes))

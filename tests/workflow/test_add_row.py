@@ -117,6 +117,7 @@ def test_a_last_line_without_an_end_and_line_ends_of_windows_stay_valid(add, tab
     add("tasks", "task=MINE_2", *MINE[1:])
 
 
+@pytest.mark.slow
 def test_another_file_is_made_and_the_config_must_name_it(add, refusal, tables):
     file = str(tables / "mine.tsv")
     output = add("tasks", *MINE, "--table", file)

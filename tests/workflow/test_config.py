@@ -325,6 +325,7 @@ def test_a_mistake_in_the_yaml_names_file_and_line(tmp_path):
         load_config([tmp_path / "config.yaml"])
 
 
+@pytest.mark.slow
 def test_snakemake_refuses_an_encoding_before_it_reads_the_config(tmp_path):
     (tmp_path / "config").mkdir()
     (tmp_path / "config/config.yaml").write_bytes("# caf\u00e9".encode("cp1252"))

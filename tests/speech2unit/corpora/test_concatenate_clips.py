@@ -60,6 +60,7 @@ def heard(path, speaker):
     return labels
 
 
+@pytest.mark.slow
 def test_each_utterance_says_its_labels_in_the_voice_of_its_speaker(clips, tmp_path):
     folder = run(clips, tmp_path / "sequences")
     rows = rows_of(folder)
@@ -73,6 +74,7 @@ def test_each_utterance_says_its_labels_in_the_voice_of_its_speaker(clips, tmp_p
     assert (info.samplerate, info.channels, info.subtype) == (16_000, 1, "PCM_16")
 
 
+@pytest.mark.slow
 def test_a_manifest_of_the_new_corpus_holds_sequences(clips, tmp_path):
     folder = run(clips, tmp_path / "sequences")
     corpus = corpus_row(folder, label_columns="labels[]")

@@ -53,6 +53,7 @@ def made(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_what_is_heard_is_what_the_slots_hold(made):
     folder = made()
     cells = dict(path_column="path", split_column="split", speaker_column="speaker", label_columns="symbols[]", where="")

@@ -62,6 +62,7 @@ def heard(wave, tone_hz):
     return power[80::160] > 0.3 * power.max()
 
 
+@pytest.mark.slow
 def test_the_symbols_tell_which_speaker_is_heard(clips, tmp_path):
     folder = run(clips, tmp_path / "mixtures")
     rows = manifest_of(folder, "activity[]")

@@ -29,6 +29,7 @@ def student_of(arguments):
     return load_student(**{name: arguments[name] for name in ARGUMENTS})
 
 
+@pytest.mark.slow
 def test_the_curve_has_every_training_and_the_loss_after_each_step(prepare_stage):
     arguments, *_ = prepare_stage("melhubert")
     steps = []
@@ -55,6 +56,7 @@ def test_the_curve_has_every_training_and_the_loss_after_each_step(prepare_stage
     assert seconds == sorted(seconds)
 
 
+@pytest.mark.slow
 def test_training_after_a_step_is_repeated_until_it_is_ready(prepare_stage):
     arguments, *_ = prepare_stage("melhubert")
     answers = iter([False, True, False, False])

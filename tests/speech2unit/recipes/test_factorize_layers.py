@@ -52,6 +52,7 @@ def test_a_factorized_matrix_is_not_factorized_again(melhubert):
     assert choose_ranks(melhubert, "rank", 2) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transformer", ["melhubert", "hubert", "whisper"])
 def test_the_stage_writes_factorized_matrices(prepare_stage, transformer):
     arguments, load_model, parent = prepare_stage(transformer)

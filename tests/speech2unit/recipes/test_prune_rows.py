@@ -34,6 +34,7 @@ def test_the_last_row_is_not_removed(melhubert):
         remove_rows(melhubert, 24)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transformer", ["melhubert", "large", "whisper"])
 def test_the_stage_writes_an_encoder_with_half_the_rows(prepare_stage, transformer):
     arguments, load_model, parent = prepare_stage(transformer)

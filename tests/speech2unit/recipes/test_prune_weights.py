@@ -86,6 +86,7 @@ def test_the_dev_loss_does_not_count_for_convergence():
     assert not has_converged(curve_of(3.0, 1.0, 1.0, 1.0, split="dev"), **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transformer", ["melhubert", "hubert", "whisper"])
 def test_the_stage_writes_a_sparse_file(prepare_stage, transformer):
     arguments, load_model, parent = prepare_stage(transformer)

@@ -200,6 +200,7 @@ def test_parts_that_differ_in_their_rate_are_refused_and_the_line_repairs_them(t
         assert 1.9 < len(samples) / info.sample_rate < 2.2
 
 
+@pytest.mark.slow
 def test_the_line_for_a_wav_whose_header_ends_too_early_repairs_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.wav").write_bytes(shortened_wav(encoded("wav", 1.0), 0.3, None))
@@ -227,6 +228,7 @@ def test_tags_and_zeros_after_the_audio_do_no_harm(tmp_path, codec, end):
     assert np.array_equal(samples, again) and info.audio_hash == again_info.audio_hash
 
 
+@pytest.mark.slow
 def test_tags_and_containers_do_not_change_the_hash_of_compressed_audio(tmp_path):
     for codec, containers in (("mp3", ("mp3",)), ("mp3_vbr_bare", ("wav",)), ("vorbis", ("ogg",)), ("opus", ("ogg",))):
         (tmp_path / "a").write_bytes(encoded(codec, 1.0))

@@ -122,6 +122,7 @@ def test_blocks_repeat_in_turn_and_are_registered_once():
     assert set(blocks.state_dict()) == {"0.weight", "0.bias", "1.weight", "1.bias"}
 
 
+@pytest.mark.slow
 def test_each_layer_is_that_of_fairseqs_layers_run_several_times(reference, published):
     encoder, layers = encoders.load(published), list(reference.encoder.layers)
     assert (encoder.sample_rate, encoder.hop_length, encoder.dim, encoder.num_layers) == (16_000, 20, 32, 6)
@@ -158,6 +159,7 @@ def test_a_checkpoint_of_another_model_is_refused(reference):
         convert(dict(mask_emb=tensors["mask_emb"]), WAV2VEC2_BODY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", sorted(BODIES))
 def test_hidden_states_of_a_batch_are_the_features_of_each_waveform(body, published, melhubert_folder):
     encoder = encoders.load(published if body == "wav2vec2" else melhubert_folder)

@@ -263,6 +263,7 @@ def test_layer_0_is_the_input_of_the_first_block(encoder):
     np.testing.assert_allclose(encoder.features(WAVEFORMS[:1], 1)[0], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_convolutions_compute_the_same_in_chunks(encoder, monkeypatch):
     expected = encoder.features(WAVEFORMS, 0)
     for num_frames in (1, 7):

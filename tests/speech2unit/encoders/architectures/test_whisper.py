@@ -162,6 +162,7 @@ def test_longer_audio_is_computed_in_overlapping_windows_with_positions_of_their
         np.testing.assert_array_equal(features[start:stop], window[start - first : stop - first])
 
 
+@pytest.mark.slow
 def test_a_trunk_computes_the_same_windows(short_windows):
     encoder, trunk = encoders.load(short_windows), encoders.load_trunk(short_windows)
     waveforms = [NOISE, NOISE[:8_000], NOISE[:20_000]]
@@ -197,6 +198,7 @@ def test_without_a_positional_convolution_the_vectors_at_the_input_of_a_deep_pro
 # conversion
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", NUM_PARAMETERS)
 def test_presets_have_the_sizes_of_the_published_models(preset):
     sizes = default_config()["convert_encoder"][preset]["sizes"] | dict(final_norm=True)
