@@ -133,7 +133,7 @@ def convert(tensors, sizes):
             got="none",
             remedy="take the publisher's file, see config/checkpoints.tsv",
         )
-    body_sizes = {name: sizes[name] for name in Wav2Vec2Config.__dataclass_fields__}
+    body_sizes = {name: sizes[name] for name in Wav2Vec2Config.__dataclass_fields__ if name in sizes}
     converted, rows = wav2vec2_names.convert(tensors, body_sizes)
     weight = converted.pop("pos_conv.weight")
     converted["pos_conv.parametrizations.weight.original0"] = weight.norm(dim=(0, 1), keepdim=True)
