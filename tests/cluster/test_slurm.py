@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from tests.cluster.conftest import wait_until
-from tests.workflow.conftest import new_project, project  # noqa: F401  (fixtures)
+from tests.workflow.conftest import fork_server, new_project, pristine, project  # noqa: F401  (fixtures)
 
 TARGET = "results/SCR/acc.json"
 QUICK = (  # for one machine without accounting, and to look at the queue more often

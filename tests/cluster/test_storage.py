@@ -7,7 +7,7 @@ import pandas
 import pytest
 import soundfile
 
-from tests.workflow.conftest import new_project  # noqa: F401  (a fixture)
+from tests.workflow.conftest import fork_server, new_project  # noqa: F401  (fixtures)
 
 UNITS = "results/units/log_mel_12/commands/units.parquet"
 MANIFEST = "results/corpora/bad/manifest.parquet"

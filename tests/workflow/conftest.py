@@ -81,7 +81,9 @@ class Project:
 @pytest.fixture(scope="session")
 def fork_server(tmp_path_factory):
     """The process whose forks run Snakemake and its jobs."""
-    return ForkServer(tmp_path_factory.mktemp("server") / "socket")
+    server = ForkServer(tmp_path_factory.mktemp("server") / "socket")
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")

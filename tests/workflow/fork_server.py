@@ -46,6 +46,11 @@ class ForkServer:
         os.close(is_ready)
         self.ready = ready
 
+    def close(self):
+        """End the process."""
+        self.process.stdin.close()
+        self.process.wait()
+
     def snakemake(self, arguments, folder, environment):
         """Run Snakemake in a folder. Return its exit status and its output, both streams together."""
         if self.ready is not None:
