@@ -50,7 +50,8 @@ def initial_prompt(config, task_prompts, *, kind, length, dropout, initializatio
             f"initialization '{initialization}' needs the prompts of pseudo-tasks",
             expected="a unit LM that was pre-trained on pseudo-tasks",
             got="one without",
-            remedy="use initialization: normal, or pre-train the unit LM with pseudo_tasks.num_tasks above 0",
+            remedy="write speechprompt into the column `tuning` of the task in config/tasks.tsv, or take a unit LM that was "
+            "pre-trained with pseudo_tasks.num_tasks above 0",
         )
     prompt.separator.data = task_prompts["separators"].mean(0)
     if initialization == "pseudo_task" and kind == "deep":

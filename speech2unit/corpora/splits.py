@@ -17,6 +17,9 @@ DEV_BELOW = 0.9
 SEQUENCE = "[]"  # ending of the name of a label column whose cells hold sequences, such as `characters[]`
 
 
+SHARED = dict(speaker="a speaker", audio_hash="the same recording")  # what a value of a column of the manifest stands for
+
+
 def standard_split(name, place):
     """Return our name of a split: `valid` → `dev`. Raises `ValueError` if the name is not a key of `SPLIT_NAMES`."""
     normalized = normalize(str(name)).lower()
@@ -30,7 +33,7 @@ def standard_split(name, place):
             "a split has a known name",
             expected=one_of(name, SPLIT_NAMES),
             got=f"'{shown(name)}'",
-            remedy=f"{meant}rename the split, or leave the rows out with `where`",
+            remedy=f"{meant}rename the split, or remove these rows from the file",
         )
     return known
 
@@ -105,7 +108,7 @@ def check_splits(rows, place, label_columns=""):
             "train must have every label of dev and test",
             expected="each label of each label column in train",
             got=f"{len(untrained)} not in train: {', '.join(shown)}",
-            remedy="correct the labels, or leave these rows out with `where`",
+            remedy="if only one speaker has this label, record it with another one; else correct the labels, or remove these rows",
         )
 
 
@@ -130,8 +133,9 @@ def _check_no_split_is_empty(rows, place):
         "no split may be empty",
         expected="usable rows in train and test; dev is drawn from train" if needed == SPLITS else "usable rows in train",
         got=f"{dict(sizes)} from {len(speakers)} speakers: {', '.join(speakers[:3])}",
-        remedy="where the adapter folders assigns splits by speaker, check that `speaker_pattern` finds the speaker in file names, "
-        "add speakers, or put their files into folders train/, dev/ and test/; else correct the corpus, its split_column or `where`",
+        remedy="if the splits were drawn, there are too few speakers: write 5 into the column `folds` of its row in "
+        "config/corpora.tsv, or give the splits yourself (a column of splits, or folders train/, dev/ and test/); if speakers are "
+        "missing, correct `speaker_column` or `speaker_pattern`; else correct `split_column` or `where`",
     )
 
 
@@ -158,7 +162,7 @@ def check_overlap(rows, column, place, *, allowed):
     if shared and not allowed:
         raise data_error(
             place,
-            f"splits must not share a value of {column}",
+            f"{SHARED[column]} must not be in two splits",
             expected="each in one split",
             got=f"{len(shared)} in several: {first_three(shared)}",
             remedy="correct the splits (or the speakers; the adapter folders finds them with `speaker_pattern` of config/corpora.tsv), "

@@ -118,6 +118,7 @@ def test_a_prompt_may_start_at_random(lm):
     assert torch.equal(as_published.keys, prompt.keys)
     assert torch.equal(as_published.separator, 4 * prompt.separator)  # the square root of the width
     with pytest.raises(
-        ValueError, match="expected a unit LM that was pre-trained on pseudo-tasks, got one without; use initialization: normal"
+        ValueError,
+        match="expected a unit LM that was pre-trained on pseudo-tasks, got one without; write speechprompt into the column",
     ):
         initial_prompt(lm.config, task_prompts, kind="deep", length=2, dropout=0.0, initialization="pseudo_task")

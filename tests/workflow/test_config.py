@@ -227,9 +227,9 @@ def test_an_old_key_names_the_new_one(place, old, new):
     for key in place:
         parent = parent[key]
     parent[old] = parent.pop(new.split(".")[0])
-    assert refusal(config) == (
-        f"{names((*place, old))}: the key has been renamed; expected '{new}', got '{old}'; write '{new}' instead"
-    )
+    section, _, key = new.rpartition(".")
+    remedy = f"write '{key}' below '{section}', indented" if section else f"write '{new}' instead"
+    assert refusal(config) == (f"{names((*place, old))}: the key has been renamed; expected '{new}', got '{old}'; {remedy}")
 
 
 @pytest.mark.parametrize("path", sampled([path for path in KEYS if path not in OPTIONAL]), ids=names)
@@ -237,7 +237,7 @@ def test_a_missing_key_is_refused(path):
     config, mapping = copied(path[:-1])
     del mapping[path[-1]]
     text = refusal(config, path)
-    assert text.startswith(f"{names(path[:-1])}: '{path[-1]}' is a required property; expected required [")
+    assert text.startswith(f"{names(path[:-1])}: all keys must be there; expected also {path[-1]}, got {{")
 
 
 def test_settings_of_an_optimizer_that_only_published_systems_have_may_be_missing():

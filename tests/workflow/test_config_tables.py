@@ -193,7 +193,7 @@ def test_a_name_in_two_files_is_refused_with_both_places(tables):
     header, row = Path(second).read_text().splitlines()
     Path(second).write_text("\n".join([header, row.replace(row.split("\t")[0], "SCR", 1)]))
     assert f"{second}, row 'SCR': each row must have a name of its own; " in (text := row_refusal(tables))
-    assert f"got 'SCR' here and in {first}, row 'SCR'; rename one of them" in text
+    assert f"got 'SCR' here and in {first}, row 'SCR'; rename one of them; to change a row, edit it in" in text
 
 
 def test_a_table_that_is_not_there_is_named(tables):

@@ -176,10 +176,11 @@ def _patterns(section):
 
 def renamed_error(place, kind, old, new):
     """Return the error about the former name `old` of a `kind` (key, value, preset, row) at `place`."""
+    section, _, key = new.rpartition(".")
     return data_error(
         place,
         f"the {kind} has been renamed",
         expected=f"'{new}'",
         got=f"'{old}'",
-        remedy=f"write '{new}' instead",
+        remedy=f"write '{key}' below '{section}', indented" if section else f"write '{new}' instead",
     )

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from snakemake.common.configfile import load_configfile
 from snakemake.io import regex_from_filepattern, strip_wildcard_constraints
 
 from storage.errors import data_error, nearest, one_of
@@ -161,10 +162,10 @@ def _unknown_comparison(path, rows, config):
     valid = [*config["comparisons"], *rows["tasks"].written_names()]
     names = comparison.split(JOINED_BY)
     wrong = next((name for name in names if name not in valid), comparison)
-    experiment = Path("config/experiments", wrong, "config.yaml")
     remedy = f"{nearest(wrong, valid)}correct the path, or add the name to 'comparisons'"
-    if experiment.exists():
-        remedy = f"add: --configfile {experiment}"
+    for experiment in sorted(Path("config/experiments").glob("*/config.yaml")):
+        if wrong == experiment.parent.name or wrong in load_configfile(str(experiment)).get("comparisons", {}):
+            remedy = f"add: --configfile {experiment}"
     for key in COMPARED_TABLES[1:]:
         if set(names) <= set(rows[key].written_names()):
             remedy = f"add: --config '{key}=[{', '.join(names)}]'"

@@ -57,7 +57,7 @@ class Table(dict):
                 "each row must have a name of its own",
                 expected="unique names",
                 got=f"'{name}' here and in {self.place(name)}",
-                remedy="rename one of them",
+                remedy=f"rename one of them; to change a row, edit it in {file}",
             )
         self[name] = row
         self._file_of[name] = file

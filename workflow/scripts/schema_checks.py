@@ -64,6 +64,9 @@ def check(value, schema_path, place, renamed_place=""):
     rule, expected, remedy = error.message[:200], f"{error.validator} {error.validator_value}", "correct it"
     if "form" in error.schema:
         rule, expected = "the text must have the right form", error.schema["form"]
+    elif error.validator == "required":
+        missing = [str(name) for name in error.validator_value if name not in error.instance]
+        rule, expected, remedy = "all keys must be there", f"also {', '.join(missing)}", "add them, or copy a complete section"
     elif error.validator == "type" and isinstance(error.instance, str) and _is_number(error.instance):
         remedy = f"write {float(error.instance)!r} (YAML reads 1e-2 as text and 1.0e-2 as a number)"
     raise data_error(path, rule, expected=expected, got=f"{error.instance!r:.80}", remedy=remedy)

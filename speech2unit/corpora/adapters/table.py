@@ -44,7 +44,13 @@ def read_rows(*, root, metadata, path_column, split_column, speaker_column, labe
     for name in source_columns:
         _check_column(name, table, place, "; files without labels cannot be trained on, only labelled by a trained task")
     for name in optional_columns:
-        _check_column(name, table, place, "; where it is empty, the split is drawn, and the speaker is unknown")
+        _check_column(
+            name,
+            table,
+            place,
+            "; if the file has no such column, empty the cell `split_column` (splits are drawn by speaker) or `speaker_column` "
+            "(speakers are unknown)",
+        )
     used_columns = list(dict.fromkeys([path_column, *source_columns, *optional_columns]))
     rows = []
     number_of_path = {}
@@ -185,8 +191,7 @@ def _check_column(name, table, place, hint=""):
             "a column that config/corpora.tsv names must exist",
             expected=one_of(name, table.columns),
             got=f"'{name}'",
-            remedy=f"{nearest(name, table.columns)}correct the header (a CSV file has commas between cells), or the row "
-            f"of config/corpora.tsv{hint}",
+            remedy=f"{nearest(name, table.columns)}correct the header, or the row of config/corpora.tsv{hint}",
         )
 
 
@@ -208,7 +213,7 @@ def _labels(cells, place):
                 "every row needs its labels",
                 expected=f"a value of '{name}'",
                 got="an empty cell",
-                remedy="fill it, or select other rows with `where`",
+                remedy="fill it, or remove the row",
             )
         labels += values
     return labels

@@ -3,6 +3,10 @@
 from storage.errors import data_error
 
 MAX_COUNT = 1 << 16
+OTHER_MODEL = (
+    "write the architecture of this model into the column `architecture` of config/encoders.tsv: wav2vec2 (also for HuBERT, WavLM, "
+    "UniSpeech, data2vec and SEW), wav2vec2_bert or whisper; other models are not supported"
+)
 
 
 def checked_value(config, key, is_valid, expected):
@@ -19,18 +23,19 @@ def checked_value(config, key, is_valid, expected):
     """
     value = config.get(key)
     if not is_valid(value):
-        raise unsupported(f"'{key}'", expected, f"{value!r:.80}")
+        remedies = (OTHER_MODEL,) if key == "model_type" else ()
+        raise unsupported(f"'{key}'", expected, f"{value!r:.80}", *remedies)
     return value
 
 
-def unsupported(key, expected, got):
+def unsupported(key, expected, got, remedy="take another checkpoint"):
     """Return the error for a value that our model does not support."""
     return data_error(
         "config.json",
         f"{key} must be what this project computes",
         expected=expected,
         got=got,
-        remedy="take another checkpoint",
+        remedy=remedy,
     )
 
 
