@@ -71,6 +71,16 @@ def test_a_corpus_stays_and_its_folds_are_new_ones(rows):
     assert rows["corpora"]["small"]["root"] == rows["corpora"]["small_fold2"]["root"] == "small"
 
 
+def test_a_model_that_has_heard_the_recordings_is_refused(tmp_path):
+    whole = {**SMALL, "corpus": "whole", "split_column": "split", "folds": ""}
+    heard = dict(ulm="heard", codebook="melhubert_16", corpora="whole", preset="small", seeds="1")
+    task = ADDED["tasks"][0] | dict(task="HEARD", ulm="heard")
+    added = dict(corpora=[SMALL, whole], ulms=[heard], tasks=[task])
+    message = "row 'HEARD': no model may have heard the test speakers of a fold; .*got 'heard', which is trained on 'whole'"
+    with pytest.raises(ValueError, match=message):
+        read_rows(write_tables(tmp_path, added), SCHEMAS)
+
+
 def test_what_is_trained_on_the_corpus_is_trained_once_per_fold(rows):
     assert named(rows, "encoders", "own_mel") == ["own_mel_fold1", "own_mel_fold2", "own_mel_fold3"]
     codebook = rows["codebooks"]["own_fold2"]

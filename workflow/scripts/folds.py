@@ -10,6 +10,7 @@ from storage.errors import data_error
 from workflow.scripts.row_checks import REFERENCES
 
 MODELS = ("encoders", "codebooks", "ulms")  # tables of what is trained on corpora
+RECORDINGS = ("adapter", "root", "metadata", "where")  # columns that say which recordings a corpus has
 
 
 def expand_folds(rows):
@@ -28,6 +29,7 @@ def expand_folds(rows):
     num_folds = _num_folds(rows)
     _check_corpora(rows["corpora"])
     _check_tasks(rows, num_folds)
+    _check_models(rows)
     for table in ("corpora", *MODELS, "tasks"):
         rows[table] = rows[table].expand(_variants(table, num_folds))
 
@@ -137,3 +139,30 @@ def _check_tasks(rows, num_folds):
                         got=f"'{row[column]}'",
                         remedy=f"add a row for the corpus without folds, and name it, or what is trained on it, in '{column}'",
                     )
+
+
+def _check_models(rows):
+    """Check that no task on a corpus with folds uses a model of another corpus with the same recordings, unless it may."""
+    for name, task in rows["tasks"].items():
+        corpus = rows["corpora"].get(task["corpus"])
+        if not corpus or not corpus["folds"] or "speaker" in corpus["allow_overlap"]:
+            continue
+        for other in _training_corpora(rows, "ulms", task["ulm"]) - {task["corpus"]}:
+            if all(rows["corpora"][other][column] == corpus[column] for column in RECORDINGS):
+                raise data_error(
+                    rows["tasks"].place(name),
+                    "no model may have heard the test speakers of a fold",
+                    expected=f"an 'ulm' whose models are trained on '{task['corpus']}', once per fold, or on other recordings",
+                    got=f"'{task['ulm']}', which is trained on '{other}', the same recordings",
+                    remedy=f"add a codebook and a unit LM with corpora={task['corpus']}, and name that unit LM; or write speaker into "
+                    "'allow_overlap' of the corpus to accept a flattering test",
+                )
+
+
+def _training_corpora(rows, table, name):
+    """Return the names of the corpora that a model, and the models that it depends on, are trained on."""
+    if table == "corpora":
+        return {name} & set(rows["corpora"])
+    row = rows[table].get(name)
+    pairs = _references(table, row) if row else []
+    return {corpus for target, reference in pairs for corpus in _training_corpora(rows, target, reference)}
