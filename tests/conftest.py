@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import defaultdict
 from itertools import count
 
 # One compute thread per process, before torch is imported: tiny models gain nothing from a second one, and the tests run in
@@ -15,13 +16,29 @@ from training import fit as fit_module
 from training.checkpointing import CheckpointSlot, keep_checkpoints
 
 
+def pytest_addoption(parser):
+    parser.addoption("--cases", type=int, metavar="N", help="run at most N cases of each parametrized test")
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest filters by marks
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Mark tests that run Snakemake as slow, and begin with their folder: its files take longest, and short ones fill the end."""
     for item in items:
         if "new_project" in item.fixturenames:
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: "workflow" not in item.path.parts)
+    if config.option.cases:
+        kept = _sampled(items, config.option.cases)
+        config.hook.pytest_deselected(items=list(set(items) - set(kept)))
+        items[:] = kept
+
+
+def _sampled(items, num_cases):
+    """Return the tests with at most `num_cases` cases of each, at equal distances, the first among them."""
+    cases = defaultdict(list)
+    for item in items:
+        cases[item.nodeid.partition("[")[0]].append(item)
+    return [case for group in cases.values() for case in group[:: -(-len(group) // num_cases)]]
 
 
 @pytest.fixture

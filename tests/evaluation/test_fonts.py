@@ -46,6 +46,7 @@ def figure_with(*labels):
     return figure
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label, script, package", [
     ("开灯", "CJK", "fonts-noto-cjk"), ("हाँ", "Devanagari", "fonts-noto-core"), ("ใช่", "Thai", "fonts-noto-core"), ("🎉", "symbols", "fonts-symbola"),
 ])  # fmt: skip
@@ -57,6 +58,7 @@ def test_characters_without_a_font_are_named_with_what_to_install(installed, tmp
     assert (tmp_path / "confusion.svg").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_a_font_of_the_system_is_used(installed, tmp_path, capsys):
     installed("开灯关")
     save(figure_with("yes", "开灯", "关灯"), tmp_path / "x.png")
@@ -64,6 +66,7 @@ def test_a_font_of_the_system_is_used(installed, tmp_path, capsys):
     assert fonts_with({"开", "好"}) == (["Squares"], {"好"})
 
 
+@pytest.mark.slow
 def test_what_no_font_has_is_named_although_another_font_has_the_rest(installed, tmp_path, capsys):
     installed("开灯")
     save(figure_with("开灯", "好"), tmp_path / "x.png")

@@ -87,6 +87,7 @@ def test_parts_can_be_left_out(corpus, numbers):
     assert found == [(number, names[4 * number : 4 * number + 4]) for number in numbers]
 
 
+@pytest.mark.slow
 def test_a_killed_job_goes_on_after_its_last_part_and_gives_the_same_table(tmp_path, corpus, recognizer, monkeypatch):
     expected = labelled(tmp_path / "whole.parquet", corpus)
     out = tmp_path / "results/1-of-1.parquet"
@@ -109,6 +110,7 @@ def test_a_killed_job_goes_on_after_its_last_part_and_gives_the_same_table(tmp_p
     assert resumed.equals(expected) and list(out.parent.iterdir()) == [out]
 
 
+@pytest.mark.slow
 def test_a_damaged_part_is_made_again(tmp_path, corpus, recognizer, monkeypatch):
     expected = labelled(tmp_path / "whole.parquet", corpus)
     out = tmp_path / "results/1-of-1.parquet"

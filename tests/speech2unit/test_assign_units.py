@@ -12,6 +12,7 @@ from speech2unit.schemas import CENTROIDS, FEATURES, PROJECTION, UNITS
 from storage import tables
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 20), st.integers(1, 8), st.integers(0, 99))
 def test_the_nearest_centroid_has_the_smallest_distance(num_frames, num_clusters, dim, seed):

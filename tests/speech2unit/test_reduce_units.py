@@ -1,6 +1,7 @@
 """Reduced units: runs collapsed, nothing lost."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +34,7 @@ def test_reducing_twice_changes_nothing(units):
     assert (np.diff(once) != 0).all()
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**15 - 1), st.integers(1, 300))
 def test_one_run_of_any_unit(unit, length):
     reduced, durations = collapse_runs(np.full(length, unit, np.int16))

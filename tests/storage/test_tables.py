@@ -267,6 +267,7 @@ def test_a_flipped_bit_in_the_footer_is_refused(written):
     tables.read(written, TOY)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_in_the_pages_is_refused(written):
     positions = range(0, 8 * footer_start(written.read_bytes()), 11)
     assert len(positions) > 1000

@@ -24,6 +24,7 @@ def words(splits=("train",) * 60 + ("dev",) * 6 + ("test",) * 6, classes="aab"):
     return [manifest_row(f"u{i:03d}", split=split, labels=[classes[i % len(classes)]]) for i, split in enumerate(splits)]
 
 
+@pytest.mark.slow
 def test_a_fraction_of_the_training_rows_keeps_every_class(tmp_path):
     rows, classes = create(tmp_path, [*words(), manifest_row("sp1.1-u000", labels=["a"], speed=1.1)])
     assert Counter(row["split"] for row in rows) == dict(train=60, dev=6, test=6)

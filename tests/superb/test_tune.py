@@ -57,6 +57,7 @@ def test_head_and_encoder_have_learning_rates_of_their_own(melhubert, waveforms)
         torch.testing.assert_close(dict(model.tuning_module.named_parameters())[name], parameter, atol=1e-7, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers(melhubert, waveforms):
     (a, first), (b, second) = (train(melhubert, waveforms, num_updates=3) for _ in "ab")
     assert [row["value"] for row in first] == [row["value"] for row in second]

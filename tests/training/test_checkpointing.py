@@ -107,6 +107,7 @@ def test_a_killed_run_resumes_with_the_same_tensors_and_curve(tmp_path, interrup
     assert equal_runs(runs[0], train(batches)) and len(runs[0][1]) == 6
 
 
+@pytest.mark.slow
 def test_random_numbers_after_training_do_not_depend_on_an_interruption(tmp_path, monkeypatch):
     train(batches_per_update=1)
     expected = torch.rand(3)
@@ -180,6 +181,7 @@ def test_parts_are_kept_until_the_job_has_succeeded_and_are_not_those_of_another
     assert not list(tmp_path.glob(".*")) and parts_folder() is None
 
 
+@pytest.mark.slow
 def test_tensorboard_reads_the_curve(tmp_path, monkeypatch):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

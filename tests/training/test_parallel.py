@@ -16,6 +16,7 @@ def test_a_team_of_one():
     assert (workers.worker, workers.size, value.tolist()) == (0, 1, [1, 1, 1])
 
 
+@pytest.mark.slow
 def test_tensors_become_their_sums_and_one_process_continues(tmp_path):
     process = os.getpid()
     with team(3) as workers:

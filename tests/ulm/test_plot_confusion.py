@@ -49,6 +49,7 @@ def test_image_ticks_and_printed_percents():
     }
 
 
+@pytest.mark.slow
 def test_each_row_has_its_number_of_references_and_rows_without_any_are_grey():
     axes, _ = draw(*matrix(FRAME, 40), 2).axes
     (numbers,) = axes.child_axes

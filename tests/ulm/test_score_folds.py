@@ -61,6 +61,7 @@ def report(folder):
     return json.loads((folder / "acc.json").read_text())
 
 
+@pytest.mark.slow
 def test_the_value_is_the_mean_over_folds_with_students_interval(report):
     by_fold = [0.85, 0.55, 0.25]
     assert report["value"] == pytest.approx(0.55) and report["value_by_seed"] == pytest.approx({"1": 0.6, "2": 0.5})

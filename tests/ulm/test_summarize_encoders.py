@@ -65,6 +65,7 @@ def test_rows_are_joined_by_the_encoders_name(tmp_path):
     assert b == costs("b", "a") | probe("b") | NO_TASK | columns
 
 
+@pytest.mark.slow
 def test_tasks_that_differ_in_the_seed_of_their_unit_lm_count_as_their_mean(tmp_path):
     rights = dict(parent=90, parent_2=80, child=70, child_2=72)
     for task, right in rights.items():

@@ -53,6 +53,7 @@ def refusal(add, tables):
     return run
 
 
+@pytest.mark.slow
 def test_the_next_steps_of_a_corpus_depend_on_its_labels(add):
     assert "results/corpora/a/page.html" in add("corpora", "corpus=a", "root=x", "adapter=folders", "label_columns=label")
     output = add("corpora", "corpus=b", "root=x", "adapter=folders")
@@ -73,6 +74,7 @@ def test_a_row_is_appended_with_defaults(add, tables):
     assert "snakemake --cores 2 results/MINE/acc.json --configfile " in output
 
 
+@pytest.mark.slow
 def test_a_dry_run_checks_and_shows_the_row_but_writes_nothing(add, refusal, tables):
     before = (tables / "tasks.tsv").read_text()
     assert "would get this row" in add("tasks", *MINE, "--dry-run")
@@ -109,6 +111,7 @@ def test_cells_that_would_break_the_table_are_refused(refusal, cell, name):
     assert "a cell is text without tabs, line breaks and quotation marks" in text and f"got {name} in " in text
 
 
+@pytest.mark.slow
 def test_a_last_line_without_an_end_and_line_ends_of_windows_stay_valid(add, tables):
     path = tables / "tasks.tsv"
     path.write_bytes(path.read_text().removesuffix("\n").replace("\n", "\r\n").encode())

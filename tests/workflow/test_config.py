@@ -335,6 +335,7 @@ def test_snakemake_refuses_an_encoding_before_it_reads_the_config(tmp_path):
     assert "UnicodeDecodeError" not in run.stdout + run.stderr and "iconv -f CP1252" in run.stdout
 
 
+@pytest.mark.slow
 def test_settings_of_another_way_of_tuning_are_refused():
     config = default_config()
     for preset, section, key in [

@@ -128,6 +128,7 @@ def test_every_architecture_that_is_trained_further_names_an_objective():
         assert hasattr(import_architecture(name), "load_trainable")
 
 
+@pytest.mark.slow
 def test_what_encoders_are_compared_by_must_be_there(tables):
     tables["encoders"] = ["melhuber"]
     text = row_refusal(tables)

@@ -30,6 +30,7 @@ def in_root(monkeypatch):
     monkeypatch.chdir(ROOT)
 
 
+@pytest.mark.slow
 def test_a_cell_of_one_corpus_changes_no_settings_of_another():
     config = default_config()
     before = rows_with()
@@ -42,6 +43,7 @@ def test_a_cell_of_one_corpus_changes_no_settings_of_another():
     assert listing_settings(rows_with(allow_overlap="speaker"), config, ASC) == listing_settings(before, config, ASC)
 
 
+@pytest.mark.slow
 def test_settings_of_a_corpus_that_is_made_here_can_differ_from_those_of_the_others():
     config = default_config()
     changed = config | dict(settings_of_corpora=dict(asc=dict(concatenate_clips=dict(pauses=dict(snr_db=30)))))

@@ -65,6 +65,7 @@ def test_an_edit_of_any_encoder_changes_extract_features(copy, digest, file):
     assert digest("speech2unit.extract_features") != before
 
 
+@pytest.mark.slow
 def test_a_new_encoder_and_a_new_corpus_change_the_stages_that_may_load_them(copy, digest):
     before = digest("speech2unit.extract_features"), digest("speech2unit.corpora.make_manifest")
     (copy / "speech2unit/encoders/architectures/new.py").write_text("ADDED = 1\n")

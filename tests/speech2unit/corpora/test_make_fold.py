@@ -51,6 +51,7 @@ def test_unknown_speakers_are_divided_by_clip(tmp_path, capsys):
     assert "fold 1 of 4 by clip" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_more_folds_than_speakers_are_refused_unless_speakers_may_overlap(tmp_path):
     message = (
         "corpus toy_fold1, fold 1 of 7: each fold must have a speaker of its own; expected at most 6 folds, got 7; write 6 into"

@@ -173,6 +173,7 @@ def test_without_dev_it_is_drawn_from_train_by_speaker_and_said(tmp_path, capsys
     assert ", drawn from train by speaker\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_speakers_and_audio_in_two_splits_are_errors_or_counted(tmp_path, capsys):
     rows = good_files(tmp_path)
     shared = [*rows[:-1], rows[-1] | dict(speaker="train0")]

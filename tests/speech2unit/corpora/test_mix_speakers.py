@@ -80,6 +80,7 @@ def test_the_symbols_tell_which_speaker_is_heard(clips, tmp_path):
     assert both > 50 and {symbol for row in rows for symbol in row["labels"]} == set("0123")
 
 
+@pytest.mark.slow
 def test_the_same_bytes_again_and_others_with_another_seed(clips, tmp_path):
     def content(folder):
         return [(path.name, path.read_bytes()) for path in sorted(folder.rglob("*.*"))]

@@ -61,6 +61,7 @@ def assert_same_states(folder, model, waveform=WAVEFORM, model_input=WAVEFORM):
         np.testing.assert_allclose(encoder.features([waveform], layer)[0], state[0].numpy(), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_index", [True, False])
 def test_shards_are_read_together(tmp_path, transformers, with_index):
     model = transformers.HubertModel(transformers.HubertConfig(**SIZES))

@@ -15,6 +15,7 @@ from workflow.scripts.config_files import default_config
 SIZES = dict(num_layers=1, dim=8, ffn_dim=12, num_heads=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("masked", [True, False])
 def test_a_student_has_its_own_sizes_and_the_front_end_of_its_teacher(prepare_stage, masked):
     arguments, load_model, _ = prepare_stage("melhubert")

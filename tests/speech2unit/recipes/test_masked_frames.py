@@ -42,6 +42,7 @@ def make_model(num_targets):
 # masks
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.integers(1, 200), st.floats(0, 1), st.integers(1, 12), st.integers(1, 3), st.integers(0, 99))
 def test_a_mask_consists_of_whole_spans(length, probability, span, min_spans, seed):

@@ -160,6 +160,7 @@ CELLS = st.text() | st.sampled_from(["a.wav", "../a.wav", "/a.wav", "train", "de
 COLUMNS = st.lists(st.sampled_from(["path", "split", "speaker", "label", "digits", "x"]) | st.text(), min_size=1, max_size=6)
 
 
+@pytest.mark.slow
 @fuzz
 @given(st.lists(st.lists(CELLS, min_size=1, max_size=6), max_size=6), COLUMNS, EDITS, st.booleans())
 def test_any_metadata_is_rows_or_refused_by_name(tmp_path_factory, lines, columns, edits, damaged):

@@ -291,6 +291,7 @@ def test_a_waveform_shorter_than_a_frame_is_refused(encoder):
 # frames with positions: data2vec and SEW
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [DATA2VEC, SEW], ids=["data2vec", "sew"])
 def test_frames_with_positions_do_not_depend_on_chunks_and_batches(sizes, tmp_path, monkeypatch):
     name = "SEW" if sizes.get("squeeze") else "Data2VecAudio"

@@ -57,6 +57,7 @@ def test_the_input_is_that_of_transformers(waveform):
     torch.testing.assert_close(features, expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_every_layer_is_that_of_transformers_alone_and_in_a_batch(encoder, reference):
     assert (encoder.dim, encoder.num_layers, encoder.hop_length, encoder.sample_rate) == (32, 3, 320, 16_000)
@@ -74,6 +75,7 @@ def test_every_layer_is_that_of_transformers_alone_and_in_a_batch(encoder, refer
             np.testing.assert_allclose(batches[layer][i, : len(expected)], expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_units_are_the_same_alone_and_in_batches(encoder):
     alone = [encoder.features([waveform], 2)[0] for waveform in WAVEFORMS]
     frames = [encoder.model.front_end(torch.from_numpy(waveform)) for waveform in WAVEFORMS]
@@ -85,6 +87,7 @@ def test_units_are_the_same_alone_and_in_batches(encoder):
         assert np.array_equal(nearest_centroids(in_batch[: len(expected)], centroids), units)
 
 
+@pytest.mark.slow
 def test_a_transformers_folder_is_converted(tmp_path, reference, encoder):
     reference.half().save_pretrained(tmp_path / "published")
     convert_encoder(
