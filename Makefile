@@ -1,6 +1,6 @@
 # make demo   environment, then speech to results/SCR/acc.json
 # make test   environment, then lint, format, snakemake --lint and the tests
-# make test-fast  about a minute: ruff, and three cases of each test that is not marked slow, without those of benchmarks
+# make test-fast  about a minute: ruff, and two cases of each test that is not marked slow, without those of benchmarks
 # make resume after a crash: what was running goes on; TARGET=results/MINE/acc.json, ARGS="--profile …"
 # make report report.html, afterwards: one page with what was made; ARGS="--configfile …"
 # make verify every result against its checksum, schema and origin
@@ -49,7 +49,7 @@ test: lint
 
 test-fast: $(VENV)/installed
 	$(BIN)/ruff check .
-	$(PYTEST) -m "not slow" --cases 3 --ignore=tests/benchmarks
+	$(PYTEST) -m "not slow" --cases 2 --ignore=tests/benchmarks
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -11,6 +11,8 @@ from speech2unit import encoders
 from speech2unit.encoders.architectures.cpc import CHUNK_SAMPLES, CPCConfig, CPCModel, convert
 from storage.weights import save_config, save_tensors
 
+pytestmark = pytest.mark.slow  # the published code that the tests compare with takes seconds to import
+
 SIZES = dict(conv_dim=16, dim=24, num_layers=2)
 
 

@@ -19,6 +19,8 @@ from storage.weights import save_config, save_tensors
 from tests.random_models import with_random_weights
 from workflow.scripts.config_files import default_config
 
+pytestmark = pytest.mark.slow  # the published code that the tests compare with takes seconds to import
+
 PRESETS = default_config()["convert_encoder"]
 WAV2VEC2_BODY = PRESETS["distilalhubert_2x6"]["sizes"] | dict(
     conv_layers=[[16, 10, 5], [20, 3, 2], [24, 2, 2]],

@@ -13,6 +13,8 @@ from speech2unit.quantize import nearest_centroids
 from storage.weights import save_config, save_tensors
 from tests.random_models import with_random_weights
 
+pytestmark = pytest.mark.slow  # the published code that the tests compare with takes seconds to import
+
 BASE = dict(
     conv_layers=[[16, 10, 5], [20, 3, 2], [24, 2, 2]],
     conv_bias=False,

@@ -13,6 +13,8 @@ from speech2unit.quantize import nearest_centroids
 from storage.weights import save_config, save_tensors
 from tests.random_models import with_random_weights
 
+pytestmark = pytest.mark.slow  # the published code that the tests compare with takes seconds to import
+
 SIZES = dict(num_layers=3, dim=32, ffn_dim=48, num_heads=4, conv_kernel=5, max_left=6, max_right=2)
 CONFIG = transformers.Wav2Vec2BertConfig(
     num_hidden_layers=3,
