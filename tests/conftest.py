@@ -6,14 +6,10 @@ from collections import defaultdict
 from itertools import count
 
 # One compute thread per process, before torch is imported: tiny models gain nothing from a second one, and the tests run in
-# as many processes as there are cores.
+# as many processes as there are cores. This file does not import it, because the process that starts them does not need it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-import torch
-
-from training import fit as fit_module
-from training.checkpointing import CheckpointSlot, keep_checkpoints
 
 
 def pytest_addoption(parser):
@@ -44,6 +40,7 @@ def _sampled(items, num_cases):
 @pytest.fixture
 def interrupted(capfd):
     """Return `run(call, output, updates)`: run `call` as a job, kill it once at each of the updates, then let it finish."""
+    from training.checkpointing import keep_checkpoints
 
     def job(call, output):
         curves = output.parent / "curves"
@@ -66,6 +63,11 @@ def interrupted(capfd):
 
 def _die_at(update, call):
     """In a forked process: save a checkpoint after every second update, and send SIGKILL before the given update."""
+    import torch
+
+    from training import fit as fit_module
+    from training.checkpointing import CheckpointSlot
+
     compute_gradients = fit_module._compute_gradients
     num_updates = count(1)
     num_due_checks = count(1)
