@@ -16,7 +16,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --progress-bar off
 
-BENCHMARKS := $(filter-out __init__ side_by_side table plan faults random_bundle,$(basename $(notdir $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out __init__ side_by_side table plan faults random_bundle same_labels,$(basename $(notdir $(wildcard benchmarks/*.py))))
 
 .PHONY: demo test test-fast env lint format bench resume report verify faults slurm-test page page-test
 .NOTPARALLEL: bench

@@ -36,7 +36,7 @@ class Examples:
             ValueError: if the manifest cannot be read, or the folder is not there.
         """
         rows = tables.read(manifest, MANIFEST).to_pylist()
-        self.root = Path(root or _root_of(manifest))
+        self.root = Path(root or root_of(manifest))
         self.rows = [row for row in rows if row["split"] == "train" and row["speed"] == 1 and row["path"]]
         if not self.root.is_dir():
             raise data_error(
@@ -85,7 +85,7 @@ def find_manifest(corpus):
     return path if path.is_file() else None
 
 
-def _root_of(manifest):
+def root_of(manifest):
     """Return the root folder of a corpus from the record in its manifest. A relative one is relative to the project."""
     root = provenance.read(manifest).get("settings", {}).get("corpus", {}).get("root", "")
     if not root:

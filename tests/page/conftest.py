@@ -15,6 +15,7 @@ import soundfile
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = Path(os.environ.get("PAGE_TEST_BUNDLE", ROOT / "results/SCR/bundle")).absolute()
+SAMPLES = BUNDLE.parent / "samples.parquet"
 MANIFEST = Path(os.environ.get("PAGE_TEST_MANIFEST", ROOT / "results/corpora/commands/manifest.parquet")).absolute()
 CHROMIUM = shutil.which("chromium")
 QUIET_CHROMIUM = (
@@ -79,17 +80,24 @@ def microphone_file(tmp_path_factory, words):
 
 
 @pytest.fixture(scope="session")
-def words():
-    """Label → a test recording of it that the bundle labels correctly."""
-    from inference import Recognizer
+def test_files():
+    """utterance_id → (label, recording) of every test row of the corpus."""
+    from inference.page_examples import root_of
     from speech2unit.corpora.schemas import MANIFEST as SCHEMA
-    from storage import provenance, tables
+    from storage import tables
 
     if not MANIFEST.is_file():
         pytest.skip(f"these tests need {MANIFEST}: `make page-test` makes it")
-    root = MANIFEST.parents[3] / provenance.read(MANIFEST)["settings"]["corpus"]["root"]
     rows = [row for row in tables.read(MANIFEST, SCHEMA).to_pylist() if row["split"] == "test"]
-    paths = {row["labels"][0]: root / row["path"] for row in reversed(rows)}
+    return {row["utterance_id"]: (row["labels"][0], root_of(MANIFEST) / row["path"]) for row in rows}
+
+
+@pytest.fixture(scope="session")
+def words(test_files):
+    """Label → a test recording of it that the bundle labels correctly."""
+    from inference import Recognizer
+
+    paths = dict(reversed(test_files.values()))
     results = Recognizer.load(BUNDLE, "cpu")(list(paths.values()))
     return {label: path for (label, path), result in zip(paths.items(), results) if result.label == label}
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 import subprocess
 import sys
@@ -13,7 +14,9 @@ import pytest
 import soundfile
 
 from inference.page_drawing import percent
-from tests.page.conftest import BUNDLE, RATE, REFUSED, ROOT, answers, upload, wait_until
+from tests.page.conftest import BUNDLE, RATE, REFUSED, ROOT, SAMPLES, answers, upload, wait_until
+
+CARD = r'class="label">(.*?)</span> <span class="probability">(.*?)</span>'  # of an answer in the page's HTML
 
 pytest.importorskip("gradio", reason="the library of the page is not installed: `make page-test` installs it")
 pytest.importorskip("playwright", reason="Playwright is not installed: `make page-test` installs it")
@@ -165,6 +168,28 @@ def test_ten_clients_without_a_browser_get_their_own_answers(server, words):
 
 def _value(update):
     return update["value"] if isinstance(update, dict) else update
+
+
+def test_every_test_row_has_the_label_and_the_probability_of_the_samples(server, test_files):
+    from gradio_client import Client, handle_file
+
+    from storage import tables
+    from ulm.schemas import SAMPLES as SCHEMA
+
+    if not SAMPLES.is_file():
+        pytest.skip(f"this test needs {SAMPLES}: `make page-test` makes it")
+    seed = json.loads((BUNDLE / "bundle.json").read_text())["best_seed"]
+    rows = [row for row in tables.read(SAMPLES, SCHEMA).to_pylist() if (row["split"], row["seed"]) == ("test", seed)]
+    client = Client(server.url, verbose=False, analytics_enabled=False)
+
+    def ask(row):
+        _, recording = test_files[row["utterance_id"]]
+        return re.findall(CARD, str(client.predict(handle_file(recording), ["SCR"], api_name="/recognize")))
+
+    with ThreadPoolExecutor(4) as pool:
+        shown = list(pool.map(ask, rows))
+    assert shown == [[(" ".join(row["predicted_labels"]), percent(math.exp(row["score"])))] for row in rows]
+    assert len(rows) == len(test_files)
 
 
 def test_a_bundle_can_be_left_out(open_page, words):
