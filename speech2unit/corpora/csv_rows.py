@@ -55,10 +55,14 @@ def read_csv(text, place, delimiter=None, strict=True):
         elif header is None:
             header = _checked_header(cells, f"{place}, line {line}")
         else:
+            last_line = num_before + reader.line_num
+            if len(cells) != len(header) and last_line > line:
+                got = f"a cell that goes on to line {last_line}, and {len(cells)} cells for {len(header)} columns"
+                raise _wrong_quote(f"{place}, line {line}", got)
             if len(cells) != len(header):
                 raise _wrong_length(cells, header, delimiter, f"{place}, line {line}")
-            if num_before + reader.line_num > line:
-                spans.append((len(rows), num_before + reader.line_num))
+            if last_line > line:
+                spans.append((len(rows), last_line))
             rows.append((line, cells))
     if header is None:
         raise data_error(place, "a table must have a header", expected="names of columns", got="an empty file", remedy="fill it")

@@ -58,6 +58,12 @@ def test_a_quotation_mark_that_swallows_rows_is_named_by_its_line(opened, closed
         rows(middle)
 
 
+def test_a_quotation_mark_that_swallows_a_line_and_cells_is_named_by_its_line():
+    text = 'path,label,said\na.wav,yes,ok\n"b.wav,no,ok\nc.wav",up,ok,ok\nd.wav,no,ok\n'
+    with pytest.raises(ValueError, match="a.csv, line 3: a quotation mark .* goes on to line 4, and 4 cells for 3 columns"):
+        rows(text)
+
+
 @pytest.mark.parametrize("cell", ['"hello', '"hello" x', '"a"b"'])
 def test_a_quotation_mark_that_is_not_closed_is_named_by_its_line(cell):
     with pytest.raises(ValueError, match=r"a.csv, line 3: a quotation mark that begins a cell must end it"):
