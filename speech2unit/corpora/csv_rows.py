@@ -97,10 +97,9 @@ def _wrong_length(cells, header, delimiter, place):
     between = {"\t": "tab", ",": "comma", ";": "semicolon"}.get(delimiter, f"'{delimiter}'")
     got = f"{len(cells)}: '{shown(delimiter.join(cells), 120)}'"
     if len(cells) < len(header):
-        missing = header[len(cells) :]
-        got += f", and nothing for {shown(', '.join(missing), 120)}"
-        remedy = f"add the missing cells to this line; for an empty cell too, write its {between}: "
-        remedy += f"'{shown(delimiter.join(cells) + delimiter * len(missing), 120)}'"
+        num_missing = len(header) - len(cells)
+        remedy = f"add the missing cells where they belong; an empty cell needs its {between} too. If the last are missing: "
+        remedy += f"'{shown(delimiter.join(cells) + delimiter * num_missing, 120)}'"
     else:
         remedy = f"put a cell with a {between} in it into quotation marks, or remove the {between}s at its end"
     return data_error(

@@ -95,20 +95,24 @@ def check_splits(rows, place, label_columns=""):
     _check_no_split_is_empty(rows, place)
     is_sequence = label_columns.endswith(SEQUENCE)
     train_items = {item for row in rows if row["split"] == "train" for item in items_of(row["labels"], label_columns)}
-    untrained = {}  # item → an utterance that has it
+    untrained = defaultdict(list)  # item → utterances that have it
     for row in rows:
-        untrained |= {item: row["utterance_id"] for item in items_of(row["labels"], label_columns) if item not in train_items}
+        for item in items_of(row["labels"], label_columns):
+            if item not in train_items:
+                untrained[item].append(row["utterance_id"])
     if untrained:
+        columns = dict(enumerate(f"'{name}'" for name in label_columns.split(",") if name))
         shown = []
-        for item, utterance_id in list(untrained.items())[:5]:
-            label = f"'{item}'" if is_sequence else f"'{item[1]}' of label column {item[0] + 1}"
-            shown.append(f"{label} (in {utterance_id})")
+        for item, utterances in list(untrained.items())[:5]:
+            label = f"'{item}'" if is_sequence else f"'{item[1]}' of label column {columns.get(item[0], item[0] + 1)}"
+            others = f" and {len(utterances) - 1} more rows" if len(utterances) > 1 else ""
+            shown.append(f"{label} (in {utterances[0]}{others})")
         raise data_error(
             place,
             "train must have every label of dev and test",
             expected="each label of each label column in train",
             got=f"{len(untrained)} not in train: {', '.join(shown)}",
-            remedy="if only one speaker has this label, record it with another one; else correct the labels, or remove these rows",
+            remedy="if only one speaker has this label, record it with another one; else correct the labels, or remove all rows with it",
         )
 
 
@@ -132,7 +136,7 @@ def _check_no_split_is_empty(rows, place):
         place,
         "no split may be empty",
         expected="usable rows in train and test; dev is drawn from train" if needed == SPLITS else "usable rows in train",
-        got=f"{dict(sizes)} from {len(speakers)} speakers: {', '.join(speakers[:3])}",
+        got=f"{dict(sizes)} from {len(speakers)} speakers: {', '.join(speakers[:3])}{', …' if len(speakers) > 3 else ''}",
         remedy="if the splits were drawn, there are too few speakers: write 5 into the column `folds` of its row in "
         "config/corpora.tsv, or give the splits yourself (a column of splits, or folders train/, dev/ and test/); if speakers are "
         "missing, correct `speaker_column` or `speaker_pattern`; else correct `split_column` or `where`",

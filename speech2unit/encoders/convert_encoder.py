@@ -1,5 +1,7 @@
 """Convert a published encoder: rename its tensors, save its sizes, and report what became of each tensor."""
 
+from pathlib import Path
+
 from speech2unit.encoders import import_architecture
 from speech2unit.encoders.checkpoint_files import CheckpointFiles
 from storage import tables
@@ -32,7 +34,10 @@ def convert_encoder(*, checkpoint, model, config, load_report, architecture, sha
     module = import_architecture(architecture)
     files = CheckpointFiles(checkpoint)
     if files.config:
-        published_sizes = module.sizes_from_transformers(read_json(files.config))
+        try:
+            published_sizes = module.sizes_from_transformers(read_json(files.config))
+        except ValueError as error:  # about config.json
+            raise ValueError(f"{Path(files.config).parent}/{error}") from error
         if files.preprocessor and hasattr(module, "sizes_from_preprocessor"):
             published_sizes |= module.sizes_from_preprocessor(read_json(files.preprocessor))
         sizes = published_sizes | sizes

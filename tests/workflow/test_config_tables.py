@@ -360,6 +360,8 @@ def test_comments_blank_lines_and_line_ends_of_windows_change_nothing(tables):
     ("tasks", "\nSCR\t", "\nulm\t", "a task must not have the name of another folder of results/; expected none of ['corpora', "),
     ("tasks", "labels[]\twer", "labels[]\teer", "f1 and eer are metrics of classes; "),
     ("tasks", "\tlabel\taccuracy\t", "\tlabel\tcer,wer\t", "because 'label' holds one class per clip, got cer, wer; write one of accuracy, f1, eer into"),
+    ("tasks", "\tspeechprompt\t", "\tprompt5\t", "'tuning' prompt5 starts from the prompts of pseudo-tasks, which the unit LM must have learned; "
+     "expected a unit LM whose preset has pseudo_tasks.num_tasks above 0, got 'published', a published unit LM; write speechprompt "),
     ("codebooks", "\tmelhubert\t1\t", "\tmelhubert\t7\t", "'layer' must be a layer of encoder melhubert; expected 0 to "),
     ("codebooks", "\tlog_mel\t0\t", "\tlog_mel\t3\t", "'layer' must be a layer of encoder log_mel; expected 0 to 0, got 3"),
     ("encoders", "\ttiny_cpc\ttiny_cpc\t", "\t\ttiny_cpc\t", "a published encoder must have sizes; expected a preset of convert_encoder, or a config.json "),

@@ -19,14 +19,14 @@ SCHEMA = Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml"
         ("concatenate_clips.num_parts", [2, 5], "concatenate_clips.clips_per_utterance"),
         ("concatenate_slots.pause_seconds", [0.1, 0.2], "concatenate_slots.pauses.seconds"),
         ("mix_speakers.gain_db", [-3, 3], "mix_speakers.mixing.gain_db"),
-        ("make_manifest.allow_speaker_overlap", True, "speaker in the column allow_overlap of corpora.tsv"),
-        ("make_manifest.allow_audio_overlap", True, "audio in the column allow_overlap of corpora.tsv"),
+        ("make_manifest.allow_speaker_overlap", True, "allow_overlap=speaker in corpora.tsv"),
+        ("make_manifest.allow_audio_overlap", True, "allow_overlap=audio in corpora.tsv"),
         ("measure_encoders.num_turns", 15, "measure_encoders.num_rounds"),
         ("probe_encoder.num_stretches", 3, "probe_encoder.num_segments"),
         ("convert_ulm.gslm.dim", 1024, "sizes.dim"),
         ("pretrain_ulm.small.adam_betas", [0.9, 0.98], "optimization.betas"),
         ("pretrain_ulm.small.under_prompt_fraction", 0.5, "pseudo_tasks.prompted_source_fraction"),
-        ("pretrain_ulm.small.seed", 1, "seeds in ulms.tsv"),
+        ("pretrain_ulm.small.seed", 1, "seeds=1 in ulms.tsv"),
         ("tune_prompt.prompt5.prompt_kind", "deep", "prompt.kind"),
         ("tune_prompt.prompt5_target.updates_per_reading", 4, "data.reuse_batches"),
         ("superb_heads.utterance.adam_betas", [0.9, 0.999], "optimization.betas"),
@@ -41,6 +41,14 @@ def test_the_error_for_an_old_key_names_the_new_one(place, value, expected):
         settings = settings[section]
     settings[key] = value
     with pytest.raises(ValueError, match=rf"config\.{re.escape(place)}: .*expected '{re.escape(expected)}', got '{key}'"):
+        check_config(config, SCHEMA, [])
+
+
+def test_the_error_for_a_key_that_is_a_column_now_says_what_to_write_where():
+    config = copy.deepcopy(default_config())
+    config["make_manifest"]["allow_speaker_overlap"] = True
+    remedy = "remove the key, and write speaker into the column allow_overlap of the rows in config/corpora.tsv that need it"
+    with pytest.raises(ValueError, match=remedy):
         check_config(config, SCHEMA, [])
 
 

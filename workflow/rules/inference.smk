@@ -90,13 +90,12 @@ rule label_files:
         "logs/label_files/{trained_task}/{corpus}/{shard}.log",
     conda:
         "../../environment.yaml"
-    threads: 2
     resources:
         mem_mb=memory(4000),
         gpu=config["gpus_per_job"],
         runtime=720,
     params:
-        **stage("inference.label_files", num_threads=2, registry_modules=from_rows(trained_modules)),
+        **stage("inference.label_files", registry_modules=from_rows(trained_modules)),
         **config["label_files"],
         wildcard_settings=from_rows(labelling_settings),
     script:

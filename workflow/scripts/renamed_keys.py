@@ -6,7 +6,7 @@ import re
 from storage.errors import data_error
 
 # Old place → new name. A place begins with a section of the config or the name of a table. In a place, `*` stands for any text,
-# such as the name of a preset; in a new name, it stands for the same text.
+# such as the name of a preset; in a new name, it stands for the same text. `column=value in table` has become a column of rows.
 RENAMED = {
     "synthesize_commands.sample_rate": "synthesize_commands.clip.sample_rate",
     "synthesize_commands.clip_seconds": "synthesize_commands.clip.seconds",
@@ -31,8 +31,8 @@ RENAMED = {
     "mix_speakers.gain_db": "mix_speakers.mixing.gain_db",
     "mix_speakers.range_db": "mix_speakers.activity.range_db",
     "mix_speakers.max_gap_seconds": "mix_speakers.activity.max_gap_seconds",
-    "make_manifest.allow_speaker_overlap": "speaker in the column allow_overlap of corpora.tsv",
-    "make_manifest.allow_audio_overlap": "audio in the column allow_overlap of corpora.tsv",
+    "make_manifest.allow_speaker_overlap": "allow_overlap=speaker in corpora.tsv",
+    "make_manifest.allow_audio_overlap": "allow_overlap=audio in corpora.tsv",
     "measure_encoders.num_turns": "measure_encoders.num_rounds",
     "probe_encoder.num_stretches": "probe_encoder.num_segments",
     "fit_log_mel.level": "subtract_loudness",
@@ -107,7 +107,7 @@ RENAMED = {
     "pretrain_ulm.real_short": "small_short",
     "pretrain_ulm.real_short_2": "small_short",
     "pretrain_ulm.real_under_prompt": "small_prompted_source",
-    "pretrain_ulm.*.seed": "seeds in ulms.tsv",
+    "pretrain_ulm.*.seed": "seeds=1 in ulms.tsv",
     "convert_ulm.*.num_layers": "sizes.num_layers",
     "convert_ulm.*.dim": "sizes.dim",
     "convert_ulm.*.ffn_dim": "sizes.ffn_dim",
@@ -176,11 +176,13 @@ def _patterns(section):
 
 def renamed_error(place, kind, old, new):
     """Return the error about the former name `old` of a `kind` (key, value, preset, row) at `place`."""
+    cell, _, table = new.partition(" in ")
     section, _, key = new.rpartition(".")
-    return data_error(
-        place,
-        f"the {kind} has been renamed",
-        expected=f"'{new}'",
-        got=f"'{old}'",
-        remedy=f"write '{key}' below '{section}', indented" if section else f"write '{new}' instead",
-    )
+    if table:
+        column, _, value = cell.partition("=")
+        remedy = f"remove the {kind}, and write {value} into the column {column} of the rows in config/{table} that need it"
+    elif section:
+        remedy = f"write '{key}' below '{section}', indented"
+    else:
+        remedy = f"write '{new}' instead"
+    return data_error(place, f"the {kind} has been renamed", expected=f"'{new}'", got=f"'{old}'", remedy=remedy)

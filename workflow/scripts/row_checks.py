@@ -69,6 +69,7 @@ def check_rows(rows, config):
     _check_published_sizes(rows)
     _check_layers(rows, config)
     _check_tasks(rows)
+    _check_initial_prompts(rows, config)
     _check_superb_tasks(rows, config["superb_heads"])
     _check_names_in_config(rows, config)
     _check_probe(rows["corpora"], config["probe_encoder"])
@@ -202,6 +203,24 @@ def _check_tasks(rows):
                 if label not in columns:
                     rule = f"'labels' must name label_columns of corpus '{row['corpus']}' in {rows['corpora'].where()}"
                     raise _unknown_name(place, rule, label, columns, "add the column")
+
+
+def _check_initial_prompts(rows, config):
+    """Check that prompts that start from those of pseudo-tasks are used on unit LMs that have learned pseudo-tasks."""
+    for name, row in rows["tasks"].items():
+        ulm = rows["ulms"][row["ulm"]]
+        initialization = config["tune_prompt"][row["tuning"]]["prompt"]["initialization"]
+        if not initialization.startswith("pseudo") or not ulm["preset"]:
+            continue
+        has_pseudo_tasks = not ulm["published"] and config["pretrain_ulm"][ulm["preset"]]["pseudo_tasks"]["num_tasks"] > 0
+        if not has_pseudo_tasks:
+            raise data_error(
+                rows["tasks"].place(name),
+                f"'tuning' {row['tuning']} starts from the prompts of pseudo-tasks, which the unit LM must have learned",
+                expected="a unit LM whose preset has pseudo_tasks.num_tasks above 0",
+                got=f"'{row['ulm']}', a published unit LM" if ulm["published"] else f"'{row['ulm']}', preset {ulm['preset']}",
+                remedy="write speechprompt into the column 'tuning', or choose another 'ulm'",
+            )
 
 
 def _check_task_name(name, place):

@@ -64,7 +64,8 @@ def test_more_folds_than_speakers_are_refused_unless_speakers_may_overlap(tmp_pa
 def test_a_label_of_a_single_speaker_is_an_error_that_names_it(tmp_path):
     rare = [manifest_row("rare", speaker="s0", labels=["rare"])]
     with pytest.raises(
-        ValueError, match=r"fold \d of 6: train must have every label of dev and test; .* 'rare' of label column 1 \(in rare\)"
+        ValueError,
+        match=r"fold \d of 6: train must have every label of dev and test; .* 'rare' of label column 'label' \(in rare\)",
     ):
         folds(tmp_path, ROWS + rare, 6)
 

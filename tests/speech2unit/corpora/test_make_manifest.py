@@ -160,7 +160,7 @@ def test_an_empty_split_and_a_label_that_train_lacks(tmp_path):
     rows[-1]["label"] = "c"
     assert (
         "train must have every label of dev and test" in (text := error(tmp_path, rows))
-        and "'c' of label column 1 (in good011)" in text
+        and "'c' of label column 'label' (in good011)" in text
     )
 
 
