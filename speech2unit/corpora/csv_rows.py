@@ -46,7 +46,8 @@ def read_csv(text, place, delimiter=None, strict=True):
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise _wrong_quote(f"{place}, line {line}", f"{error}") from error
+            start = shown(LINE_END.split(text)[line - 1], 80)
+            raise _wrong_quote(f"{place}, line {line}", f"'{start}' ({error})") from error
         if cells is None:
             break
         cells = [normalize(cell) for cell in cells]
@@ -97,9 +98,8 @@ def _wrong_length(cells, header, delimiter, place):
     between = {"\t": "tab", ",": "comma", ";": "semicolon"}.get(delimiter, f"'{delimiter}'")
     got = f"{len(cells)}: '{shown(delimiter.join(cells), 120)}'"
     if len(cells) < len(header):
-        num_missing = len(header) - len(cells)
-        remedy = f"add the missing cells where they belong; an empty cell needs its {between} too. If the last are missing: "
-        remedy += f"'{shown(delimiter.join(cells) + delimiter * num_missing, 120)}'"
+        remedy = "compare the line with the header, and insert what is missing where it belongs; an empty cell needs its "
+        remedy += f"{between} too"
     else:
         remedy = f"put a cell with a {between} in it into quotation marks, or remove the {between}s at its end"
     return data_error(
@@ -117,7 +117,7 @@ def _wrong_quote(place, got):
         "a quotation mark that begins a cell must end it",
         expected='"text" between two commas, or a text that does not begin with "',
         got=got,
-        remedy='remove the mark, or write "" for each " within quotation marks: "12"" pipe"',
+        remedy='remove the mark, or close it; a mark within a cell is written twice, as in "a 12"" pipe"',
     )
 
 

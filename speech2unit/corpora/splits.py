@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter, defaultdict
 
-from storage.errors import data_error, nearest, notice, one_of
+from storage.errors import data_error, listed, nearest, notice, one_of
 from storage.schemas import SPLITS
 from storage.text import first_three, normalize, shown
 
@@ -33,7 +33,8 @@ def standard_split(name, place):
             "a split has a known name",
             expected=one_of(name, SPLIT_NAMES),
             got=f"'{shown(name)}'",
-            remedy=f"{meant}rename the split, or remove these rows from the file",
+            remedy=f"{meant}if the cells of this row are in the wrong columns, insert the missing one; else rename the split, or remove "
+            "these rows from the file",
         )
     return known
 
@@ -129,14 +130,16 @@ def items_of(labels, label_columns):
 def _check_no_split_is_empty(rows, place):
     sizes = Counter(row["split"] for row in rows)
     needed = SPLITS if any(row["labels"] for row in rows) else SPLITS[:1]
-    if set(needed) <= set(sizes):
+    empty = [split for split in needed if not sizes[split]]
+    if not empty:
         return
     speakers = sorted({row.get("speaker") for row in rows} - {None})
+    whose = f"{len(speakers)} speakers: {listed(speakers)}" if speakers else "unknown speakers"
     raise data_error(
         place,
-        "no split may be empty",
+        f"no split may be empty, and {' and '.join(empty)} {'is' if len(empty) == 1 else 'are'}",
         expected="usable rows in train and test; dev is drawn from train" if needed == SPLITS else "usable rows in train",
-        got=f"{dict(sizes)} from {len(speakers)} speakers: {', '.join(speakers[:3])}{', …' if len(speakers) > 3 else ''}",
+        got=f"{', '.join(f'{split} {sizes[split]}' for split in SPLITS)}, of {whose}",
         remedy="if the splits were drawn, there are too few speakers: write 5 into the column `folds` of its row in "
         "config/corpora.tsv, or give the splits yourself (a column of splits, or folders train/, dev/ and test/); if speakers are "
         "missing, correct `speaker_column` or `speaker_pattern`; else correct `split_column` or `where`",

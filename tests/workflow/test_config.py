@@ -228,7 +228,8 @@ def test_an_old_key_names_the_new_one(place, old, new):
         parent = parent[key]
     parent[old] = parent.pop(new.split(".")[0])
     section, _, key = new.rpartition(".")
-    remedy = f"write '{key}' below '{section}', indented" if section else f"write '{new}' instead"
+    in_block = f"in its place, write a block '{section}' with '{key}' in it; if there is such a block already, add '{key}' to it"
+    remedy = in_block if section else f"write '{new}' instead"
     assert refusal(config) == (f"{names((*place, old))}: the key has been renamed; expected '{new}', got '{old}'; {remedy}")
 
 

@@ -182,7 +182,9 @@ def renamed_error(place, kind, old, new):
         column, _, value = cell.partition("=")
         remedy = f"remove the {kind}, and write {value} into the column {column} of the rows in config/{table} that need it"
     elif section:
-        remedy = f"write '{key}' below '{section}', indented"
+        remedy = (
+            f"in its place, write a block '{section}' with '{key}' in it; if there is such a block already, add '{key}' to it"
+        )
     else:
         remedy = f"write '{new}' instead"
     return data_error(place, f"the {kind} has been renamed", expected=f"'{new}'", got=f"'{old}'", remedy=remedy)

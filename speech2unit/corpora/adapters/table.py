@@ -188,9 +188,9 @@ def _check_column(name, table, place, hint=""):
     if name not in table.columns:
         raise data_error(
             place,
-            "a column that config/corpora.tsv names must exist",
+            f"config/corpora.tsv names the column '{name}', which the table must have",
             expected=one_of(name, table.columns),
-            got=f"'{name}'",
+            got=f"no '{name}'",
             remedy=f"{nearest(name, table.columns)}correct the header, or the row of config/corpora.tsv{hint}",
         )
 

@@ -14,7 +14,7 @@ from speech2unit.encoders.models.compressed_layers import resize
 from speech2unit.encoders.models.frame_encoder import FrameEncoder, FrameTrunk, load_model
 from speech2unit.encoders.models.loading import keep_blocks, sizes_from
 from speech2unit.encoders.models.published_parts import convert_parts, rename
-from speech2unit.encoders.models.transformers_config import checked_value, is_count
+from speech2unit.encoders.models.transformers_config import checked_model_type, checked_value, is_count
 from speech2unit.encoders.models.wav2vec2_bert import NUM_MELS, STEP, Wav2Vec2BertConfig, Wav2Vec2BertModel
 
 OBJECTIVE = "parent_states"
@@ -72,7 +72,7 @@ def sizes_from_transformers(config):
         ValueError: if the model is of another kind, or a value is not a valid size.
     """
     config = config if isinstance(config, dict) else {}
-    checked_value(config, "model_type", lambda value: value == "wav2vec2-bert", "wav2vec2-bert")
+    checked_model_type(config, "wav2vec2_bert")
     for key, required in FIXED.items():
         checked_value({key: required} | config, key, lambda value, required=required: value == required, f"{required}")
     return {name: checked_value(config, key, is_count, "a positive number") for name, key in COUNTS.items()}

@@ -3,10 +3,17 @@
 from storage.errors import data_error
 
 MAX_COUNT = 1 << 16
-OTHER_MODEL = (
-    "write the architecture of this model into the column `architecture` of config/encoders.tsv: wav2vec2 (also for HuBERT, WavLM, "
-    "UniSpeech, data2vec and SEW), wav2vec2_bert or whisper; other models are not supported"
-)
+ARCHITECTURE_OF = {  # model_type → architecture that computes such models
+    "hubert": "wav2vec2",
+    "wav2vec2": "wav2vec2",
+    "wavlm": "wav2vec2",
+    "unispeech": "wav2vec2",
+    "unispeech-sat": "wav2vec2",
+    "data2vec-audio": "wav2vec2",
+    "sew": "wav2vec2",
+    "wav2vec2-bert": "wav2vec2_bert",
+    "whisper": "whisper",
+}
 
 
 def checked_value(config, key, is_valid, expected):
@@ -23,9 +30,26 @@ def checked_value(config, key, is_valid, expected):
     """
     value = config.get(key)
     if not is_valid(value):
-        remedies = (OTHER_MODEL,) if key == "model_type" else ()
-        raise unsupported(f"'{key}'", expected, f"{value!r:.80}", *remedies)
+        raise unsupported(f"'{key}'", expected, f"{value!r:.80}")
     return value
+
+
+def checked_model_type(config, architecture):
+    """Return the `model_type` of a config.json. Raises `ValueError` if the architecture does not compute such models."""
+    model_type = config.get("model_type")
+    right = ARCHITECTURE_OF.get(model_type) if isinstance(model_type, str) else None
+    if right != architecture:
+        expected = [known for known, its_architecture in ARCHITECTURE_OF.items() if its_architecture == architecture]
+        raise data_error(
+            "config.json",
+            f"'model_type' must be one that the architecture '{architecture}' computes",
+            expected=f"{'one of ' if len(expected) > 1 else ''}{', '.join(expected)}",
+            got=f"{model_type!r:.80}",
+            remedy=f"write {right} into the column `architecture` of the encoder in config/encoders.tsv"
+            if right
+            else "take another checkpoint; such models are not supported",
+        )
+    return model_type
 
 
 def unsupported(key, expected, got, remedy="take another checkpoint"):

@@ -16,7 +16,14 @@ from speech2unit.encoders.models.published_parts import (
     published_conv_shape,
     rename,
 )
-from speech2unit.encoders.models.transformers_config import are_counts, checked_value, is_count, is_flag, unsupported
+from speech2unit.encoders.models.transformers_config import (
+    are_counts,
+    checked_model_type,
+    checked_value,
+    is_count,
+    is_flag,
+    unsupported,
+)
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 
 # In models for another task that contain this one.
@@ -170,7 +177,6 @@ IMPLIED = {  # model_type → values that transformers' code has, whatever the f
     "data2vec-audio": dict(feat_extract_norm="layer", do_stable_layer_norm=False),
     "sew": dict(do_stable_layer_norm=False),
 }
-MODEL_TYPES = ("hubert", "wav2vec2", "wavlm", "unispeech", "unispeech-sat", "data2vec-audio", "sew")
 
 
 def sizes_from_transformers(config):
@@ -189,7 +195,7 @@ def sizes_from_transformers(config):
         ValueError: if the model is of another kind, or a value is not a valid size.
     """
     config = config if isinstance(config, dict) else {}
-    model_type = checked_value(config, "model_type", lambda value: value in MODEL_TYPES, f"one of {', '.join(MODEL_TYPES)}")
+    model_type = checked_model_type(config, "wav2vec2")
     config = config | IMPLIED.get(model_type, {})
     for key, required in FIXED.items():
         checked_value({key: required} | config, key, lambda value, required=required: value == required, f"{required}")

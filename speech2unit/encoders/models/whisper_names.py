@@ -14,7 +14,7 @@ from speech2unit.encoders.models.published_parts import (
     published_conv_shape,
     rename,
 )
-from speech2unit.encoders.models.transformers_config import checked_value, is_count
+from speech2unit.encoders.models.transformers_config import checked_model_type, checked_value, is_count
 from speech2unit.encoders.models.whisper import WhisperConfig, WhisperModel
 
 KERNEL = 3  # of both convolutions
@@ -105,7 +105,7 @@ def sizes_from_transformers(config):
         ValueError: if the model is of another kind, or a value is not a valid size.
     """
     config = config if isinstance(config, dict) else {}
-    checked_value(config, "model_type", lambda value: value == "whisper", "whisper")
+    checked_model_type(config, "whisper")
     checked_value(dict(activation_function="gelu") | config, "activation_function", lambda value: value == "gelu", "gelu")
     counts = {name: checked_value(config, key, is_count, "a positive number") for name, key in COUNTS.items()}
     return counts | dict(padded=False, final_norm=False)

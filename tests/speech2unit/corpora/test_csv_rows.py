@@ -71,7 +71,7 @@ def test_a_quotation_mark_that_is_not_closed_is_named_by_its_line(cell):
 
 
 @pytest.mark.parametrize("wrong, text", [
-    ("c2.wav,train,yes", r"expected 5 cells \(path, split, speaker, label, said\), got 3: 'c2.wav,train,yes'; add the missing cells where they belong; an empty cell needs its comma too. If the last are missing: 'c2.wav,train,yes,,'"),
+    ("c2.wav,train,yes", r"expected 5 cells \(path, split, speaker, label, said\), got 3: 'c2.wav,train,yes'; compare the line with the header, and insert what is missing where it belongs; an empty cell needs its comma too"),
     ("c2.wav,train,s,yes,a,b", ".* got 6: 'c2.wav,train,s,yes,a,b'; put a cell with a comma in it into quotation marks"),
 ])  # fmt: skip
 def test_short_and_long_rows_are_named_by_their_line(wrong, text):

@@ -107,6 +107,8 @@ def test_such_corpora_cannot_be_trained_on(tmp_path):
     put(tmp_path, "a.wav")
     (tmp_path / "metadata.csv").write_text("path\na.wav\n")
     only_labelled = "cannot be trained on, only labelled by a trained task"
-    assert f"got 'label'; correct the header, or the row of config/corpora.tsv; files without labels {only_labelled}" in error()
-    assert "got 'split'" in error(label_columns="") and "empty the cell `split_column`" in error(label_columns="")
+    assert (
+        f"got no 'label'; correct the header, or the row of config/corpora.tsv; files without labels {only_labelled}" in error()
+    )
+    assert "got no 'split'" in error(label_columns="") and "empty the cell `split_column`" in error(label_columns="")
     assert error(**FOLDERS).endswith(f"files without classes {only_labelled}")

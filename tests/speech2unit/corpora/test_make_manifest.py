@@ -154,7 +154,7 @@ def test_duplicate_ids_name_their_rows(tmp_path):
 def test_an_empty_split_and_a_label_that_train_lacks(tmp_path):
     rows = good_files(tmp_path)
     assert (
-        "no split may be empty; expected usable rows in train and test; dev is drawn from train, got {'train': 4, 'dev': 4}"
+        "no split may be empty, and test is; expected usable rows in train and test; dev is drawn from train, got train 4, dev 4, test 0"
         in error(tmp_path, rows[:8])
     )
     rows[-1]["label"] = "c"
