@@ -182,9 +182,11 @@ def score(*, samples, baselines, training, tuned_weights, config, acc, confusion
     tables.write(confusion, confusion_rows(pairs), CONFUSION)
     for values in (main_report, *other_reports):
         notice(f"{task}: {_as_text(values, report['num_rows'])}")
+    notice(f"{task}: the whole report is in {acc}, and docs/acc_json.md explains it; to label recordings: results/{task}/bundle")
 
 
 def _as_text(values, num_rows):
-    """Return a metric with its baselines: `accuracy 0.9125 on 480 rows; majority 0.0833, ngram_svm 0.8500`."""
+    """Return a metric with its interval and baselines: `accuracy 0.9125 [0.8838, 0.9348] on 480 rows; majority 0.0833, …`."""
     baselines = ", ".join(f"{method} {baseline['value']:.4f}" for method, baseline in values["baseline_values"].items())
-    return f"{values['metric']} {values['value']:.4f} on {num_rows} rows; {baselines}"
+    interval = f"[{values['value_low']:.4f}, {values['value_high']:.4f}]"
+    return f"{values['metric']} {values['value']:.4f} {interval} on {num_rows} rows; {baselines}"

@@ -1,4 +1,4 @@
-"""Draw splits by speaker: folds, and a dev split from the training rows. The same rows give the same splits on every machine."""
+"""Draw splits by speaker: folds, and a dev or test split from the training rows. The same rows give the same splits on every machine."""
 
 from collections import Counter, defaultdict
 
@@ -6,7 +6,7 @@ from speech2unit.corpora.remarks import counted
 from speech2unit.corpora.splits import check_overlap, hash_fraction, items_of
 from storage.errors import data_error
 
-DEV_FRACTION = 0.1  # of the training clips, for a dev split that is drawn
+DRAWN_FRACTION = 0.1  # of the training clips, for a dev or test split that is drawn
 
 
 def assign_folds(rows, num_folds, label_columns="", *, by_clip=False):
@@ -110,18 +110,18 @@ def check_folds(rows, num_folds, label_columns, place, allow_overlap):
     return dict(train=f"in {num_folds} folds by {unit} of {sizes} clips")
 
 
-def draw_dev(rows, label_columns, place, allow_overlap):
-    """Return the utterance_ids of a tenth of the training rows, which become the dev split, and by what they were drawn.
+def draw_tenth(rows, split, label_columns, place, allow_overlap):
+    """Return the utterance_ids of a tenth of the training rows, which become another split, and by what they were drawn.
 
     The tenth is a fold of `assign_folds`. With fewer than ten speakers it is one speaker. The fold that is chosen leaves train
     every label; among these, it has the most labels, and is nearest to a tenth.
 
     Args:
         rows: training rows of a manifest as recorded.
+        split: name of the other split, `dev` or `test`, for the error message.
         label_columns: the cell of config/corpora.tsv.
         place: the corpus, for the error message.
-        allow_overlap: list of what may be in two splits. With `speaker`, clips of a single speaker are drawn, who is then in train
-            and in dev.
+        allow_overlap: list of what may be in two splits. With `speaker`, clips of a single speaker are drawn, who is then in both.
 
     Returns:
         A set of utterance_ids, and `speaker` or `clip`.
@@ -132,24 +132,24 @@ def draw_dev(rows, label_columns, place, allow_overlap):
     by_clip = "speaker" in allow_overlap and len(set(groups(rows))) == 1
     unit = _unit(rows, by_clip)
     num_groups = len(set(groups(rows, by_clip)))
-    folds = assign_folds(rows, min(round(1 / DEV_FRACTION), num_groups), label_columns, by_clip=by_clip)
+    folds = assign_folds(rows, min(round(1 / DRAWN_FRACTION), num_groups), label_columns, by_clip=by_clip)
     labels_of_fold = defaultdict(set)
     for row, fold in zip(rows, folds):
         labels_of_fold[fold].update(items_of(row["labels"], label_columns))
     sizes = Counter(folds)
     all_labels = set().union(*labels_of_fold.values())
     possible = [
-        (-len(labels_of_fold[fold]), abs(sizes[fold] - DEV_FRACTION * len(rows)), fold)
+        (-len(labels_of_fold[fold]), abs(sizes[fold] - DRAWN_FRACTION * len(rows)), fold)
         for fold in sizes
         if set().union(*(labels for other, labels in labels_of_fold.items() if other != fold)) == all_labels
     ]
     if not possible:
         raise data_error(
             place,
-            "where a corpus has no dev split, it is drawn from train by speaker",
+            f"where a corpus has no {split} split, it is drawn from train by speaker",
             expected="a speaker without whom train keeps every label",
             got=f"{counted(num_groups, unit)} in train",
-            remedy="write dev into the split of some rows yourself, or add speakers to train; with speaker in the column "
+            remedy=f"write {split} into the split of some rows yourself, or add speakers to train; with speaker in the column "
             "`allow_overlap` of its row in config/corpora.tsv, clips of a single speaker are drawn",
         )
     _, _, chosen = min(possible)
@@ -161,24 +161,32 @@ def _unit(rows, by_clip):
     return "clip" if by_clip or all(row["speaker"] is None for row in rows) else "speaker"
 
 
-def complete_splits(rows, label_columns, place, allow_overlap):
-    """Draw a dev split if the rows have labels, and only train and test rows.
+def complete_splits(rows, label_columns, place, allow_overlap, *, draw_test=False):
+    """Draw a dev split from train if the rows have labels and no dev split. If wanted, draw a test split in the same way before.
 
     Args:
         rows: manifest rows, with copies at other speeds.
-        label_columns, place, allow_overlap: as for `draw_dev`.
+        label_columns, place, allow_overlap: as for `draw_tenth`.
+        draw_test: whether a missing test split is drawn too. Otherwise rows without one stay as they are.
 
     Returns:
-        The rows, and a dict from `dev` to a note for `size_lines`; empty if nothing was drawn.
+        The rows, and a dict from a split to a note for `size_lines`; empty if nothing was drawn.
 
     Raises:
-        ValueError: if no dev split can be drawn.
+        ValueError: if a split cannot be drawn.
     """
-    if {row["split"] for row in rows} != {"train", "test"} or not any(row["labels"] for row in rows):
-        return rows, {}
-    train = [row for row in rows if row["split"] == "train" and row["speed"] == 1]
-    drawn, unit = draw_dev(train, label_columns, place, allow_overlap)
-    return with_splits(rows, dict.fromkeys(drawn, "dev")), dict(dev=f"drawn from train by {unit}")
+    notes = {}
+    for split in ("test", "dev") if draw_test else ("dev",):
+        splits = {row["split"] for row in rows}
+        if split in splits or "train" not in splits or (split == "dev" and "test" not in splits):
+            continue
+        if not any(row["labels"] for row in rows):
+            continue
+        train = [row for row in rows if row["split"] == "train" and row["speed"] == 1]
+        drawn, unit = draw_tenth(train, split, label_columns, place, allow_overlap)
+        rows = with_splits(rows, dict.fromkeys(drawn, split))
+        notes[split] = f"drawn from train by {unit}"
+    return rows, notes
 
 
 def with_splits(rows, split_of):

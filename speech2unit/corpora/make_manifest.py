@@ -12,7 +12,7 @@ from speech2unit.corpora.draw_splits import check_folds, complete_splits
 from speech2unit.corpora.read_corpus import check_ids, read_corpus
 from speech2unit.corpora.remarks import counted, remarks, size_lines, speaker_hint
 from speech2unit.corpora.schemas import MANIFEST, REJECTED
-from speech2unit.corpora.splits import check_overlap, check_splits
+from speech2unit.corpora.splits import check_overlap, check_splits, split_by_hash
 from storage import tables
 from storage.errors import data_error, notice
 from storage.paths import existing_form, similar_file
@@ -185,7 +185,9 @@ def make_manifest(
         check_rejected(rejected_rows, len(rows), max_reject_fraction, place, table_if_stopped)
         notes = {}
         if not num_folds:
-            accepted_rows, notes = complete_splits(accepted_rows, corpus["label_columns"], place, allow_overlap)
+            accepted_rows, notes = complete_splits(
+                accepted_rows, corpus["label_columns"], place, allow_overlap, draw_test=_are_drawn(rows, corpus)
+            )
         originals = [row for row in accepted_rows if row["speed"] == 1]
         for remark in (*_audio_remarks(rows, files), *remarks(rows, originals, corpus["label_columns"], speaker_hint(corpus))):
             notice(f"corpus {corpus['corpus']}: {remark}")
@@ -204,6 +206,13 @@ def make_manifest(
         notice(f"{len(rejected_rows)} of {len(rows)} files of {corpus['root']} rejected: {counts}; see {rejected}")
     num_converted = sum((row["source_sample_rate"], row["source_channels"]) != (sample_rate, 1) for row in originals)
     print(f"{num_converted} files converted to {sample_rate} Hz mono")
+
+
+def _are_drawn(rows, corpus):
+    """Return whether the splits come from a hash of each speaker, because nothing in the corpus names them."""
+    if corpus["adapter"] not in ("table", "folders") or (corpus["adapter"] == "table" and corpus["split_column"]):
+        return False
+    return all(row["split"] == split_by_hash(row["speaker"] or row["path"]) for row in rows)
 
 
 def _audio_remarks(rows, files):

@@ -66,7 +66,7 @@ def test_a_row_is_appended_with_defaults(add, tables):
     assert (tables / "tasks.tsv").read_text() == before + (
         "MINE\tcommands\tlabel\taccuracy\ttiny\tfreq\tprompt5\t1,2,3\t\tgreedy\n"
     )
-    assert f"{tables / 'tasks.tsv'} has this new row:" in output
+    assert f"{tables / 'tasks.tsv'} has this row now:" in output
     header, row = output.splitlines()[2:4]
     assert header.split()[:3] == ["task", "corpus", "labels"] and row.index("commands") == header.index("corpus")
     assert "seeds = 1,2,3   (default)" in output and "corpus = commands\n" in output
@@ -186,3 +186,19 @@ def test_the_command_starts_without_pytorch():
         [sys.executable, "-m", "workflow.scripts.add_row", "--help"], check=True, cwd=ROOT, capture_output=True, text=True
     ).stdout
     assert "--dry-run" in help_text and "--table FILE" in help_text
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_row_is_replaced_in_its_place(add, tables, newline):
+    path = tables / "tasks.tsv"
+    path.write_bytes(path.read_text().replace("\n", newline).encode())
+    before = path.read_bytes().decode().split(newline)
+    add("tasks", "--replace", "task=SCR_large", "corpus=large", "labels=label", "ulm=tiny", "seeds=7")
+    after = path.read_bytes().decode().split(newline)
+    [changed] = [number for number, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
+    assert before[changed].startswith("SCR_large\t") and "\t7\t" in after[changed]
+
+
+def test_a_row_that_is_not_there_cannot_be_replaced(refusal):
+    message = refusal("tasks", "--replace", "task=SCR_lage", "corpus=large", "labels=label", "ulm=tiny")
+    assert "a row that is replaced must be there" in message and 'did you mean "SCR_large"?' in message

@@ -3,6 +3,7 @@
     python -m workflow.scripts.add_row                                   # the tables
     python -m workflow.scripts.add_row tasks                             # the columns of a table
     python -m workflow.scripts.add_row tasks task=MINE corpus=mine …     # add a row; start in the top folder of the project
+    python -m workflow.scripts.add_row tasks --replace task=MINE …       # put another row in the place of the one with this name
 
 Cells that are not given have the defaults of their columns. A wrong row is refused with an error, and the table stays as it is.
 """
@@ -53,13 +54,14 @@ def main(arguments=None):
         print(describe_columns(options.table_name))
     else:
         try:
-            print(add_row(options.table_name, options.cells, options.table, options.configfile, options.dry_run))
+            cells, files = options.cells, (options.table, options.configfile)
+            print(add_row(options.table_name, cells, *files, is_dry_run=options.dry_run, is_replacement=options.replace))
         except ValueError as error:
             sys.exit(str(error))
 
 
-def add_row(table, assignments, file=None, configfiles=(), is_dry_run=False):
-    """Check a row and append it to a table.
+def add_row(table, assignments, file=None, configfiles=(), *, is_dry_run=False, is_replacement=False):
+    """Check a row and append it to a table, or put it in the place of the row with the same name.
 
     Args:
         table: name of the table.
@@ -67,6 +69,7 @@ def add_row(table, assignments, file=None, configfiles=(), is_dry_run=False):
         file: the file that gets the row; by default the first one that the config names. It is created if it does not exist.
         configfiles: a user's own config files.
         is_dry_run: check the row, but leave the file as it is.
+        is_replacement: replace the row with this name, which must be in the file.
 
     Returns:
         The message to the user.
@@ -86,7 +89,7 @@ def add_row(table, assignments, file=None, configfiles=(), is_dry_run=False):
 
     is_new_file = not Path(file).exists()
     old_text = "\t".join(load_schema_columns(table)) + "\n" if is_new_file else Path(file).read_bytes().decode()
-    new_text = append_row(old_text, row, file)
+    new_text = replace_row(old_text, row, file) if is_replacement else append_row(old_text, row, file)
     check_config(config, SCHEMAS / "config.schema.yaml", configfiles)
     read_rows(config, SCHEMAS, {file: new_text})
     if not is_dry_run:
@@ -141,10 +144,39 @@ def parse_cells(table, assignments, file):
 def append_row(text, row, file):
     """Return the text of a table with one more row. The line ends are those of the text."""
     (_, header), *_ = split_lines(file, text)
-    newline = "\r\n" if "\r\n" in text else "\n"
-    line = "\t".join(row.get(column, "") for column in header)
+    newline = _line_end(text)
     separator = "" if text.endswith("\n") else newline
-    return f"{text}{separator}{line}{newline}"
+    return f"{text}{separator}{_line(row, header)}{newline}"
+
+
+def replace_row(text, row, file):
+    """Return the text of a table with another row in the place of the one of the same name. All other lines stay as they are.
+
+    Raises:
+        ValueError: if no row has this name.
+    """
+    (_, header), *rows = split_lines(file, text)
+    name_column = header[0]
+    names = {cells[0]: number for number, cells in rows}
+    if row[name_column] not in names:
+        raise data_error(
+            f"{file}, row '{row[name_column]}'",
+            "a row that is replaced must be there",
+            expected=one_of(row[name_column], names),
+            got=f"'{row[name_column]}'",
+            remedy=f"{nearest(row[name_column], names)}correct the name, or leave --replace out to add the row",
+        )
+    lines = text.split(_line_end(text))
+    lines[names[row[name_column]] - 1] = _line(row, header)
+    return _line_end(text).join(lines)
+
+
+def _line(row, header):
+    return "\t".join(row.get(column, "") for column in header)
+
+
+def _line_end(text):
+    return "\r\n" if "\r\n" in text else "\n"
 
 
 def load_schema_columns(table):
@@ -189,7 +221,7 @@ def _check_complete(table, row, file):
 def _report(table, row, given_cells, file, is_in_config, configfiles, is_dry_run):
     """Return a text that shows the row, the meaning of its cells, and the next commands."""
     header, cells = without_empty_columns(list(row), [list(row.values())])
-    done = f"{file} would get this row (dry run):" if is_dry_run else f"{file} has this new row:"
+    done = f"{file} would get this row (dry run):" if is_dry_run else f"{file} has this row now:"
     parts = [done, "", aligned(header, cells, INDENT), "", "What the cells mean:", ""]
     for column in columns_of(table):
         cell = row[column.name]
@@ -225,8 +257,9 @@ def _parse(arguments):
         default=[],
         help="a config file of your own, as for Snakemake; may be repeated",
     )
+    parser.add_argument("--replace", action="store_true", help="put the row in the place of the one with its name")
     parser.add_argument("--dry-run", action="store_true", help="check and show the row, but do not write it")
-    return parser.parse_args(arguments)
+    return parser.parse_intermixed_args(arguments)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ class Table(dict):
                 "each row must have a name of its own",
                 expected="unique names",
                 got=f"'{name}' here and in {self.place(name)}",
-                remedy=f"rename one of them; to change a row, edit it in {file}",
+                remedy=f"rename one of them; to change a row, edit it in {file}, or use add_row with --replace",
             )
         self[name] = row
         self._file_of[name] = file

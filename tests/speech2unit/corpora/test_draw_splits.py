@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from speech2unit.corpora.draw_splits import assign_folds, complete_splits, draw_dev
+from speech2unit.corpora.draw_splits import assign_folds, complete_splits, draw_tenth
 from tests.factories import manifest_row
 
 CORPUS = [
@@ -56,16 +56,16 @@ def test_equal_audio_of_unknown_speakers_stays_together():
 
 
 def test_dev_is_a_tenth_of_train_by_speaker():
-    chosen, unit = draw_dev(CORPUS, "label", "here", allow_overlap=[])
+    chosen, unit = draw_tenth(CORPUS, "dev", "label", "here", allow_overlap=[])
     speakers = {row["speaker"] for row in CORPUS if row["utterance_id"] in chosen}
     assert unit == "speaker" and chosen == {row["utterance_id"] for row in CORPUS if row["speaker"] in speakers}
     assert len(chosen) == 6 and len(speakers) == 1  # of 72 clips
-    assert draw_dev(CORPUS, "label", "here", allow_overlap=["speaker"])[0] == chosen
+    assert draw_tenth(CORPUS, "dev", "label", "here", allow_overlap=["speaker"])[0] == chosen
 
 
 def test_train_keeps_every_label():
     rows = [*CORPUS, *(manifest_row(f"rare{i}", speaker="alone", labels=["rare"]) for i in range(7))]
-    chosen, _ = draw_dev(rows, "label", "here", allow_overlap=[])
+    chosen, _ = draw_tenth(rows, "dev", "label", "here", allow_overlap=[])
     assert chosen and not {name for name in chosen if name.startswith("rare")}
 
 
@@ -74,16 +74,16 @@ def test_a_single_speaker_is_an_error_unless_speakers_may_overlap():
     with pytest.raises(
         ValueError, match="here: where a corpus has no dev split, it is drawn .* got 1 speaker in train; write dev"
     ):
-        draw_dev(rows, "label", "here", allow_overlap=[])
-    chosen, unit = draw_dev(rows, "label", "here", allow_overlap=["speaker"])
+        draw_tenth(rows, "dev", "label", "here", allow_overlap=[])
+    chosen, unit = draw_tenth(rows, "dev", "label", "here", allow_overlap=["speaker"])
     assert unit == "clip" and 6 <= len(chosen) <= 9
-    assert draw_dev([row | dict(speaker=None) for row in CORPUS], "label", "here", allow_overlap=[])[1] == "clip"
+    assert draw_tenth([row | dict(speaker=None) for row in CORPUS], "dev", "label", "here", allow_overlap=[])[1] == "clip"
 
 
 def test_a_label_of_one_speaker_alone_cannot_lose_that_speaker():
     rows = [manifest_row(name, speaker=name, labels=[name]) for name in "ab"]
     with pytest.raises(ValueError, match="expected a speaker without whom train keeps every label, got 2 speakers in train"):
-        draw_dev(rows, "label", "here", allow_overlap=[])
+        draw_tenth(rows, "dev", "label", "here", allow_overlap=[])
 
 
 def test_copies_of_a_row_that_becomes_dev_are_dropped():
@@ -91,7 +91,10 @@ def test_copies_of_a_row_that_becomes_dev_are_dropped():
     test = [manifest_row("t", split="test", speaker="t", labels=["a"])]
     rows, notes = complete_splits(CORPUS + copies + test, "label", "here", allow_overlap=[])
     dev = {row["utterance_id"] for row in rows if row["split"] == "dev"}
-    assert notes == dict(dev="drawn from train by speaker") and dev == draw_dev(CORPUS, "label", "here", allow_overlap=[])[0]
+    assert (
+        notes == dict(dev="drawn from train by speaker")
+        and dev == draw_tenth(CORPUS, "dev", "label", "here", allow_overlap=[])[0]
+    )
     assert {row["utterance_id"] for row in copies + CORPUS + test} - {row["utterance_id"] for row in rows} == {
         f"sp0.9-{n}" for n in dev
     }
@@ -103,3 +106,14 @@ def test_nothing_is_drawn_where_something_else_is_missing_or_nothing(splits):
     assert complete_splits(rows, "label", "here", allow_overlap=[]) == (rows, {})
     unlabelled = [row | dict(split=("train", "test")[i % 2], labels=[]) for i, row in enumerate(CORPUS)]
     assert complete_splits(unlabelled, "", "here", allow_overlap=[]) == (unlabelled, {})
+
+
+@pytest.mark.parametrize("missing", [("test",), ("dev", "test")])
+def test_a_test_split_is_drawn_only_where_that_is_wanted(missing):
+    rows = [*CORPUS, *([] if "dev" in missing else [manifest_row("d", split="dev", speaker="d", labels=["a"])])]
+    drawn, notes = complete_splits(rows, "label", "here", allow_overlap=[], draw_test=True)
+    assert notes == dict.fromkeys(missing, "drawn from train by speaker")
+    speakers = {split: {row["speaker"] for row in drawn if row["split"] == split} for split in ("train", "dev", "test")}
+    assert all(speakers.values()) and sum(map(len, speakers.values())) == len(set.union(*speakers.values()))
+    assert len(drawn) == len(rows)
+    assert complete_splits(rows, "label", "here", allow_overlap=[]) == (rows, {})
