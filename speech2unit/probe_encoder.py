@@ -89,7 +89,7 @@ def read_pooled_features(paths, names, num_segments):
     """Return a dict from utterance_id to the result of `pool_segments`, of the utterances in `names`."""
     pooled = {}
     for path in paths:
-        for batch in tables.stream(path, FEATURES, ["utterance_id", "num_frames", "features"], batch_rows=256):
+        for batch in tables.stream(path, FEATURES, ["utterance_id", "num_frames", "features"]):
             columns = zip(batch["utterance_id"].to_pylist(), batch["num_frames"].to_pylist(), batch["features"])
             for name, num_frames, values in columns:
                 if name in names:

@@ -11,7 +11,6 @@ import errno
 import glob
 import hashlib
 import json
-import mmap
 import os
 import shutil
 import tempfile
@@ -26,6 +25,7 @@ CHECKSUM_PLACEHOLDER = CHECKSUM_MARK.decode() + DIGEST_LENGTH * "0"
 CHECKSUM_LIST = "SHA256SUMS"  # in a folder; `sha256sum --check` reads it
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO, errno.EACCES, errno.EPERM}
 UNWRITABLE_TEXTS = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))  # in libraries' errors
+BLOCK_BYTES = 1 << 22  # of a file that are read at once; a mapped file would count as memory of the process
 FULL_DISK_BYTES = 2**16  # if less is free, any failed write counts as a full disk: libsndfile reports unrelated reasons
 RECENT_SECONDS = 2  # a file that changed this recently may change again without a new time stamp
 
@@ -201,16 +201,37 @@ def _checksum(path):
 
     All three are None if the file contains no `CHECKSUM_MARK`. The file must not be empty.
     """
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data, memoryview(data) as view:
-        mark = data.rfind(CHECKSUM_MARK)
+    with open(path, "rb") as file:
+        mark = _find_last(file, CHECKSUM_MARK)
         if mark < 0:
             return None, None, None
         start = mark + len(CHECKSUM_MARK)
-        end = start + DIGEST_LENGTH
-        digest = hashlib.sha256(view[:start])
+        digest = hashlib.sha256()
+        _hash_bytes(digest, file, 0, start)
+        stored = file.read(DIGEST_LENGTH)
         digest.update(DIGEST_LENGTH * b"0")
-        digest.update(view[end:])
-        return digest.hexdigest(), data[start:end].decode("latin1"), start
+        _hash_bytes(digest, file, start + len(stored), os.fstat(file.fileno()).st_size)
+        return digest.hexdigest(), stored.decode("latin1"), start
+
+
+def _find_last(file, text):
+    """Return the position of the last `text` in a binary file, -1 if there is none; it is read in blocks, from its end."""
+    end = os.fstat(file.fileno()).st_size
+    while end > 0:
+        start = max(end - BLOCK_BYTES, 0)
+        file.seek(start)
+        found = file.read(end - start + len(text) - 1).rfind(text)
+        if found >= 0:
+            return start + found
+        end = start
+    return -1
+
+
+def _hash_bytes(digest, file, start, end):
+    """Update a digest with the bytes of a binary file from `start` to `end`, in blocks, after which the file is at `end`."""
+    file.seek(start)
+    for position in range(start, end, BLOCK_BYTES):
+        digest.update(file.read(min(BLOCK_BYTES, end - position)))
 
 
 def _sync(path):

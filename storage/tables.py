@@ -21,7 +21,8 @@ from storage import provenance
 from storage.errors import data_error, nearest
 from storage.files import atomic, find_damage
 
-MAX_BATCH_ROWS = 10_000  # rows per row group of a file
+MAX_GROUP_ROWS = 10_000  # rows per row group of a file
+MAX_GROUP_BYTES = 32 << 20  # of a row group in memory, unless a single row has more
 
 
 def field(name, type, meaning, *, unit="", nullable=False):
@@ -95,13 +96,17 @@ def describe(schema):
 
 
 class Writer:
-    """Writes one Parquet file in parts; created by `writer(...)`."""
+    """Writes one Parquet file in parts; created by `writer(...)`.
+
+    Rows are collected to row groups of up to `MAX_GROUP_ROWS` rows and `MAX_GROUP_BYTES` bytes, however few are written at a time.
+    """
 
     def __init__(self, path, schema, temporary):
         self.path = path
         self.schema = schema
         self.digest = hashlib.sha256()
         self.keys = []
+        self._start_group()
         self.file = pq.ParquetWriter(
             temporary,
             schema,
@@ -115,18 +120,37 @@ class Writer:
 
         Args:
             rows: a table, a record batch, a dict of columns or a list of dicts, with exactly the schema's columns in any order.
+                Arrays in it must not be changed afterwards, as they may not have been written yet.
 
         Raises:
             ValueError: if a column is missing or unknown, or a value is null in a column that is not nullable.
         """
         table = _as_table(rows, self.schema, self.path)
-        for batch in table.combine_chunks().to_batches(max_chunksize=MAX_BATCH_ROWS):
-            self.digest.update(batch.serialize())
-            self.file.write_batch(batch)
         self.keys.append(table.select(_key(self.schema)))
+        for part in _parts(table):
+            if self.num_rows + len(part) > MAX_GROUP_ROWS or self.num_bytes + part.nbytes > MAX_GROUP_BYTES:
+                self._write_group()
+            self.parts.append(part)
+            self.num_rows += len(part)
+            self.num_bytes += part.nbytes
+
+    def _start_group(self):
+        self.parts = []  # tables of the row group that is collected
+        self.num_rows = 0
+        self.num_bytes = 0
+
+    def _write_group(self):
+        """Write the collected rows as a row group, and start another one."""
+        if self.parts:
+            table = pa.concat_tables(self.parts).combine_chunks()
+            self._start_group()
+            for batch in table.to_batches():
+                self.digest.update(batch.serialize())
+                self.file.write_batch(batch)
 
     def close(self):
-        """Check that every key occurs once, add digest and provenance, and close the file."""
+        """Write the last rows, check that every key occurs once, add digest and provenance, and close the file."""
+        self._write_group()
         _check_key(pa.concat_tables(self.keys or [self.schema.empty_table()]), self.schema, self.path)
         record = json.dumps(provenance.record(self.path))
         self.file.add_key_value_metadata({provenance.KEY: record, "digest": self.digest.hexdigest()})
@@ -209,6 +233,9 @@ def read_many(paths, schema, columns=None):
 def stream(path, schema, columns=None, batch_rows=1024):
     """Yield a table as record batches, with bounded memory, after checking the file's checksum and the schema.
 
+    A batch has rows of one row group, so at most `MAX_GROUP_BYTES` unless a single row has more. What is kept of a batch after the
+    next one is read must be copied: a view of one value keeps its whole batch in memory.
+
     Args:
         path: Parquet file that `write` or `writer` wrote.
         schema: the schema that it must have.
@@ -223,13 +250,31 @@ def stream(path, schema, columns=None, batch_rows=1024):
         file = pq.ParquetFile(path, page_checksum_verification=True)
     with file:
         _check_columns(file.schema_arrow, schema, path)
-        batches = file.iter_batches(batch_size=batch_rows, columns=columns)
+        batches = _batches(file, batch_rows, columns)
         while True:
             with _readable(path, schema):
                 batch = next(batches, None)
             if batch is None:
                 return
             yield batch.cast(_subset(schema, columns))
+
+
+def _parts(table):
+    """Yield the rows of a table in parts that are small enough for a row group; a row that is too large is a part of its own."""
+    for start in range(0, len(table), MAX_GROUP_ROWS):
+        part = table.slice(start, MAX_GROUP_ROWS)
+        if len(part) > 1 and part.nbytes > MAX_GROUP_BYTES:
+            middle = len(part) // 2
+            yield from _parts(part.slice(0, middle))
+            yield from _parts(part.slice(middle))
+        else:
+            yield part
+
+
+def _batches(file, batch_rows, columns):
+    """Yield the record batches of a `ParquetFile`; none of them has rows of two row groups, as those of `iter_batches` may."""
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(batch_size=batch_rows, row_groups=[group], columns=columns)
 
 
 def _type_text(type):

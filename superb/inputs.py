@@ -20,7 +20,7 @@ def load_hidden_states(paths):
     """
     arrays = {}
     for path in paths:
-        for batch in tables.stream(path, HIDDEN_STATES, batch_rows=64):
+        for batch in tables.stream(path, HIDDEN_STATES):
             cells = batch.select(["utterance_id", "num_states", "num_frames"]).to_pylist()
             for row, states in zip(cells, batch["states"]):
                 arrays[row["utterance_id"]] = states.values.to_numpy().reshape(row["num_states"], row["num_frames"], -1)

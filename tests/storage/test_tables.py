@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 
+import numpy as np
 import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -82,6 +83,48 @@ def test_writing_and_reading_in_parts_keeps_rows_and_bounds_batches(tmp_path):
             out.write(ROWS[start : start + 70])
     batches = list(tables.stream(tmp_path / "parts.parquet", TOY, batch_rows=64))
     assert max(map(len, batches)) <= 64 and [row for batch in batches for row in batch.to_pylist()] == ROWS
+
+
+HEAVY = schema(
+    "heavy", TOY.field("name"), field("features", pa.list_(pa.float32()), "its features"), key=("name",), stage="weigh"
+)
+
+
+@pytest.mark.parametrize("rows_together", [1, 7, 90])
+def test_row_groups_and_batches_are_bounded_in_bytes(path, rows_together):
+    """Rows of 12 s × 768 dimensions, 1.8 MB each, among rows of 2 kB: 80 MB."""
+    lengths = [460_000 if i % 2 else 512 for i in range(90)]
+    rows = [dict(name=f"u{i}", features=np.full(length, i, np.float32)) for i, length in enumerate(lengths)]
+    with tables.writer(path, HEAVY) as out:
+        for start in range(0, len(rows), rows_together):
+            out.write(rows[start : start + rows_together])
+    file = pq.ParquetFile(path)
+    assert 3 <= file.num_row_groups <= 6
+    held_before = pa.total_allocated_bytes()
+    names, num_values, most_held = [], 0, 0
+    for batch in tables.stream(path, HEAVY):
+        assert batch.nbytes <= tables.MAX_GROUP_BYTES
+        names += batch["name"].to_pylist()
+        num_values += len(batch["features"].values)
+        most_held = max(most_held, pa.total_allocated_bytes() - held_before)
+    assert names == [row["name"] for row in rows] and num_values == sum(lengths)
+    assert most_held < 4 * tables.MAX_GROUP_BYTES
+
+
+def test_a_row_that_is_too_large_for_a_row_group_is_one(path):
+    sizes = [10, tables.MAX_GROUP_BYTES // 4 + 1, 10]
+    tables.write(path, [dict(name=f"u{i}", features=np.zeros(size, np.float32)) for i, size in enumerate(sizes)], HEAVY)
+    assert [len(batch) for batch in tables.stream(path, HEAVY)] == [1, 1, 1]
+
+
+def test_small_parts_share_a_row_group_and_the_digest_of_one_part(path, tmp_path):
+    tables.write(path, ROWS, TOY)
+    with tables.writer(tmp_path / "parts.parquet", TOY) as out:
+        for row in ROWS:
+            out.write([row])
+    whole, parts = (pq.ParquetFile(file) for file in (path, tmp_path / "parts.parquet"))
+    assert whole.num_row_groups == parts.num_row_groups == 1
+    assert whole.metadata.metadata[b"digest"] == parts.metadata.metadata[b"digest"]
 
 
 def test_a_table_without_rows(path):
