@@ -20,6 +20,17 @@ def load_centroids(path):
     return np.stack(table["centroid"].to_numpy(zero_copy_only=False))
 
 
+def load_codebook(centroids, projection, context_frames):
+    """Return a function that maps the features `[T, dim]` of an utterance to its units `[T]`.
+
+    Args:
+        centroids, projection, context_frames: see `assign_units`.
+    """
+    matrix = load_centroids(centroids)
+    project = projections.load(projection, context_frames)
+    return lambda frames: nearest_centroids(project(frames), matrix)
+
+
 def assign_units(*, features, centroids, projection, units, codebook, context_frames):
     """Stage: write one unit per frame of every utterance, in order of utterance_id. See `UNITS`.
 
@@ -34,19 +45,25 @@ def assign_units(*, features, centroids, projection, units, codebook, context_fr
     Raises:
         ValueError: if the features do not have the dimension of the codebook.
     """
-    matrix = load_centroids(centroids)
-    project = projections.load(projection, context_frames)
-    parts = [UNITS.empty_table()]
-    for path in features:
-        for batch in tables.stream(path, FEATURES):
-            parts.append(_units_table(batch, matrix, project, codebook))
-    table = pa.concat_tables(parts).sort_by("utterance_id")
-    tables.write(units, table, UNITS)
+    assign = load_codebook(centroids, projection, context_frames)
+    batches = (batch for path in features for batch in tables.stream(path, FEATURES))
+    write_units(units, (_units_batch(batch, assign, codebook) for batch in batches), centroids)
+
+
+def write_units(path, batches, centroids):
+    """Write the units of a corpus in order of utterance_id, and warn if the codebook does not suit its speech.
+
+    Args:
+        path: table of `UNITS` to write.
+        batches: record batches with the columns of `UNITS`.
+        centroids: table of `CENTROIDS` of the codebook.
+    """
+    table = pa.Table.from_batches(batches, UNITS).sort_by("utterance_id")
+    tables.write(path, table, UNITS)
     in_training = tables.read(centroids, CENTROIDS, ["num_frames"])["num_frames"]
     if not in_training.null_count:  # published codebooks do not say
-        warn_of_unlike_speech(
-            np.bincount(table["units"].combine_chunks().values, minlength=len(matrix)), in_training.to_numpy(), units
-        )
+        counts = np.bincount(table["units"].combine_chunks().values, minlength=len(in_training))
+        warn_of_unlike_speech(counts, in_training.to_numpy(), path)
 
 
 def warn_of_unlike_speech(counts, training_counts, place):
@@ -68,11 +85,10 @@ def warn_of_unlike_speech(counts, training_counts, place):
         )
 
 
-def _units_table(batch, centroids, project, codebook):
-    """Return the table of `UNITS` of a record batch of `FEATURES`."""
+def _units_batch(batch, assign, codebook):
+    """Return the record batch of `UNITS` of a record batch of `FEATURES`; `assign` is the result of `load_codebook`."""
     units = []
     for values, num_frames in zip(batch["features"], batch["num_frames"]):
-        frames = values.values.to_numpy().reshape(num_frames.as_py(), -1)
-        units.append(nearest_centroids(project(frames), centroids))
+        units.append(assign(values.values.to_numpy().reshape(num_frames.as_py(), -1)))
     columns = dict(utterance_id=batch["utterance_id"], split=batch["split"], codebook=[codebook] * len(units), units=units)
-    return pa.table(columns, schema=UNITS)
+    return pa.record_batch(columns, schema=UNITS)

@@ -50,6 +50,45 @@ def feature_columns(rows, features):
     return columns
 
 
+class BatchEncoder:
+    """Reads and encodes utterances of a corpus in batches, for stages that turn audio into features or units.
+
+    Attributes:
+        encoder: the loaded `Encoder`.
+    """
+
+    def __init__(self, *, model, config, layer, root, gpu, max_batch_seconds_cpu, max_batch_seconds_gpu):
+        """Load the encoder.
+
+        Args:
+            model, config, layer, root, max_batch_seconds_cpu, max_batch_seconds_gpu: see `extract_features`.
+            gpu: number of the GPU, modulo the number of GPUs.
+
+        Raises:
+            ValueError: if the encoder has no such layer.
+        """
+        device = choose_device(gpu)
+        self.encoder = encoders.load(Path(model).parent, device)
+        encoders.check_layer(self.encoder, layer, config)
+        self.layer = layer
+        self.root = Path(root)
+        self.max_seconds = max_batch_seconds_gpu if device.type == "cuda" else max_batch_seconds_cpu
+
+    def encode(self, rows):
+        """Yield a list of manifest rows with the list of their features `[T_i, dim]`, batch after batch.
+
+        Args:
+            rows: manifest rows sorted by length.
+
+        Raises:
+            ValueError: if an audio file is damaged or not the one of the manifest.
+        """
+        sample_rate = self.encoder.sample_rate
+        for batch in progress(list(split_into_batches(rows, self.max_seconds * sample_rate)), "batches"):
+            waveforms = [read_utterance(self.root / row["path"], row, sample_rate=sample_rate) for row in batch]
+            yield batch, encoders.encode(self.encoder, waveforms, self.layer)
+
+
 def extract_features(
     *, manifest, model, config, features, root, layer, shard, num_shards, max_batch_seconds_cpu, max_batch_seconds_gpu
 ):
@@ -70,13 +109,16 @@ def extract_features(
     Raises:
         ValueError: if the encoder has no such layer, or an audio file is damaged or not the one of the manifest.
     """
-    device = choose_device(shard)
-    encoder = encoders.load(Path(model).parent, device)
-    encoders.check_layer(encoder, layer, config)
-    max_seconds = max_batch_seconds_gpu if device.type == "cuda" else max_batch_seconds_cpu
+    encoder = BatchEncoder(
+        model=model,
+        config=config,
+        layer=layer,
+        root=root,
+        gpu=shard,
+        max_batch_seconds_cpu=max_batch_seconds_cpu,
+        max_batch_seconds_gpu=max_batch_seconds_gpu,
+    )
     rows = rows_of_shard(tables.read(manifest, MANIFEST).to_pylist(), shard, num_shards)
-    batches = list(split_into_batches(rows, max_seconds * encoder.sample_rate))
     with tables.writer(features, FEATURES) as out:
-        for batch in progress(batches, "batches"):
-            waveforms = [read_utterance(Path(root) / row["path"], row, sample_rate=encoder.sample_rate) for row in batch]
-            out.write(feature_columns(batch, encoders.encode(encoder, waveforms, layer)))
+        for batch, batch_features in encoder.encode(rows):
+            out.write(feature_columns(batch, batch_features))

@@ -25,12 +25,23 @@ def is_sampled(utterance_id, fraction):
     return zlib.crc32(utterance_id.encode()) < fraction * 2**32
 
 
+def sampled_fraction(num_frames, max_frames):
+    """Return the fraction of a corpus's training utterances that a codebook is fitted on.
+
+    Args:
+        num_frames: number of training frames of the corpus.
+        max_frames: approximate number of frames to sample.
+    """
+    return max_frames / max(num_frames, 1)
+
+
 def training_frames(paths, max_frames_per_corpus):
     """Return the frames of training utterances at their original speed.
 
     Args:
         paths: tables of `FEATURES`. Those in one folder belong to one corpus.
-        max_frames_per_corpus: approximate number of frames to sample from each corpus. Whole utterances are sampled.
+        max_frames_per_corpus: approximate number of frames to sample from each corpus. Whole utterances are sampled. None: the
+            tables have the sampled utterances alone.
 
     Returns:
         List of arrays `[T, dim]`, one per utterance: corpus after corpus, and by utterance_id in each corpus.
@@ -57,15 +68,18 @@ def training_frames(paths, max_frames_per_corpus):
 
 def _corpus_frames(paths, max_frames):
     """Return the sampled frames of one corpus; see `training_frames`."""
-    lengths = tables.read_many(paths, FEATURES, ["split", "speed", "num_frames"]).to_pandas()
-    is_training = (lengths.split == "train") & (lengths.speed == 1)
-    fraction = max_frames / max(int(lengths.num_frames[is_training].sum()), 1)
+    fraction = 1.0
+    if max_frames is not None:
+        lengths = tables.read_many(paths, FEATURES, ["split", "speed", "num_frames"]).to_pandas()
+        is_training = (lengths.split == "train") & (lengths.speed == 1)
+        fraction = sampled_fraction(int(lengths.num_frames[is_training].sum()), max_frames)
     frames = {}
     for path in paths:
         for batch in tables.stream(path, FEATURES):
             for name, split, speed, num_frames, values in zip(*batch.columns):
                 if split.as_py() == "train" and speed.as_py() == 1 and is_sampled(name.as_py(), fraction):
-                    frames[name.as_py()] = values.values.to_numpy().reshape(num_frames.as_py(), -1)
+                    # A copy: a view would keep the whole batch in memory.
+                    frames[name.as_py()] = values.values.to_numpy().reshape(num_frames.as_py(), -1).copy()
     return [frames[name] for name in sorted(frames)]
 
 
@@ -139,7 +153,7 @@ def fit_codebook(
         num_clusters: size of the codebook.
         context_frames: number of frames before and after each frame that k-means sees together with it.
         num_components: number of principal components that k-means sees; 0: no projection.
-        max_frames_per_corpus: approximate number of frames to sample from each corpus.
+        max_frames_per_corpus: approximate number of frames to sample from each corpus; None: the features are those of a sample.
         num_iterations: number of k-means iterations in each restart.
         num_restarts: number of initializations, of which the best result is kept.
         seed: seed of the initializations.

@@ -54,6 +54,16 @@ UNITS = schema(
     stage="assign_units",
 )
 
+ENCODED_UNITS = schema(
+    "encoded_units",
+    UTTERANCE,
+    SPLIT,
+    CODEBOOK,
+    field("units", pa.list_(pa.int16()), "one unit per frame"),
+    key=("utterance_id", "codebook"),
+    stage="encode_shard",
+)
+
 REDUCED_UNITS = schema(
     "reduced_units",
     UTTERANCE,

@@ -45,6 +45,9 @@ class Encoder(Protocol):
             List of float32 NumPy arrays `[T_i, dim]`, on the CPU even if the encoder computes on a GPU.
         """
 
+    def num_frames(self, num_samples):
+        """Return the number of frames of the features of a waveform with `num_samples` samples, without computing them."""
+
 
 class TrainableEncoder(Encoder, Protocol):
     """An encoder whose weights can be trained further. `load_trainable` returns one."""

@@ -1,5 +1,10 @@
 """Every frame gets the unit of its nearest centroid."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +15,8 @@ from speech2unit.projection import fit_projection
 from speech2unit.quantize import Projection, nearest_centroids, with_context
 from speech2unit.schemas import CENTROIDS, FEATURES, PROJECTION, UNITS
 from storage import tables
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
@@ -70,6 +77,33 @@ def test_the_stage_gives_one_unit_per_frame_of_every_utterance(made):
     for row, utterance_frames in zip(rows_written, frames):
         distances = ((project(utterance_frames)[:, None] - centroids[None]) ** 2).sum(-1)
         assert row["units"] == distances.argmin(1).tolist()
+
+
+PEAK = """import json, sys
+from speech2unit.assign_units import assign_units
+from storage.provenance import process_peak_memory_mb
+before = process_peak_memory_mb()
+assign_units(**json.loads(sys.argv[1]))
+print(process_peak_memory_mb() - before)
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_features(tmp_path, large_features):
+    """In a process of its own, as the peak that the kernel measures never falls."""
+    centroids = np.random.default_rng(0).normal(size=(50, 768)).astype(np.float32)
+    tables.write(tmp_path / "c.parquet", [dict(unit=k, centroid=c, num_frames=1) for k, c in enumerate(centroids)], CENTROIDS)
+    tables.write(tmp_path / "p.parquet", PROJECTION.empty_table(), PROJECTION)
+    files = dict(
+        features=[large_features],
+        centroids=tmp_path / "c.parquet",
+        projection=tmp_path / "p.parquet",
+        units=tmp_path / "u.parquet",
+    )
+    arguments = json.dumps(files | dict(codebook="toy", context_frames=0), default=str)
+    result = subprocess.run([sys.executable, "-c", PEAK, arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert tables.read(tmp_path / "u.parquet", UNITS).num_rows == 200
+    assert float(result.stdout.splitlines()[-1]) < 350  # MB; the features are 369 MB
 
 
 @pytest.mark.parametrize("counts, warns", [

@@ -1,41 +1,13 @@
 """Features are the same in any sharding, order and batch."""
 
-from dataclasses import asdict
-
 import numpy as np
 import pytest
-import soundfile
-import torch
 
 from speech2unit.corpora.schemas import MANIFEST
-from speech2unit.encoders.models.melhubert import MelHuBERTConfig, MelHuBERTModel
 from speech2unit.extract_features import extract_features, rows_of_shard, split_into_batches
 from speech2unit.quantize import nearest_centroids
 from speech2unit.schemas import FEATURES
 from storage import tables
-from storage.weights import save_config, save_tensors
-from tests.factories import manifest_row_of_file
-
-SIZES = MelHuBERTConfig(num_layers=2, dim=16, ffn_dim=32, num_heads=2, conv_kernel=6, conv_groups=4, num_targets=(4,))
-RNG = np.random.default_rng(0)
-LENGTHS = [400, 16_000, 2_000, 2_000, 5_500, 9_001, 720, 12_345, 3_000, 8_000]
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    """Folder with ten files, their rows, and a random MelHuBERT."""
-    folder = tmp_path_factory.mktemp("corpus")
-    rows = []
-    for i, length in enumerate(LENGTHS):
-        soundfile.write(folder / f"{i}.wav", (0.1 * RNG.standard_normal(length)).astype(np.float32), 16_000, subtype="FLOAT")
-        played_slower = dict(speed=0.9, num_samples=10_001) if i == 5 else {}
-        split = "train" if i % 2 else "test"
-        rows.append(manifest_row_of_file(folder / f"{i}.wav", utterance_id=f"u{i}", split=split, **played_slower))
-    torch.manual_seed(0)
-    tensors = MelHuBERTModel(SIZES).state_dict() | dict(mean=torch.full((40,), 8.0), std=torch.full((40,), 3.0))
-    save_tensors(folder / "encoder/model.safetensors", tensors)
-    save_config(folder / "encoder/config.json", dict(architecture="melhubert", subtract_loudness=False) | asdict(SIZES))
-    return folder, rows
 
 
 def extracted(folder, rows, num_shards=1, seconds=0, layer=2):

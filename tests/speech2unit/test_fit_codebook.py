@@ -1,6 +1,7 @@
 """The codebook is fitted on training frames only, and does not depend on the order of shards and rows."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from speech2unit.fit_codebook import fit_centroids, fit_codebook, is_sampled, training_frames
@@ -125,3 +126,11 @@ def test_corpora_may_share_names(tmp_path):
         (tmp_path / name).mkdir()
         paths += write_shards(tmp_path / name, rows(), 2)
     assert len(training_frames(paths, 10_000)) == 48
+
+
+def test_only_the_sampled_frames_stay_in_memory(large_features):
+    held_before = pa.total_allocated_bytes()
+    frames = training_frames([large_features], 3000)
+    assert 2 <= len(frames) <= 9 and all(utterance.shape == (600, 768) for utterance in frames)
+    assert all(utterance.base is None and len(np.unique(utterance)) == 1 for utterance in frames)  # a copy of its own values
+    assert pa.total_allocated_bytes() - held_before < 4 * 600 * 768  # less than one utterance

@@ -95,6 +95,18 @@ def test_the_checksum_covers_every_bit_and_every_length(tmp_path):
         assert find_damage(path), length
 
 
+@pytest.mark.parametrize("length_before", range(0, 30, 3))
+def test_a_file_is_read_in_blocks_of_any_size(tmp_path, monkeypatch, length_before):
+    monkeypatch.setattr(files, "BLOCK_BYTES", 10)
+    path = tmp_path / "file"
+    content = b"x" * length_before + CHECKSUM_PLACEHOLDER.encode() + b"y" * 25
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+    assert path.read_bytes().count(hashlib.sha256(content).hexdigest().encode()) == 1 and not find_damage(path)
+    path.write_bytes(path.read_bytes()[:-1] + b"z")
+    assert find_damage(path)
+
+
 def test_an_undamaged_file_is_read_once_and_again_after_every_change(tmp_path, monkeypatch):
     path = tmp_path / "file.json"
     write_json(path, dict(checksum=CHECKSUM_PLACEHOLDER))

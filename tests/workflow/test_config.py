@@ -42,7 +42,8 @@ NO_STAGE = {
     "settings_of_corpora",
     "comparisons",
     "num_shards",
-    "keep_features",
+    "features",
+    "codebooks_together",
     "gpus_per_job",
     "checkpoint_seconds",
 }
@@ -171,7 +172,7 @@ FREE_KEYS = {
 FREE_VALUES = [("tables",), ("paths",)]  # any text
 LEAVES = [(path, value) for path, value in places(PLAIN) if path and not isinstance(value, dict)]
 NUMBERS = [(path, value) for path, value in LEAVES if isinstance(value, int | float) and not isinstance(value, bool)]
-LISTS = [(path, value) for path, value in LEAVES if isinstance(value, list) and isinstance(value[0], int | float)]
+LISTS = [(path, value) for path, value in LEAVES if isinstance(value, list) and value and isinstance(value[0], int | float)]
 LADDERS = ("num_updates", "sparsities")  # lists with an entry a step, as many as one likes
 MAPPINGS = [path for path, value in places(PLAIN) if isinstance(value, dict)]
 CLOSED = [path for path in MAPPINGS if path == () or path not in FREE_KEYS]

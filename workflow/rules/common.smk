@@ -29,7 +29,7 @@ SUPERB_TASKS = ROWS["superb_tasks"].expand_names(config["superb_tasks"])
 
 FEATURES_FILE = "results/features/{encoder}/layer{layer}/{corpus}/{shard}.parquet"
 CHECKPOINT_FILE = f"{config['paths']['checkpoints']}/{{checkpoint}}/{{file}}"
-FEATURES_FILE = FEATURES_FILE if config["keep_features"] else temp(FEATURES_FILE)
+FEATURES_FILE = FEATURES_FILE if config["features"] == "kept" else temp(FEATURES_FILE)
 
 
 def from_rows(look_up, *arguments):

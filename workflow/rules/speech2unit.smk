@@ -1,14 +1,19 @@
 from workflow.scripts.lookups.checkpoints import checkpoint_files
-from workflow.scripts.lookups.registries import encoder_modules
+from workflow.scripts.lookups.registries import codebook_modules, encoder_modules
 from workflow.scripts.lookups.units import (
+    codebook_encoder_file,
     codebook_features,
     codebook_settings,
+    codebooks_file,
     context_settings,
     corpus_features,
     divided_units,
+    encoded_units_files,
+    encoding_settings,
     feature_settings,
     measuring_settings,
     published_codebook_settings,
+    sample_settings,
     units_manifest,
 )
 
@@ -37,6 +42,28 @@ rule extract_features:
         **stage("speech2unit.extract_features", registry_modules=from_rows(encoder_modules)),
         **config["extract_features"],
         wildcard_settings=from_rows(feature_settings),
+    script:
+        "../scripts/stage.py"
+
+
+rule sample_features:
+    input:
+        manifest="results/corpora/{corpus}/manifest.parquet",
+        model="results/encoders/{encoder}/model.safetensors",
+        config="results/encoders/{encoder}/config.json",
+    output:
+        features="results/features/{encoder}/layer{layer}/{corpus}/sample.parquet",
+    log:
+        "logs/sample_features/{encoder}/layer{layer}/{corpus}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(3000),
+        gpu=config["gpus_per_job"],
+    params:
+        **stage("speech2unit.sample_features", registry_modules=from_rows(encoder_modules)),
+        **config["extract_features"],
+        wildcard_settings=from_rows(sample_settings),
     script:
         "../scripts/stage.py"
 
@@ -108,6 +135,49 @@ rule assign_units:
         "../scripts/stage.py"
 
 
+rule encode_shard:
+    input:
+        manifest="results/corpora/{corpus}/manifest.parquet",
+        model=from_rows(codebook_encoder_file, "model.safetensors"),
+        config=from_rows(codebook_encoder_file, "config.json"),
+        centroids=from_rows(codebooks_file, "centroids.parquet"),
+        projection=from_rows(codebooks_file, "projection.parquet"),
+    output:
+        encoded_units="results/units/{codebook}/{corpus}/encoded_units/{shard}.parquet",
+    log:
+        "logs/encode_shard/{codebook}/{corpus}/{shard}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(3000),
+        gpu=config["gpus_per_job"],
+    params:
+        **stage("speech2unit.encode_shard", registry_modules=from_rows(codebook_modules)),
+        **config["extract_features"],
+        wildcard_settings=from_rows(encoding_settings),
+    script:
+        "../scripts/stage.py"
+
+
+rule collect_units:
+    input:
+        encoded_units=from_rows(encoded_units_files),
+        centroids="results/units/{codebook}/centroids.parquet",
+    output:
+        units="results/units/{codebook}/{corpus}/units.parquet",
+    log:
+        "logs/collect_units/{codebook}/{corpus}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(2000),
+    params:
+        **stage("speech2unit.collect_units"),
+        codebook="{codebook}",
+    script:
+        "../scripts/stage.py"
+
+
 rule fold_units:
     input:
         whole=from_rows(divided_units),
@@ -129,7 +199,13 @@ rule fold_units:
         "../scripts/stage.py"
 
 
-ruleorder: fold_units > assign_units
+if config["features"] == "none":
+
+    ruleorder: fold_units > collect_units > assign_units
+
+else:
+
+    ruleorder: fold_units > assign_units > collect_units
 
 
 rule reduce_units:

@@ -8,6 +8,7 @@ from storage.errors import data_error
 # Old place → new name. A place begins with a section of the config or the name of a table. In a place, `*` stands for any text,
 # such as the name of a preset; in a new name, it stands for the same text. `column=value in table` has become a column of rows.
 RENAMED = {
+    "keep_features": "features",
     "synthesize_commands.sample_rate": "synthesize_commands.clip.sample_rate",
     "synthesize_commands.clip_seconds": "synthesize_commands.clip.seconds",
     "synthesize_commands.snr_db": "synthesize_commands.clip.snr_db",

@@ -68,6 +68,7 @@ def check_rows(rows, config):
     _check_parents(rows["encoders"])
     _check_published_sizes(rows)
     _check_layers(rows, config)
+    _check_codebooks_together(rows["codebooks"], config["codebooks_together"])
     _check_tasks(rows)
     _check_initial_prompts(rows, config)
     _check_superb_tasks(rows, config["superb_heads"])
@@ -176,6 +177,35 @@ def _check_layers(rows, config):
                 got=row["layer"],
                 remedy="correct 'layer', or the preset of the encoder",
             )
+
+
+def _check_codebooks_together(codebooks, sets):
+    """Check that codebooks whose units are made together read the same frames, and that each is in one set alone."""
+    place = "config.codebooks_together"
+    seen = set()
+    for names in sets:
+        for name in names:
+            if name not in codebooks:
+                rule = f"'codebooks_together' must list rows of {codebooks.where()}"
+                raise _unknown_row(place, rule, name, codebooks)
+        frames = {f"{codebooks[name]['encoder']}, layer {codebooks[name]['layer']}" for name in names}
+        if len(frames) > 1:
+            raise data_error(
+                place,
+                "codebooks whose units are made together must read the same layer of the same encoder",
+                expected=f"one encoder and one layer for {', '.join(names)}",
+                got="; ".join(sorted(frames)),
+                remedy="make a set for each layer",
+            )
+        if repeated := sorted(seen & set(names)):
+            raise data_error(
+                place,
+                "a codebook must be in one set",
+                expected="each name once",
+                got=f"'{repeated[0]}' in two sets",
+                remedy="put the sets together",
+            )
+        seen |= set(names)
 
 
 def _num_layers(encoder, config):

@@ -115,6 +115,13 @@ class CPC:
         self.dim = model.config.dim
         self.num_layers = model.config.num_layers
 
+    def num_frames(self, num_samples):
+        """See `Encoder.num_frames`."""
+        num_chunks, num_samples_left = divmod(num_samples, CHUNK_SAMPLES)
+        num_states = (num_samples + 1) // HOP_SAMPLES
+        num_frames_left = min(num_samples_left // (num_samples // num_states), num_states)
+        return num_chunks * (CHUNK_SAMPLES // HOP_SAMPLES) + num_frames_left
+
     @torch.no_grad()
     def features(self, waveforms, layer):
         """See `Encoder.features`.

@@ -16,6 +16,7 @@ from speech2unit.encoders.models import wav2vec2_names
 from speech2unit.encoders.models.fast_layers import Linear
 from speech2unit.encoders.models.frame_encoder import FrameEncoder, FrameTrunk, load_model
 from speech2unit.encoders.models.frame_transformer import SAMPLE_RATE_HZ
+from speech2unit.encoders.models.log_mel import num_log_mel_frames
 from speech2unit.encoders.models.wav2vec2 import Wav2Vec2Config, Wav2Vec2Model
 
 NUM_MELS = 80
@@ -29,6 +30,10 @@ class DeCoAR2Config(Wav2Vec2Config):
 
     hop_length = 320  # two log-Mel frames
     min_samples = 560  # two windows of 25 ms, 10 ms apart: a single one has no standard deviation
+
+    def num_frames(self, num_samples):
+        """Return the number of frames of a waveform: every second log-Mel frame."""
+        return -(-num_log_mel_frames(num_samples) // 2)
 
 
 class FrontEnd(nn.Module):

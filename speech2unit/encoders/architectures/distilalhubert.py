@@ -72,6 +72,10 @@ class DistilALHuBERT:
         """See `Encoder.features`."""
         return self.encoder.features(waveforms, layer)
 
+    def num_frames(self, num_samples):
+        """See `Encoder.num_frames`."""
+        return self.encoder.num_frames(num_samples)
+
     @torch.no_grad()
     def __call__(self, waveforms):
         """Return the `HiddenStates` of a list of waveforms `[N_i]` at 16 kHz."""

@@ -7,7 +7,7 @@ Layer 0 is the only one. Unlike in `log_mel`, samples are in [-1, 1], and the wi
 
 import torch
 
-from speech2unit.encoders.models.log_mel import SAMPLE_RATE_HZ, SHIFT_SAMPLES, kaldi_frames
+from speech2unit.encoders.models.log_mel import SAMPLE_RATE_HZ, SHIFT_SAMPLES, kaldi_frames, num_log_mel_frames
 
 NUM_MELS = 80
 NUM_LAYERS = 0  # of every encoder of this architecture: a row with a higher layer is refused
@@ -24,6 +24,10 @@ class GSLMLogMel:
     def features(self, waveforms, layer):
         """See `Encoder.features`."""
         return [kaldi_frames(torch.as_tensor(waveform), num_mel_bins=NUM_MELS).numpy() for waveform in waveforms]
+
+    def num_frames(self, num_samples):
+        """See `Encoder.num_frames`."""
+        return num_log_mel_frames(num_samples)
 
 
 def load(folder, device):

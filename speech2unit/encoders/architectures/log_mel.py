@@ -28,6 +28,10 @@ class LogMel:
         """See `Encoder.features`."""
         return [self.front_end(waveform).numpy() for waveform in waveforms]
 
+    def num_frames(self, num_samples):
+        """See `Encoder.num_frames`."""
+        return self.front_end.num_frames(num_samples)
+
 
 def load(folder, device):
     """Return the encoder saved in `folder`."""

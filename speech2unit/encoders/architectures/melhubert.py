@@ -59,6 +59,10 @@ class MelHuBERT:
         states, lengths = self._hidden_states(frames, layer)
         return [state[:length] for state, length in zip(states[layer].cpu().numpy(), lengths)]
 
+    def num_frames(self, num_samples):
+        """See `Encoder.num_frames`."""
+        return self.front_end.num_frames(num_samples)
+
     def _hidden_states(self, frames, last_layer=None):
         """Return the same as `hidden_states`, up to a layer, for a list of normalized frames `[T_i, 80]`."""
         lengths = torch.tensor([len(f) for f in frames])

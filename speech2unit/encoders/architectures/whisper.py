@@ -29,6 +29,10 @@ class Whisper(FrameEncoder):
         states = super().features(waveforms, layer)
         return [state[: num_frames(len(waveform))] for state, waveform in zip(states, waveforms)]  # without those of silence
 
+    def num_frames(self, num_samples):
+        """See `Encoder.num_frames`."""
+        return num_frames(num_samples)
+
 
 class WhisperTrunk(FrameTrunk):
     """See `speech2unit.encoders.Trunk`. The vectors of a prompt have no positions, and frames keep theirs."""

@@ -54,6 +54,10 @@ class FrameEncoder:
             states = [chunks.in_chunks(f, lambda chunk: self.model.hidden_state([chunk], layer)[0], max_frames) for f in frames]
         return [state[: len(f)].float().cpu().numpy() for state, f in zip(states, frames)]
 
+    def num_frames(self, num_samples):
+        """See `Encoder.num_frames`."""
+        return self.model.config.num_frames(num_samples)
+
     def _frames(self, waveform):
         return front_end_frames(self.model, torch.as_tensor(waveform, device=self.device))
 

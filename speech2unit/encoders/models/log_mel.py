@@ -56,6 +56,11 @@ def kaldi_frames(waveform, *, scale=1, frame_shift=10.0, **settings):
     return torch.cat(blocks)
 
 
+def num_log_mel_frames(num_samples):
+    """Return the number of Kaldi's frames, 10 ms apart, of a waveform of `num_samples` samples."""
+    return 1 + (num_samples - MIN_SAMPLES) // SHIFT_SAMPLES
+
+
 @cache
 def _kaldi():
     """Return torchaudio's Kaldi features, changed to remember Mel filters: computing them is half the work for a short clip."""
@@ -102,8 +107,7 @@ class FrontEnd:
 
     def num_frames(self, num_samples):
         """Return the number of frames of a waveform of `num_samples` samples."""
-        num_short_frames = 1 + (num_samples - MIN_SAMPLES) // SHIFT_SAMPLES
-        return -(-num_short_frames * SHIFT_SAMPLES // self.hop_length)
+        return -(-num_log_mel_frames(num_samples) * SHIFT_SAMPLES // self.hop_length)
 
     def normalize(self, mel):
         """Return log-Mel energies `[T, 40]` with mean 0 and standard deviation 1 over the training split."""

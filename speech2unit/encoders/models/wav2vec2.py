@@ -71,6 +71,11 @@ class Wav2Vec2Config:
         """Samples from which one frame is computed."""
         return self.conv_samples(self.squeeze)
 
+    def num_frames(self, num_samples):
+        """Return the number of frames of a waveform of `num_samples` samples."""
+        num_outputs = (num_samples - self.conv_samples(1)) // self.conv_hop + 1
+        return num_outputs // self.squeeze
+
     def conv_samples(self, num_outputs):
         """Return the number of samples from which the convolutions compute `num_outputs` outputs."""
         samples = num_outputs

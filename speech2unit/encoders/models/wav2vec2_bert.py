@@ -12,7 +12,7 @@ from torch import nn
 
 from speech2unit.encoders.models.fast_layers import Linear
 from speech2unit.encoders.models.frame_transformer import FrameTransformer
-from speech2unit.encoders.models.log_mel import HOP_SAMPLES, MIN_SAMPLES, SHIFT_SAMPLES, kaldi_frames
+from speech2unit.encoders.models.log_mel import HOP_SAMPLES, MIN_SAMPLES, SHIFT_SAMPLES, kaldi_frames, num_log_mel_frames
 from speech2unit.encoders.models.transformer import TransformerBlock
 from storage.errors import data_error
 from training.dropout import Dropout
@@ -35,6 +35,10 @@ class Wav2Vec2BertConfig:
 
     hop_length = HOP_SAMPLES
     min_samples = MIN_SAMPLES + SHIFT_SAMPLES
+
+    def num_frames(self, num_samples):
+        """Return the number of frames of a waveform of `num_samples` samples."""
+        return num_log_mel_frames(num_samples) // STEP
 
     def __post_init__(self):
         if self.dim % self.num_heads:

@@ -221,3 +221,13 @@ def test_a_layer_that_the_encoder_lacks_is_refused(log_mel):
         encoders.encode(log_mel, WAVEFORMS, 3)
     with pytest.raises(ValueError, match="here: the encoder must have the layer; expected 0 to 0, got 1; change 'layer'"):
         encoders.check_layer(log_mel, 1, "here")
+
+
+# num_frames
+
+
+@pytest.mark.parametrize("num_samples", [560, 719, 720, 721, 879, 880, 1199, 1200, 1360, 5000, 7919])
+def test_frames_are_counted_without_computing_them(folder, num_samples):
+    encoder = encoders.load(folder)
+    (features,) = encoder.features([np.random.default_rng(0).standard_normal(num_samples).astype(np.float32)], 0)
+    assert len(features) == encoder.num_frames(num_samples)

@@ -106,6 +106,8 @@ OTHERS = {
     "superb.plot_sweep": [f"{S}/KS_half_deep_prompt10/plots/sweep.svg"],
     "speech2unit.corpora.make_fold": ["results/corpora/divided_fold1/manifest.parquet"],
     "speech2unit.fold_units": [f"{U}/divided_fold1/units.parquet"],
+    "speech2unit.sample_features": ["results/features/melhubert/layer1/commands/sample.parquet"],
+    "speech2unit.encode_shard": [f"{U}/commands/encoded_units/2-of-2.parquet"],
     "ulm.score_folds": [
         f"results/SCR_divided/{name}" for name in ("acc.json", "samples.parquet", "baselines.parquet", "confusion.parquet")
     ],
@@ -120,7 +122,7 @@ OTHERS = {
 OUTPUTS = OF_A_TASK | OTHERS
 ELSEWHERE = {  # rules whose faults are put in by other tests, or that write nothing
     "download_checkpoint": "class downloads", "fetch_corpus": "make slurm-test", "verify": "writes a log", "all": "a list",
-    "missing": "outputs to make again",
+    "missing": "outputs to make again", "collect_units": "without features it writes what assign_units writes here",
     "unknown_name": "an error",
 }  # fmt: skip
 

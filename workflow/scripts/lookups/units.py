@@ -1,7 +1,7 @@
 """Look-ups of codebooks, features and units."""
 
 from workflow.scripts.lookups.checkpoints import hash_settings
-from workflow.scripts.lookups.corpora import manifest_file, shard_settings
+from workflow.scripts.lookups.corpora import manifest_file, root_settings, shard_settings
 
 
 def shard_names(config):
@@ -22,9 +22,21 @@ def feature_files(rows, config, codebook, corpora):
     return [f"{folder}/{corpus}/{shard}.parquet" for corpus in corpora for shard in shard_names(config)]
 
 
+def sample_files(rows, codebook, corpora):
+    """Return the features of the sampled utterances of several corpora on which a codebook is fitted; arguments as `feature_files`."""
+    row = rows["codebooks"][codebook]
+    return [f"results/features/{row['encoder']}/layer{row['layer']}/{corpus}/sample.parquet" for corpus in corpora]
+
+
 def feature_settings(rows, config, wildcards):
     """Return the root of a corpus, the shard that a job encodes, and the layer."""
     return shard_settings(rows, config, wildcards) | dict(layer=int(wildcards.layer))
+
+
+def sample_settings(rows, config, wildcards):
+    """Return the root of a corpus, the layer, and how many frames codebooks are fitted on."""
+    max_frames = config["fit_codebook"]["max_frames_per_corpus"]
+    return root_settings(rows, config, wildcards) | dict(layer=int(wildcards.layer), max_frames_per_corpus=max_frames)
 
 
 def corpus_features(rows, config, wildcards):
@@ -38,8 +50,37 @@ def divided_units(rows, config, wildcards):
 
 
 def codebook_features(rows, config, wildcards):
-    """Return the features that a codebook is fitted on."""
-    return feature_files(rows, config, wildcards.codebook, rows["codebooks"][wildcards.codebook]["corpora"])
+    """Return the features that a codebook is fitted on: of whole corpora, or of sampled utterances if no others are made."""
+    corpora = rows["codebooks"][wildcards.codebook]["corpora"]
+    if config["features"] == "none":
+        return sample_files(rows, wildcards.codebook, corpora)
+    return feature_files(rows, config, wildcards.codebook, corpora)
+
+
+def codebooks_together(config, codebook):
+    """Return the names of the codebooks whose units are made together with those of a codebook, itself included."""
+    return next((names for names in config["codebooks_together"] if codebook in names), [codebook])
+
+
+def codebooks_file(rows, config, wildcards, file):
+    """Return a file of each of the codebooks whose units a job makes."""
+    return [f"results/units/{codebook}/{file}" for codebook in codebooks_together(config, wildcards.codebook)]
+
+
+def encoded_units_files(rows, config, wildcards):
+    """Return all shards of the units of a corpus. They are in the folder of the first of the codebooks that are used together."""
+    first = codebooks_together(config, wildcards.codebook)[0]
+    return [f"results/units/{first}/{wildcards.corpus}/encoded_units/{shard}.parquet" for shard in shard_names(config)]
+
+
+def encoding_settings(rows, config, wildcards):
+    """Return the root of a corpus, the shard that a job encodes, the layer, and the codebooks with their context frames."""
+    names = codebooks_together(config, wildcards.codebook)
+    return shard_settings(rows, config, wildcards) | dict(
+        layer=int(rows["codebooks"][wildcards.codebook]["layer"]),
+        codebooks=names,
+        context_frames=[int(rows["codebooks"][name]["context_frames"]) for name in names],
+    )
 
 
 def codebook_encoder_file(rows, config, wildcards, file):
@@ -69,8 +110,10 @@ def layer_settings(rows, config, wildcards):
 
 
 def codebook_settings(rows, config, wildcards):
-    """Return all settings of the fit of a codebook that its row determines."""
+    """Return all settings of the fit of a codebook that its row determines, and that the features are those of a sample, if they are."""
+    sampled = dict(max_frames_per_corpus=None) if config["features"] == "none" else {}
     return dict(
+        **sampled,
         **size_settings(rows, config, wildcards),
         **context_settings(rows, config, wildcards),
         **layer_settings(rows, config, wildcards),

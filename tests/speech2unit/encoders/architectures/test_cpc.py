@@ -64,6 +64,12 @@ def test_less_than_a_frame_after_the_last_chunk_adds_no_frame(encoder):
     assert features.shape == (400, 24)  # fairseq's reader returns 800: all frames twice
 
 
+@pytest.mark.parametrize("num_samples", [400, 479, 480, 63_999, 64_000, 64_159, 64_160, 69_000, 128_100, 140_345])
+def test_frames_are_counted_without_computing_them(encoder, num_samples):
+    (features,) = encoder.features([noise(num_samples)], 1)
+    assert len(features) == encoder.num_frames(num_samples)
+
+
 @pytest.mark.parametrize("layer", [0, 2])
 def test_features_do_not_depend_on_the_batch(encoder, layer):
     waveforms = [noise(n) for n in (9000, CHUNK_SAMPLES + 700, 400, 3333)]

@@ -169,7 +169,7 @@ def test_hidden_states_of_a_batch_are_the_features_of_each_waveform(body, publis
     assert len(output.hidden_states) == encoder.num_layers
     assert output.last_hidden_state is output.hidden_states[-1]
     assert not output.last_hidden_state.requires_grad
-    assert len(output.lengths) == 3
+    assert output.lengths.tolist() == [encoder.num_frames(len(waveform)) for waveform in WAVEFORMS]
     for layer, states in enumerate(output.hidden_states, 1):
         assert states.shape == (3, max(output.lengths), encoder.dim)
         for waveform, state, length in zip(WAVEFORMS, states, output.lengths):

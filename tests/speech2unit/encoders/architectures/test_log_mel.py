@@ -16,5 +16,6 @@ def test_a_loaded_encoder_computes_normalised_pairs_of_frames(tmp_path):
     encoder = encoders.load(tmp_path)
     long, short = encoder.features([WAVEFORM, WAVEFORM[:1000]], 0)
     assert long.shape == (15, 80) and short.shape == (2, 80) and long.dtype == np.float32
+    assert (encoder.num_frames(len(WAVEFORM)), encoder.num_frames(1000)) == (15, 2)
     np.testing.assert_allclose(long[0], (log_mel(WAVEFORM)[:2].flatten() - 1) / 2, atol=1e-5)
     assert (encoder.sample_rate, encoder.hop_length, encoder.dim, encoder.num_layers) == (16_000, 320, 80, 0)
