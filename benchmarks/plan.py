@@ -60,7 +60,7 @@ def plan_table(need):
     rows = [
         ("parts, utterances, jobs", f"{need['parts']:.0f}, {need['utterances']:,.0f}, {need['jobs']:,.0f}", "permanent"),
         ("audio, 16 kHz, 16 bit", size["audio"], "permanent"),
-        ("features of all parts, 768 × 4 bytes per frame", size["features"], "temporary with `keep_features: false`"),
+        ("features of all parts, 768 × 4 bytes per frame", size["features"], "not with `features: none`"),
         ("features of one part", size["features_of_a_part"], "temporary, for each part that is being processed"),
         *((f"`{name}.parquet`", size[name], "permanent") for name in ("manifest", "units", "reduced_units")),
         ("features and units, HuBERT Base to layer 6, two CPU threads", f"{need['cpu_hours']:,.0f} h", "measured (`units`)"),

@@ -51,7 +51,7 @@ def test_the_needs_of_six_parts():
     assert need["cpu_hours"] == pytest.approx(60) and need["gpu_hours"] == pytest.approx(600 * 1e10 / plan.GPU_FLOPS)
     assert need["stage_hours"]["reduce_units"] == pytest.approx(6 * 36 / 3600)
     assert need["bytes"]["features"] == 600 * 3600 * 50 * 768 * 4 == 6 * need["bytes"]["features_of_a_part"]
-    assert "| features of all parts, 768 × 4 bytes per frame | 0.332 TB | temporary" in plan.plan_table(need)
+    assert "| features of all parts, 768 × 4 bytes per frame | 0.332 TB | not with `features: none` |" in plan.plan_table(need)
     assert "| `reduce_units` | 1.0 s | 36.0 s | 1.05 | 200 MB |" in plan.stages_table(SCALE)
 
 

@@ -33,6 +33,9 @@ The smallest architecture:
         def features(self, waveforms, layer):
             return [kaldi.mfcc(torch.as_tensor(waveform)[None]).numpy() for waveform in waveforms]
 
+        def num_frames(self, num_samples):
+            return 1 + (num_samples - 400) // self.hop_length
+
 
     def load(folder, device):
         return MFCC()
