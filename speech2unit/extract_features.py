@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from speech2unit import encoders
-from speech2unit.corpora.audio import read_utterance
+from speech2unit.corpora.audio import SegmentDecoder, read_utterance, segments_together
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.schemas import FEATURES
 from storage import tables
@@ -84,9 +84,16 @@ class BatchEncoder:
             ValueError: if an audio file is damaged or not the one of the manifest.
         """
         sample_rate = self.encoder.sample_rate
-        for batch in progress(list(split_into_batches(rows, self.max_seconds * sample_rate)), "batches"):
-            waveforms = [read_utterance(self.root / row["path"], row, sample_rate=sample_rate) for row in batch]
-            yield batch, encoders.encode(self.encoder, waveforms, self.layer)
+        whole_files, segments = segments_together(rows)
+        groups = [*split_into_batches(whole_files, self.max_seconds * sample_rate), *segments]
+        for group in progress(groups, "batches"):
+            decode_segment = SegmentDecoder(group) if group[0]["end_seconds"] else None
+            for batch in split_into_batches(group, self.max_seconds * sample_rate):
+                waveforms = [
+                    read_utterance(self.root / row["path"], row, sample_rate=sample_rate, decode_segment=decode_segment)
+                    for row in batch
+                ]
+                yield batch, encoders.encode(self.encoder, waveforms, self.layer)
 
 
 def extract_features(

@@ -46,6 +46,7 @@ __all__ = ["RULES", "BadAudio"]
 MIN_SAMPLES = 400  # 25 ms at 16 kHz, the first frame of HuBERT; with fewer samples its convolutions fail
 GET_AGAIN = "get the file again, or remove it"
 MAX_NAME_BYTES = 255  # longest file name on ext4, xfs and apfs
+MAX_SECONDS_TOGETHER = 1800  # of the segments that are decoded in one pass through their file
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,14 @@ def read_audio(path, *, sample_rate, speed=1.0, start_seconds=0.0, end_seconds=N
     return convert(samples, info.sample_rate, sample_rate=sample_rate, speed=speed, path=path), info
 
 
-def read_utterance(path, row, *, sample_rate):
+def read_utterance(path, row, *, sample_rate, decode_segment=None):
     """Read the utterance of a manifest row at the row's speed.
 
     Args:
         path: path of its audio file.
         row: the manifest row.
         sample_rate: rate of the waveform in Hz.
+        decode_segment: a `SegmentDecoder` that has the row; None: `decode`.
 
     Returns:
         float32 mono waveform `[N]`.
@@ -97,7 +99,8 @@ def read_utterance(path, row, *, sample_rate):
     Raises:
         ValueError: if the file breaks a rule (`BadAudio`), or has other samples than when the manifest was made.
     """
-    waveform, info = read_audio(path, sample_rate=sample_rate, speed=row["speed"], **segment_times(row))
+    samples, info = (decode_segment or decode)(path, **segment_times(row))
+    waveform = convert(samples, info.sample_rate, sample_rate=sample_rate, speed=row["speed"], path=path)
     if info.audio_hash != row["audio_hash"]:
         raise data_error(
             path,
@@ -114,6 +117,50 @@ def segment_times(row):
     return dict(start_seconds=row["start_seconds"], end_seconds=row["end_seconds"])
 
 
+def segments_together(rows):
+    """Divide rows into those of whole files, and groups of segments that one `SegmentDecoder` can decode.
+
+    Args:
+        rows: rows with `path`, `start_seconds` and `end_seconds`.
+
+    Returns:
+        The rows of whole files, and a list of lists of rows. Each list has segments of one file, `MAX_SECONDS_TOGETHER` or less
+        together. Rows keep their order, in both.
+    """
+    whole_files = []
+    segments_of = {}
+    for row in rows:
+        if row["end_seconds"] is None:
+            whole_files.append(row)
+        else:
+            segments_of.setdefault(row["path"], []).append(row)
+    groups = []
+    for segments in segments_of.values():
+        seconds = MAX_SECONDS_TOGETHER
+        for row in segments:
+            seconds += row["end_seconds"] - row["start_seconds"]
+            if seconds > MAX_SECONDS_TOGETHER:
+                groups.append([])
+                seconds = row["end_seconds"] - row["start_seconds"]
+            groups[-1].append(row)
+    return whole_files, groups
+
+
+class SegmentDecoder:
+    """Decodes segments of one file in one pass through it, and gives them out as `decode` does."""
+
+    def __init__(self, rows):
+        """`rows`: rows with `start_seconds` and `end_seconds`; see `segments_together`."""
+        self.spans = list(dict.fromkeys((row["start_seconds"], row["end_seconds"]) for row in rows))
+        self.results = {}  # path → span → result of `_decode`; a path can be tried that does not exist
+
+    def __call__(self, path, start_seconds, end_seconds):
+        """Return the samples and the `AudioInfo` of one of the segments; arguments and errors as of `decode`."""
+        if path not in self.results:
+            self.results[path] = dict(zip(self.spans, _decode(path, self.spans)))
+        return _checked(self.results[path][start_seconds, end_seconds])
+
+
 def decode(path, start_seconds=0.0, end_seconds=None):
     """Read a file, or a segment of it, at its own sample rate.
 
@@ -128,10 +175,8 @@ def decode(path, start_seconds=0.0, end_seconds=None):
     Raises:
         BadAudio: if the file breaks one of the `RULES`.
     """
-    with _copy(path) if hasattr(path, "read") else _open(path) as file:
-        path = place_of(path)
-        contents = survey(file, path)
-        return _read(file, contents, path, start_seconds, end_seconds)
+    (result,) = _decode(path, [(start_seconds, end_seconds)])
+    return _checked(result)
 
 
 def convert(samples, source_rate, *, sample_rate, speed, path):
@@ -257,44 +302,93 @@ def _open(path):
     return file
 
 
-def _read(file, contents, path, start_seconds, end_seconds, channel=None):
-    """Return mono samples and `AudioInfo` of a segment; it is read block by block, so that many channels need no memory.
+def _decode(path, spans):
+    """Return samples and `AudioInfo` of each segment of a file, or the `BadAudio` about it; `spans`: pairs of start and end, see `decode`."""
+    try:
+        with _copy(path) if hasattr(path, "read") else _open(path) as file:
+            path = place_of(path)
+            return _read(file, survey(file, path), path, [_Segment(path, *span) for span in spans])
+    except BadAudio as error:
+        return [error] * len(spans)
+
+
+def _checked(result):
+    """Return one of the results of `_decode`, or raise it if it is an error."""
+    if isinstance(result, BadAudio):
+        raise result
+    return result
+
+
+def _read(file, contents, path, segments):
+    """Return the results of `_decode`; the file is read block by block, so that many channels need no memory.
 
     Args:
         file: the open file.
         contents: its `Contents`.
         path: its name, for error messages.
-        start_seconds, end_seconds: the segment; None: to the end.
-        channel: the channel to take; None: the mean, or one channel where they cancel each other.
+        segments: a list of `_Segment`.
     """
     source = Source(file, contents, path)
-    levels = Levels(path)
-    blocks = []
     position = 0
     for block in source.blocks():
-        first = round(start_seconds * source.sample_rate) - position
-        last = len(block) if end_seconds is None else round(end_seconds * source.sample_rate) - position
+        for segment in segments:
+            segment.add(block, position, source)
         position += len(block)
+    results = {}
+    cancelling = {}  # number of a segment → the segment of one channel, which is read in its place
+    for number, segment in enumerate(segments):
+        try:
+            channel = segment.channel_to_take()
+            if channel is None:
+                results[number] = segment.result(source, contents.remark)
+            else:
+                cancelling[number] = _Segment(path, segment.start_seconds, segment.end_seconds, channel)
+        except BadAudio as error:
+            results[number] = error
+    if cancelling:
+        results |= zip(cancelling, _read(file, contents, path, list(cancelling.values())))
+    return [results[number] for number in range(len(segments))]
+
+
+class _Segment:
+    """A segment of a file, of which blocks are collected."""
+
+    def __init__(self, path, start_seconds, end_seconds, channel=None):
+        """`channel`: the channel to take; None: the mean, or one channel where they cancel each other. The rest: see `decode`."""
+        self.path = path
+        self.start_seconds = start_seconds
+        self.end_seconds = end_seconds
+        self.channel = channel
+        self.levels = Levels(path)
+        self.blocks = []
+
+    def add(self, block, position, source):
+        """Add the part of a block `[N, channels]` that belongs to the segment; `position`: its first frame in the file."""
+        first = round(self.start_seconds * source.sample_rate) - position
+        last = len(block) if self.end_seconds is None else round(self.end_seconds * source.sample_rate) - position
         if first > 0 or last < len(block):
-            block = block[max(first, 0) : max(last, 0)]
+            block = block[max(first, 0) : max(last, 0)].copy()  # a view would keep the whole block in memory
         if len(block):
-            levels.full_scale = source.full_scale
-            mono = levels.add(block)
-            blocks.append(mono if channel is None else block[:, channel].copy())
-    samples = blocks[0] if len(blocks) == 1 else np.concatenate([*blocks, np.empty(0, np.float32)])
-    blocks.clear()  # saves 230 MB for an hour
-    if channel is None:
-        channel = levels.check()
-        if channel is not None:
-            return _read(file, contents, path, start_seconds, end_seconds, channel)
-    check_samples(samples, path)
-    remarks = [contents.remark] if contents.remark else []
-    remarks += [CLIPPED] if levels.is_clipped() else []
-    remarks += [CANCELLING] if channel is not None else []
-    if source.digest is None:
-        digest = hashlib.blake2b(samples, digest_size=16)
-    else:
-        start = round(start_seconds * source.sample_rate)
-        digest = source.digest
-        digest.update(b"%d to %d" % (start, start + len(samples)))
-    return samples, AudioInfo(source.sample_rate, source.channels, tuple(remarks), digest.hexdigest())
+            self.levels.full_scale = source.full_scale
+            mono = self.levels.add(block)
+            self.blocks.append(mono if self.channel is None else block[:, self.channel].copy())
+
+    def channel_to_take(self):
+        """Return the channel that must be read instead of the mean, as channels cancel each other, else None. Raises `BadAudio`."""
+        return self.levels.check() if self.channel is None else None
+
+    def result(self, source, remark):
+        """Return the samples `[N]` and the `AudioInfo`, after the last block; `remark` is that of the `Contents`."""
+        samples = self.blocks[0] if len(self.blocks) == 1 else np.concatenate([*self.blocks, np.empty(0, np.float32)])
+        self.blocks.clear()  # saves 230 MB for an hour
+        check_samples(samples, self.path)
+        remarks = [remark] if remark else []
+        remarks += [CLIPPED] if self.levels.is_clipped() else []
+        remarks += [CANCELLING] if self.channel is not None else []
+        if source.digest is None:
+            digest = hashlib.blake2b(samples, digest_size=16)
+        else:
+            start = round(self.start_seconds * source.sample_rate)
+            digest = source.digest.copy()
+            digest.update(b"%d to %d" % (start, start + len(samples)))
+        return samples, AudioInfo(source.sample_rate, source.channels, tuple(remarks), digest.hexdigest())

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from joblib import Parallel, delayed
 
-from speech2unit.corpora.audio import BadAudio, check_name, convert, decode, segment_times
+from speech2unit.corpora.audio import BadAudio, SegmentDecoder, check_name, convert, decode, segment_times, segments_together
 from speech2unit.corpora.draw_splits import check_folds, complete_splits
 from speech2unit.corpora.read_corpus import check_ids, read_corpus
 from speech2unit.corpora.remarks import counted, remarks, size_lines, speaker_hint
@@ -29,7 +29,13 @@ class CheckedFile(NamedTuple):
     remarks: tuple  # of `AudioInfo`
 
 
-def check_file(row, *, root, speeds, sample_rate):
+def check_segments(rows, **settings):
+    """Return the `CheckedFile` of each of several segments of one file; `settings`: see `check_file`."""
+    decode_segment = SegmentDecoder(rows)
+    return [check_file(row, decode_segment=decode_segment, **settings) for row in rows]
+
+
+def check_file(row, *, root, speeds, sample_rate, decode_segment=decode):
     """Decode, check and measure one file and its copies at other speeds. If one of them is unusable, none of them is used.
 
     Args:
@@ -37,6 +43,7 @@ def check_file(row, *, root, speeds, sample_rate):
         root: root folder of the corpus.
         speeds: speeds of the extra copies of a training file. A fast copy can be too short although the file is long enough.
         sample_rate: sample rate in Hz at which the encoder reads the audio.
+        decode_segment: `decode`, or a `SegmentDecoder` that has the row.
 
     Returns:
         A `CheckedFile`.
@@ -47,7 +54,7 @@ def check_file(row, *, root, speeds, sample_rate):
     try:
         check_name(row["path"])
         check_name(row["utterance_id"])
-        samples, info = decode(place, **segment_times(row))
+        samples, info = decode_segment(place, **segment_times(row))
         audio_remarks = info.remarks
         for speed in (1.0, *speeds) if row["split"] == "train" else (1.0,):
             copy = row if speed == 1 else row | {"utterance_id": f"sp{speed:g}-{row['utterance_id']}"}
@@ -58,7 +65,8 @@ def check_file(row, *, root, speeds, sample_rate):
         if error.reason == "missing":
             found = existing_form(row["path"], root)
             if found and str(found) != row["path"]:
-                return check_file(row | dict(path=str(found)), root=root, speeds=speeds, sample_rate=sample_rate)
+                settings = dict(root=root, speeds=speeds, sample_rate=sample_rate)
+                return check_file(row | dict(path=str(found)), decode_segment=decode_segment, **settings)
             similar = similar_file(root, row["path"])
             detail = f"{error.detail}; '{shown(similar)}' is there" if similar else detail
         names = {key: row[key].encode(errors="backslashreplace").decode() for key in ("utterance_id", "path")}
@@ -176,8 +184,12 @@ def make_manifest(
     place = f"corpus {corpus['corpus']}, {corpus['root']}"
     check_ids(rows, place)
     settings = dict(root=corpus["root"], speeds=_parse_speeds(corpus["speeds"]), sample_rate=sample_rate)
-    jobs = (delayed(check_file)(row, **settings) for row in rows)
-    files = Parallel(n_jobs=num_workers, prefer="threads")(jobs)  # decoders release the interpreter lock
+    whole_files, segments = segments_together(rows)
+    groups = [[row] for row in whole_files] + segments
+    jobs = (delayed(check_segments)(group, **settings) for group in groups)
+    checked = Parallel(n_jobs=num_workers, prefer="threads")(jobs)  # decoders release the interpreter lock
+    rows = [row for group in groups for row in group]
+    files = [file for group in checked for file in group]
     accepted_rows = sorted((row for file in files for row in file.accepted), key=_utterance_id)
     rejected_rows = sorted((row for file in files for row in file.rejected), key=_utterance_id)
     table_if_stopped = rejected_if_stopped or rejected

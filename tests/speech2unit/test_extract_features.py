@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+import soundfile
 
+from speech2unit.corpora import audio
+from speech2unit.corpora.containers import survey
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.extract_features import extract_features, rows_of_shard, split_into_batches
 from speech2unit.quantize import nearest_centroids
 from speech2unit.schemas import FEATURES
 from storage import tables
+from tests.factories import manifest_row_of_file
 
 
 def extracted(folder, rows, num_shards=1, seconds=0, layer=2):
@@ -89,3 +93,22 @@ def test_every_row_is_in_one_shard():
     parts = [rows_of_shard(rows, shard, 4) for shard in (1, 2, 3, 4)]
     assert sorted(int(row["utterance_id"]) for part in parts for row in part) == list(range(10))
     assert {len(part) for part in parts} == {2, 3}
+
+
+def test_a_file_with_several_segments_is_decoded_once_per_shard(corpus, alone, tmp_path, monkeypatch):
+    folder, rows = corpus
+    long_file = tmp_path / "long.wav"
+    waveforms = [soundfile.read(folder / row["path"], dtype="float32")[0] for row in rows]
+    soundfile.write(long_file, np.concatenate(waveforms), 16_000, subtype="FLOAT")
+    (tmp_path / "encoder").symlink_to(folder / "encoder")
+    segments = []
+    for row, waveform, end in zip(rows, waveforms, np.cumsum(list(map(len, waveforms)))):
+        times = dict(start_seconds=(end - len(waveform)) / 16_000, end_seconds=end / 16_000)
+        measured = {name: row[name] for name in ("utterance_id", "split", "speed", "num_samples")}
+        segments.append(manifest_row_of_file(long_file, **times, **measured))
+    decoded = []
+    monkeypatch.setattr(audio, "survey", lambda file, path: decoded.append(path) or survey(file, path))
+    features_of = extracted(tmp_path, segments, num_shards=2)
+    assert decoded == [long_file] * 2
+    assert features_of.keys() == alone.keys()
+    assert all(np.array_equal(frames, alone[name][1]) for name, (_, frames) in features_of.items())

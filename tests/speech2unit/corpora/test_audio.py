@@ -12,15 +12,19 @@ import numpy as np
 import pytest
 import soundfile
 
+from speech2unit.corpora import audio as module
+from speech2unit.corpora import audio_source
 from speech2unit.corpora.audio import (
     RULES,
     BadAudio,
+    SegmentDecoder,
     as_waveform,
     check_name,
     convert,
     decode,
     read_audio,
     read_utterance,
+    segments_together,
 )
 from speech2unit.corpora.levels import CANCELLING
 
@@ -370,6 +374,68 @@ def test_a_segment_is_read_measured_and_checked_by_itself(tmp_path):
         with pytest.raises(BadAudio) as caught:
             read_audio(path, sample_rate=RATE, start_seconds=start, end_seconds=end)
         assert caught.value.reason == reason
+
+
+def outcome(function, *arguments):
+    """Samples as bytes and `AudioInfo`, or the reason of the error."""
+    try:
+        samples, info = function(*arguments)
+    except BadAudio as error:
+        return error.reason
+    return samples.tobytes(), info
+
+
+@pytest.fixture
+def passes(monkeypatch):
+    """List of the files that are read, once for each pass through them."""
+    paths = []
+
+    class CountingSource(module.Source):
+        def __init__(self, file, contents, path):
+            paths.append(path)
+            super().__init__(file, contents, path)
+
+    monkeypatch.setattr(module, "Source", CountingSource)
+    return paths
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_segments_that_are_decoded_together_are_those_that_are_decoded_alone(tmp_path, passes, monkeypatch, name):
+    monkeypatch.setattr(audio_source, "BLOCK_FRAMES", 30_000)
+    rng = np.random.default_rng(0)
+    samples = np.concatenate([tone(3, 44_100, channels=2), np.zeros((44_100, 2), np.float32), tone(2, 44_100, channels=2)])
+    samples += rng.normal(0, 0.01, samples.shape).astype(np.float32) * (samples != 0)
+    samples[44_100 : 2 * 44_100, 1] *= -1  # here the channels cancel each other
+    path = written(tmp_path / f"a.{name}", samples, 44_100)
+    spans = [(0.0, 0.7), (0.5, 0.9), (1.1, 1.9), (3.2, 3.8), (1.3, 1.8), (2.0, 5.5), (4.5, 5.0), (5.8, 8.0), (90.0, 91.0)]
+    rows = [dict(path=path.name, start_seconds=start, end_seconds=end) for start, end in spans]
+    alone = [outcome(decode, path, *span) for span in spans]
+    passes.clear()
+    together = SegmentDecoder(rows)
+    assert [outcome(together, path, *span) for span in spans] == alone
+    assert len(passes) == 2  # the second for the two segments in which channels cancel each other
+    reasons = [result for result in alone if isinstance(result, str)]
+    assert reasons[-1] == "no_samples" and [CANCELLING in result[1].remarks for result in alone[:3]] == [False, False, True]
+
+
+def test_all_segments_of_a_damaged_file_have_its_error(tmp_path, passes):
+    path = written(tmp_path / "a.wav", tone(3))
+    path.write_bytes(path.read_bytes()[:50_000])
+    rows = [dict(path="a.wav", start_seconds=start, end_seconds=start + 0.5) for start in (0.0, 1.0, 2.0)]
+    together = SegmentDecoder(rows)
+    assert [outcome(together, path, row["start_seconds"], row["end_seconds"]) for row in rows] == ["truncated"] * 3
+    assert len(passes) <= 1
+
+
+def test_segments_are_decoded_together_for_at_most_half_an_hour():
+    def row(path, start=0.0, end=None):
+        return dict(path=path, start_seconds=start, end_seconds=end)
+
+    long = [row("long", start, start + 600.0) for start in (0.0, 600.0, 1200.0, 1800.0, 2400.0)]
+    rows = [row("a"), long[0], row("b"), row("short", 5.0, 6.0), *long[1:], row("huge", 0.0, 7200.0), row("huge", 7200.0, 7201.0)]
+    whole_files, groups = segments_together(rows)
+    assert whole_files == [rows[0], rows[2]]
+    assert groups == [long[:3], long[3:], [rows[3]], [rows[-2]], [rows[-1]]]
 
 
 @pytest.mark.parametrize("speed", [1.0, 0.9])

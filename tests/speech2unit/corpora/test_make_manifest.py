@@ -9,6 +9,8 @@ import pandas
 import pytest
 import soundfile
 
+from speech2unit.corpora import audio
+from speech2unit.corpora.containers import survey
 from speech2unit.corpora.levels import CANCELLING, CLIPPED
 from speech2unit.corpora.make_manifest import make_manifest
 from speech2unit.corpora.read_corpus import normalized
@@ -258,7 +260,9 @@ def published(root, adapter, label_columns):
     return empty | dict(adapter=adapter, root=str(root), label_columns=label_columns)
 
 
-def test_seconds_of_a_recording_are_rows_of_their_own(tmp_path):
+def test_seconds_of_a_recording_are_rows_of_their_own_and_decoded_in_one_pass(tmp_path, monkeypatch):
+    decoded = []
+    monkeypatch.setattr(audio, "survey", lambda file, path: decoded.append(path) or survey(file, path))
     root = tmp_path / "corpus"
     for name in ("v0.01/yes/0a7c2a8d", "v0.01/yes/a69b9b3e", "test_set_v0.01/yes/3ff840aa", "v0.01/_background_noise_/hum"):
         path = root / f"speech_commands_{name}_nohash_0.wav"
@@ -266,6 +270,7 @@ def test_seconds_of_a_recording_are_rows_of_their_own(tmp_path):
         soundfile.write(path, noise(2 * RATE + 5), RATE)
     manifest, _ = make(tmp_path, [dict(a=1)], **published(root, "speech_commands", "word"))
     silence = [row for row in manifest.values() if row["labels"] == ["silence"]]
+    assert len(decoded) == len(set(decoded)) == 4
     segments = [(row["split"], row["start_seconds"], row["end_seconds"], row["num_samples"]) for row in silence]
     assert (
         segments == [("train", 0.0, 1.0, RATE), ("dev", 1.0, 2.0, RATE)] and silence[0]["audio_hash"] != silence[1]["audio_hash"]
