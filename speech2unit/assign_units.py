@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from speech2unit import projection as projections
 from speech2unit.quantize import nearest_centroids
@@ -11,6 +12,7 @@ from storage import tables
 from storage.errors import notice
 
 LOW_PERPLEXITY = 0.5  # of the perplexity in training; synthetic voices alone give .15 to .5 on real ones, fitting ones .8 to 1
+ROWS_IN_MEMORY = 1000  # that are sorted and counted at once: both work on 64-bit numbers, four times as large as the units
 FRAMES_PER_UNIT = 10  # fewer cannot show how varied units are
 
 
@@ -58,11 +60,16 @@ def write_units(path, batches, centroids):
         batches: record batches with the columns of `UNITS`.
         centroids: table of `CENTROIDS` of the codebook.
     """
-    table = pa.Table.from_batches(batches, UNITS).sort_by("utterance_id")
-    tables.write(path, table, UNITS)
+    table = pa.Table.from_batches(batches, UNITS).combine_chunks()
+    order = pc.sort_indices(table["utterance_id"])
     in_training = tables.read(centroids, CENTROIDS, ["num_frames"])["num_frames"]
+    counts = np.zeros(len(in_training), np.int64)
+    with tables.writer(path, UNITS) as out:
+        for start in range(0, len(table), ROWS_IN_MEMORY):
+            part = table.take(order.slice(start, ROWS_IN_MEMORY))
+            out.write(part)
+            counts += np.bincount(part["units"].combine_chunks().flatten(), minlength=len(counts))
     if not in_training.null_count:  # published codebooks do not say
-        counts = np.bincount(table["units"].combine_chunks().values, minlength=len(in_training))
         warn_of_unlike_speech(counts, in_training.to_numpy(), path)
 
 
