@@ -63,6 +63,8 @@ def test_features_that_a_stage_needs_are_made_for_it_and_deleted(without_feature
     without_features.snakemake("--cores", 2, "--", "results/encoders/melhubert/probe.parquet", configs=CONFIGS)
     assert (without_features / "results/encoders/melhubert/probe.parquet").exists()
     assert not list((without_features / "results/features").rglob("*-of-3.parquet"))
+    without_features.snakemake("--cores", 1, "verify", configs=CONFIGS)
+    assert ", 0 wrong\n" in (without_features / "logs/verify/verify.log").read_text()
 
 
 @pytest.mark.parametrize("sets, error", [
