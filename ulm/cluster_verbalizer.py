@@ -7,6 +7,7 @@ import numpy as np
 
 from storage import tables
 from ulm.build_vocabulary import index_of_unit
+from ulm.causal_lm import load
 from ulm.schemas import VOCABULARY
 from verbalizer.fit_verbalizer import training_counts, write_label_map
 
@@ -34,19 +35,20 @@ def order_by_clusters(embeddings, num_labels, seed):
     return order + [unit for unit in range(len(embeddings)) if unit not in order]
 
 
-def cluster_verbalizer(*, lm_dataset, model, vocabulary, verbalizer, seed):
+def cluster_verbalizer(*, lm_dataset, model, config, vocabulary, verbalizer, seed):
     """Stage: choose the unit of each label by clusters of the unit LM's embeddings.
 
     Args:
         lm_dataset: table of `LM_DATASET`.
-        model: model.safetensors of the unit LM.
+        model, config: safetensors and JSON file of the unit LM.
         vocabulary: table of `VOCABULARY`.
         verbalizer: table of `verbalizer.schemas.VERBALIZER` to write.
         seed: seed of k-means.
     """
-    from safetensors.numpy import load_file
+    import torch
 
     label_counts, unit_counts = training_counts(lm_dataset)
     index_of = index_of_unit(tables.read(vocabulary, VOCABULARY))
-    embeddings = load_file(model)["embed_tokens.weight"][[index_of[unit] for unit in sorted(index_of)]]
+    units = torch.tensor([index_of[unit] for unit in sorted(index_of)])
+    embeddings = load(model, config).embed_tokens(units).numpy()
     write_label_map(verbalizer, label_counts, unit_counts, order_by_clusters(embeddings, len(label_counts), seed))

@@ -15,7 +15,7 @@ import torch
 
 from ulm.data import pad_rows
 from ulm.prompt import read_source, target_logits
-from ulm.vocabulary import EOS, PAD, SEPARATOR
+from ulm.vocabulary import EOS, SEPARATOR
 
 
 def legal_continuations(sequences):
@@ -48,9 +48,8 @@ class DecoderState(NamedTuple):
 @torch.no_grad()
 def read_sources(tuned, sources):
     """Return the `DecoderState` after a `TunedLM` has read a list of sources `u1 … uN`; the next token to read is `<s>`."""
-    tokens = pad_rows([[EOS, *source] for source in sources], tuned.prompt.separator.device)
-    past_key_values, attention_mask = read_source(tuned.lm, tuned.prompt, tokens, tuned.scope)
-    positions = (tokens != PAD).sum(1, keepdim=True)
+    tokens = pad_rows([[EOS, *source] for source in sources], tuned.device)
+    past_key_values, attention_mask, positions = read_source(tuned.lm, tuned.prompt, tokens, tuned.scope)
     return DecoderState(torch.full_like(positions, SEPARATOR), positions, past_key_values, attention_mask)
 
 

@@ -12,10 +12,12 @@ from dataclasses import asdict, dataclass
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import parametrize
 
 from storage.files import read_json
 from training.device import attention
 from training.dropout import Dropout
+from ulm.prompt import DeepPrompt, InputPrompt
 
 FIRST_POSITION = 2  # fairseq: padding_idx + 1
 
@@ -91,17 +93,36 @@ class Layer(nn.Module):
         return x + self.dropout(self.fc2(F.relu(self.fc1(self.final_layer_norm(x))))), key_values
 
 
+class LoRAUpdate(nn.Module):
+    """Parametrization of a weight `[out, in]` as weight + B A, with A `[rank, in]` random and B `[out, rank]` zero at first.
+
+    **Source:** LoRA, arXiv 2106.09685, equation 3, with α = r.
+    """
+
+    def __init__(self, weight, rank):
+        super().__init__()
+        self.a = nn.Parameter(torch.randn(rank, weight.shape[1]) * weight.shape[1] ** -0.5)
+        self.b = nn.Parameter(torch.zeros(weight.shape[0], rank))
+
+    def forward(self, weight):
+        """Return the updated weight `[out, in]`."""
+        return weight + self.b @ self.a
+
+
 class UnitLM(nn.Module):
-    """The language model.
+    """The language model. It has the members of `ulm.causal_lm.CausalLM`.
 
     Dropout acts in training mode only. The attention weights have none, because it would cost a sixth of the training time.
 
     In all methods, `past_key_values` is None or a list with one pair of keys and values `[1 or B, H, P, D / H]` per layer.
     """
 
+    max_positions = math.inf  # sinusoids have no end
+
     def __init__(self, config, dropout=0.0):
         super().__init__()
         self.config = config
+        self.vocabulary_size = config.vocabulary_size
         self.embed_tokens = nn.Embedding(config.vocabulary_size, config.dim)
         self.layers = nn.ModuleList(Layer(config, dropout) for _ in range(config.num_layers))
         self.layer_norm = nn.LayerNorm(config.dim)
@@ -157,6 +178,16 @@ class UnitLM(nn.Module):
     def logits(self, hidden):
         """Return the logits `[…, V]` of hidden states `[…, D]`. The output matrix is the embedding."""
         return F.linear(hidden, self.embed_tokens.weight)
+
+    def new_prompt(self, kind, length, dropout=0.0):
+        """Return a new prompt: a `DeepPrompt` for the kind `deep`, an `InputPrompt` (without dropout) for `input`."""
+        return DeepPrompt(self.config, length, dropout) if kind == "deep" else InputPrompt(self.config, length)
+
+    def add_low_rank_updates(self, rank):
+        """Add trained updates of a rank to every query and value projection, see `LoRAUpdate`."""
+        for layer in self.layers:
+            for projection in (layer.self_attn.q_proj, layer.self_attn.v_proj):
+                parametrize.register_parametrization(projection, "weight", LoRAUpdate(projection.weight, rank))
 
     def forward(self, tokens, past_key_values=None, separator=None):
         """Return the logits `[B, T, V]` of tokens `[B, T]`, which are padded on the right. No token attends to later ones."""

@@ -1,6 +1,10 @@
 """Prompts of a frozen unit LM: learned keys and values that precede the tokens in every layer.
 
 A prompt is a module that returns keys and values. The unit LM takes them as `past_key_values`, so it needs no change.
+A prompt has three members: `key_values(lm)`, keys and values for each layer; `separator`, the input vector of `<s>`, or None if
+`<s>` keeps its embedding; and `num_positions`, how many positions the tokens that attend to it come after. The classes here are
+for our own unit LM; those for models of the library transformers are in `ulm/transformers_lm.py`.
+
 SpeechPrompt instead overwrites the first rows of the key and value inputs of every layer. The logits are equal, because nothing
 reads the hidden states of these rows.
 
@@ -20,6 +24,8 @@ class DeepPrompt(nn.Module):
 
     The prompt has (2 · layers · length + 1) · D parameters: 7,872 with 4 layers, length 5 and D = 192.
     """
+
+    num_positions = 0
 
     def __init__(self, config, length, dropout=0.0):
         """Draw the vectors from N(0, 1) and the separator from N(0, 1 / D), as an embedding."""
@@ -50,6 +56,8 @@ class InputPrompt(nn.Module):
 
     **Source:** prompt tuning, arXiv 2104.08691; SpeechPrompt, arXiv 2203.16773, without its deep prompts.
     """
+
+    num_positions = 0
 
     def __init__(self, config, length):
         """Draw the vectors from N(0, 1) and the separator from N(0, 1 / D), as an embedding."""
@@ -90,7 +98,7 @@ def read_source(lm, prompt, sources, scope, source_key_values=None):
 
     Args:
         lm: the unit LM.
-        prompt: a `DeepPrompt` or an `InputPrompt`.
+        prompt: a prompt of this unit LM.
         sources: `</s> u1 … uN` `[B, T]`, padded on the right.
         scope: which tokens attend to the prompt. `all`: the source and the target, as in the papers. `target`: only the target,
             that is `<s>` and the tokens after it. Then the source is read without the prompt, no gradient passes through it,
@@ -98,17 +106,19 @@ def read_source(lm, prompt, sources, scope, source_key_values=None):
         source_key_values: the result of `read_without_prompt`, if it has been computed already; for scope `target`.
 
     Returns:
-        One pair of keys and values `[B, H, P + T, D / H]` per layer, and the boolean `attention_mask` `[B, P + T]`, which is
-        False at padding.
+        One pair of keys and values `[B, H, P + T, D / H]` per layer; the boolean `attention_mask` `[B, P + T]`, which is False
+        at padding; and the position of the token after each source, `[B, 1]`.
     """
     prompt_key_values = prompt.key_values(lm)
+    starts = (sources != PAD).sum(1, keepdim=True)
     if scope == "all":
-        key_values = lm.key_values(lm.embed(sources), prompt_key_values)
+        starts = starts + prompt.num_positions
+        key_values = lm.key_values(lm.embed(sources, prompt.num_positions), prompt_key_values)
     else:
         key_values = prepend(prompt_key_values, source_key_values or read_without_prompt(lm, sources))
     prompt_length = prompt_key_values[0][0].shape[2]
     attention_mask = torch.cat([sources.new_ones(len(sources), prompt_length), sources != PAD], 1).bool()
-    return key_values, attention_mask
+    return key_values, attention_mask, starts
 
 
 def target_logits(lm, separator, targets, starts, past_key_values, attention_mask):
@@ -116,14 +126,14 @@ def target_logits(lm, separator, targets, starts, past_key_values, attention_mas
 
     Args:
         lm: the unit LM.
-        separator: input vector of `<s>`, `[D]` or `[B, 1, D]`.
+        separator: input vector of `<s>`, `[D]` or `[B, 1, D]`; None: its embedding.
         targets: tokens `[B, L]`: `<s> y1 …` or a later part of it.
         starts: position of the first token of each target, `[B, 1]`.
         past_key_values: keys and values of prompt and source, as `read_source` returns them.
         attention_mask: boolean `[B, P + T]` over the past.
     """
     size, length = targets.shape
-    inputs = lm.embed(targets, starts, (SEPARATOR, separator))
+    inputs = lm.embed(targets, starts, None if separator is None else (SEPARATOR, separator))
     causal = torch.ones(length, length, dtype=torch.bool, device=targets.device).tril()
     mask = torch.cat([attention_mask[:, None].expand(-1, length, -1), causal.expand(size, -1, -1)], 2)
     hidden, key_values = lm.hidden(inputs, past_key_values, mask[:, None])

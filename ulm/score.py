@@ -138,7 +138,7 @@ def count_parameters(tuned_weights, num_seeds):
 
     with safe_open(tuned_weights, "np") as file:
         sizes = {name: int(np.prod(file.get_slice(name).get_shape())) for name in file.keys()}  # noqa: SIM118  (not a dict)
-    added = [size for name, size in sizes.items() if ".lm." not in name or ".parametrizations." in name]
+    added = [size for name, size in sizes.items() if ".lm." not in name or ".parametrizations." in name or ".lora_" in name]
     return sum(sizes.values()) // num_seeds, sum(added) // num_seeds
 
 

@@ -14,33 +14,30 @@ from storage.weights import save_tensors
 from training.device import cast_frozen, choose_device
 from training.fit import SeededBatches, fit, trained_state
 from ulm.augment_units import UnitAugmentation, augment, substitution_table
+from ulm.causal_lm import load
 from ulm.data import endless_batches, length_batches
-from ulm.model import load
-from ulm.prompt import DeepPrompt, InputPrompt
 from ulm.schemas import BINARIZED
 from ulm.tuned import CachedSourceBatches, LinearVerbalizer, TunedLM, answer_tokens, unfreeze
 
 
-def initial_prompt(config, task_prompts, *, kind, length, dropout, initialization):
+def initial_prompt(lm, task_prompts, *, kind, length, dropout, initialization):
     """Return a new prompt. PyTorch's default generator draws it.
 
     Args:
-        config: `UnitLMConfig` of the unit LM.
+        lm: the unit LM.
         task_prompts: dict with the tensors of `TaskPrompts`: `keys`, `values` and `separators` of the pseudo-tasks.
-        kind: `deep` for a `DeepPrompt`, `input` for an `InputPrompt`.
-        length: number of vectors (per layer in a deep prompt).
-        dropout: dropout probability of a deep prompt. An `InputPrompt` has no dropout.
+        kind, length, dropout: see `ulm.causal_lm.CausalLM.new_prompt`.
         initialization: how the vectors start. `normal`: at random, as the classes draw them. `standard_normal`: the same, but the
-            separator is from N(0, 1) too, as in SpeechPrompt. `pseudo_separator`: as `normal`, but the separator is the mean of
+            separator, if it is trained, is from N(0, 1) too, as in SpeechPrompt. `pseudo_separator`: as `normal`, but the separator is the mean of
             the pseudo-tasks' separators. `pseudo_task`: moreover, the keys and values of a deep prompt come from random
             pseudo-tasks.
 
     Raises:
         ValueError: if `initialization` needs pseudo-tasks and the unit LM has none.
     """
-    prompt = DeepPrompt(config, length, dropout) if kind == "deep" else InputPrompt(config, length)
-    if initialization == "standard_normal":
-        prompt.separator.data *= config.dim**0.5
+    prompt = lm.new_prompt(kind, length, dropout)
+    if initialization == "standard_normal" and prompt.separator is not None:
+        prompt.separator.data *= len(prompt.separator) ** 0.5
     if initialization in ("normal", "standard_normal"):
         return prompt
     num_tasks, _, task_length, _ = task_prompts["keys"].shape
@@ -122,7 +119,7 @@ def tune_prompt(
     device = choose_device()
     pseudo_prompts = load_file(task_prompts)
     binarized = tables.read(rows, BINARIZED).to_pylist()
-    vocabulary_size = load(model, config).config.vocabulary_size
+    vocabulary_size = load(model, config).vocabulary_size
     augmentation = UnitAugmentation(**data["augmentation"])
     train_rows = _source_target_pairs(binarized, "train")
     dev_rows = _source_target_pairs(binarized, "dev")
@@ -140,7 +137,7 @@ def tune_prompt(
     def new_tuned_lm():
         lm = load(model, config)
         start = initial_prompt(
-            lm.config,
+            lm,
             pseudo_prompts,
             kind=prompt["kind"],
             length=prompt["length"],

@@ -9,32 +9,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.nn.utils import parametrize
 
 from storage.errors import data_error
+from ulm.causal_lm import load
 from ulm.data import pad_rows
-from ulm.model import load
-from ulm.prompt import DeepPrompt, InputPrompt, read_source, read_without_prompt, target_logits
+from ulm.prompt import read_source, read_without_prompt, target_logits
 from ulm.vocabulary import EOS, PAD
 
 CACHED_BATCHES = 8  # number of batches whose keys and values are in memory at a time
+LOW_RANK_FACTORS = (".a", ".lora_A.default.weight")  # ends of the names of the tensors `[rank, in]` of low-rank updates
 MASKED_LOGIT = -30.0  # logit of tokens that no answer contains; finite, because label smoothing needs all log probabilities
-
-
-class LoRAUpdate(nn.Module):
-    """Parametrization of a weight `[out, in]` as weight + B A, with A `[rank, in]` random and B `[out, rank]` zero at first.
-
-    **Source:** LoRA, arXiv 2106.09685, equation 3, with α = r.
-    """
-
-    def __init__(self, weight, rank):
-        super().__init__()
-        self.a = nn.Parameter(torch.randn(rank, weight.shape[1]) * weight.shape[1] ** -0.5)
-        self.b = nn.Parameter(torch.zeros(weight.shape[0], rank))
-
-    def forward(self, weight):
-        """Return the updated weight `[out, in]`."""
-        return weight + self.b @ self.a
 
 
 class LinearVerbalizer(nn.Module):
@@ -69,8 +53,8 @@ class TunedLM(nn.Module):
         """Combine a unit LM with what is trained on it.
 
         Args:
-            lm: a `UnitLM`, which this freezes.
-            prompt: a `DeepPrompt` or an `InputPrompt`.
+            lm: a `CausalLM`, which this freezes.
+            prompt: a prompt of this unit LM, see `ulm.prompt`.
             scope: which tokens attend to the prompt, `all` or `target`, see `read_source`.
             label_smoothing: part of the target probability that is spread evenly over the vocabulary, from 0 to 1.
             verbalizer: a `LinearVerbalizer`, or None.
@@ -82,6 +66,11 @@ class TunedLM(nn.Module):
         self.scope = scope
         self.label_smoothing = label_smoothing
 
+    @property
+    def device(self):
+        """Device of the parameters."""
+        return next(self.parameters()).device
+
     def train(self, mode=True):
         """Switch to training mode, in which the LM's own dropout stays off."""
         super().train(mode)
@@ -90,14 +79,13 @@ class TunedLM(nn.Module):
 
     def pad_sources(self, sources):
         """Return B sources `u1 … uN` as padded tokens `</s> u1 … uN`, `[B, T]`."""
-        return pad_rows([[EOS, *row] for row in sources], self.prompt.separator.device)
+        return pad_rows([[EOS, *row] for row in sources], self.device)
 
     def target_logits(self, sources, targets, source_key_values=None):
         """Return the logits `[B, L, V]` after the tokens `<s> y1 … yk`, and the expected tokens `[B, L]`, `<pad>` in padding."""
         sources = self.pad_sources(sources)
         targets = pad_rows(targets, sources.device)
-        past_key_values, attention_mask = read_source(self.lm, self.prompt, sources, self.scope, source_key_values)
-        starts = (sources != PAD).sum(1, keepdim=True)
+        past_key_values, attention_mask, starts = read_source(self.lm, self.prompt, sources, self.scope, source_key_values)
         logits, _ = target_logits(self.lm, self.prompt.separator, targets[:, :-1], starts, past_key_values, attention_mask)
         if self.verbalizer is not None:
             logits = self.verbalizer(logits)
@@ -132,7 +120,7 @@ def unfreeze(tuned, *, lora_rank, train_lm):
 
     Args:
         tuned: changed in place.
-        lora_rank: rank of trained updates of every query and value projection (see `LoRAUpdate`); 0: none.
+        lora_rank: rank of trained updates of every query and value projection; 0: none.
         train_lm: whether all weights of the unit LM are trained.
 
     Raises:
@@ -146,12 +134,10 @@ def unfreeze(tuned, *, lora_rank, train_lm):
             got=f"scope: {tuned.scope}",
             remedy="correct the preset of tune_prompt in the config",
         )
-    tuned.lm.requires_grad_(train_lm)
-    if not lora_rank:
-        return
-    for layer in tuned.lm.layers:
-        for projection in (layer.self_attn.q_proj, layer.self_attn.v_proj):
-            parametrize.register_parametrization(projection, "weight", LoRAUpdate(projection.weight, lora_rank))
+    if lora_rank:
+        tuned.lm.add_low_rank_updates(lora_rank)
+    if train_lm:
+        tuned.lm.requires_grad_(True)
 
 
 class CachedSourceBatches:
@@ -234,12 +220,14 @@ def load_tuned(path, model, config, *, scope, answers, device, seeds=None):
 def _restored(lm, tensors, scope, answers):
     """Return a `TunedLM` with the tensors of one seed. Their names and shapes tell what was trained."""
     if "prompt.vectors" in tensors:
-        prompt = InputPrompt(lm.config, len(tensors["prompt.vectors"]))
+        prompt = lm.new_prompt("input", len(tensors["prompt.vectors"]))
+    elif "prompt.prefix" in tensors:
+        prompt = lm.new_prompt("deep", len(tensors["prompt.prefix"]))
     else:
-        prompt = DeepPrompt(lm.config, tensors["prompt.keys"].shape[1])
-    verbalizer = LinearVerbalizer(lm.config.vocabulary_size, answers) if "verbalizer.weight" in tensors else None
+        prompt = lm.new_prompt("deep", tensors["prompt.keys"].shape[1])
+    verbalizer = LinearVerbalizer(lm.vocabulary_size, answers) if "verbalizer.weight" in tensors else None
     tuned = TunedLM(lm, prompt, scope, 0.0, verbalizer)
-    lora_ranks = [len(tensor) for name, tensor in tensors.items() if name.endswith(".a")]
+    lora_ranks = [len(tensor) for name, tensor in tensors.items() if name.endswith(LOW_RANK_FACTORS)]
     unfreeze(tuned, lora_rank=max(lora_ranks, default=0), train_lm=False)
     tuned.load_state_dict(tuned.state_dict() | tensors)
     return tuned

@@ -21,7 +21,10 @@ def test_each_label_gets_units_of_its_own(task, pretrained, tmp_path):
     rows = [dict(utterance_id=f"u{i}", split="train", codebook="c", units=[i], labels=["ab"[i % 2]]) for i in range(6)]
     tables.write(tmp_path / "lm.parquet", rows, LM_DATASET)
     paths = dict(
-        lm_dataset=tmp_path / "lm.parquet", model=pretrained / "model.safetensors", vocabulary=task / "vocabulary.parquet"
+        lm_dataset=tmp_path / "lm.parquet",
+        model=pretrained / "model.safetensors",
+        config=pretrained / "config.json",
+        vocabulary=task / "vocabulary.parquet",
     )
     cluster_verbalizer(**paths, verbalizer=tmp_path / "v.parquet", seed=1)
     verbalizer = tables.read(tmp_path / "v.parquet", VERBALIZER).to_pydict()

@@ -59,8 +59,7 @@ TARGETS = torch.tensor([[SEPARATOR, 7, 15], [SEPARATOR, 4, 4], [SEPARATOR, 23, 9
 
 def answers(lm, prompt, rows, scope):
     """Return the logits after `TARGETS`."""
-    key_values, attention_mask = read_source(lm, prompt, rows, scope)
-    starts = (rows != PAD).sum(1, keepdim=True)
+    key_values, attention_mask, starts = read_source(lm, prompt, rows, scope)
     return target_logits(lm, prompt.separator, TARGETS, starts, key_values, attention_mask)[0]
 
 
@@ -83,15 +82,15 @@ def test_the_model_takes_the_prompt_as_past_key_values(lm, prompt, rows):
 def test_a_row_does_not_depend_on_the_batch(lm, prompt, rows, scope):
     together = answers(lm, prompt, rows, scope)
     for i, row in enumerate(rows):
-        alone, attention_mask = read_source(lm, prompt, row[row != PAD][None], scope)
-        starts = torch.tensor([[int((row != PAD).sum())]])
+        alone, attention_mask, starts = read_source(lm, prompt, row[row != PAD][None], scope)
+        assert starts.tolist() == [[int((row != PAD).sum())]]
         logits, _ = target_logits(lm, prompt.separator, TARGETS[i : i + 1], starts, alone, attention_mask)
         torch.testing.assert_close(together[i], logits[0], **ATOL)
 
 
 def test_scope_target_leaves_the_source_untouched(lm, prompt, rows):
     _, plain = lm.hidden(lm.embed(rows))
-    key_values, attention_mask = read_source(lm, prompt, rows, "target")
+    key_values, attention_mask, _ = read_source(lm, prompt, rows, "target")
     for (keys, values), (plain_keys, plain_values), (prompt_keys, _) in zip(key_values, plain, prompt.key_values(lm)):
         assert torch.equal(keys[:, :, 3:], plain_keys) and torch.equal(values[:, :, 3:], plain_values)
         assert torch.equal(keys[:, :, :3], prompt_keys.expand(3, -1, -1, -1))
@@ -99,7 +98,7 @@ def test_scope_target_leaves_the_source_untouched(lm, prompt, rows):
 
 
 def test_scope_all_reads_the_source_under_the_prompt(lm, prompt, rows):
-    key_values, _ = read_source(lm, prompt, rows, "all")
+    key_values, _, _ = read_source(lm, prompt, rows, "all")
     _, plain = lm.hidden(lm.embed(rows))
     torch.testing.assert_close(key_values[0][0][:, :, 3:], plain[0][0], **ATOL)  # the first layer's inputs are the embeddings
     assert (key_values[1][0][:, :, 3:] - plain[1][0]).abs().max() > 0.01

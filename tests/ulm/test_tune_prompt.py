@@ -95,7 +95,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_tensors_and_curves(
 def test_a_prompt_may_start_from_the_pseudo_tasks(lm):
     torch.manual_seed(0)
     task_prompts = dict(keys=torch.randn(3, 2, 4, 16), values=torch.randn(3, 2, 4, 16), separators=torch.randn(3, 16))
-    prompt = initial_prompt(lm.config, task_prompts, kind="deep", length=5, dropout=0.0, initialization="pseudo_task")
+    prompt = initial_prompt(lm, task_prompts, kind="deep", length=5, dropout=0.0, initialization="pseudo_task")
     for i in range(5):  # each position has the keys and values, in all layers, of one position of one task
         same = [
             (t, r) for t in range(3) for r in range(4)
@@ -111,14 +111,14 @@ def test_a_prompt_may_start_from_the_pseudo_tasks(lm):
 def test_a_prompt_may_start_at_random(lm):
     task_prompts = dict(keys=torch.zeros(0, 2, 4, 16), values=torch.zeros(0, 2, 4, 16), separators=torch.zeros(0, 16))
     torch.manual_seed(0)
-    prompt = initial_prompt(lm.config, task_prompts, kind="deep", length=200, dropout=0.0, initialization="normal")
+    prompt = initial_prompt(lm, task_prompts, kind="deep", length=200, dropout=0.0, initialization="normal")
     assert prompt.keys.shape == (2, 200, 16) and prompt.values.std().item() == pytest.approx(1, abs=0.05)
     torch.manual_seed(0)
-    as_published = initial_prompt(lm.config, task_prompts, kind="deep", length=200, dropout=0.0, initialization="standard_normal")
+    as_published = initial_prompt(lm, task_prompts, kind="deep", length=200, dropout=0.0, initialization="standard_normal")
     assert torch.equal(as_published.keys, prompt.keys)
     assert torch.equal(as_published.separator, 4 * prompt.separator)  # the square root of the width
     with pytest.raises(
         ValueError,
         match="expected a unit LM that was pre-trained on pseudo-tasks, got one without; write speechprompt into the column",
     ):
-        initial_prompt(lm.config, task_prompts, kind="deep", length=2, dropout=0.0, initialization="pseudo_task")
+        initial_prompt(lm, task_prompts, kind="deep", length=2, dropout=0.0, initialization="pseudo_task")

@@ -97,6 +97,7 @@ rule cluster_verbalizer:
     input:
         lm_dataset="results/{task}/lm_dataset.parquet",
         model=from_rows(task_ulm_file, "model.safetensors"),
+        config=from_rows(task_ulm_file, "config.json"),
         vocabulary=from_rows(task_ulm_file, "vocabulary.parquet"),
     output:
         verbalizer="results/{task}/verbalizer.parquet",
