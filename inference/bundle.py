@@ -14,7 +14,7 @@ from storage import provenance, tables
 from storage.files import read_json
 from ulm.answers import ListedAnswers
 from ulm.build_vocabulary import index_of_unit
-from ulm.model import UnitLMConfig
+from ulm.causal_lm import extra_packages
 from ulm.sample import answers_of, task_variants
 from ulm.schemas import BINARIZED, PIECES, VOCABULARY
 from ulm.tuned import answer_tokens
@@ -83,7 +83,7 @@ def bundle(
         piece_model, piece_table = pieces
         tensors["pieces.safetensors"] = dict(sentencepiece=torch.from_numpy(np.fromfile(piece_model, np.uint8)))
         unit_rows = tables.read(piece_table, PIECES).sort_by("piece")["units"].to_pylist()
-    sizes = {name: read_json(config)[name] for name in UnitLMConfig.__dataclass_fields__}
+    sizes = {name: value for name, value in read_json(config).items() if name not in (provenance.KEY, "num_parameters")}
     task = dict(
         symbols=symbols,
         units=vocabulary_table["unit"].to_pylist(),
@@ -103,6 +103,7 @@ def bundle(
         labels=sorted(labels),
         codebook=codebook_settings,
         encoder=saved_encoder and saved_encoder[0]["architecture"],
+        extra_packages=extra_packages(sizes, tensors["tuned.safetensors"]),
         parts=parts,
     )
     write_bundle(

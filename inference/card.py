@@ -26,7 +26,7 @@ def card(description, sizes):
         'Recognizer.load("path/to/this/folder")("a.wav").label',
         "```",
         "",
-        "It reads " + _input(description) + ".",
+        "It reads " + _input(description) + "." + _packages(description),
         "",
         "## How good it is",
         "",
@@ -79,6 +79,11 @@ def _answers(description):
     if description["answer_kind"] == "class":
         return f"one of {count} answers"
     return f"a sequence of {count} symbols" if description["answer_kind"] == "sequence" else "who speaks when"
+
+
+def _packages(description):
+    packages = description.get("extra_packages")
+    return f" Besides the usual packages it needs {' and '.join(packages)}." if packages else ""
 
 
 def _input(description):

@@ -17,7 +17,7 @@ from ulm.data import length_batches
 from ulm.decode_answers import Variants, decode_answers
 from ulm.tuned import load_tuned
 
-MAX_UNITS = 8_192  # of one recording, several minutes of speech: the memory of attention grows with their square
+MAX_UNITS = 8_192  # of one recording at most, several minutes of speech: the memory of attention grows with their square
 
 
 class PromptModel:
@@ -46,6 +46,8 @@ class PromptModel:
             seeds=[seed],
         )
         self.tuned = by_seed[seed]
+        num_others = 1 + self.tuned.prompt.num_positions + self.answers.max_steps  # </s>, prompt and answer
+        self.max_units = min(MAX_UNITS, self.tuned.lm.max_positions - num_others)
         cast_frozen(self.tuned.lm, device)
 
     def check_units(self, units):
@@ -70,8 +72,8 @@ class PromptModel:
         """
         results = self.unit_encoder.encode_waveforms(items) if self.unit_encoder else list(items)
         for position, encoded in enumerate(results):
-            if len(encoded.units) > MAX_UNITS:
-                detail = f"{len(encoded.units)} units, at most {MAX_UNITS}: cut the recording into utterances"
+            if len(encoded.units) > self.max_units:
+                detail = f"{len(encoded.units)} units, at most {self.max_units}: cut the recording into utterances"
                 results[position] = BadAudio(names[position], "too_long", detail)
         usable = [position for position, encoded in enumerate(results) if not isinstance(encoded, BadAudio)]
         tokens = {position: self._tokens(results[position]) for position in usable}

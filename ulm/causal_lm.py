@@ -55,6 +55,18 @@ class CausalLM(Protocol):
         """
 
 
+def extra_packages(settings, tuned_tensors):
+    """Return the packages that loading a tuned unit LM needs besides those of our own unit LM.
+
+    Args:
+        settings: config.json of the unit LM.
+        tuned_tensors: names of what `tune_prompt` has trained.
+    """
+    if not _is_from_transformers(settings):
+        return []
+    return ["transformers"] + ["peft"] * any(".lora_" in name for name in tuned_tensors)
+
+
 def load(model, config, device="cpu"):
     """Load a unit LM, frozen and in evaluation mode.
 
@@ -67,8 +79,13 @@ def load(model, config, device="cpu"):
         A `CausalLM`.
     """
     settings = read_json(config)
-    if "model_type" not in settings:  # a key of every config of transformers
+    if not _is_from_transformers(settings):
         return own.load(model, config, device)
     from ulm import transformers_lm
 
     return transformers_lm.load(model, settings, device)
+
+
+def _is_from_transformers(settings):
+    """Return whether config.json is one of transformers, all of which have this key."""
+    return "model_type" in settings

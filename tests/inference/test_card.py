@@ -39,5 +39,12 @@ def test_a_card_says_what_the_bundle_is():
     assert "a sequence of 2 symbols" in text and "Seed 2 answers" in text
 
 
+def test_a_card_names_packages_that_only_some_bundles_need():
+    assert "packages" not in card(DESCRIPTION, {})
+    assert "Besides the usual packages it needs transformers and peft." in card(
+        DESCRIPTION | dict(extra_packages=["transformers", "peft"]), {}
+    )
+
+
 def test_sizes_are_readable():
     assert [readable_size(size) for size in (120, 99_999, 14_300_000)] == ["0.1 kB", "100.0 kB", "14.3 MB"]

@@ -128,7 +128,7 @@ def test_unusable_inputs_are_errors_in_place_and_the_others_are_labelled(recogni
 
 
 def test_a_recording_that_is_too_long_has_a_reason(recognizer, recordings, monkeypatch):
-    monkeypatch.setattr("inference.prompt_model.MAX_UNITS", 3)
+    monkeypatch.setattr(recognizer.model, "max_units", 3)
     with pytest.raises(BadAudio, match="units, at most 3: cut the recording into utterances"):
         recognizer(recordings[0])
 

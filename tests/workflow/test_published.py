@@ -1,4 +1,4 @@
-"""Published files put there by hand: an encoder, a codebook and a unit LM, tiny and random, become a task's accuracy."""
+"""Published files put there by hand: an encoder, a codebook and two unit LMs, tiny and random, become a task's accuracy."""
 
 import argparse
 import functools
@@ -17,7 +17,9 @@ import torch
 from safetensors.torch import load_file
 from sklearn.cluster import MiniBatchKMeans
 
+from inference import Recognizer
 from speech2unit.encoders.architectures.cpc import CPCConfig, CPCModel
+from tests.workflow.bundle_checks import recordings
 from ulm.model import UnitLM, UnitLMConfig
 
 NUM_UNITS = 14
@@ -62,16 +64,26 @@ def unit_lm(path):
     return lm
 
 
+def causal_lm(folder):
+    """A random Llama of transformers."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(4)
+    sizes = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2)
+    LlamaForCausalLM(LlamaConfig(vocab_size=3 + NUM_UNITS, bos_token_id=1, eos_token_id=2, **sizes)).save_pretrained(folder)
+
+
 @pytest.fixture(scope="module")
 def published(new_project):
-    """A project whose files were put there by hand, after the run of a task on them; and its unit LM."""
+    """A project whose files were put there by hand, after the run of a task on each unit LM; and one of them."""
     made = new_project("published")
-    for name in ("tiny_cpc", "tiny_km", "tiny_lm"):
+    for name in ("tiny_cpc", "tiny_km", "tiny_lm", "tiny_causal_lm"):
         (made / "resources" / name).mkdir(parents=True)
     cpc_checkpoint(made / "resources/tiny_cpc/cpc.pt")
     codebook(made / "resources/tiny_km/km.bin")
     made.lm = unit_lm(made / "resources/tiny_lm/lm.tgz")
-    made.snakemake("--cores", 1, "results/SCR_published/acc.json")
+    causal_lm(made / "resources/tiny_causal_lm")
+    made.snakemake("--cores", 1, "results/SCR_published/acc.json", "results/SCR_causal/bundle")
     return made
 
 
@@ -81,6 +93,20 @@ def test_a_task_on_published_models_ends_with_its_accuracy(published):
     stages = {stage.split(".")[-1] for stage in report["usage"]}
     assert stages >= {"convert_encoder", "convert_codebook", "convert_ulm", "extract_features", "tune_prompt"}
     assert not stages & {"download_checkpoint", "pretrain_ulm", "build_vocabulary", "fit_codebook"}
+
+
+@pytest.mark.parametrize("batch_size", [1, 32])
+def test_the_bundle_of_a_task_on_transformers_answers_as_samples_parquet_says(published, batch_size):
+    report = json.loads((published / "results/SCR_causal/acc.json").read_text())
+    assert report["names"]["ulm"] == "causal" and "ulm.convert_causal_lm" in report["usage"]
+    assert report["trained_parameters"] == 2 * (2 * 2 * 2 * 8)  # length · layers · keys and values · heads · their width
+    samples = pandas.read_parquet(published / "results/SCR_causal/samples.parquet")
+    recognizer = Recognizer.load(published / "results/SCR_causal/bundle")
+    assert recognizer.description["extra_packages"] == ["transformers"]
+    paths = recordings(published, "commands", samples.utterance_id)
+    answers = list(recognizer.stream(paths, batch_size, names=samples.utterance_id))
+    assert [list(answer.labels) for answer in answers] == [list(labels) for labels in samples.predicted_labels]
+    assert [answer.score for answer in answers] == pytest.approx(list(samples.score), abs=1e-2)  # in bfloat16 where there is
 
 
 def test_every_table_opens(published, open_every_table):

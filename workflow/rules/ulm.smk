@@ -81,7 +81,7 @@ rule convert_ulm:
     log:
         "logs/convert_ulm/{ulm}.log",
     wildcard_constraints:
-        ulm=wildcard_pattern(ROWS["ulms"], published=True),
+        ulm=wildcard_pattern(ROWS["ulms"], published=True, from_transformers=False),
     conda:
         "../../environment.yaml"
     resources:
@@ -91,6 +91,16 @@ rule convert_ulm:
         wildcard_settings=from_rows(published_ulm_settings),
     script:
         "../scripts/stage.py"
+
+
+use rule convert_ulm as convert_causal_lm with:
+    log:
+        "logs/convert_causal_lm/{ulm}.log",
+    wildcard_constraints:
+        ulm=wildcard_pattern(ROWS["ulms"], from_transformers=True),
+    params:
+        **stage("ulm.convert_causal_lm"),
+        wildcard_settings=from_rows(published_ulm_settings),
 
 
 rule cluster_verbalizer:

@@ -19,7 +19,8 @@ def read_rows(config, schemas, texts=None):
     """Return a dict from the name of each table to its `Table` of completed rows.
 
     In completed rows, paths are formatted. Corpora have an `address` if they are fetched, encoders have the `recipe` that makes
-    them, and codebooks and unit LMs have `published`, which says whether they are.
+    them, and codebooks and unit LMs have `published`, which says whether they are. Unit LMs also have `from_transformers`, which
+    says whether they are published in the format of transformers.
 
     A row in a file may stand for several rows: a unit LM with several `seeds` stands for one unit LM per seed, a task on it for
     one task per seed, and a SUPERB task for one task per `tuning`. A corpus with `folds` stands for one corpus per fold, as do the
@@ -110,6 +111,8 @@ def _complete_models(rows):
         row["published"] = bool(row["checkpoint"])
     for row in rows["ulms"].values():
         row["in_pieces"] = bool(row["num_pieces"])
+        checkpoint = rows["checkpoints"].get(row["checkpoint"], dict(files=[]))
+        row["from_transformers"] = "config.json" in checkpoint["files"]
 
 
 def _tasks_of_superb_row(name, row):

@@ -65,7 +65,7 @@ def ulm_settings(rows, config, wildcards):
 
 
 def published_ulm_settings(rows, config, wildcards):
-    """Return the hashes, the number of units and the sizes of a published unit LM."""
+    """Return the hashes, the number of units, and the sizes (or token ids) of a published unit LM."""
     row = rows["ulms"][wildcards.ulm]
-    sizes = config["convert_ulm"][row["preset"]]
-    return hash_settings(rows, row) | dict(num_units=num_units(rows, row["codebook"])) | sizes
+    section = "convert_causal_lm" if row["from_transformers"] else "convert_ulm"
+    return hash_settings(rows, row) | dict(num_units=num_units(rows, row["codebook"])) | config[section][row["preset"]]
