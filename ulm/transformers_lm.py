@@ -20,6 +20,7 @@ would shift the answers of short rows. What remains of peft's prompts is one tab
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -36,6 +37,7 @@ TOKENS = "unit_tokens"
 OUR_KEYS = (TOKENS, "num_parameters", provenance.KEY)
 # Keys that a published config may have, and that would choose other code or another arithmetic.
 IGNORED_KEYS = ("auto_map", "attn_implementation", "_attn_implementation", "dtype", "torch_dtype", "transformers_version")
+MAX_SHOWN = 9  # wrong tensors that an error message lists
 
 
 class UnitTokens(NamedTuple):
@@ -131,11 +133,8 @@ class TransformersLM(nn.Module):
 
     def logits(self, hidden):
         """Return the logits `[…, V]` of our vocabulary for hidden states `[…, D]`."""
-        if self.head is None:
-            logits = F.linear(hidden, self.body.get_input_embeddings().weight)
-        else:
-            logits = self.head(hidden)
-        predicted = logits[..., self.predicted_tokens]
+        output = self.head or partial(F.linear, weight=self.body.get_input_embeddings().weight)
+        predicted = output(hidden)[..., self.predicted_tokens]
         lowest = predicted.detach().amin(-1, keepdim=True)
         specials = [lowest] * len(SPECIALS)
         specials[EOS] = predicted[..., :1]
@@ -216,7 +215,7 @@ class VectorPrompt(nn.Module):
 
 
 def build(settings, tensors, place):
-    """Return the model of transformers in evaluation mode, in float32. No code of the checkpoint is run.
+    """Return a model of transformers in evaluation mode, in float32. No code of the checkpoint is run.
 
     Args:
         settings: config.json of transformers; `OUR_KEYS` and `IGNORED_KEYS` do not matter.
@@ -226,14 +225,32 @@ def build(settings, tensors, place):
     Raises:
         ValueError: if transformers has no such causal LM, or the tensors are not those of the settings.
     """
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    empty = empty_model(settings, place)
+    num_parameters = sum(parameter.numel() for parameter in empty.parameters())
+    num_values = sum(tensor.numel() for tensor in tensors.values())
+    if num_parameters > num_values:  # before memory is reserved
+        raise _misfit(place, f"{num_values} values for {num_parameters} parameters")
+    model, report = type(empty).from_pretrained(
+        None, config=empty.config, state_dict=tensors, dtype=torch.float32, output_loading_info=True
+    )
+    misfits = [*report["missing_keys"], *report["unexpected_keys"], *(name for name, *_ in report["mismatched_keys"])]
+    if misfits:
+        raise _misfit(place, f"missing, unknown or of another shape: {', '.join(sorted(misfits)[:MAX_SHOWN])}")
+    return model.eval()
+
+
+def empty_model(settings, place):
+    """Return a model of transformers without values, on PyTorch's device `meta`; arguments and errors as of `build`."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
+
     options = {name: value for name, value in settings.items() if name not in (*OUR_KEYS, *IGNORED_KEYS, "model_type")}
     try:
         config = AutoConfig.for_model(settings.get("model_type", ""), **options)
-        model_class = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+        with torch.device("meta"):
+            return MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config)
     except (KeyError, ValueError, TypeError) as error:
         raise data_error(
             place,
@@ -242,14 +259,6 @@ def build(settings, tensors, place):
             got=f"model_type '{settings.get('model_type')}'",
             remedy="take a model that AutoModelForCausalLM loads without code of its own",
         ) from error
-    _check_size(model_class, config, tensors, place)
-    model, report = model_class.from_pretrained(
-        None, config=config, state_dict=tensors, dtype=torch.float32, output_loading_info=True
-    )
-    misfits = [*report["missing_keys"], *report["unexpected_keys"], *(name for name, *_ in report["mismatched_keys"])]
-    if misfits:
-        raise _misfit(place, f"missing, unknown or of another shape: {', '.join(sorted(misfits)[:9])}")
-    return model.eval()
 
 
 def load(model, settings, device="cpu"):
@@ -264,15 +273,6 @@ def load(model, settings, device="cpu"):
 
     causal_lm = build(settings, load_file(model), model)
     return TransformersLM(causal_lm, UnitTokens(**settings[TOKENS])).to(device).eval().requires_grad_(False)
-
-
-def _check_size(model_class, config, tensors, place):
-    """Check that a model is no larger than its tensors before memory is reserved for it."""
-    with torch.device("meta"):
-        num_parameters = sum(parameter.numel() for parameter in model_class(config).parameters())
-    num_values = sum(tensor.numel() for tensor in tensors.values())
-    if num_parameters > num_values:
-        raise _misfit(place, f"{num_values} values for {num_parameters} parameters")
 
 
 def _misfit(place, got):

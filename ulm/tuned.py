@@ -206,15 +206,25 @@ def load_tuned(path, model, config, *, scope, answers, device, seeds=None):
     """
     from safetensors.torch import load_file
 
-    by_seed = {}
-    for name, tensor in load_file(path).items():
-        seed, _, key = name.partition(".")
-        by_seed.setdefault(int(seed.removeprefix("seed")), {})[key] = tensor
     return {
         seed: _restored(load(model, config), tensors, scope, answers).to(device).eval()
-        for seed, tensors in sorted(by_seed.items())
+        for seed, tensors in by_seed(load_file(path)).items()
         if seeds is None or seed in seeds
     }
+
+
+def by_seed(tensors):
+    """Return a dict from each seed to its tensors by name; `tensors` are those of a file that `tune_prompt` wrote."""
+    of_seed = {}
+    for name, tensor in tensors.items():
+        seed, _, key = name.partition(".")
+        of_seed.setdefault(int(seed.removeprefix("seed")), {})[key] = tensor
+    return dict(sorted(of_seed.items()))
+
+
+def low_rank(tensors):
+    """Return the rank of the low-rank updates among the tensors of one seed; 0 without any."""
+    return max((len(tensor) for name, tensor in tensors.items() if name.endswith(LOW_RANK_FACTORS)), default=0)
 
 
 def _restored(lm, tensors, scope, answers):
@@ -227,8 +237,7 @@ def _restored(lm, tensors, scope, answers):
         prompt = lm.new_prompt("deep", tensors["prompt.keys"].shape[1])
     verbalizer = LinearVerbalizer(lm.vocabulary_size, answers) if "verbalizer.weight" in tensors else None
     tuned = TunedLM(lm, prompt, scope, 0.0, verbalizer)
-    lora_ranks = [len(tensor) for name, tensor in tensors.items() if name.endswith(LOW_RANK_FACTORS)]
-    unfreeze(tuned, lora_rank=max(lora_ranks, default=0), train_lm=False)
+    unfreeze(tuned, lora_rank=low_rank(tensors), train_lm=False)
     tuned.load_state_dict(tuned.state_dict() | tensors)
     return tuned
 

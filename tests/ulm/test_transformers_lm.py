@@ -84,7 +84,7 @@ def of_targets(logits, offset=0):
 
 def our_targets(tuned):
     """The same from our reading of sources and targets."""
-    logits, expected = tuned.target_logits(ROWS, TARGETS)
+    logits, _ = tuned.target_logits(ROWS, TARGETS)
     assert logits.shape == (4, 3, NUM_UNITS + len(SPECIALS))
     return [row[: len(target) - 1, [EOS, *range(len(SPECIALS), row.shape[1])]] for row, target in zip(logits, TARGETS)]
 

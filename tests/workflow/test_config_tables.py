@@ -73,6 +73,12 @@ def test_an_unknown_preset_names_the_nearest(tables, table, row, section):
     assert f" must name a preset in section {section} of the config" in text and f'did you mean "{row}"?' in text
 
 
+def test_a_unit_lm_of_transformers_has_presets_of_its_own(tables):
+    edit(tables, "ulms", "causal\tcpc_14\t\ttiny", "causal\tcpc_14\t\tgslm")
+    text = row_refusal(tables)
+    assert "row 'causal': 'preset' must name a preset in section convert_causal_lm of the config; expected one of" in text
+
+
 def test_a_root_may_begin_at_home(tables, monkeypatch):
     monkeypatch.setenv("HOME", "/home/ann")
     edit(tables, "corpora", "\tbad_audio\t", "\t~/mine\t")
@@ -267,7 +273,8 @@ def test_each_file_of_a_checkpoint_has_its_hash_or_none(tables):
 def test_rows_say_whether_a_model_is_published(tables):
     rows = config_rows.read_rows(tables, SCHEMAS)
     published = {name for table in ("codebooks", "ulms") for name, row in rows[table].items() if row["published"]}
-    assert published == {"cpc_14", "published"}
+    assert published == {"cpc_14", "published", "causal"}
+    assert [name for name, row in rows["ulms"].items() if row["from_transformers"]] == ["causal"]
     recipes = {name: row["recipe"] for name, row in rows["encoders"].items()}
     assert recipes == dict(
         log_mel="fit_log_mel", melhubert="pretrain_melhubert", melhubert_2="pretrain_melhubert", cpc="convert_encoder",
@@ -290,7 +297,7 @@ def test_seeds_of_a_unit_lm_multiply_it_and_its_tasks(tables):
     edit(tables, "ulms", "\tsmall\t1\t", "\tsmall\t3,5\t")
     rows = config_rows.read_rows(tables, SCHEMAS)
     assert {name: row["seed"] for name, row in rows["ulms"].items()} == {
-        "tiny": "3", "tiny_seed5": "5", "published": "", "pieces": "1"
+        "tiny": "3", "tiny_seed5": "5", "published": "", "pieces": "1", "causal": ""
     }  # fmt: skip
     assert rows["tasks"]["SCR"]["ulm"] == "tiny" and rows["tasks"]["SCR_seed5"]["ulm"] == "tiny_seed5"
     assert rows["tasks"].expand_names(["SCR", "SCR_published"]) == ["SCR", "SCR_seed5", "SCR_published"]

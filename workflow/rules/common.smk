@@ -104,6 +104,10 @@ AUDIO_CORPORA = wildcard_pattern(ROWS["corpora"], codebook="")
 WHOLE_CORPORA = wildcard_pattern(ROWS["corpora"], codebook="", fold="")
 FOLD_CORPORA = wildcard_pattern({name: row for name, row in ROWS["corpora"].items() if row["fold"]})
 FOLDED_TASKS = wildcard_pattern({name: row for name, row in ROWS["tasks"].items() if row["fold_tasks"]})
+# Tasks on unit LMs in the format of transformers.
+TRANSFORMERS_TASKS = wildcard_pattern(
+    {name: row for name, row in ROWS["tasks"].items() if ROWS["ulms"][row["ulm"]]["from_transformers"]}, fold_tasks=[]
+)
 UNIT_CORPORA = wildcard_pattern(ROWS["corpora"], adapter="units")
 
 

@@ -4,6 +4,7 @@ from workflow.scripts.lookups.tasks import (
     metric_settings,
     prompt_owner_file,
     sampling_settings,
+    scope_setting,
     score_settings,
     symbol_settings,
     task_ulm_file,
@@ -16,6 +17,7 @@ from workflow.scripts.lookups.unit_lms import published_ulm_settings, training_s
 localrules:
     build_vocabulary,
     compare_tasks,
+    export_adapters,
     score,
     score_folds,
     summarize,
@@ -103,6 +105,28 @@ use rule convert_ulm as convert_causal_lm with:
         wildcard_settings=from_rows(published_ulm_settings),
 
 
+rule export_ulm:
+    input:
+        model="results/ulm/{ulm}/model.safetensors",
+        config="results/ulm/{ulm}/config.json",
+        vocabulary="results/ulm/{ulm}/vocabulary.parquet",
+    output:
+        exported_model="results/ulm/{ulm}/transformers/model.safetensors",
+        exported_config="results/ulm/{ulm}/transformers/config.json",
+    log:
+        "logs/export_ulm/{ulm}.log",
+    wildcard_constraints:
+        ulm=wildcard_pattern(ROWS["ulms"], from_transformers=False),
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(3000),
+    params:
+        **stage("ulm.export_ulm"),
+    script:
+        "../scripts/stage.py"
+
+
 rule cluster_verbalizer:
     input:
         lm_dataset="results/{task}/lm_dataset.parquet",
@@ -171,6 +195,27 @@ rule tune_prompt:
     params:
         **stage("ulm.tune_prompt"),
         wildcard_settings=from_rows(tuning_settings),
+    script:
+        "../scripts/stage.py"
+
+
+rule export_adapters:
+    input:
+        config=from_rows(task_ulm_file, "config.json"),
+        tuned_weights=from_rows(prompt_owner_file, "prompt.safetensors"),
+    output:
+        adapters=directory("results/{task}/adapters"),
+    log:
+        "logs/export_adapters/{task}.log",
+    wildcard_constraints:
+        task=TRANSFORMERS_TASKS,
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(2000),
+    params:
+        **stage("ulm.export_adapters"),
+        wildcard_settings=from_rows(scope_setting),
     script:
         "../scripts/stage.py"
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas
 
-from tests.workflow.test_published import codebook, cpc_checkpoint, unit_lm
+from tests.workflow.test_published import causal_lm, codebook, cpc_checkpoint, unit_lm
 
 U, L, T, S, E = "results/units/melhubert_16", "results/ulm/tiny", "results/SCR", "results/superb", "results/encoders"
 
@@ -76,6 +76,9 @@ OTHERS = {
         f"results/units/cpc_14/{name}" for name in ("centroids.parquet", "projection.parquet", "config.json")
     ],
     "ulm.convert_ulm": [f"results/ulm/published/{n}" for n in ("model.safetensors", "config.json", "vocabulary.parquet")],
+    "ulm.convert_causal_lm": [f"results/ulm/causal/{n}" for n in ("model.safetensors", "config.json", "vocabulary.parquet")],
+    "ulm.export_ulm": [f"{L}/transformers/{n}" for n in ("model.safetensors", "config.json")],
+    "ulm.export_adapters": ["results/SCR_causal/adapters"],
     "speech2unit.import_units": [f"results/units/imported_9/imported/{n}.parquet" for n in ("reduced_units", "manifest")],
     "speech2unit.corpora.mix_speakers": [f"results/corpora/commands/mixtures/{name}" for name in ("audio", "metadata.csv")],
     "speech2unit.corpora.concatenate_slots": [
@@ -129,11 +132,12 @@ ELSEWHERE = {  # rules whose faults are put in by other tests, or that write not
 
 def put_by_hand(project):
     """Published files, tiny and random, and somebody's units: what converting and importing start from."""
-    for name in ("tiny_cpc", "tiny_km", "tiny_lm"):
+    for name in ("tiny_cpc", "tiny_km", "tiny_lm", "tiny_causal_lm"):
         (project / "resources" / name).mkdir(parents=True)
     cpc_checkpoint(project / "resources/tiny_cpc/cpc.pt")
     codebook(project / "resources/tiny_km/km.bin")
     unit_lm(project / "resources/tiny_lm/lm.tgz")
+    causal_lm(project / "resources/tiny_causal_lm")
     (project / "imported").mkdir()
     rng = np.random.default_rng(0)
     rows = [

@@ -65,6 +65,11 @@ def tuning_settings(rows, config, wildcards):
     return dict(seeds=seeds, learn_verbalizer=row["verbalizer"] == "learnable") | config["tune_prompt"][row["tuning"]]
 
 
+def scope_setting(rows, config, wildcards):
+    """Return the scope of a task's prompt."""
+    return dict(scope=config["tune_prompt"][rows["tasks"][wildcards.task]["tuning"]]["prompt"]["scope"])
+
+
 def prompt_owner(rows, task):
     """Return the name of the first task in the table with the same prompt. Tasks that differ only in decoding share a prompt."""
 
@@ -87,8 +92,8 @@ def metric_settings(rows, config, wildcards):
 def sampling_settings(rows, config, wildcards):
     """Return the first metric of a task, the scope of its prompt, and the settings of decoding."""
     row = rows["tasks"][wildcards.task]
-    scope = config["tune_prompt"][row["tuning"]]["prompt"]["scope"]
-    return dict(metric=row["metric"][0], scope=scope) | config["sample"][row["sampling"]]
+    scope = scope_setting(rows, config, wildcards)
+    return dict(metric=row["metric"][0]) | scope | config["sample"][row["sampling"]]
 
 
 def fold_files(rows, config, wildcards, file):
