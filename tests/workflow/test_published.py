@@ -23,6 +23,7 @@ from tests.workflow.bundle_checks import recordings
 from ulm.model import UnitLM, UnitLMConfig
 
 NUM_UNITS = 14
+EXPORTED = ("results/ulm/published/transformers/config.json", "results/SCR_causal/adapters")
 ORDER = np.random.default_rng(5).permutation(NUM_UNITS)
 
 
@@ -83,7 +84,7 @@ def published(new_project):
     codebook(made / "resources/tiny_km/km.bin")
     made.lm = unit_lm(made / "resources/tiny_lm/lm.tgz")
     causal_lm(made / "resources/tiny_causal_lm")
-    made.snakemake("--cores", 1, "results/SCR_published/acc.json", "results/SCR_causal/bundle")
+    made.snakemake("--cores", 1, "results/SCR_published/acc.json", "results/SCR_causal/bundle", *EXPORTED)
     return made
 
 
@@ -107,6 +108,17 @@ def test_the_bundle_of_a_task_on_transformers_answers_as_samples_parquet_says(pu
     answers = list(recognizer.stream(paths, batch_size, names=samples.utterance_id))
     assert [list(answer.labels) for answer in answers] == [list(labels) for labels in samples.predicted_labels]
     assert [answer.score for answer in answers] == pytest.approx(list(samples.score), abs=1e-2)  # in bfloat16 where there is
+
+
+def test_unit_lms_and_prompts_are_exported(published):
+    assert load_file(published / "results/ulm/published/transformers/model.safetensors").keys() == {
+        f"model.{name}" for name in published.lm.state_dict()
+    }
+    (seed,) = (published / "results/SCR_causal/adapters").glob("seed*")
+    settings = json.loads((seed / "adapter_config.json").read_text())
+    assert settings["peft_type"] == "PREFIX_TUNING" and settings["num_virtual_tokens"] == 2
+    prefix = load_file(published / "results/SCR_causal/prompt.safetensors")["seed1.prompt.prefix"]
+    assert torch.equal(load_file(seed / "adapter_model.safetensors")["prompt_embeddings"], prefix)
 
 
 def test_every_table_opens(published, open_every_table):
