@@ -25,7 +25,18 @@ FORMAT = 1  # version of the records and of the files that hold them; files of a
 RESULTS = "results"  # folder of all results
 KINDS = (".parquet", ".safetensors", ".json")  # results that carry a record and a checksum
 BYTES_PER_RU_MAXRSS = 1 if sys.platform == "darwin" else 1024
-LIBRARIES = ("torch", "torchaudio", "numpy", "pyarrow", "scikit-learn", "faiss-cpu", "fairseq-fixed", "transformers", "peft", "snakemake")
+LIBRARIES = (
+    "torch",
+    "torchaudio",
+    "numpy",
+    "pyarrow",
+    "scikit-learn",
+    "faiss-cpu",
+    "fairseq-fixed",
+    "transformers",
+    "peft",
+    "snakemake",
+)
 _job = None
 
 

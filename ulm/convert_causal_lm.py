@@ -106,10 +106,16 @@ def find_tokens(tokens, settings, num_units, place):
     return found
 
 
-def check_logits(causal_lm, lm, place):
-    """Check that a `TransformersLM` computes the logits of its model. Raises `ValueError` if it does not."""
+def check_logits(causal_lm, tokens, place):
+    """Check that `TransformersLM` computes the logits of a model. Raises `ValueError` if it does not.
+
+    Args:
+        causal_lm: model of transformers, whose attention is replaced.
+        tokens: its `UnitTokens`.
+        place: path, for the error message.
+    """
     try:
-        reason = _difference(causal_lm, lm)
+        reason = _difference(causal_lm, tokens)
     except Exception as error:  # another architecture can fail in any way
         reason = f"{type(error).__name__}: {error!s:.200}"
     if reason:
@@ -149,8 +155,7 @@ def convert_causal_lm(*, checkpoint, model, config, vocabulary, task_prompts, lo
     settings, tensors = without_wrapper(published_settings, published_tensors)
     causal_lm = build(settings, tensors, place)
     unit_tokens = find_tokens(tokens, causal_lm.config.to_dict(), num_units, place)
-    lm = TransformersLM(causal_lm, unit_tokens).eval()
-    check_logits(causal_lm, lm, place)
+    check_logits(causal_lm, unit_tokens, place)
     report = []
     for source, name in zip(published_tensors, tensors):
         tensor = tensors[name]
@@ -165,7 +170,7 @@ def convert_causal_lm(*, checkpoint, model, config, vocabulary, task_prompts, lo
 
 
 @torch.no_grad()
-def _difference(causal_lm, lm):
+def _difference(causal_lm, tokens):
     """Return in which way a `TransformersLM` computes otherwise than its model, or None."""
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer
@@ -175,18 +180,23 @@ def _difference(causal_lm, lm):
     if others:
         return f"a past of the kind {', '.join(sorted(others))}"
     rng = np.random.default_rng(0)
-    rows = [rng.integers(len(SPECIALS), lm.vocabulary_size, length).tolist() for length in CHECKED_LENGTHS]
-    sources = pad_rows([[EOS, *row] for row in rows])
-    targets = torch.tensor([[SEPARATOR, row[0]] for row in rows])
+    rows = [rng.integers(tokens.num_units, size=length) for length in CHECKED_LENGTHS]
+    predicted = [tokens.end, *range(tokens.first_unit, tokens.first_unit + tokens.num_units)]
+    theirs = []
+    for row in rows:
+        units = (tokens.first_unit + row).tolist()
+        whole_row = torch.tensor([[tokens.start, *units, tokens.separator, units[0]]])
+        theirs.append(causal_lm(input_ids=whole_row).logits[0, -2:, predicted])
+    lm = TransformersLM(causal_lm, tokens).eval()
+    sources = pad_rows([[EOS, *(len(SPECIALS) + row)] for row in rows])
+    targets = torch.tensor([[SEPARATOR, len(SPECIALS) + row[0]] for row in rows])
     valid_mask = sources != PAD
     past = lm.key_values(lm.embed(sources))
     ours, _ = target_logits(lm, None, targets, valid_mask.sum(1, keepdim=True), past, valid_mask)
-    for row, target, logits in zip(rows, targets, ours):
-        tokens = lm.input_tokens[torch.tensor([EOS, *row, *target.tolist()])]
-        theirs = causal_lm(input_ids=tokens[None]).logits[0, -2:, lm.predicted_tokens]
-        difference = (logits[:, [EOS, *range(len(SPECIALS), lm.vocabulary_size)]] - theirs).abs().max()
-        if not difference <= MAX_DIFFERENCE * max(1, theirs.abs().max()):
-            return f"logits that differ by {float(difference):.2g}"
+    ours = ours[..., [EOS, *range(len(SPECIALS), lm.vocabulary_size)]]
+    difference = (ours - torch.stack(theirs)).abs().max()
+    if not difference <= MAX_DIFFERENCE * max(1, ours.abs().max()):
+        return f"logits that differ by {float(difference):.2g}"
     return None
 
 

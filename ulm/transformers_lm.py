@@ -29,6 +29,7 @@ from torch import nn
 
 from storage import provenance
 from storage.errors import data_error
+from training.device import attention
 from ulm.model import causal_mask
 from ulm.vocabulary import EOS, SEPARATOR, SPECIALS
 
@@ -37,6 +38,7 @@ TOKENS = "unit_tokens"
 OUR_KEYS = (TOKENS, "num_parameters", provenance.KEY)
 # Keys that a published config may have, and that would choose other code or another arithmetic.
 IGNORED_KEYS = ("auto_map", "attn_implementation", "_attn_implementation", "dtype", "torch_dtype", "transformers_version")
+ATTENTION = "unit_lm"  # name of `masked_attention` in transformers
 MAX_SHOWN = 9  # wrong tensors that an error message lists
 
 
@@ -64,11 +66,15 @@ class TransformersLM(nn.Module):
         """Take a model apart.
 
         Args:
-            causal_lm: model of a class such as `OPTForCausalLM`.
+            causal_lm: model of a class such as `OPTForCausalLM`. Its attention becomes `masked_attention`.
             tokens: its `UnitTokens`.
         """
+        from transformers import AttentionInterface
+
         super().__init__()
+        AttentionInterface.register(ATTENTION, masked_attention)
         self.body = causal_lm.base_model
+        self.body.set_attn_implementation(ATTENTION)
         head = causal_lm.get_output_embeddings()
         self.head = None if head.weight is self.body.get_input_embeddings().weight else head  # None: tied to the embeddings
         units = list(range(tokens.first_unit, tokens.first_unit + tokens.num_units))
@@ -116,12 +122,12 @@ class TransformersLM(nn.Module):
         cache = DynamicCache()
         for layer, pair in enumerate(past_key_values or []):
             cache.update(*(tensor.expand(size, -1, -1, -1) for tensor in pair), layer)
-        if mask is None and past_key_values:
+        if mask is None:
             mask = causal_mask(length, cache.get_seq_length(), inputs.vectors.device)
         output = self.body(
             inputs_embeds=inputs.vectors,
             position_ids=inputs.positions.expand(size, -1),
-            attention_mask=None if mask is None else _as_bias(mask),
+            attention_mask=_as_bias(mask).expand(size, -1, -1, -1),
             past_key_values=cache,
             use_cache=True,
         )
@@ -212,6 +218,16 @@ class VectorPrompt(nn.Module):
     def key_values(self, lm):
         """Return keys and values `[1, H, length, D / H]` for each layer of `lm`. Each vector attends to those before it."""
         return lm.key_values(lm.at_positions(self.vectors[None]))
+
+
+def masked_attention(module, query, key, value, attention_mask, scaling=None, **kwargs):
+    """Return attention `[B, T, H, D / H]` as transformers calls it, computed by `training.device.attention`.
+
+    On a CPU with bfloat16, it makes the logits of a row almost independent of the padding of its batch.
+    """
+    is_grouped = key.shape[1] < query.shape[1]
+    attended = attention(query, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=is_grouped)
+    return attended.transpose(1, 2).contiguous(), None
 
 
 def build(settings, tensors, place):

@@ -3,6 +3,7 @@
 The notation of rows, such as `u1 … uN`, is explained in `ulm/__init__.py`.
 """
 
+from functools import cache
 from itertools import islice
 
 import numpy as np
@@ -206,11 +207,14 @@ def load_tuned(path, model, config, *, scope, answers, device, seeds=None):
     """
     from safetensors.torch import load_file
 
-    return {
-        seed: _restored(load(model, config), tensors, scope, answers).to(device).eval()
-        for seed, tensors in by_seed(load_file(path)).items()
-        if seeds is None or seed in seeds
-    }
+    shared_lm = cache(load)  # by all seeds that train none of its weights
+    tuned = {}
+    for seed, tensors in by_seed(load_file(path)).items():
+        if seeds is None or seed in seeds:
+            trains_lm = any(name.startswith("lm.") for name in tensors)
+            lm = load(model, config) if trains_lm else shared_lm(model, config)
+            tuned[seed] = _restored(lm, tensors, scope, answers).to(device).eval()
+    return tuned
 
 
 def by_seed(tensors):
