@@ -12,9 +12,9 @@ All weights are the model's, so that the separator has no trained vector, as it 
 
 What is trained has the form that peft saves (see `ulm.export_adapters`): deep prompts that of its prefix tuning without projection,
 input prompts that of its prompt tuning, and low-rank updates are made by peft itself. Prompts are not, because `PeftModel` reads
-prompt, source and answer in one pass and takes neither positions nor masks. Here a source is read once for all its answers, rows
-of one batch differ in length, and with `scope: target` only the answer attends to the prompt. Without positions from us, padding
-would shift the answers of short rows. What remains of peft's prompts is one table of vectors; its import takes 4 seconds.
+prompt, source and answer in one pass, ignores positions, and has no mask between tokens. Here a source is read once for all its
+answers, answers follow padded sources, and with `scope: target` only the answer attends to the prompt. What remains of peft's
+prompts is one table of vectors, and its import takes 4 seconds.
 
 **Source:** TWIST, arXiv 2305.13009; Slam, arXiv 2502.15814; prefix tuning, arXiv 2101.00190; prompt tuning, arXiv 2104.08691.
 """
@@ -37,7 +37,15 @@ from ulm.vocabulary import EOS, SEPARATOR, SPECIALS
 TOKENS = "unit_tokens"
 OUR_KEYS = (TOKENS, "num_parameters", provenance.KEY)
 # Keys that a published config may have, and that would choose other code or another arithmetic.
-IGNORED_KEYS = ("auto_map", "attn_implementation", "_attn_implementation", "dtype", "torch_dtype", "transformers_version")
+IGNORED_KEYS = (
+    "auto_map",
+    "attn_implementation",
+    "_attn_implementation",
+    "quantization_config",
+    "dtype",
+    "torch_dtype",
+    "transformers_version",
+)
 ATTENTION = "unit_lm"  # name of `masked_attention` in transformers
 MAX_SHOWN = 9  # wrong tensors that an error message lists
 
@@ -272,7 +280,7 @@ def empty_model(settings, place):
             place,
             "config.json must be that of a causal LM in the library transformers",
             expected="a `model_type` such as opt, gpt2, llama or qwen2, and its sizes",
-            got=f"model_type '{settings.get('model_type')}'",
+            got=f"model_type '{settings.get('model_type')}' ({error!s:.150})",
             remedy="take a model that AutoModelForCausalLM loads without code of its own",
         ) from error
 

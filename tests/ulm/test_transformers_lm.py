@@ -233,7 +233,7 @@ def test_a_model_is_built_from_its_config_and_tensors(name):
 def test_what_does_not_fit_is_named():
     model = random_model("llama")
     settings, tensors = model.config.to_dict(), model.state_dict()
-    with pytest.raises(ValueError, match="causal LM in the library transformers; .*got model_type 'speech'"):
+    with pytest.raises(ValueError, match="causal LM in the library transformers; .*got model_type 'speech' "):
         build(settings | dict(model_type="speech"), tensors, "folder")
     with pytest.raises(ValueError, match="got model_type 'hubert'"):
         build(dict(model_type="hubert"), tensors, "folder")
