@@ -1,5 +1,7 @@
 """The stages `tune_prompt` and `sample` on causal LMs of transformers, from the files that `convert_causal_lm` writes."""
 
+from itertools import repeat
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -7,7 +9,8 @@ from safetensors.torch import load_file
 from storage import tables
 from storage.schemas import TRAINING
 from tests.ulm.test_convert_causal_lm import convert
-from tests.ulm.test_transformers_lm import causal_model, expected_names
+from tests.ulm.test_transformers_lm import ROWS, TARGETS, causal_model, expected_names, new_tuned
+from training.fit import fit
 from ulm.sample import sample
 from ulm.schemas import SAMPLES
 from ulm.tune_prompt import tune_prompt
@@ -53,3 +56,28 @@ def test_what_is_named_is_trained_and_answers_do_not_depend_on_the_batch(case, t
     assert alone.predicted_labels.map(list).tolist() == together.predicted_labels.map(list).tolist()
     assert alone.score.tolist() == pytest.approx(together.score.tolist(), abs=0.01)  # logits are rounded where there is bfloat16
     assert alone.score.tolist() == pytest.approx(with_beam.score.tolist(), abs=0.01)  # of equal logits it may choose another
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["deep", "input"])
+def test_tuning_learns(kind):
+    tuned = new_tuned("llama", kind, 4)
+    batch = (ROWS, TARGETS)
+    start = tuned.measures([batch])
+    fit(
+        tuned,
+        loss=tuned.loss,
+        batches=lambda _: repeat(batch),
+        evaluate=lambda: tuned.measures([batch]),
+        num_updates=60,
+        learning_rate=0.05,
+        warmup_updates=5,
+        clip_norm=1.0,
+        betas=[0.9, 0.98],
+        weight_decay=0.0,
+        evaluate_every=20,
+        batches_per_update=1,
+        rate_factors={},
+        seed=1,
+    )
+    assert tuned.measures([batch])["loss"] < 0.7 * start["loss"]
