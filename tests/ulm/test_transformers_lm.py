@@ -90,8 +90,8 @@ def our_targets(tuned):
 
 
 def new_tuned(name, kind="deep", length=3, scope="all"):
-    torch.manual_seed(1)
     lm = unit_lm(name)
+    torch.manual_seed(1)
     return TunedLM(lm, lm.new_prompt(kind, length), scope, 0.0).eval()
 
 
