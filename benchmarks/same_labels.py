@@ -3,7 +3,8 @@
     python -m benchmarks.same_labels SCR
 
 Four ways are compared: `Recognizer` with batches of 1 and of 32, the terminal, and the Snakemake target. `make page-test` does the
-same with the page. The record is `benchmarks/results/same_labels_{task}.json`; its table is printed.
+same with the page. `Recognizer` gets the utterance_id of each row, which decides the random variants of test-time augmentation; the
+terminal goes by the names of the files, so that its variants, and with them its scores, are others. The record is `benchmarks/results/same_labels_{task}.json`; its table is printed.
 """
 
 import json
@@ -33,7 +34,7 @@ def test_rows(folder):
         folder: results of the task, such as `results/SCR`. The task must begin at audio.
 
     Returns:
-        path of the recording → (predicted label, score).
+        path of the recording → (predicted label, score), and path → utterance_id.
 
     Raises:
         ValueError: if a test row is a part of a file: the terminal labels whole files.
@@ -45,17 +46,18 @@ def test_rows(folder):
     if len(set(paths.values())) < len(paths):
         raise ValueError(f"{manifest}: several test rows are parts of one file; this comparison needs whole files")
     samples = tables.read(folder / "samples.parquet", SAMPLES).to_pylist()
-    return {
+    answers = {
         paths[row["utterance_id"]]: (" ".join(row["predicted_labels"]), row["score"])
         for row in samples
         if row["split"] == "test" and row["seed"] == description["best_seed"]
     }
+    return answers, {path: name for name, path in paths.items()}
 
 
-def answers_of_recognizer(folder, paths, batch_size):
-    """Return path → (label, score) from `Recognizer`."""
+def answers_of_recognizer(folder, paths, names, batch_size):
+    """Return path → (label, score) from `Recognizer`; `names`: path → utterance_id."""
     recognizer = Recognizer.load(folder / "bundle", device="cpu")
-    results = recognizer(paths, batch_size=batch_size, num_best=0)
+    results = recognizer.stream(paths, batch_size=batch_size, num_best=0, names=[names[path] for path in paths])
     return {path: (result.label, result.score) for path, result in zip(paths, results)}
 
 
@@ -98,11 +100,11 @@ def agreement(wanted, got):
 def main(task):
     """Compare all ways for a task, print a table and write the record."""
     folder = Path("results", task)
-    wanted = test_rows(folder)
+    wanted, names = test_rows(folder)
     paths = list(wanted)
     corpus = read_json(folder / "bundle/bundle.json")["corpus"]
     load_before = load()
-    ways = {f"Recognizer, batches of {size}": answers_of_recognizer(folder, paths, size) for size in BATCH_SIZES}
+    ways = {f"Recognizer, batches of {size}": answers_of_recognizer(folder, paths, names, size) for size in BATCH_SIZES}
     ways["terminal"] = answers_of_terminal(folder, paths)
     ways["target"] = answers_of_target(folder, corpus, root_of(f"results/corpora/{corpus}/manifest.parquet"))
     records = [dict(way=way) | agreement(wanted, got) for way, got in ways.items()]
