@@ -27,6 +27,11 @@ LINE = "{way:28} {equal_labels} of {rows} labels equal; scores: {equal_scores} i
 FILES_PER_COMMAND = 100  # so that no command line is too long
 
 
+def make(target):
+    """Make a target of Snakemake, if it is not there yet."""
+    subprocess.run([sys.executable, "-m", "snakemake", "--quiet", "all", "--cores", "all", "--", target], check=True)
+
+
 def test_rows(folder):
     """Return the test rows of a finished task for the best seed of its bundle.
 
@@ -75,9 +80,9 @@ def answers_of_terminal(folder, paths):
 
 
 def answers_of_target(folder, corpus, root):
-    """Return path → (label, score) from the Snakemake target for the task's own corpus, which is made if it lacks."""
+    """Return path → (label, score) from the Snakemake target for the task's own corpus."""
     table = folder / "predictions" / f"{corpus}.parquet"
-    subprocess.run([sys.executable, "-m", "snakemake", "--quiet", "all", "--cores", "all", table], check=True)
+    make(table)
     rows = tables.read(table, PREDICTIONS_OF_CORPUS).to_pylist()
     return {
         os.path.join(root, row["path"]): (" ".join(row["predicted_labels"]), row["score"])
@@ -100,6 +105,7 @@ def agreement(wanted, got):
 def main(task):
     """Compare all ways for a task, print a table and write the record."""
     folder = Path("results", task)
+    make(folder / "bundle")
     wanted, names = test_rows(folder)
     paths = list(wanted)
     corpus = read_json(folder / "bundle/bundle.json")["corpus"]
