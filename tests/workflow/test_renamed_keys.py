@@ -52,6 +52,13 @@ def test_the_error_for_a_key_that_is_a_column_now_says_what_to_write_where():
         check_config(config, SCHEMA, [])
 
 
+def test_a_key_in_a_block_of_its_section_is_shown_as_yaml():
+    config = copy.deepcopy(default_config())
+    config["mix_speakers"]["gain_db"] = [-3, 3]
+    with pytest.raises(ValueError, match=r"in its place, write `mixing: \{gain_db: …\}`; if there is a block 'mixing' already"):
+        check_config(config, SCHEMA, [])
+
+
 @pytest.mark.parametrize(
     "place, expected",
     [

@@ -178,14 +178,22 @@ def _patterns(section):
 def renamed_error(place, kind, old, new):
     """Return the error about the former name `old` of a `kind` (key, value, preset, row) at `place`."""
     cell, _, table = new.partition(" in ")
-    section, _, key = new.rpartition(".")
+    section = place.removeprefix("config.").partition(".")[0]
+    blocks = new.removeprefix(f"{section}.").split(".")
     if table:
         column, _, value = cell.partition("=")
         remedy = f"remove the {kind}, and write {value} into the column {column} of the rows in config/{table} that need it"
-    elif section:
-        remedy = (
-            f"in its place, write a block '{section}' with '{key}' in it; if there is such a block already, add '{key}' to it"
-        )
+    elif len(blocks) > 1:
+        remedy = f"in its place, write `{_as_yaml(blocks)}`; if there is a block '{blocks[0]}' already, add to it what is in the braces"
     else:
-        remedy = f"write '{new}' instead"
+        remedy = f"write '{blocks[0]}' instead"
     return data_error(place, f"the {kind} has been renamed", expected=f"'{new}'", got=f"'{old}'", remedy=remedy)
+
+
+def _as_yaml(blocks):
+    """Return nested blocks as YAML in one line: `["data", "mask", "span"]` → `data: {mask: {span: …}}`."""
+    *outer, key = blocks
+    text = f"{key}: …"
+    for block in reversed(outer):
+        text = f"{block}: {{{text}}}"
+    return text

@@ -48,7 +48,11 @@ def read_rows(*, root, speaker_pattern):
         )
     if empty:
         notice(f"{root}: {len(empty)} folders of classes have no recordings: {', '.join(map(ascii, empty[:5]))}")
-    return [_row(root, path, split, label.name, pattern) for split, label, paths in clips for path in paths]
+    speaker_of = {path: _speaker(path, pattern) for _, _, paths in clips for path in paths}
+    unnamed = [path for path, speaker in speaker_of.items() if not speaker]
+    if unnamed:
+        raise _no_speaker(unnamed, pattern)
+    return [_row(root, path, split, label.name, speaker_of[path]) for split, label, paths in clips for path in paths]
 
 
 def list_rows(*, root, label_columns):
@@ -87,9 +91,8 @@ def _classes(root):
     return [(None, label) for label in folders]
 
 
-def _row(root, path, split, label, pattern):
+def _row(root, path, split, label, speaker):
     """Return the row of a file; `split` is the name of its split folder, or None if there are none."""
-    speaker = _speaker(path, pattern)
     relative = path.relative_to(root).as_posix()
     return dict(
         utterance_id=utterance_id(relative),
@@ -169,21 +172,24 @@ def _compile(pattern):
 
 
 def _speaker(path, pattern):
-    """Return the speaker in a file name. Raises `ValueError` if the pattern does not match."""
-    name = normalize(path.stem)
-    match = pattern.search(name)
-    speaker = normalize_name((match[1] if pattern.groups else match[0]) or "") if match else ""
-    if not speaker:
-        got = f"'{name}'"
-        if match:
-            got += (
-                ", which matches, but the first group of the pattern is empty" if pattern.groups else ", where the match is empty"
-            )
-        raise data_error(
-            ascii(str(path))[1:-1],
-            "every file name must contain its speaker",
-            expected=f"a match of '{pattern.pattern}'",
-            got=got,
-            remedy="rename the file, or correct `speaker_pattern` in config/corpora.tsv; with alternatives, put all of them into the first group",
-        )
-    return speaker
+    """Return the speaker in a file name; empty if the pattern does not match."""
+    match = pattern.search(normalize(path.stem))
+    return normalize_name((match[1] if pattern.groups else match[0]) or "") if match else ""
+
+
+def _no_speaker(paths, pattern):
+    """Return the error about files in whose names the pattern finds no speaker."""
+    name = normalize(paths[0].stem)
+    got = f"'{name}'"
+    if pattern.search(name):
+        got += ", which matches, but the first group of the pattern is empty" if pattern.groups else ", where the match is empty"
+    if len(paths) > 1:
+        got += f", and {len(paths) - 1} more, such as '{normalize(paths[1].stem)}'"
+    return data_error(
+        ascii(str(paths[0]))[1:-1],
+        "every file name must contain its speaker",
+        expected=f"a match of '{pattern.pattern}'",
+        got=got,
+        remedy="rename these files, or correct `speaker_pattern` in config/corpora.tsv; with alternatives, put all of them into the "
+        "first group",
+    )

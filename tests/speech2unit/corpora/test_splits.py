@@ -49,7 +49,7 @@ def test_an_empty_split(missing):
 
 def test_labels_are_known_by_column():
     with pytest.raises(
-        ValueError, match=r"got 1 not in train: 'a' of label column 2 \(in u2\); if only one speaker has this label"
+        ValueError, match=r"got 1 not in train: 'a' of label column 2 \(in u2\); put a speaker with this label into train"
     ):
         check_splits(rows(("train", ["a", "x"]), ("dev", ["a", "x"]), ("test", ["a", "a"])), "here")
 
