@@ -61,8 +61,8 @@ def parse_units(value, place, num_clusters):
             "units index the codebook",
             expected=f"one or more numbers from 0 to {num_clusters - 1}",
             got=got,
-            remedy="correct the file, where units are a list, or text such as 3 1 7; if the codebook has other sizes, num_clusters in "
-            "config/codebooks.tsv",
+            remedy="correct or remove the row (units are a list, or text such as 3 1 7); if most rows have such units, correct "
+            "num_clusters in config/codebooks.tsv",
         )
     return units
 

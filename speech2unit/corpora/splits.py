@@ -20,7 +20,7 @@ SEQUENCE = "[]"  # ending of the name of a label column whose cells hold sequenc
 SHARED = dict(speaker="a speaker", audio_hash="the same recording")  # what a value of a column of the manifest stands for
 REMEDIES = dict(  # what to do about a value that is in two splits
     speaker="correct the splits, or the speakers (the adapter folders finds them with `speaker_pattern` of config/corpora.tsv)",
-    audio_hash="remove all but one of these rows, the right one if their labels differ",
+    audio_hash="one file is probably a wrong copy: restore it, or remove its row; if you cannot tell which, remove all of these rows",
 )
 
 

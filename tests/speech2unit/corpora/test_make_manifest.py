@@ -186,7 +186,7 @@ def test_speakers_and_audio_in_two_splits_are_errors_or_counted(tmp_path, capsys
     for path in (tmp_path / "out").iterdir():
         path.unlink()
     soundfile.write(tmp_path / rows[5]["path"], soundfile.read(tmp_path / rows[0]["path"], dtype="int16")[0], RATE)
-    assert "write audio into the column `allow_overlap` of its row in config/corpora.tsv" in error(tmp_path, rows)
+    assert "write audio into the column `allow_overlap` of the corpus in config/corpora.tsv" in error(tmp_path, rows)
     make(tmp_path, rows, allow_overlap=["audio"])
     assert ": 1 values of audio_hash are in several splits, which `allow_overlap` permits" in capsys.readouterr().out
 
