@@ -182,7 +182,7 @@ def score(*, samples, baselines, training, tuned_weights, config, acc, confusion
     tables.write(confusion, confusion_rows(pairs), CONFUSION)
     for values in (main_report, *other_reports):
         notice(f"{task}: {_as_text(values, report['num_rows'])}")
-    notice(f"{task}: the whole report is in {acc}, and docs/acc_json.md explains it; to label recordings: results/{task}/bundle")
+    notice(f"{task}: the whole report is {acc} (see docs/acc_json.md); to label new recordings, make results/{task}/bundle")
 
 
 def _as_text(values, num_rows):
