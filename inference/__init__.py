@@ -5,7 +5,7 @@
     >>> recognizer("a.wav").label
     'yes'
 
-Loading a bundle needs torch, torchaudio, numpy, safetensors, soundfile, soxr and threadpoolctl, and no other library of the project;
+Loading a bundle needs torch, torchaudio, numpy, safetensors, soundfile and soxr, and no other library of the project;
 bundles whose unit LM is one of the library transformers need that too. The name `Recognizer` is imported when it is first used, so
 that the stages of this package load only what they need.
 """

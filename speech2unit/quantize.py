@@ -1,4 +1,8 @@
-"""From features to units, with NumPy alone: context, projection, nearest centroid, runs of equal units."""
+"""From features to units: context, projection, nearest centroid, runs of equal units.
+
+Matrix products are PyTorch's. NumPy's come with threads of their own, which wait on the cores for a while after each product and take
+them from the encoder's: a clip of one second took 45 ms in place of 8 on two cores.
+"""
 
 import numpy as np
 
@@ -30,7 +34,11 @@ class Projection:
 
     def __call__(self, frames):
         frames = with_context(frames, self.context_frames)
-        return frames if self.matrix is None else frames @ self.matrix - self.offset
+        if self.matrix is None:
+            return frames
+        import torch
+
+        return (_tensor(frames) @ torch.from_numpy(self.matrix)).numpy() - self.offset
 
 
 def nearest_centroids(frames, centroids):
@@ -54,9 +62,12 @@ def nearest_centroids(frames, centroids):
             got=f"{frames.shape[1]}",
             remedy="fit the codebook on the same encoder and layer",
         )
+    import torch
+
+    centroids = _tensor(centroids)
     # Squared distances without |x|², which does not change the argmin.
-    distances = (centroids**2).sum(1) - 2 * frames @ centroids.T
-    return distances.argmin(1)
+    distances = torch.addmm(centroids.square().sum(1), _tensor(frames), centroids.T, alpha=-2)
+    return distances.argmin(1).numpy()
 
 
 def collapse_runs(units):
@@ -68,3 +79,10 @@ def collapse_runs(units):
     units = np.asarray(units)
     starts = np.flatnonzero(np.diff(units, prepend=units[:1] - 1)) if len(units) else np.empty(0, int)
     return units[starts], np.diff(starts, append=len(units))
+
+
+def _tensor(array):
+    """Return a float32 copy of an array as a tensor. Without a copy, PyTorch warns of arrays that cannot be written to."""
+    import torch
+
+    return torch.tensor(array, dtype=torch.float32)

@@ -188,12 +188,10 @@ def _check_encoder(codebook_folder, encoder_folder):
 def one_thread():
     """Compute with one thread, as the stages do, because the number of threads changes the last bits of a sum."""
     import torch
-    from threadpoolctl import threadpool_limits
 
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(1):
-            yield
+        yield
     finally:
         torch.set_num_threads(num_threads)

@@ -79,7 +79,7 @@ def test_the_stage_gives_one_unit_per_frame_of_every_utterance(made):
         assert row["units"] == distances.argmin(1).tolist()
 
 
-PEAK = """import json, sys
+PEAK = """import json, sys, torch
 from speech2unit.assign_units import assign_units
 from storage.provenance import process_peak_memory_mb
 before = process_peak_memory_mb()
