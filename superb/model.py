@@ -1,6 +1,7 @@
 """The model that solves a task: an encoder, the modules that tuning adds to it, a weighted sum of hidden states, and a head."""
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from speech2unit.encoders import load_trunk
@@ -30,10 +31,13 @@ class TaskModel(nn.Module):
             begin with `inside.`, because the submodule is registered as `inside`; both names mean the same module.
         layer_weights: parameter `[L + 1]`; its softmax weights the hidden states.
         head: one of `superb.heads`.
+        normalize: whether each hidden state has mean 0 and variance 1 before the sum, as with s3prl's option
+            `--upstream_feature_normalize`.
     """
 
-    def __init__(self, trunk, tuning_module, head):
+    def __init__(self, trunk, tuning_module, head, normalize=False):
         super().__init__()
+        self.normalize = normalize
         self.trunk = trunk
         self.inside = tuning_module  # saved files use this name (`inside.…`); code reads the property `tuning_module`
         self.head = head
@@ -53,6 +57,8 @@ class TaskModel(nn.Module):
     def forward(self, inputs):
         """Return the logits and their lengths, as the head does. The head always computes in float32."""
         states, lengths = self._hidden_states(inputs)
+        if self.normalize:
+            states = F.layer_norm(states, states.shape[-1:])
         with torch.autocast(states.device.type, enabled=False):
             return self.head(torch.einsum("l,lbtd->btd", self.layer_weights.softmax(0), states), lengths)
 
@@ -100,7 +106,7 @@ def build_model(encoder, *, tuning, head, num_outputs):
     Args:
         encoder: folder of the encoder, such as results/encoders/NAME.
         tuning: dict with `method`, a key of `superb.tuning.METHODS`, and the settings of that method.
-        head: dict with `architecture`, a key of `superb.heads.HEADS`, and the settings of that head.
+        head: dict with `architecture`, a key of `superb.heads.HEADS`, `normalize`, see `TaskModel`, and the settings of that head.
         num_outputs: list with the number of classes of each slot, or `[symbols]`, or `[speakers]`; see `superb.heads`.
 
     Raises:
@@ -109,6 +115,7 @@ def build_model(encoder, *, tuning, head, num_outputs):
     trunk = load_trunk(encoder)
     settings = dict(head)
     architecture = settings.pop("architecture")
+    normalize = settings.pop("normalize", False)  # tasks of earlier versions do not have it
     if architecture not in HEADS:
         raise data_error(
             "superb_heads",
@@ -119,7 +126,8 @@ def build_model(encoder, *, tuning, head, num_outputs):
         )
     tuning_module = prepare(trunk, **tuning)
     hop_seconds = trunk.hop_length / trunk.sample_rate
-    return TaskModel(trunk, tuning_module, HEADS[architecture](trunk.dim, list(num_outputs), hop_seconds, **settings)).eval()
+    module = HEADS[architecture](trunk.dim, list(num_outputs), hop_seconds, **settings)
+    return TaskModel(trunk, tuning_module, module, normalize).eval()
 
 
 def tensors_of_seed(tensors, seed):

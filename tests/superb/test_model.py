@@ -70,6 +70,21 @@ def test_kept_hidden_states_give_the_logits_of_the_waveforms(folder, waveforms, 
         torch.testing.assert_close(row[:length], expected[:length], atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("task", HEADS)
+def test_normalized_hidden_states_have_no_scale_and_no_offset(melhubert, waveforms, task):
+    head, num_outputs, _ = HEADS[task]
+    torch.manual_seed(0)
+    model = build_model(melhubert, tuning=dict(method="weighted_sum"), head=head | dict(normalize=True), num_outputs=num_outputs)
+    states = plain_hidden_states(model.trunk, waveforms)
+    layers = np.arange(1, len(states[0]) + 1, dtype=np.float32)[:, None, None]
+    logits, _ = model(states)
+    torch.testing.assert_close(model([1000 * layers * state + 7 * layers for state in states])[0], logits, atol=1e-4, rtol=0)
+    normal = [(state - state.mean(-1, keepdims=True)) / state.std(-1, keepdims=True) for state in states]
+    plain, _ = model_of(melhubert, dict(method="weighted_sum"), task)
+    torch.testing.assert_close(plain(normal)[0], logits, atol=1e-4, rtol=0)
+    assert (plain(states)[0] - logits).abs().max() > 1e-3
+
+
 def test_the_trunk_stays_in_evaluation_mode(melhubert):
     model, _ = model_of(melhubert, dict(method="full"))
     model.train()
