@@ -13,6 +13,7 @@ from storage.files import read_json, write_json
 from storage.schemas import TRAINING
 from ulm.schemas import BASELINES, CONFUSION, SAMPLES
 
+NGRAM_BASELINES = ("ngram_svm", "ngram_nearest")
 NO_LABEL = "∅"  # what a label is aligned with if the hypothesis lacks it (deletion) or adds it (insertion)
 
 
@@ -161,10 +162,10 @@ def score(*, samples, baselines, training, tuned_weights, config, acc, confusion
     test = frame[frame.split == "test"]
     dev = frame[frame.split == "dev"]
     num_seeds = test.seed.nunique()
-    base = tables.read(baselines, BASELINES).to_pandas().query("split == 'test'")
-    main_report, *other_reports = [
-        metric_report(test, dev, base, metric, num_resamples=num_resamples, seed=seed) for metric in metrics
-    ]
+    all_baselines = tables.read(baselines, BASELINES).to_pandas()
+    base = all_baselines[all_baselines.split == "test"]
+    bootstrap = dict(num_resamples=num_resamples, seed=seed)
+    main_report, *other_reports = [metric_report(test, dev, base, metric, **bootstrap) for metric in metrics]
     pairs = list(label_pairs(test, METRICS[metrics[0]].open_answers))
     num_trained, num_added = count_parameters(tuned_weights, num_seeds)
     report = dict(task=task) | main_report | accuracy_report(test)
@@ -182,7 +183,28 @@ def score(*, samples, baselines, training, tuned_weights, config, acc, confusion
     tables.write(confusion, confusion_rows(pairs), CONFUSION)
     for values in (main_report, *other_reports):
         notice(f"{task}: {_as_text(values, report['num_rows'])}")
+    warn_of_better_baseline(task, report, all_baselines[all_baselines.split == "dev"], **bootstrap)
     notice(f"{task}: the whole report is {acc} (see docs/acc_json.md); to label new recordings, make results/{task}/bundle")
+
+
+def warn_of_better_baseline(task, report, dev_baselines, **bootstrap):
+    """Say so if a baseline on n-grams is better on dev than what was tuned: then the tuning, not the units, limits the task.
+
+    Args:
+        task: name of the task.
+        report: content of acc.json.
+        dev_baselines: rows of `BASELINES` of the dev split.
+        bootstrap: `num_resamples` and `seed` of `resample`.
+    """
+    sign = 1 if report["higher_is_better"] else -1
+    tuned = report["dev"]["value"]
+    for method, baseline in baseline_values(dev_baselines, report["metric"], **bootstrap).items():
+        if method in NGRAM_BASELINES and sign * baseline["value"] > sign * tuned:
+            notice(
+                f"{task}: on dev, {method} has {report['metric']} {baseline['value']:.4f} and what was tuned {tuned:.4f}: the units hold "
+                "more than the task gets from them. Try another preset in the column `tuning`, such as prompt20_long, lora8_long or "
+                "full_long, or a unit LM with more training (docs/method.md#where-the-n-gram-baseline-wins)"
+            )
 
 
 def _as_text(values, num_rows):

@@ -1,6 +1,6 @@
 """Compress an encoder: load the parent, shrink it step by step, train it after each step, save it.
 
-The stages `prune_heads`, `prune_rows`, `prune_weights` and `factorize_layers` share these arguments:
+The stages `prune_heads`, `prune_rows`, `prune_layers`, `prune_weights` and `factorize_layers` share these arguments:
 
     parent_model, parent_config: model.safetensors and config.json of the parent.
     manifests, roots: manifest and root folder of each corpus. Their training splits are used.
@@ -10,7 +10,7 @@ The stages `prune_heads`, `prune_rows`, `prune_weights` and `factorize_layers` s
     training: table of `TRAINING` to write, the training curve.
     num_updates_before: number of updates before the first step.
     num_updates: number of updates after each step, a list with one number per step. (In `prune_weights`, one number for all
-        trainings; in `factorize_layers`, which has a single step, one number.)
+        trainings; in `prune_layers` and `factorize_layers`, which have a single step, one number.)
     dropout: dropout probability during training, from 0 to 1.
     data: the batches. The first three keys are only used for a MelHuBERT:
         augmentation: fields of `speech2unit.recipes.augment.Augmentation`.

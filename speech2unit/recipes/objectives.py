@@ -188,6 +188,7 @@ def parent_states(model, rows, *, max_crop_frames, **batch_settings):
         batch_settings: other settings of `build_objective`.
     """
     model.freeze_inputs()
+    number_blocks(model)
     teacher = freeze(copy.deepcopy(model))
     rows = [(path, row) for path, row in rows if row["num_samples"] >= model.config.min_samples]
 
@@ -198,6 +199,12 @@ def parent_states(model, rows, *, max_crop_frames, **batch_settings):
         return state_loss(model, teacher, batch)
 
     return build_objective(rows, make_batch, loss, loss, max_crop_frames=max_crop_frames, **batch_settings)
+
+
+def number_blocks(model):
+    """Note in each block of a model which layer it computes, from 1. A block keeps this number when others are removed."""
+    for number, block in enumerate(model.blocks, 1):
+        block.parent_layer = number
 
 
 def posterior_loss(student, teacher, batch, temperature, masked):
@@ -232,7 +239,8 @@ def state_loss(student, teacher, batch):
     The distance is summed over frames and averaged over layers; see `layer_losses`.
 
     Args:
-        student, teacher: two `FrameTransformer` with the same front end.
+        student, teacher: two `FrameTransformer` with the same front end. `number_blocks` has noted in each block of the student which
+            layer of the teacher it learns.
         batch: list of waveforms `[N_i]`.
     """
     device = next(student.parameters()).device
@@ -240,9 +248,10 @@ def state_loss(student, teacher, batch):
         frames = [student.front_end(waveform.to(device)) for waveform in batch]
         teacher_states = list(teacher.hidden_states(frames))
     lengths = torch.tensor([len(f) for f in frames])
-    layers = range(1, len(teacher_states))
-    total, num_frames = layer_losses(list(student.hidden_states(frames)), teacher_states, lengths, layers, COSINE_WEIGHT)
-    return total / len(layers), num_frames
+    states = list(student.hidden_states(frames))[1:]
+    learned = [teacher_states[block.parent_layer] for block in student.blocks]
+    total, num_frames = layer_losses(states, learned, lengths, range(len(states)), COSINE_WEIGHT)
+    return total / len(states), num_frames
 
 
 def layer_losses(states, teacher_states, lengths, layers, cosine_weight):

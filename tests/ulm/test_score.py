@@ -25,6 +25,7 @@ from ulm.score import (
     label_pairs,
     per_class,
     score,
+    warn_of_better_baseline,
 )
 
 BOOTSTRAP = dict(num_resamples=100, seed=1)
@@ -150,6 +151,21 @@ def test_an_equal_error_rate_of_a_constant_is_chance():
         dict(method="majority", utterance_id=range(20), labels=references, predicted_labels=[["a"]] * 20, score=0.0)
     )
     assert baseline_values(rows, "eer", **BOOTSTRAP)["majority"]["value"] == 0.5
+
+
+@pytest.mark.parametrize("method", ["ngram_svm", "ngram_nearest", "majority"])
+@pytest.mark.parametrize("metric, tuned, warns", [
+    ("accuracy", 0.49, True), ("accuracy", 0.5, False), ("accuracy", 0.6, False), ("wer", 0.51, True), ("wer", 0.5, False), ("wer", 0.4, False),
+])  # fmt: skip
+def test_a_better_ngram_baseline_on_dev_is_said(capsys, method, metric, tuned, warns):
+    predicted = [["a"], ["b"], ["a"], ["b"]]
+    rows = pandas.DataFrame(
+        dict(method=method, utterance_id=list("wxyz"), labels=[["a"]] * 4, predicted_labels=predicted, score=0.0)
+    )
+    report = dict(metric=metric, higher_is_better=metric == "accuracy", dev=dict(value=tuned))
+    warn_of_better_baseline("T", report, rows, **BOOTSTRAP)
+    said = capsys.readouterr().out
+    assert said.startswith(f"T: on dev, {method} has {metric} 0.5000") == (warns and method != "majority") == bool(said)
 
 
 @pytest.mark.slow

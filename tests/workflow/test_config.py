@@ -173,7 +173,7 @@ FREE_VALUES = [("tables",), ("paths",)]  # any text
 LEAVES = [(path, value) for path, value in places(PLAIN) if path and not isinstance(value, dict)]
 NUMBERS = [(path, value) for path, value in LEAVES if isinstance(value, int | float) and not isinstance(value, bool)]
 LISTS = [(path, value) for path, value in LEAVES if isinstance(value, list) and value and isinstance(value[0], int | float)]
-LADDERS = ("num_updates", "sparsities")  # lists with an entry a step, as many as one likes
+LADDERS = ("num_updates", "sparsities", "kept_layers")  # lists of any length
 MAPPINGS = [path for path, value in places(PLAIN) if isinstance(value, dict)]
 CLOSED = [path for path in MAPPINGS if path == () or path not in FREE_KEYS]
 KEYS = [(*path, key) for path in CLOSED for key in dict(places(PLAIN))[path]]

@@ -278,7 +278,7 @@ def test_rows_say_whether_a_model_is_published(tables):
     recipes = {name: row["recipe"] for name, row in rows["encoders"].items()}
     assert recipes == dict(
         log_mel="fit_log_mel", melhubert="pretrain_melhubert", melhubert_2="pretrain_melhubert", cpc="convert_encoder",
-        melhubert_heads="prune_heads", melhubert_rows="prune_rows", melhubert_weights="prune_weights",
+        melhubert_heads="prune_heads", melhubert_rows="prune_rows", melhubert_layers="prune_layers", melhubert_weights="prune_weights",
         melhubert_lowrank="factorize_layers", melhubert_distilled="distil_posteriors", distilalhubert="distil_layers",
     )  # fmt: skip
 

@@ -77,7 +77,7 @@ def command_of(experiment):
     return command.split()
 
 
-SHRINKING = dict(prune_heads=1, prune_rows=1, factorize_layers=1, distil_layers=1)
+SHRINKING = dict(prune_rows=1, factorize_layers=1, distil_layers=1)
 EXPERIMENTS = dict(  # name → numbers of jobs that its command plans
     encoders=dict(score=16),
     prompting=dict(score=14),

@@ -49,6 +49,15 @@ use rule prune_heads as prune_rows with:
         **stage("speech2unit.recipes.prune_rows", registry_modules=from_rows(encoder_modules)),
 
 
+use rule prune_heads as prune_layers with:
+    log:
+        "logs/prune_layers/{encoder}.log",
+    wildcard_constraints:
+        encoder=wildcard_pattern(ROWS["encoders"], recipe="prune_layers"),
+    params:
+        **stage("speech2unit.recipes.prune_layers", registry_modules=from_rows(encoder_modules)),
+
+
 use rule prune_heads as prune_weights with:
     log:
         "logs/prune_weights/{encoder}.log",

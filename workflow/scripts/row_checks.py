@@ -42,6 +42,7 @@ PRESETS = (  # table, column, cells that the rows must have, section of the conf
     ("encoders", "preset", dict(recipe="prune_weights"), "prune_weights"),
     ("encoders", "preset", dict(recipe="prune_heads"), "prune_heads"),
     ("encoders", "preset", dict(recipe="prune_rows"), "prune_rows"),
+    ("encoders", "preset", dict(recipe="prune_layers"), "prune_layers"),
     ("encoders", "preset", dict(recipe="factorize_layers"), "factorize_layers"),
     ("encoders", "preset", dict(recipe="distil_posteriors"), "distil_posteriors"),
     ("ulms", "preset", dict(published=False), "pretrain_ulm"),
@@ -217,6 +218,8 @@ def _num_layers(encoder, config):
     if not encoder["preset"]:
         return None
     preset = config[encoder["recipe"]].get(encoder["preset"], {})
+    if "kept_layers" in preset:
+        return len(preset["kept_layers"])
     sizes = preset.get("sizes", preset)
     return sizes["num_layers"] * sizes.get("num_repeats", 1) if "num_layers" in sizes else None
 

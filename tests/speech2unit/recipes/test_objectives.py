@@ -15,11 +15,13 @@ from speech2unit.recipes.objectives import (
     NO_MASK,
     build_objective,
     layer_losses,
+    number_blocks,
     parent_states,
     posterior_loss,
     state_loss,
     teacher_posteriors,
 )
+from speech2unit.recipes.prune_layers import keep_layers
 from tests.equality import assert_same_tensors
 
 CONFIG = MelHuBERTConfig(1, 16, 24, 4, 4, 2, (5, 7))
@@ -150,8 +152,23 @@ def test_padding_does_not_change_the_loss_of_states():
 
 
 @torch.no_grad()
+def test_a_kept_block_learns_the_layer_of_its_number(hubert):
+    student = copy.deepcopy(hubert)
+    number_blocks(student)
+    keep_layers(student, [2])
+    waveform = torch.randn(4_000, generator=torch.Generator().manual_seed(1))
+    loss, num_frames = state_loss(student, hubert, [waveform])
+    frames = [hubert.front_end(waveform)]
+    (_, state), (*_, learned) = student.hidden_states(frames), hubert.hidden_states(frames)
+    assert num_frames == state.shape[1]
+    distance = (state - learned).square().mean(-1) - F.logsigmoid(F.cosine_similarity(state, learned, dim=-1))
+    torch.testing.assert_close(loss, distance.sum())
+
+
+@torch.no_grad()
 def test_the_state_loss_of_a_batch_is_the_sum_over_its_waveforms(hubert):
     student = copy.deepcopy(hubert)
+    number_blocks(student)
     student.blocks[1].fc2.weight.mul_(2.0)
     waveforms = [torch.randn(n, generator=torch.Generator().manual_seed(n)) for n in (4_000, 1_500)]
     loss, num_frames = state_loss(student, hubert, waveforms)

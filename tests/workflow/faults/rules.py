@@ -60,6 +60,7 @@ TARGETS += tuple(OF_A_TASK["speech2unit.plot_unit_usage"])
 OTHERS = {
     "speech2unit.recipes.prune_heads": trained("melhubert_heads"),
     "speech2unit.recipes.prune_rows": trained("melhubert_rows"),
+    "speech2unit.recipes.prune_layers": trained("melhubert_layers"),
     "speech2unit.recipes.prune_weights": trained("melhubert_weights"),
     "speech2unit.recipes.factorize_layers": trained("melhubert_lowrank"),
     "speech2unit.recipes.distil_posteriors": trained("melhubert_distilled"),
