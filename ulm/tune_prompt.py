@@ -3,6 +3,8 @@
 The notation of rows, such as `u1 … uN`, is explained in `ulm/__init__.py`.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 from safetensors.torch import load_file
@@ -120,19 +122,7 @@ def tune_prompt(
     pseudo_prompts = load_file(task_prompts)
     binarized = tables.read(rows, BINARIZED).to_pylist()
     vocabulary_size = load(model, config).vocabulary_size
-    augmentation = UnitAugmentation(**data["augmentation"])
-    train_rows = _source_target_pairs(binarized, "train")
-    dev_rows = _source_target_pairs(binarized, "dev")
-    table = substitution_table([source for source, _ in train_rows], vocabulary_size)
-    lengths = [len(source) + len(target) for source, target in train_rows]
-    classes = [tuple(target) for _, target in train_rows] if data["balanced"] else None
-    dev_batches = [
-        _columns(dev_rows[i] for i in positions)
-        for positions in length_batches([len(source) for source, _ in dev_rows], data["max_tokens"])
-    ]
-
-    def make_batch(positions, rng):
-        return _columns((augment(train_rows[i][0], augmentation, table, rng), train_rows[i][1]) for i in positions)
+    task_data = TaskData(binarized, vocabulary_size, data)
 
     def new_tuned_lm():
         lm = load(model, config)
@@ -155,20 +145,11 @@ def tune_prompt(
         torch.manual_seed(seed)
         tuned = new_tuned_lm()
         cast_frozen(tuned, device)
-
-        def batches(number, seed=seed, tuned=tuned):
-            rng = np.random.default_rng([seed, number])
-            positions = endless_batches(lengths, data["max_tokens"], rng, classes, data.get("max_rows"))
-            drawn = SeededBatches(positions, make_batch, [seed, number])
-            if prompt["scope"] == "all":
-                return drawn
-            return CachedSourceBatches(tuned, drawn, data["reuse_batches"], [seed, number])
-
         curves += fit(
             tuned,
             loss=tuned.loss,
-            batches=batches,
-            evaluate=lambda tuned=tuned: tuned.measures(dev_batches),
+            batches=partial(task_data.training_batches, tuned, prompt["scope"], seed),
+            evaluate=lambda tuned=tuned: tuned.measures(task_data.dev_batches),
             num_updates=num_updates,
             rate_factors={"prompt.separator": prompt["separator_rate_factor"]},
             seed=seed,
@@ -177,6 +158,53 @@ def tune_prompt(
         tensors |= {f"seed{seed}.{name}": tensor for name, tensor in trained_state(tuned).items()}
     save_tensors(tuned_weights, tensors)
     tables.write(training, curves, TRAINING)
+
+
+class TaskData:
+    """The rows of a task as batches of pairs (source `u1 … uN`, target `<s> y1 … yk </s>`): two tuples, sources and targets.
+
+    Attributes:
+        dev_batches: list of the batches of the dev split.
+    """
+
+    def __init__(self, rows, vocabulary_size, settings):
+        """Sort the rows into batches.
+
+        Args:
+            rows: rows of `BINARIZED`.
+            vocabulary_size: number of vocabulary indices.
+            settings: the argument `data` of `tune_prompt`.
+        """
+        self.settings = settings
+        self.pairs = _source_target_pairs(rows, "train")
+        self.augmentation = UnitAugmentation(**settings["augmentation"])
+        self.table = substitution_table([source for source, _ in self.pairs], vocabulary_size)
+        dev_pairs = _source_target_pairs(rows, "dev")
+        dev_positions = length_batches([len(source) for source, _ in dev_pairs], settings["max_tokens"])
+        self.dev_batches = [_columns(dev_pairs[i] for i in positions) for positions in dev_positions]
+
+    def training_batches(self, tuned, scope, seed, number):
+        """Return an endless iterator over batches of augmented training rows.
+
+        Args:
+            tuned: the `TunedLM`, which computes sources once for several batches if the scope of its prompt is `target`.
+            scope: this scope.
+            seed, number: seed of the prompt, and number of the iterator; both determine the random numbers.
+        """
+        lengths = [len(source) + len(target) for source, target in self.pairs]
+        classes = [tuple(target) for _, target in self.pairs] if self.settings["balanced"] else None
+        rng = np.random.default_rng([seed, number])
+        positions = endless_batches(lengths, self.settings["max_tokens"], rng, classes, self.settings.get("max_rows"))
+        drawn = SeededBatches(positions, self._augmented_batch, [seed, number])
+        if scope == "all":
+            return drawn
+        return CachedSourceBatches(tuned, drawn, self.settings["reuse_batches"], [seed, number])
+
+    def _augmented_batch(self, positions, rng):
+        augmented = []
+        for source, target in (self.pairs[i] for i in positions):
+            augmented.append((augment(source, self.augmentation, self.table, rng), target))
+        return _columns(augmented)
 
 
 def _source_target_pairs(rows, split):
