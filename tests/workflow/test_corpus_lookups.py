@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import pytest
 
 from workflow.scripts.config_files import check_config, default_config
-from workflow.scripts.lookups.corpora import listing_settings, manifest_settings, string_settings
+from workflow.scripts.lookups.corpora import intent_settings, listing_settings, manifest_settings, string_settings
 from workflow.scripts.rows import read_rows
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "workflow/schemas"
+INTENT = dict(action="bring", object="juice", location="none", wordings=["juice please"])
 ASC, FSDD = SimpleNamespace(corpus="asc"), SimpleNamespace(corpus="fsdd")
 
 
@@ -46,11 +47,14 @@ def test_a_cell_of_one_corpus_changes_no_settings_of_another():
 @pytest.mark.slow
 def test_settings_of_a_corpus_that_is_made_here_can_differ_from_those_of_the_others():
     config = default_config()
-    changed = config | dict(settings_of_corpora=dict(asc=dict(concatenate_clips=dict(pauses=dict(snr_db=30)))))
+    changes = dict(concatenate_clips=dict(pauses=dict(snr_db=30)), synthesize_intents=dict(clip=dict(margin_seconds=[0, 1])))
+    changed = config | dict(settings_of_corpora=dict(asc=changes))
     check_config(changed, SCHEMAS / "config.schema.yaml", [])
     rows = rows_with()
     assert string_settings(rows, changed, ASC)["pauses"] == dict(seconds=[0.05, 0.3], snr_db=30)
     assert string_settings(rows, changed, FSDD) == string_settings(rows, config, FSDD)
+    assert intent_settings(rows, changed, ASC)["clip"] == config["synthesize_intents"]["clip"] | dict(margin_seconds=[0, 1])
+    assert intent_settings(rows, changed, FSDD) == config["synthesize_intents"]
 
 
 @pytest.mark.parametrize(
@@ -61,6 +65,14 @@ def test_settings_of_a_corpus_that_is_made_here_can_differ_from_those_of_the_oth
             "config.settings_of_corpora.asc.concatenate_clips.num_parts: the key has",
         ),
         (dict(concatenate_clips=dict(seed=-1)), "config.settings_of_corpora.asc.concatenate_clips.seed: "),
+        (
+            dict(synthesize_intents=dict(intents=[INTENT | dict(room="kitchen")])),
+            r"config.settings_of_corpora.asc.synthesize_intents.intents.0.room: the key must be known; .*'location'",
+        ),
+        (
+            dict(synthesize_intents=dict(intents=[INTENT | dict(action={"activate": True})])),
+            r"synthesize_intents.intents.0.action.activate: True is not of type 'string'",
+        ),
         (dict(make_manifest=dict(sample_rate=8000)), "config.settings_of_corpora.asc.make_manifest: the key must be known"),
     ],
 )

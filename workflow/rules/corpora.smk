@@ -7,6 +7,7 @@ from workflow.scripts.lookups.corpora import (
     divided_manifest,
     first_root,
     fold_settings,
+    intent_settings,
     listing_settings,
     manifest_settings,
     mixture_settings,
@@ -44,6 +45,23 @@ rule synthesize_commands:
     params:
         **stage("speech2unit.corpora.synthesize_commands"),
         wildcard_settings=from_rows(synthesis_settings),
+    script:
+        "../scripts/stage.py"
+
+
+rule synthesize_intents:
+    output:
+        audio=local(directory("results/corpora/{corpus}/sentences/audio")),
+        metadata=local("results/corpora/{corpus}/sentences/metadata.csv"),
+    log:
+        "logs/synthesize_intents/{corpus}.log",
+    conda:
+        "../../environment.yaml"
+    resources:
+        mem_mb=memory(1000),
+    params:
+        **stage("speech2unit.corpora.synthesize_intents"),
+        wildcard_settings=from_rows(intent_settings),
     script:
         "../scripts/stage.py"
 

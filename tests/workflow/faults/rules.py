@@ -81,6 +81,9 @@ OTHERS = {
     "ulm.export_ulm": [f"{L}/transformers/{n}" for n in ("model.safetensors", "config.json")],
     "ulm.export_adapters": ["results/SCR_causal/adapters"],
     "speech2unit.import_units": [f"results/units/imported_9/imported/{n}.parquet" for n in ("reduced_units", "manifest")],
+    "speech2unit.corpora.synthesize_intents": [
+        f"results/corpora/commands/sentences/{name}" for name in ("audio", "metadata.csv")
+    ],
     "speech2unit.corpora.mix_speakers": [f"results/corpora/commands/mixtures/{name}" for name in ("audio", "metadata.csv")],
     "speech2unit.corpora.concatenate_slots": [
         f"results/corpora/commands/slots/commands/{name}" for name in ("audio", "metadata.csv")

@@ -65,8 +65,13 @@ def slot_manifests(rows, config, wildcards):
 
 
 def synthesis_settings(rows, config, wildcards):
-    """Return the settings of a corpus that is synthesized."""
+    """Return the settings of a corpus of commands that is synthesized."""
     return _section_for_corpus(config, wildcards.corpus, "synthesize_commands")
+
+
+def intent_settings(rows, config, wildcards):
+    """Return the settings of a corpus of sentences with intents that is synthesized."""
+    return _section_for_corpus(config, wildcards.corpus, "synthesize_intents")
 
 
 def string_settings(rows, config, wildcards):
