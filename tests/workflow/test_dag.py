@@ -82,6 +82,7 @@ EXPERIMENTS = dict(  # name → numbers of jobs that its command plans
     encoders=dict(score=16),
     prompting=dict(score=14),
     sequences=dict(score=4),
+    sentences=dict(score=4, synthesize_intents=1),
     published_units=dict(score=4),
     superb=dict(score_superb=31),
     whisper=dict(score=19, score_superb=25, convert_encoder=1) | SHRINKING,
