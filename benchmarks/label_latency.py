@@ -18,7 +18,8 @@ from benchmarks.random_bundle import write_random_bundle
 from benchmarks.side_by_side import compare, seconds
 from inference import Recognizer
 from speech2unit import encoders
-from speech2unit.quantize import collapse_runs, nearest_centroids
+from speech2unit.quantize import nearest_centroids
+from speech2unit.runs import collapse_runs
 
 SAMPLE_RATE = 16_000
 NUM_RUNS = 50

@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from inference.recognition import Answer, Recognition
 from speech2unit import encoders
 from speech2unit.corpora.audio import BadAudio
-from speech2unit.quantize import Projection, collapse_runs
+from speech2unit.quantize import Projection
+from speech2unit.runs import collapse_runs
 from speech2unit.unit_encoder import EncodedUnits, UnitEncoder
 from training.device import cast_frozen, mixed_precision
 from ulm.answers import ListedAnswers, OpenAnswers

@@ -10,7 +10,7 @@ from speech2unit.corpora.read_metadata import name_cell, read_metadata
 from speech2unit.corpora.remarks import remarks, size_lines
 from speech2unit.corpora.schemas import MANIFEST
 from speech2unit.corpora.splits import check_splits, standard_split
-from speech2unit.quantize import collapse_runs
+from speech2unit.runs import collapse_runs
 from speech2unit.schemas import REDUCED_UNITS
 from storage import tables
 from storage.errors import data_error, nearest, notice

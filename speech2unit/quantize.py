@@ -1,4 +1,4 @@
-"""From features to units: context, projection, nearest centroid, runs of equal units.
+"""From features to units: context, projection, nearest centroid.
 
 Matrix products are PyTorch's. NumPy's come with threads of their own, which wait on the cores for a while after each product and take
 them from the encoder's: a clip of one second took 45 ms in place of 8 on two cores.
@@ -68,17 +68,6 @@ def nearest_centroids(frames, centroids):
     # Squared distances without |x|², which does not change the argmin.
     distances = torch.addmm(centroids.square().sum(1), _tensor(frames), centroids.T, alpha=-2)
     return distances.argmin(1).numpy()
-
-
-def collapse_runs(units):
-    """Return the unit of each run of equal units `[N]`, and the length of each run `[N]`; the lengths sum to T.
-
-    Args:
-        units: units `[T]`, one per frame.
-    """
-    units = np.asarray(units)
-    starts = np.flatnonzero(np.diff(units, prepend=units[:1] - 1)) if len(units) else np.empty(0, int)
-    return units[starts], np.diff(starts, append=len(units))
 
 
 def _tensor(array):

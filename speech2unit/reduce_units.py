@@ -1,6 +1,6 @@
 """Reduce units: collapse runs of equal units, `5 5 9 9 9` → `5 9` with the durations `2 3`."""
 
-from speech2unit.quantize import collapse_runs
+from speech2unit.runs import collapse_runs
 from speech2unit.schemas import REDUCED_UNITS, UNITS
 from storage import tables
 

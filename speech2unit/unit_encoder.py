@@ -17,7 +17,8 @@ import numpy as np
 
 from speech2unit import encoders
 from speech2unit.corpora.audio import as_waveform
-from speech2unit.quantize import collapse_runs, nearest_centroids
+from speech2unit.quantize import nearest_centroids
+from speech2unit.runs import collapse_runs
 from storage import provenance
 from storage.errors import data_error, nearest, one_of
 from storage.files import read_json

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speech2unit.quantize import collapse_runs
 from speech2unit.reduce_units import reduce_units
+from speech2unit.runs import collapse_runs
 from speech2unit.schemas import REDUCED_UNITS, UNITS
 from storage import tables
 
